@@ -1,0 +1,162 @@
+//! `kn2row`, `kn2col` and their accumulating forms: dst[m, y, x] = Σ over taps (i,j) of the 1×1 convolution
+//! with weights[·,·,i,j], read (i·d−pad, j·d−pad) away.
+//! Workspace: Kh·Kw·M·H·W for `kn2row` and `kn2col`, M·H·W for `kn2row-as` and `kn2col-as`.
+//! Wins on many channels and small maps: no patch is ever built, every GEMM reads src as it lies.
+//! Source: arXiv 1704.04428 (kn2row, kn2col), arXiv 1709.03395 (accumulating).
+
+use super::product::tile_size;
+use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride};
+use crate::lowering::shifted_add::{add_cols, add_rows};
+use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
+use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
+use crate::problem::{Layout, Problem};
+
+/// Which factor comes first, and whether all taps are multiplied at once.
+#[derive(Clone, Copy)]
+pub enum Kn2 {
+    /// (Kh·Kw·M × C)·(C × H·W) in one GEMM, then shifted rows.
+    Row,
+    /// (H·W × C)·(C × Kh·Kw·M) in one GEMM, then shifted columns.
+    Col,
+    /// (M × C)·(C × H·W) a tap, each followed by its shifted rows.
+    RowAs,
+    /// (H·W × C)·(C × M) a tap, each followed by its shifted columns.
+    ColAs,
+}
+
+impl Kn2 {
+    fn at_once(self) -> bool {
+        matches!(self, Kn2::Row | Kn2::Col)
+    }
+
+    fn by_rows(self) -> bool {
+        matches!(self, Kn2::Row | Kn2::RowAs)
+    }
+
+    /// Output channels of one GEMM: all taps' or one tap's.
+    fn channels(self, problem: &Problem) -> usize {
+        problem.group_out() * if self.at_once() { problem.taps() } else { 1 }
+    }
+
+    /// Rows, columns and tiles of the products.
+    fn grid(self, problem: &Problem) -> (usize, usize, Grid) {
+        let (channels, pixels) = (self.channels(problem), problem.in_pixels());
+        let (pixel_block, channel_block) = tile_size(pixels, channels);
+        if self.by_rows() {
+            (channels, pixels, Grid::new(channels, pixels, channel_block, pixel_block))
+        } else {
+            (pixels, channels, Grid::new(pixels, channels, pixel_block, channel_block))
+        }
+    }
+
+    /// products ← the GEMM of all taps (`weights` whole) or of one tap (`weights` from that tap on).
+    fn multiply(self, unit: &Unit<'_>, weights: &[f32], products: &mut [f32]) {
+        let problem = unit.problem;
+        let (rows, cols, grid) = self.grid(problem);
+        let (m, c) = (self.channels(problem), problem.group_in());
+        let image = unit.src.matrix(problem);
+        let (a, b): (Operand<'_>, Operand<'_>) = if self.by_rows() {
+            let image = match problem.src_layout {
+                Layout::Nchw => image.into(),
+                Layout::Nhwc => image.t(),
+            };
+            (Matrix::new(weights, m, c, c).into(), image)
+        } else {
+            (image.into(), Matrix::new(weights, c, m, m).into())
+        };
+        unit.pool.for_each_tile_plain(MatrixMut::new(products, rows, cols, cols), grid, |tile, view| {
+            unit.gemm.multiply(view, a.part(tile.rows, 0..c), b.part(0..c, tile.cols), 0.0);
+        });
+    }
+
+    /// Adds tap (i,j)'s products for some channels' planes of dst.
+    fn add(self, problem: &Problem, i: usize, j: usize, products: &Matrix<'_>, dst: &mut MatrixMut<'_>) {
+        if self.by_rows() {
+            add_rows(problem, i, j, products, dst);
+        } else {
+            add_cols(problem, i, j, products, dst);
+        }
+    }
+
+    /// Channels `first..first+count` of tap number `tap`, as a view of the products.
+    fn tap_products<'a>(
+        self,
+        problem: &Problem,
+        products: &'a [f32],
+        tap: usize,
+        first: usize,
+        count: usize,
+    ) -> Matrix<'a> {
+        let (rows, cols, _) = self.grid(problem);
+        let products = Matrix::new(products, rows, cols, cols);
+        let first = first + if self.at_once() { tap * problem.group_out() } else { 0 };
+        let channels = first..first + count;
+        if self.by_rows() { products.part(channels, 0..cols) } else { products.part(0..rows, channels) }
+    }
+}
+
+impl Algorithm for Kn2 {
+    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
+        let src = if matches!(self, Kn2::RowAs) { Layout::Nchw } else { Layout::Nhwc };
+        require_layouts(problem, src, Layout::Nchw)?;
+        require_unit_stride(problem)
+    }
+
+    fn weight_order(&self, _: &Problem) -> WeightOrder {
+        match self {
+            Kn2::Row | Kn2::RowAs => IJMC,
+            Kn2::Col => CIJM,
+            Kn2::ColAs => IJCM,
+        }
+    }
+
+    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
+        let taps = if self.at_once() { problem.taps() } else { 1 };
+        Workspace::shared(&[taps, problem.group_out(), problem.in_pixels()], limits)
+    }
+
+    fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
+        let (rows, cols, grid) = self.grid(problem);
+        let tile = grid.tile(0);
+        let gemms = if self.at_once() { 1 } else { problem.taps() };
+        let calls = Calls {
+            shape: [tile.rows.len(), tile.cols.len(), problem.group_in()],
+            count: gemms * grid.tiles(),
+            macs: problem.taps() * problem.group_out() * problem.in_pixels() * problem.group_in(),
+        };
+        // A shifted add reads the products and dst, and writes dst.
+        let moved = 3 * problem.taps() * problem.group_out() * problem.out_pixels();
+        let (streamed, scattered) = if self.by_rows() { (moved, 0) } else { (moved * 2 / 3, moved / 3) };
+        let largest_size = rows.max(cols).max(problem.in_channels);
+        Cost { calls: vec![calls], largest_size, streamed, scattered, ..Cost::default() }
+    }
+
+    fn run(&self, unit: &Unit<'_>, mut dst: MatrixMut<'_>, _: &Workspace, scratch: &mut [f32]) {
+        let problem = unit.problem;
+        let (channels, pixels) = (problem.group_out(), problem.out_pixels());
+        // A few planes a tile: enough for one cache line of a pixel's products.
+        let planes = Grid::new(channels, pixels, 16, pixels);
+        let tap_len = channels * problem.group_in();
+        let last = problem.taps() - 1;
+        for tap in 0..=last {
+            // 1. The products: of all taps before the first one, or of this tap.
+            if tap == 0 || !self.at_once() {
+                self.multiply(unit, &unit.weights[tap * tap_len..], scratch);
+            }
+            // 2. The shifted add.
+            let (i, j) = (tap / problem.cols.kernel, tap % problem.cols.kernel);
+            let products = &*scratch;
+            unit.pool.for_each_tile_plain(dst.reborrow(), planes, |tile, mut view| {
+                if tap == 0 && !problem.accumulate {
+                    view.fill(0.0);
+                }
+                let first = tile.rows.start;
+                let products = self.tap_products(problem, products, tap, first, tile.rows.len());
+                self.add(problem, i, j, &products, &mut view);
+                if tap == last {
+                    unit.finish(&mut view, first);
+                }
+            });
+        }
+    }
+}

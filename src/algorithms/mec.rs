@@ -1,0 +1,134 @@
+//! `mec-*`: with L[x][h][j][c] = src[h, x·s+j·d−pad, c], output row y is one product of OW × Kh·Kw·C, whose rows
+//! overlap in L from one y to the next, with the Kh·Kw·C × M kernel.
+//! Workspace: Kw·C·H·OW.
+//! Wins where the patch matrix is too large and stride > 1 rules out the kn2 families.
+//! Source: M. Cho, D. Brand, "MEC: Memory-efficient Convolution", ICML 2017, arXiv 1706.06873.
+//!
+//! Rows outside the input are not stored: a product simply leaves out their taps. With a vertical dilation d
+//! the rows of L are ordered by h mod d first, so that the taps of one output lie one behind the other.
+
+use super::product::tile_size;
+use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts};
+use crate::lowering::weights::{IJCM, WeightOrder};
+use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
+use crate::problem::{Axis, Layout, Problem};
+
+/// How the compact lowering is stored.
+pub enum Mec {
+    /// L as OW rows of H·Kw·C; a product reads a run of columns.
+    RowPartition,
+    /// L as H·Kw·C columns of OW, each contiguous; a product reads a run of them, transposed.
+    Col,
+}
+
+/// The place of input row `h` in L.
+fn place_of_row(rows: &Axis, h: usize) -> usize {
+    // Residues below h % d have one row more than the rest if they are below H % d.
+    let (residue, d) = (h % rows.dilation, rows.dilation);
+    residue * (rows.input / d) + residue.min(rows.input % d) + h / d
+}
+
+impl Mec {
+    /// L for one input row h: Kw·C values for each output column x.
+    fn lower_row(&self, unit: &Unit<'_>, h: usize, lowered: &mut MatrixMut<'_>) {
+        let Problem { cols, .. } = unit.problem;
+        let channels = unit.problem.group_in();
+        for x in 0..cols.output {
+            let js = cols.taps_of_output(x);
+            for j in 0..cols.kernel {
+                let pixel = js.contains(&j).then(|| unit.src.at(0, h, cols.input_of(x, j)));
+                let depths = j * channels..(j + 1) * channels;
+                match (self, pixel) {
+                    (Mec::RowPartition, Some(pixel)) => {
+                        lowered.row_mut(x)[depths].copy_from_slice(&pixel[..channels]);
+                    }
+                    (Mec::RowPartition, None) => lowered.row_mut(x)[depths].fill(0.0),
+                    (Mec::Col, Some(pixel)) => {
+                        depths.zip(pixel).for_each(|(depth, value)| lowered.row_mut(depth)[x] = *value);
+                    }
+                    (Mec::Col, None) => depths.for_each(|depth| lowered.row_mut(depth)[x] = 0.0),
+                }
+            }
+        }
+    }
+}
+
+impl Algorithm for Mec {
+    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
+        require_layouts(problem, Layout::Nhwc, Layout::Nhwc)
+    }
+
+    fn weight_order(&self, _: &Problem) -> WeightOrder {
+        IJCM
+    }
+
+    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
+        let Problem { rows, cols, .. } = problem;
+        Workspace::shared(&[cols.kernel, problem.group_in(), rows.input, cols.output], limits)
+    }
+
+    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
+        let Problem { rows, cols, .. } = problem;
+        let channels = problem.group_out();
+        let row_depth = cols.kernel * problem.group_in();
+        let (_, channel_block) = tile_size(cols.output, channels);
+        let calls = Calls {
+            shape: [cols.output, channels.min(channel_block), rows.kernel * row_depth],
+            count: rows.count_outputs_inside() * channels.div_ceil(channel_block),
+            macs: rows.count_inside() * cols.output * channels * row_depth,
+        };
+        let moved = 2 * workspace.floats;
+        let (streamed, scattered) = match self {
+            Mec::RowPartition => (moved, 0),
+            Mec::Col => (0, moved),
+        };
+        let largest_size = (rows.input * row_depth).max(cols.output).max(problem.out_channels);
+        Cost { calls: vec![calls], largest_size, streamed, scattered, ..Cost::default() }
+    }
+
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, scratch: &mut [f32]) {
+        let problem = unit.problem;
+        let Problem { rows, cols, .. } = problem;
+        let (channels, width) = (problem.group_out(), cols.output);
+        let row_depth = cols.kernel * problem.group_in();
+        let depth = rows.input * row_depth;
+        // 1. Lower each input row to its place in L.
+        let (stored_rows, stored_cols, row_block, col_block) = match self {
+            Mec::RowPartition => (width, depth, width, row_depth),
+            Mec::Col => (depth, width, row_depth, width),
+        };
+        unit.pool.for_each_tile_plain(
+            MatrixMut::new(scratch, stored_rows, stored_cols, stored_cols),
+            Grid::new(stored_rows, stored_cols, row_block, col_block),
+            |tile, mut lowered| {
+                let place = tile.rows.start.max(tile.cols.start) / row_depth;
+                let h = (0..rows.dilation.min(rows.input))
+                    .flat_map(|residue| (residue..rows.input).step_by(rows.dilation))
+                    .nth(place)
+                    .expect("as many places as rows");
+                self.lower_row(unit, h, &mut lowered);
+            },
+        );
+        let lowered = Matrix::new(scratch, stored_rows, stored_cols, stored_cols);
+        let lowered: Operand<'_> = match self {
+            Mec::RowPartition => lowered.into(),
+            Mec::Col => lowered.t(),
+        };
+        // 2. One product an output row and block of channels, over the taps that lie inside the input.
+        let kernel = Operand::from(Matrix::new(unit.weights, problem.depth(), channels, channels));
+        let (_, channel_block) = tile_size(width, channels);
+        let grid = Grid::new(problem.out_pixels(), channels, width, channel_block);
+        unit.pool.for_each_tile_plain(dst, grid, |tile, mut view| {
+            let taps = rows.taps_of_output(tile.rows.start / width);
+            if !taps.is_empty() {
+                let first = place_of_row(rows, rows.input_of(tile.rows.start / width, taps.start));
+                let a = lowered.part(0..width, first * row_depth..(first + taps.len()) * row_depth);
+                let b = kernel.part(taps.start * row_depth..taps.end * row_depth, tile.cols.clone());
+                unit.gemm.multiply(view.reborrow(), a, b, unit.beta());
+            } else if !problem.accumulate {
+                view.fill(0.0);
+            }
+            unit.finish(&mut view, tile.cols.start);
+        });
+    }
+}

@@ -1,0 +1,310 @@
+//! The trait every convolution algorithm implements, and the registry of all of them.
+//!
+//! A new algorithm is one file beside this one and its lines in [`REGISTRY`]; planner, C query, tests,
+//! benchmarks and the tables of the documentation take it from there.
+//!
+//! An algorithm sees one *unit*: one group of one image. The plan walks the units; the algorithm divides its
+//! unit into tiles, which run on the plan's pool. Tiles follow from the problem alone, so that no result
+//! depends on the number of threads.
+
+mod conv1x1;
+mod direct;
+mod im2col;
+mod im2row;
+mod kn2;
+mod kn2row_aa;
+#[cfg(feature = "mec")]
+mod mec;
+mod product;
+
+use std::ffi::CStr;
+
+use crate::gemm::Gemm;
+use crate::lowering::epilogue;
+use crate::lowering::image::Image;
+use crate::lowering::weights::WeightOrder;
+use crate::matrix::MatrixMut;
+use crate::parallel::Pool;
+use crate::problem::{Layout, Problem};
+use product::Form;
+
+/// Why an algorithm cannot compute a problem: static text for the C surface.
+pub type Reason = &'static CStr;
+
+/// A convolution algorithm with its variant fixed.
+pub trait Algorithm: Sync {
+    /// A promise: where this is `Ok`, `run` computes the problem correctly. Opinions on speed live in [`Cost`].
+    ///
+    /// # Errors
+    /// The condition that the problem fails.
+    fn applicable(&self, problem: &Problem) -> Result<(), Reason>;
+
+    /// The order in which `run` reads the weights.
+    fn weight_order(&self, problem: &Problem) -> WeightOrder;
+
+    /// The scratch of one unit, within the limits where the algorithm can adapt; `None` if its size overflows.
+    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace>;
+
+    /// What one unit costs. Asked only for what is applicable.
+    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost;
+
+    /// Computes one unit into `dst`, the unit's part of dst as it lies in memory: M/groups × OH·OW in NCHW,
+    /// OH·OW × M/groups in NHWC. `scratch` has `workspace.floats` floats of any content.
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]);
+}
+
+/// What a unit may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Tiles that run at once.
+    pub threads: usize,
+    /// Floats of scratch. Algorithms of fixed need ignore it; the planner compares.
+    pub floats: usize,
+}
+
+/// The scratch of one unit, as both the plan and `run` see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workspace {
+    /// All floats.
+    pub floats: usize,
+    /// Tiles that run at once. An algorithm with scratch per tile divides `floats` by it.
+    pub slots: usize,
+    /// Output rows of one strip, for the algorithms that work in strips whose size the limits decide.
+    pub strip_rows: usize,
+}
+
+impl Workspace {
+    /// Scratch that all tiles of the unit share.
+    fn shared(sizes: &[usize], limits: Limits) -> Option<Self> {
+        let floats = crate::problem::product(sizes)?;
+        Some(Self { floats, slots: limits.threads, strip_rows: 0 })
+    }
+
+    /// No scratch.
+    fn none(limits: Limits) -> Option<Self> {
+        Self::shared(&[0], limits)
+    }
+}
+
+/// GEMM calls of one shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    /// Rows, columns and depth of the largest call.
+    pub shape: [usize; 3],
+    /// How many there are.
+    pub count: usize,
+    /// All multiplications of these calls together.
+    pub macs: usize,
+}
+
+/// What one unit costs, counted rather than timed: the planner turns counts into seconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The GEMM calls.
+    pub calls: Vec<Calls>,
+    /// The largest dimension or leading dimension of a call, which must fit the BLAS's integer.
+    pub largest_size: usize,
+    /// Floats read or written in contiguous runs beside the GEMMs.
+    pub streamed: usize,
+    /// Floats read or written one by one.
+    pub scattered: usize,
+    /// Multiplications outside any GEMM: how many runs, and elements a run.
+    pub direct_runs: usize,
+    /// Elements of one such run.
+    pub direct_run_len: usize,
+}
+
+/// One group of one image, and what to compute it with.
+pub struct Unit<'a> {
+    /// The convolution.
+    pub problem: &'a Problem,
+    /// The group's input channels.
+    pub src: Image<'a>,
+    /// The group's packed weights.
+    pub weights: &'a [f32],
+    /// The group's bias, one float an output channel.
+    pub bias: Option<&'a [f32]>,
+    /// Multiplies matrices on the calling thread.
+    pub gemm: &'a dyn Gemm,
+    /// Where tiles run.
+    pub pool: &'a Pool,
+}
+
+impl Unit<'_> {
+    /// The factor of what dst holds already: 1 where the convolution is added to it.
+    fn beta(&self) -> f32 {
+        if self.problem.accumulate { 1.0 } else { 0.0 }
+    }
+
+    /// Bias and clamp for a part of the unit's dst whose channels begin at `first_channel`.
+    fn finish(&self, dst: &mut MatrixMut<'_>, first_channel: usize) {
+        let channels = match self.problem.dst_layout {
+            Layout::Nchw => dst.rows(),
+            Layout::Nhwc => dst.cols(),
+        };
+        let bias = self.bias.map(|bias| &bias[first_channel..][..channels]);
+        epilogue::finish(dst, self.problem.dst_layout, bias, self.problem.clamp);
+    }
+}
+
+/// A registered algorithm.
+pub struct Entry {
+    /// Its number in the C surface: never reused, never changed.
+    pub id: i32,
+    /// The name its authors gave it.
+    pub name: &'static CStr,
+    /// The family in the tables.
+    pub family: &'static str,
+    /// Its extra space in elements, per image and group, in the letters of the notation.
+    pub space: &'static str,
+    /// The algorithm.
+    pub algorithm: &'static dyn Algorithm,
+}
+
+impl Entry {
+    /// The name as text.
+    pub fn name(&self) -> &'static str {
+        self.name.to_str().expect("registered names are ASCII")
+    }
+
+    /// The entry with this id.
+    pub fn by_id(id: i32) -> Option<&'static Entry> {
+        REGISTRY.iter().find(|entry| entry.id == id)
+    }
+
+    /// The entry with this name.
+    pub fn by_name(name: &CStr) -> Option<&'static Entry> {
+        REGISTRY.iter().find(|entry| entry.name == name)
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.name(), self.id)
+    }
+}
+
+/// `Err(reason)` unless the condition holds.
+fn require(condition: bool, reason: Reason) -> Result<(), Reason> {
+    if condition { Ok(()) } else { Err(reason) }
+}
+
+fn require_layouts(problem: &Problem, src: Layout, dst: Layout) -> Result<(), Reason> {
+    require(
+        (problem.src_layout, problem.dst_layout) == (src, dst),
+        match (src, dst) {
+            (Layout::Nchw, Layout::Nchw) => c"needs src_layout NCHW and dst_layout NCHW",
+            (Layout::Nchw, Layout::Nhwc) => c"needs src_layout NCHW and dst_layout NHWC",
+            (Layout::Nhwc, Layout::Nchw) => c"needs src_layout NHWC and dst_layout NCHW",
+            (Layout::Nhwc, Layout::Nhwc) => c"needs src_layout NHWC and dst_layout NHWC",
+        },
+    )
+}
+
+fn require_unit_stride(problem: &Problem) -> Result<(), Reason> {
+    require(problem.unit_stride(), c"needs stride 1")
+}
+
+/// Writes the registry's lines: id, name and algorithm, under a family and its space.
+macro_rules! registry {
+    ($($family:literal, $space:literal { $($(#[$cfg:meta])* $id:literal $name:literal $algorithm:expr,)+ })+) => {
+        /// Every algorithm, in the order of the documentation's table.
+        pub static REGISTRY: &[Entry] = &[$($($(#[$cfg])* Entry {
+            id: $id,
+            name: $name,
+            family: $family,
+            space: $space,
+            algorithm: &$algorithm,
+        },)+)+];
+    };
+}
+
+use crate::lowering::patches::Fill::{CopyLong, CopySelf, CopyShort, Scan};
+use Form::{AbIk, AbKi, AbtIk, AbtKi, AtbIk, AtbKi, AtbtIk, AtbtKi};
+use conv1x1::Conv1x1;
+use direct::DirectSum2d;
+use im2col::Im2col;
+use im2row::Im2row;
+use kn2::Kn2;
+use kn2row_aa::Kn2rowAa;
+#[cfg(feature = "mec")]
+use mec::Mec;
+
+registry! {
+    "direct", "0" {
+        1 c"direct-sum2d" DirectSum2d,
+    }
+    "im2col", "C·Kh·Kw·OH·OW" {
+        2 c"im2col-scan-ab-ki" Im2col(Scan, AbKi),
+        3 c"im2col-scan-atb-ki" Im2col(Scan, AtbKi),
+        4 c"im2col-scan-atb-ik" Im2col(Scan, AtbIk),
+        5 c"im2col-scan-atbt-ik" Im2col(Scan, AtbtIk),
+        6 c"im2col-copy-short-ab-ki" Im2col(CopyShort, AbKi),
+        7 c"im2col-copy-short-atb-ki" Im2col(CopyShort, AtbKi),
+        8 c"im2col-copy-short-atb-ik" Im2col(CopyShort, AtbIk),
+        9 c"im2col-copy-short-atbt-ik" Im2col(CopyShort, AtbtIk),
+        10 c"im2col-copy-long-ab-ki" Im2col(CopyLong, AbKi),
+        11 c"im2col-copy-long-atb-ki" Im2col(CopyLong, AtbKi),
+        12 c"im2col-copy-long-atb-ik" Im2col(CopyLong, AtbIk),
+        13 c"im2col-copy-long-atbt-ik" Im2col(CopyLong, AtbtIk),
+        14 c"im2col-copy-self-ab-ki" Im2col(CopySelf, AbKi),
+        15 c"im2col-copy-self-atb-ki" Im2col(CopySelf, AtbKi),
+        16 c"im2col-copy-self-atb-ik" Im2col(CopySelf, AtbIk),
+        17 c"im2col-copy-self-atbt-ik" Im2col(CopySelf, AtbtIk),
+    }
+    "im2row", "C·Kh·Kw·OH·OW" {
+        18 c"im2row-scan-ab-ik" Im2row::Scan(AbIk),
+        19 c"im2row-scan-abt-ik" Im2row::Scan(AbtIk),
+        20 c"im2row-scan-abt-ki" Im2row::Scan(AbtKi),
+        21 c"im2row-scan-atbt-ki" Im2row::Scan(AtbtKi),
+        22 c"im2row-copy-short-ab-ik" Im2row::CopyShort(AbIk),
+        23 c"im2row-copy-short-abt-ik" Im2row::CopyShort(AbtIk),
+        24 c"im2row-copy-short-abt-ki" Im2row::CopyShort(AbtKi),
+        25 c"im2row-copy-short-atbt-ki" Im2row::CopyShort(AtbtKi),
+    }
+    "mec", "Kw·C·H·OW" {
+        #[cfg(feature = "mec")]
+        26 c"mec-row-partition" Mec::RowPartition,
+        #[cfg(feature = "mec")]
+        27 c"mec-col" Mec::Col,
+    }
+    "kn2", "Kh·Kw·M·H·W" {
+        28 c"kn2row" Kn2::Row,
+        29 c"kn2col" Kn2::Col,
+    }
+    "kn2-as", "M·H·W" {
+        30 c"kn2row-as" Kn2::RowAs,
+        31 c"kn2col-as" Kn2::ColAs,
+    }
+    "kn2-aa", "Kw/2·M·rows of a strip" {
+        32 c"kn2row-aa-ab" Kn2rowAa(AbKi),
+        33 c"kn2row-aa-atb" Kn2rowAa(AtbKi),
+        34 c"kn2row-aa-abt" Kn2rowAa(AbtKi),
+        35 c"kn2row-aa-atbt" Kn2rowAa(AtbtKi),
+    }
+    "conv-1x1", "0" {
+        36 c"conv-1x1-gemm-ab-ik" Conv1x1(AbIk),
+        37 c"conv-1x1-gemm-abt-ik" Conv1x1(AbtIk),
+        38 c"conv-1x1-gemm-abt-ki" Conv1x1(AbtKi),
+        39 c"conv-1x1-gemm-atbt-ki" Conv1x1(AtbtKi),
+        40 c"conv-1x1-gemm-atb-ik" Conv1x1(AtbIk),
+        41 c"conv-1x1-gemm-atbt-ik" Conv1x1(AtbtIk),
+        42 c"conv-1x1-gemm-ab-ki" Conv1x1(AbKi),
+        43 c"conv-1x1-gemm-atb-ki" Conv1x1(AtbKi),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_names_are_unique_and_as_many_as_the_paper_has_primitives() {
+        let mecs = if cfg!(feature = "mec") { 2 } else { 0 };
+        assert_eq!(REGISTRY.len(), 41 + mecs);
+        for (index, entry) in REGISTRY.iter().enumerate() {
+            assert!(entry.id > 0, "0 is CONVLOW_ALGORITHM_AUTO");
+            assert!(REGISTRY[..index].iter().all(|other| other.id != entry.id && other.name != entry.name));
+        }
+    }
+}

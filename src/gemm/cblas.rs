@@ -1,0 +1,160 @@
+//! OpenBLAS through CBLAS, one BLAS thread a call.
+//!
+//! Each thread that makes a large call borrows a buffer from OpenBLAS's own pool (32 to 128 MiB mapped,
+//! touched in part); that memory belongs to OpenBLAS, not to the plan's workspace.
+//!
+//! OpenBLAS's number of threads is one setting for the process. [`OneThread`] sets it to 1 while any execute
+//! is running and puts the host's value back when the last one has ended. A build of OpenBLAS over OpenMP
+//! takes the number from the calling thread's OpenMP setting instead, so there every call is guarded too
+//! ([`OpenMp`]).
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use cblas_sys::{CblasNoTrans, CblasRowMajor, CblasTrans, cblas_sgemm};
+// Linked for its symbols.
+use openblas_src as _;
+
+use super::{Gemm, shape_of};
+use crate::matrix::{MatrixMut, Operand};
+
+unsafe extern "C" {
+    fn openblas_set_num_threads(threads: c_int);
+    fn openblas_get_num_threads() -> c_int;
+    fn openblas_get_parallel() -> c_int;
+    fn openblas_get_config() -> *const c_char;
+}
+
+pub(super) struct Cblas;
+
+impl Gemm for Cblas {
+    fn multiply(&self, mut c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
+        let (m, n, k) = shape_of(&c, &a, &b);
+        let flag = |operand: &Operand<'_>| if operand.transposed { CblasTrans } else { CblasNoTrans };
+        // A plan uses this backend only if every size fits (`Backend::largest_size`).
+        let int = |size: usize| size as c_int;
+        let _openmp = OpenMp::one_thread();
+        // SAFETY: the views guarantee that all three matrices lie inside their borrows with these leading
+        // dimensions, and C, being an exclusive borrow, overlaps neither factor.
+        unsafe {
+            cblas_sgemm(
+                CblasRowMajor,
+                flag(&a),
+                flag(&b),
+                int(m),
+                int(n),
+                int(k),
+                1.0,
+                a.stored.data().as_ptr(),
+                int(a.stored.ld()),
+                b.stored.data().as_ptr(),
+                int(b.stored.ld()),
+                beta,
+                c.as_mut_ptr(),
+                int(c.ld()),
+            );
+        }
+    }
+}
+
+pub(super) fn description() -> String {
+    // SAFETY: OpenBLAS returns a static string.
+    let config = unsafe { CStr::from_ptr(openblas_get_config()) };
+    config.to_string_lossy().trim().to_string()
+}
+
+/// The executes running now, and the host's number of threads to put back behind the last.
+struct Running {
+    executes: usize,
+    host_threads: c_int,
+}
+
+static RUNNING: Mutex<Running> = Mutex::new(Running { executes: 0, host_threads: 0 });
+
+/// OpenBLAS stays on one thread while any of these lives.
+pub(super) struct OneThread(());
+
+impl OneThread {
+    pub fn begin() -> Self {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.executes == 0 {
+            // SAFETY: plain calls without preconditions.
+            unsafe {
+                running.host_threads = openblas_get_num_threads();
+                if running.host_threads != 1 {
+                    openblas_set_num_threads(1);
+                }
+            }
+        }
+        running.executes += 1;
+        Self(())
+    }
+}
+
+impl Drop for OneThread {
+    fn drop(&mut self) {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.executes -= 1;
+        if running.executes == 0 && running.host_threads != 1 {
+            // SAFETY: a plain call without preconditions.
+            unsafe { openblas_set_num_threads(running.host_threads) };
+        }
+    }
+}
+
+/// The calling thread's OpenMP setting, held at 1 for one call into an OpenBLAS built over OpenMP.
+struct OpenMp {
+    api: &'static OpenMpApi,
+    host_threads: c_int,
+}
+
+struct OpenMpApi {
+    get_max_threads: unsafe extern "C" fn() -> c_int,
+    set_num_threads: unsafe extern "C" fn(c_int),
+}
+
+impl OpenMp {
+    fn one_thread() -> Option<Self> {
+        static API: OnceLock<Option<OpenMpApi>> = OnceLock::new();
+        let api = API.get_or_init(OpenMpApi::of_openblas).as_ref()?;
+        // SAFETY: OpenMP's query has no precondition.
+        let host_threads = unsafe { (api.get_max_threads)() };
+        if host_threads == 1 {
+            return None;
+        }
+        // SAFETY: 1 is a valid number of threads.
+        unsafe { (api.set_num_threads)(1) };
+        Some(Self { api, host_threads })
+    }
+}
+
+impl Drop for OpenMp {
+    fn drop(&mut self) {
+        // SAFETY: the number came from OpenMP itself.
+        unsafe { (self.api.set_num_threads)(self.host_threads) };
+    }
+}
+
+impl OpenMpApi {
+    /// `None` unless OpenBLAS runs on OpenMP, whose runtime is then loaded with it.
+    fn of_openblas() -> Option<Self> {
+        const OPENMP: c_int = 2;
+        // SAFETY: a plain call without preconditions.
+        if unsafe { openblas_get_parallel() } != OPENMP {
+            return None;
+        }
+        // SAFETY: both names are C strings.
+        let [get, set] = [c"omp_get_max_threads", c"omp_set_num_threads"]
+            .map(|name| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) });
+        if get.is_null() || set.is_null() {
+            return None;
+        }
+        // SAFETY: the OpenMP standard gives the two functions these types.
+        Some(unsafe {
+            Self {
+                get_max_threads: std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(get),
+                set_num_threads: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int)>(set),
+            }
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! The embedded GEMM: the `gemm` crate with its run-time choice of SIMD kernels.
+//!
+//! It keeps a buffer of the size of the L2 cache for each thread, and packs a large right-hand side on the
+//! heap for the time of a call; that memory belongs to the backend, not to the plan's workspace.
+
+use super::{Gemm, shape_of};
+use crate::matrix::{MatrixMut, Operand};
+
+pub(super) struct Embedded;
+
+impl Gemm for Embedded {
+    fn multiply(&self, mut c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
+        let (m, n, k) = shape_of(&c, &a, &b);
+        let strides = |operand: &Operand<'_>| {
+            let ld = operand.stored.ld() as isize;
+            if operand.transposed { (ld, 1) } else { (1, ld) }
+        };
+        let ((a_cols, a_rows), (b_cols, b_rows)) = (strides(&a), strides(&b));
+        // SAFETY: the views guarantee that every element of the three matrices under these strides lies
+        // inside its borrow, and C, being an exclusive borrow, overlaps neither factor.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                k,
+                c.as_mut_ptr(),
+                1,
+                c.ld() as isize,
+                beta != 0.0,
+                a.stored.data().as_ptr(),
+                a_cols,
+                a_rows,
+                b.stored.data().as_ptr(),
+                b_cols,
+                b_rows,
+                beta,
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    }
+}
+
+pub(super) fn description() -> String {
+    format!("gemm crate ({})", simd_level())
+}
+
+/// The widest instructions that the `gemm` crate finds here.
+fn simd_level() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::is_x86_feature_detected!("avx512f") {
+            return "AVX-512";
+        }
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            return "AVX2 and FMA";
+        }
+        return "SSE2";
+    }
+    #[cfg(target_arch = "aarch64")]
+    return "NEON";
+    #[allow(unreachable_code)] // Reached on the architectures not named above.
+    "portable"
+}

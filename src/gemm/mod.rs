@@ -1,0 +1,166 @@
+//! [`Gemm`]: C ← A·B + βC on one thread, and the backends that compute it.
+
+#[cfg(feature = "openblas")]
+mod cblas;
+mod embedded;
+
+use crate::error::{Error, Result};
+use crate::matrix::{MatrixMut, Operand};
+
+/// A matrix multiplication. A call runs on the calling thread alone.
+pub trait Gemm: Sync {
+    /// C ← A·B + βC, with A of C's rows × depth and B of depth × C's columns. If `beta` is 0, what C held
+    /// (a NaN included) does not matter. Infinities and NaN of A's row r and B's column c reach C[r][c] only.
+    ///
+    /// # Panics
+    /// If the shapes do not agree.
+    fn multiply(&self, c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32);
+}
+
+/// Shared by the backends: the shapes of one product, checked.
+fn shape_of(c: &MatrixMut<'_>, a: &Operand<'_>, b: &Operand<'_>) -> (usize, usize, usize) {
+    assert!(a.rows() == c.rows() && b.cols() == c.cols() && a.cols() == b.rows(), "shapes disagree");
+    (c.rows(), c.cols(), a.cols())
+}
+
+/// A GEMM implementation that this build holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// The system's OpenBLAS through CBLAS.
+    #[cfg(feature = "openblas")]
+    Blas,
+    /// The `gemm` crate, in pure Rust.
+    Embedded,
+}
+
+/// Which backend a plan asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BackendChoice {
+    /// The BLAS where the build has one, else the embedded GEMM.
+    #[default]
+    Auto,
+    /// The BLAS or nothing.
+    Blas,
+    /// The embedded GEMM.
+    Embedded,
+}
+
+impl Backend {
+    /// The backends that may serve `choice`, best first.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if a BLAS is asked for and this build has none.
+    pub fn candidates(choice: BackendChoice) -> Result<&'static [Backend]> {
+        #[cfg(feature = "openblas")]
+        const ALL: &[Backend] = &[Backend::Blas, Backend::Embedded];
+        #[cfg(not(feature = "openblas"))]
+        const ALL: &[Backend] = &[Backend::Embedded];
+        match choice {
+            BackendChoice::Auto => Ok(ALL),
+            BackendChoice::Embedded => Ok(&[Backend::Embedded]),
+            BackendChoice::Blas if ALL.len() == 2 => Ok(&ALL[..1]),
+            BackendChoice::Blas => Err(Error::Unsupported(
+                "gemm = CONVLOW_GEMM_BLAS, but this build has no BLAS (feature openblas)".to_string(),
+            )),
+        }
+    }
+
+    /// The word used in wisdom and verbose lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "openblas")]
+            Backend::Blas => "blas",
+            Backend::Embedded => "embedded",
+        }
+    }
+
+    /// The multiplication itself.
+    pub fn gemm(self) -> &'static dyn Gemm {
+        match self {
+            #[cfg(feature = "openblas")]
+            Backend::Blas => &cblas::Cblas,
+            Backend::Embedded => &embedded::Embedded,
+        }
+    }
+
+    /// The largest dimension or leading dimension that a call can take.
+    pub fn largest_size(self) -> usize {
+        match self {
+            #[cfg(feature = "openblas")]
+            Backend::Blas => libc::c_int::MAX as usize,
+            Backend::Embedded => isize::MAX as usize,
+        }
+    }
+
+    /// Keeps the backend on one thread a call for as long as the result lives, whatever the host has set,
+    /// and puts the host's setting back afterwards.
+    pub fn on_one_thread(self) -> impl Sized {
+        match self {
+            #[cfg(feature = "openblas")]
+            Backend::Blas => Some(cblas::OneThread::begin()),
+            Backend::Embedded => None,
+        }
+    }
+
+    /// Name, version and configuration, for [`crate::build_info`].
+    pub fn description(self) -> String {
+        match self {
+            #[cfg(feature = "openblas")]
+            Backend::Blas => cblas::description(),
+            Backend::Embedded => embedded::description(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Matrix;
+
+    /// Every backend and transposition against the triple loop, with leading dimensions wider than the rows.
+    #[test]
+    fn backends_multiply_by_the_definition() {
+        for &backend in Backend::candidates(BackendChoice::Auto).expect("every build has one") {
+            for (m, n, k) in [(1, 1, 1), (3, 5, 7), (1, 40, 9), (40, 1, 9), (17, 33, 65), (64, 100, 27)] {
+                for transposed in 0..4 {
+                    for beta in [0.0, 1.0] {
+                        check(backend, m, n, k, transposed & 1 != 0, transposed & 2 != 0, beta);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(backend: Backend, m: usize, n: usize, k: usize, ta: bool, tb: bool, beta: f32) {
+        let stored = |rows: usize, cols: usize, t: bool| if t { (cols, rows) } else { (rows, cols) };
+        let filled = |count: usize, seed: usize| -> Vec<f32> {
+            (0..count).map(|index| ((index * 7 + seed) % 11) as f32 - 5.0).collect()
+        };
+        let ((ar, ac), (br, bc)) = (stored(m, k, ta), stored(k, n, tb));
+        let (a, b) = (filled(ar * (ac + 2), 1), filled(br * (bc + 3), 2));
+        let start = if beta == 0.0 { f32::NAN } else { 2.0 };
+        let mut c = vec![start; m * (n + 1)];
+        let operand = |matrix, t| Operand { stored: matrix, transposed: t };
+        let (a, b) = (
+            operand(Matrix::new(&a, ar, ac, ac + 2), ta),
+            operand(Matrix::new(&b, br, bc, bc + 3), tb),
+        );
+        {
+            let _guard = backend.on_one_thread();
+            backend.gemm().multiply(MatrixMut::new(&mut c, m, n, n + 1), a, b, beta);
+        }
+        let at = |x: &Operand<'_>, r: usize, c: usize| {
+            let (r, c) = if x.transposed { (c, r) } else { (r, c) };
+            x.stored.data()[r * x.stored.ld() + c]
+        };
+        for row in 0..m {
+            for col in 0..n {
+                let sum: f32 = (0..k).map(|d| at(&a, row, d) * at(&b, d, col)).sum();
+                let expected = if beta == 0.0 { sum } else { sum + 2.0 };
+                assert_eq!(c[row * (n + 1) + col], expected, "{backend:?} {m}x{n}x{k} {ta} {tb} {beta}");
+            }
+            let behind = c[row * (n + 1) + n];
+            assert!(behind.is_nan() == start.is_nan() && (behind.is_nan() || behind == start));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Low-memory convolution by matrix multiplication, behind a C surface.
+//!
+//! # Map
+//! A call flows one way: [`ffi`] turns pointers into slices, once; [`Problem`] is a convolution that is
+//! valid by construction; the [`planner`] scans the registry of [`algorithms`]; a [`Plan`] binds problem,
+//! algorithm, workspace and weight order; the algorithm runs on views of memory ([`matrix`]) with a
+//! [`gemm`] backend on the tiles that a [`Pool`] hands out. [`lowering`] holds the data movement that
+//! algorithms share. [`mod@reference`] is the definition in float64, to test against.
+//!
+//! # Notation
+//! | letter | meaning |
+//! |---|---|
+//! | N | batch: images |
+//! | C, M | input and output channels (within a group: C/groups, M/groups) |
+//! | H × W, OH × OW | input and output height and width |
+//! | Kh × Kw | kernel; (i, j) is a tap |
+//! | s, d | stride, dilation |
+//! | P, D | output pixels OH·OW, depth C·Kh·Kw |
+//!
+//! dst\[n, m, y, x\] = Σ over c, i, j of weights\[m, c, i, j\] · src\[n, c, y·s + i·d − pad_top, x·s + j·d − pad_left\],
+//! where terms outside the input are absent. Everything is float32.
+
+pub mod algorithms;
+pub mod descriptor;
+mod error;
+pub mod ffi;
+pub mod gemm;
+mod lowering;
+pub mod matrix;
+mod panics;
+mod parallel;
+mod plan;
+pub mod planner;
+mod problem;
+pub mod reference;
+
+pub use error::{Error, Result};
+pub use parallel::{ParallelFor, Pool};
+pub use plan::{Buffer, Info, Plan};
+pub use planner::{AlgorithmChoice, Effort, Math, Options};
+pub use problem::{Axis, Clamp, Layout, Problem, WeightsLayout};
+
+/// Version, GEMM backends with their configuration, and the optional algorithms of this build.
+pub fn build_info() -> String {
+    let backends: Vec<_> = gemm::Backend::candidates(gemm::BackendChoice::Auto)
+        .unwrap_or_default()
+        .iter()
+        .map(|backend| format!("{}: {}", backend.name(), backend.description()))
+        .collect();
+    let mec = if cfg!(feature = "mec") { "with" } else { "without" };
+    format!("convlow {}; gemm {}; {mec} mec", env!("CARGO_PKG_VERSION"), backends.join("; "))
+}

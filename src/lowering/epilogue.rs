@@ -1,0 +1,25 @@
+//! The end of every convolution: bias, then clamp.
+
+use crate::matrix::MatrixMut;
+use crate::problem::{Clamp, Layout};
+
+/// Adds the bias and clamps a part of dst: a channels × pixels matrix in NCHW, pixels × channels in NHWC.
+/// `bias` holds one value for each of the part's channels.
+pub fn finish(dst: &mut MatrixMut<'_>, layout: Layout, bias: Option<&[f32]>, clamp: Option<Clamp>) {
+    if bias.is_none() && clamp.is_none() {
+        return;
+    }
+    dst.for_each_row(|row, values| {
+        match (bias, layout) {
+            (None, _) => {}
+            (Some(bias), Layout::Nchw) => values.iter_mut().for_each(|value| *value += bias[row]),
+            (Some(bias), Layout::Nhwc) => {
+                values.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+            }
+        }
+        if let Some(Clamp { min, max }) = clamp {
+            // `f32::clamp` lets a NaN through, which `min` and `max` would replace by a bound.
+            values.iter_mut().for_each(|value| *value = value.clamp(min, max));
+        }
+    });
+}

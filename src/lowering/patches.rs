@@ -1,0 +1,208 @@
+//! The patch matrix of im2col (depth × pixels) and im2row (pixels × depth), built in the paper's four ways.
+//!
+//! Element [(c,i,j), (y,x)] is src[c, y·s+i·d−pad, x·s+j·d−pad], or 0 where that lies outside the input.
+
+use crate::lowering::image::Image;
+use crate::matrix::MatrixMut;
+use crate::problem::{Axis, Problem};
+
+/// How one channel's Kh·Kw patch rows are filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fill {
+    /// Element by element, each tested against the border.
+    Scan,
+    /// Contiguous runs of an input row; the border is zeroed beside them.
+    CopyShort,
+    /// Whole shifted planes, wrapped columns included, which are then repaired. Stride 1 only.
+    CopyLong,
+    /// A tap's rows are copied from the patch rows of its neighbour tap, already built.
+    CopySelf,
+}
+
+/// Fills the Kh·Kw × OH·OW patch rows of one channel of an NCHW image.
+pub fn fill_channel(fill: Fill, problem: &Problem, plane: &[f32], patches: &mut MatrixMut<'_>) {
+    for i in 0..problem.rows.kernel {
+        for j in 0..problem.cols.kernel {
+            match fill {
+                Fill::Scan => scan(problem, plane, i, j, tap_row(problem, patches, i, j)),
+                Fill::CopyShort => copy_short(problem, plane, i, j, tap_row(problem, patches, i, j)),
+                Fill::CopyLong => copy_long(problem, plane, i, j, tap_row(problem, patches, i, j)),
+                Fill::CopySelf => copy_self(problem, plane, i, j, patches),
+            }
+        }
+    }
+}
+
+fn tap_row<'a>(problem: &Problem, patches: &'a mut MatrixMut<'_>, i: usize, j: usize) -> &'a mut [f32] {
+    patches.row_mut(i * problem.cols.kernel + j)
+}
+
+fn scan(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut [f32]) {
+    let (rows, cols) = (&problem.rows, &problem.cols);
+    let position = |axis: &Axis, output: usize, tap: usize| {
+        (output * axis.stride + tap * axis.dilation).checked_sub(axis.pad_before).filter(|&at| at < axis.input)
+    };
+    for y in 0..rows.output {
+        for x in 0..cols.output {
+            patch[y * cols.output + x] = match (position(rows, y, i), position(cols, x, j)) {
+                (Some(h), Some(w)) => plane[h * cols.input + w],
+                _ => 0.0,
+            };
+        }
+    }
+}
+
+fn copy_short(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut [f32]) {
+    for y in 0..problem.rows.output {
+        copy_row(problem, plane, i, j, y, patch);
+    }
+}
+
+/// One output row of one tap: the run that lies inside the input, zeros on both sides of it.
+fn copy_row(problem: &Problem, plane: &[f32], i: usize, j: usize, y: usize, patch: &mut [f32]) {
+    let (rows, cols) = (&problem.rows, &problem.cols);
+    let patch = &mut patch[y * cols.output..][..cols.output];
+    let xs = cols.outputs_of_tap(j);
+    if !rows.outputs_of_tap(i).contains(&y) || xs.is_empty() {
+        return patch.fill(0.0);
+    }
+    let run = &plane[rows.input_of(y, i) * cols.input + cols.input_of(xs.start, j)..];
+    patch[..xs.start].fill(0.0);
+    patch[xs.end..].fill(0.0);
+    let inside = &mut patch[xs];
+    if cols.stride == 1 {
+        inside.copy_from_slice(&run[..inside.len()]);
+    } else {
+        inside.iter_mut().zip(run.iter().step_by(cols.stride)).for_each(|(to, from)| *to = *from);
+    }
+}
+
+fn copy_long(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut [f32]) {
+    let (rows, cols) = (&problem.rows, &problem.cols);
+    let (ys, xs) = (rows.outputs_of_tap(i), cols.outputs_of_tap(j));
+    if ys.is_empty() || xs.is_empty() {
+        return patch.fill(0.0);
+    }
+    patch[..ys.start * cols.output].fill(0.0);
+    patch[ys.end * cols.output..].fill(0.0);
+    let inside = &mut patch[ys.start * cols.output..ys.end * cols.output];
+    // With rows of equal length one copy moves them all; otherwise each output row is a copy of its own.
+    let run = if cols.output == cols.input { inside.len() } else { cols.output };
+    for (chunk, to) in inside.chunks_exact_mut(run).enumerate() {
+        let first_row = rows.input_of(ys.start + chunk, i);
+        // Where column 0 would come from: possibly before the row, even before the plane.
+        let from = (first_row * cols.input) as isize + cols.shift_of_tap(j);
+        let skip = from.min(0).unsigned_abs().min(to.len());
+        let from = (from + skip as isize) as usize;
+        let len = (to.len() - skip).min(plane.len().saturating_sub(from));
+        to[skip..skip + len].copy_from_slice(&plane[from..from + len]);
+    }
+    for row in inside.chunks_exact_mut(cols.output) {
+        row[..xs.start].fill(0.0);
+        row[xs.end..].fill(0.0);
+    }
+}
+
+/// How far back the neighbour tap that reads the same input positions is, and by how many outputs they lie
+/// apart there: taps t and t − back with back·dilation = ahead·stride.
+fn neighbour(axis: &Axis) -> (usize, usize) {
+    let (mut a, mut b) = (axis.stride, axis.dilation);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    (axis.stride / a, axis.dilation / a)
+}
+
+fn copy_self(problem: &Problem, plane: &[f32], i: usize, j: usize, patches: &mut MatrixMut<'_>) {
+    let (rows, cols) = (&problem.rows, &problem.cols);
+    let pixels = problem.out_pixels();
+    let (back_i, ahead_y) = neighbour(rows);
+    let (back_j, ahead_x) = neighbour(cols);
+    let tap = i * cols.kernel + j;
+    if i >= back_i && ahead_y < rows.output {
+        // The tap above holds all but the last rows, as one run.
+        let from = (tap - back_i * cols.kernel) * pixels;
+        let all = patches.as_mut_slice().expect("the patch rows of a channel lie one behind the other");
+        all.copy_within(from + ahead_y * cols.output..from + pixels, tap * pixels);
+        for y in rows.output - ahead_y..rows.output {
+            copy_row(problem, plane, i, j, y, &mut all[tap * pixels..][..pixels]);
+        }
+    } else if j >= back_j && ahead_x < cols.output {
+        // The tap to the left holds all but the last columns, shifted; what wraps is filled in from src.
+        let from = (tap - back_j) * pixels;
+        let all = patches.as_mut_slice().expect("the patch rows of a channel lie one behind the other");
+        all.copy_within(from + ahead_x..from + pixels, tap * pixels);
+        let patch = &mut all[tap * pixels..][..pixels];
+        for y in 0..rows.output {
+            fill_row_end(problem, plane, i, j, y, cols.output - ahead_x, patch);
+        }
+    } else {
+        copy_short(problem, plane, i, j, patches.row_mut(tap));
+    }
+}
+
+/// The columns of one output row of one tap from `first` on.
+fn fill_row_end(
+    problem: &Problem,
+    plane: &[f32],
+    i: usize,
+    j: usize,
+    y: usize,
+    first: usize,
+    patch: &mut [f32],
+) {
+    let (rows, cols) = (&problem.rows, &problem.cols);
+    let (inside_y, xs) = (rows.outputs_of_tap(i).contains(&y), cols.outputs_of_tap(j));
+    for x in first..cols.output {
+        patch[y * cols.output + x] = if inside_y && xs.contains(&x) {
+            plane[rows.input_of(y, i) * cols.input + cols.input_of(x, j)]
+        } else {
+            0.0
+        };
+    }
+}
+
+/// Fills one im2row patch (C·Kh·Kw, channels outermost) of an NCHW image, element by element.
+pub fn scan_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patch: &mut [f32]) {
+    let (rows, cols) = (&problem.rows, &problem.cols);
+    let (is, js) = (rows.taps_of_output(y), cols.taps_of_output(x));
+    let mut patch = patch.iter_mut();
+    for c in 0..problem.group_in() {
+        let plane = image.at(c, 0, 0);
+        for i in 0..rows.kernel {
+            for (j, value) in (0..cols.kernel).zip(&mut patch) {
+                *value = if is.contains(&i) && js.contains(&j) {
+                    plane[rows.input_of(y, i) * image.row + cols.input_of(x, j)]
+                } else {
+                    0.0
+                };
+            }
+        }
+    }
+}
+
+/// Fills one im2row patch (Kh·Kw·C, channels innermost) of an NHWC image with runs of whole pixels.
+pub fn copy_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patch: &mut [f32]) {
+    let (rows, cols) = (&problem.rows, &problem.cols);
+    let channels = problem.group_in();
+    let (is, js) = (rows.taps_of_output(y), cols.taps_of_output(x));
+    // Neighbouring taps are neighbours in memory unless the kernel is dilated or the pixel holds more groups.
+    let joined = cols.dilation == 1 && channels == problem.in_channels;
+    for (i, row) in patch.chunks_exact_mut(cols.kernel * channels).enumerate() {
+        if !is.contains(&i) || js.is_empty() {
+            row.fill(0.0);
+            continue;
+        }
+        row[..js.start * channels].fill(0.0);
+        row[js.end * channels..].fill(0.0);
+        let inside = &mut row[js.start * channels..js.end * channels];
+        let h = rows.input_of(y, i);
+        if joined {
+            inside.copy_from_slice(&image.at(0, h, cols.input_of(x, js.start))[..inside.len()]);
+        } else {
+            for (j, pixel) in js.clone().zip(inside.chunks_exact_mut(channels)) {
+                pixel.copy_from_slice(&image.at(0, h, cols.input_of(x, j))[..channels]);
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Packed weights: the caller's weights in the order an algorithm reads them, behind a header that says so.
+//!
+//! A blob is a 64-byte header, the floats group by group, and a 16-byte end mark. Header and end mark bind
+//! it to one packing, so weights of another plan, or cut short, are refused before any arithmetic. Two plans
+//! that pack alike may share a blob.
+
+use crate::error::{Error, Result};
+use crate::problem::{Problem, WeightsLayout};
+
+/// A dimension of one group's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Dim {
+    /// Output channel.
+    M = b'M',
+    /// Input channel.
+    C = b'C',
+    /// Kernel row.
+    I = b'I',
+    /// Kernel column.
+    J = b'J',
+}
+
+use Dim::{C, I, J, M};
+
+/// The dimensions of one group's packed weights, outermost first.
+pub type WeightOrder = [Dim; 4];
+
+/// M × (C·Kh·Kw): one row of the kernel matrix an output channel, channels outermost in the depth.
+pub const MCIJ: WeightOrder = [M, C, I, J];
+/// (C·Kh·Kw) × M.
+pub const CIJM: WeightOrder = [C, I, J, M];
+/// M × (Kh·Kw·C): taps outermost in the depth, as patches of NHWC pixels have it.
+pub const MIJC: WeightOrder = [M, I, J, C];
+/// (Kh·Kw·C) × M, which is also one C × M matrix a tap.
+pub const IJCM: WeightOrder = [I, J, C, M];
+/// (Kh·Kw·M) × C, which is also one M × C matrix a tap.
+pub const IJMC: WeightOrder = [I, J, M, C];
+
+const HEADER_WORDS: usize = 8;
+/// Bytes in front of the floats.
+pub const HEADER_BYTES: usize = HEADER_WORDS * size_of::<u64>();
+const END_BYTES: usize = 2 * size_of::<u64>();
+
+/// A packing: which weights, in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packing {
+    order: WeightOrder,
+    groups: usize,
+    out_channels: usize,
+    in_channels: usize,
+    kernel: [usize; 2],
+    source: WeightsLayout,
+}
+
+impl Packing {
+    /// Weights of `problem` in `order`.
+    pub fn new(problem: &Problem, order: WeightOrder) -> Self {
+        Self {
+            order,
+            groups: problem.groups,
+            out_channels: problem.group_out(),
+            in_channels: problem.group_in(),
+            kernel: [problem.rows.kernel, problem.cols.kernel],
+            source: problem.weights_layout,
+        }
+    }
+
+    /// Floats of one group.
+    pub fn group_len(&self) -> usize {
+        self.out_channels * self.in_channels * self.kernel[0] * self.kernel[1]
+    }
+
+    fn floats(&self) -> usize {
+        self.groups * self.group_len()
+    }
+
+    /// Bytes of a blob: header, floats, end mark. `None` if they do not fit.
+    pub fn bytes(&self) -> Option<usize> {
+        (self.floats() * size_of::<f32>())
+            .checked_add(HEADER_BYTES + END_BYTES)
+            .filter(|&bytes| bytes <= isize::MAX as usize)
+    }
+
+    /// What the header of a blob of this packing holds.
+    fn header(&self) -> [u64; HEADER_WORDS] {
+        const FORMAT: u32 = 1;
+        let order = u32::from_le_bytes(self.order.map(|dim| dim as u8));
+        [
+            u64::from_le_bytes(*b"convloww"),
+            u64::from(FORMAT) << 32 | u64::from(order),
+            self.groups as u64,
+            self.out_channels as u64,
+            self.in_channels as u64,
+            self.kernel[0] as u64,
+            self.kernel[1] as u64,
+            self.floats() as u64,
+        ]
+    }
+
+    /// What stands behind the floats: a word of its own, and the header's words mixed (FNV-1a).
+    fn end(&self) -> [u64; 2] {
+        let mixed = self.header().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| {
+            (hash ^ word).wrapping_mul(0x0100_0000_01b3)
+        });
+        [u64::from_le_bytes(*b"convlowe"), mixed]
+    }
+
+    /// Writes the blob. `weights` are all groups' in the problem's weights layout; `blob` has [`Packing::bytes`].
+    pub fn pack(&self, weights: &[f32], blob: &mut [u8]) {
+        let (header, rest) = blob.split_at_mut(HEADER_BYTES);
+        let (floats, end) = rest.split_at_mut(self.floats() * size_of::<f32>());
+        header.copy_from_slice(bytemuck::bytes_of(&self.header()));
+        end.copy_from_slice(bytemuck::bytes_of(&self.end()));
+        let floats: &mut [f32] = bytemuck::cast_slice_mut(floats);
+        for (group, packed) in floats.chunks_exact_mut(self.group_len()).enumerate() {
+            self.pack_group(group, weights, packed);
+        }
+    }
+
+    fn pack_group(&self, group: usize, weights: &[f32], packed: &mut [f32]) {
+        let all_out = self.out_channels * self.groups;
+        let [kh, kw] = self.kernel;
+        let (c, m) = (self.in_channels, self.out_channels);
+        let group_first = group * m;
+        // Elements from one index of a dimension to the next in the caller's layout.
+        let (stride_m, stride_c, stride_i, stride_j) = match self.source {
+            WeightsLayout::Oihw => (c * kh * kw, kh * kw, kw, 1),
+            WeightsLayout::Hwio => (1, all_out, kw * c * all_out, c * all_out),
+            WeightsLayout::Ohwi => (kh * kw * c, 1, kw * c, c),
+        };
+        let size_and_stride = |dim: Dim| match dim {
+            M => (m, stride_m),
+            C => (c, stride_c),
+            I => (kh, stride_i),
+            J => (kw, stride_j),
+        };
+        let [(n0, s0), (n1, s1), (n2, s2), (n3, s3)] = self.order.map(size_and_stride);
+        let mut packed = packed.iter_mut();
+        for a in 0..n0 {
+            for b in 0..n1 {
+                for c in 0..n2 {
+                    let first = group_first * stride_m + a * s0 + b * s1 + c * s2;
+                    let run = weights[first..].iter().step_by(s3).take(n3);
+                    run.zip(&mut packed).for_each(|(weight, packed)| *packed = *weight);
+                }
+            }
+        }
+    }
+
+    /// Whether a blob begins as this packing does. `header` has 64 bytes.
+    ///
+    /// # Errors
+    /// [`Error::WeightsMismatch`] says in what it differs.
+    pub fn check_header(&self, header: &[u8; HEADER_BYTES]) -> Result<()> {
+        let found: [u64; HEADER_WORDS] = bytemuck::pod_read_unaligned(header);
+        let expected = self.header();
+        let mismatch = |text: String| Err(Error::WeightsMismatch(text));
+        if found[0] != expected[0] {
+            return mismatch("packed_weights does not begin with the header of packed weights".to_string());
+        }
+        if found[1] != expected[1] {
+            let text = |word: u64| {
+                let [order @ .., _, _, _, _] = word.to_le_bytes();
+                format!("format {} order {}", word >> 32, String::from_utf8_lossy(&order))
+            };
+            return mismatch(format!(
+                "packed_weights has {}, but the plan reads {}",
+                text(found[1]),
+                text(expected[1])
+            ));
+        }
+        let names = ["groups", "out_channels / groups", "in_channels / groups", "kernel_height", "kernel_width"];
+        for ((name, found), expected) in names.iter().zip(&found[2..]).zip(&expected[2..]) {
+            if found != expected {
+                return mismatch(format!(
+                    "packed_weights was packed for {name} = {found}, but the plan has {expected}"
+                ));
+            }
+        }
+        if found != expected {
+            return mismatch("packed_weights has a damaged header".to_string());
+        }
+        Ok(())
+    }
+
+    /// The floats of a blob whose header has been checked.
+    ///
+    /// # Errors
+    /// [`Error::WeightsMismatch`] if the end mark is not where it should be.
+    pub fn unpack<'a>(&self, blob: &'a [u8]) -> Result<&'a [f32]> {
+        let (floats, end) = blob[HEADER_BYTES..].split_at(self.floats() * size_of::<f32>());
+        if end != bytemuck::bytes_of(&self.end()) {
+            return Err(Error::WeightsMismatch(format!(
+                "packed_weights has no end mark at byte {}: it was cut short or overwritten",
+                HEADER_BYTES + floats.len()
+            )));
+        }
+        Ok(bytemuck::cast_slice(floats))
+    }
+}

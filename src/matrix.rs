@@ -1,0 +1,287 @@
+//! Row-major matrix views with a leading dimension, and their division into disjoint tiles.
+//!
+//! A [`MatrixMut`] owns the right to write exactly its rows × cols elements; two tiles of one matrix
+//! interleave in memory without overlapping. This is where raw memory is split, so that the algorithms
+//! need no `unsafe`.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// A read-only rows × cols matrix, rows `ld` elements apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    ld: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// A view of the front of `data`.
+    ///
+    /// # Panics
+    /// If the matrix does not lie inside `data` or its rows overlap.
+    pub fn new(data: &'a [f32], rows: usize, cols: usize, ld: usize) -> Self {
+        assert!(rows > 0 && cols > 0 && cols <= ld && (rows - 1) * ld + cols <= data.len());
+        Self { data, rows, cols, ld }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Elements from one row to the next.
+    pub fn ld(&self) -> usize {
+        self.ld
+    }
+
+    /// The elements from the first one on.
+    pub fn data(&self) -> &'a [f32] {
+        self.data
+    }
+
+    /// The part with these rows and columns.
+    pub fn part(&self, rows: Range<usize>, cols: Range<usize>) -> Self {
+        assert!(rows.end <= self.rows && cols.end <= self.cols);
+        Self::new(&self.data[rows.start * self.ld + cols.start..], rows.len(), cols.len(), self.ld)
+    }
+
+    /// The same memory read as the transposed matrix.
+    pub fn t(self) -> Operand<'a> {
+        Operand { stored: self, transposed: true }
+    }
+}
+
+/// A factor of a product: a matrix as stored, and whether the product takes it transposed.
+#[derive(Debug, Clone, Copy)]
+pub struct Operand<'a> {
+    /// The matrix as it lies in memory.
+    pub stored: Matrix<'a>,
+    /// Whether the factor is the transpose of `stored`.
+    pub transposed: bool,
+}
+
+impl<'a> From<Matrix<'a>> for Operand<'a> {
+    fn from(stored: Matrix<'a>) -> Self {
+        Operand { stored, transposed: false }
+    }
+}
+
+impl Operand<'_> {
+    /// Rows of the factor.
+    pub fn rows(&self) -> usize {
+        if self.transposed { self.stored.cols } else { self.stored.rows }
+    }
+
+    /// Columns of the factor.
+    pub fn cols(&self) -> usize {
+        if self.transposed { self.stored.rows } else { self.stored.cols }
+    }
+
+    /// The factor with these rows and columns of the factor (not of the stored matrix).
+    pub fn part(&self, rows: Range<usize>, cols: Range<usize>) -> Self {
+        let stored =
+            if self.transposed { self.stored.part(cols, rows) } else { self.stored.part(rows, cols) };
+        Self { stored, ..*self }
+    }
+}
+
+/// A rows × cols matrix to be written, rows `ld` elements apart.
+#[derive(Debug)]
+pub struct MatrixMut<'a> {
+    first: *mut f32,
+    rows: usize,
+    cols: usize,
+    ld: usize,
+    borrow: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: a MatrixMut is an exclusive borrow of its elements, like `&mut [f32]`, which is Send.
+unsafe impl Send for MatrixMut<'_> {}
+
+impl<'a> MatrixMut<'a> {
+    /// A view of the front of `data`.
+    ///
+    /// # Panics
+    /// If the matrix does not lie inside `data` or its rows overlap.
+    pub fn new(data: &'a mut [f32], rows: usize, cols: usize, ld: usize) -> Self {
+        assert!(rows > 0 && cols > 0 && cols <= ld && (rows - 1) * ld + cols <= data.len());
+        Self { first: data.as_mut_ptr(), rows, cols, ld, borrow: PhantomData }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Elements from one row to the next.
+    pub fn ld(&self) -> usize {
+        self.ld
+    }
+
+    /// The first element; the view may write `rows` runs of `cols` elements, `ld` apart, from here on.
+    pub fn as_mut_ptr(&mut self) -> *mut f32 {
+        self.first
+    }
+
+    /// One row.
+    pub fn row(&self, row: usize) -> &[f32] {
+        assert!(row < self.rows);
+        // SAFETY: `new` checked that the row lies inside the borrowed elements; the view owns them.
+        unsafe { std::slice::from_raw_parts(self.first.add(row * self.ld), self.cols) }
+    }
+
+    /// One row, to be written.
+    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.rows);
+        // SAFETY: as in `row`, and `&mut self` makes the access exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.first.add(row * self.ld), self.cols) }
+    }
+
+    /// All elements in one slice, if the rows lie one behind the other.
+    pub fn as_mut_slice(&mut self) -> Option<&mut [f32]> {
+        // SAFETY: with ld = cols the elements are contiguous, and `new` checked that they are borrowed.
+        (self.ld == self.cols || self.rows == 1)
+            .then(|| unsafe { std::slice::from_raw_parts_mut(self.first, self.rows * self.cols) })
+    }
+
+    /// The part with these rows and columns, for as long as `self` is not used.
+    pub fn part(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'_> {
+        assert!(rows.start < rows.end && rows.end <= self.rows);
+        assert!(cols.start < cols.end && cols.end <= self.cols);
+        // SAFETY: the part's first element lies inside the view, as just asserted.
+        let first = unsafe { self.first.add(rows.start * self.ld + cols.start) };
+        MatrixMut { first, rows: rows.len(), cols: cols.len(), ld: self.ld, borrow: PhantomData }
+    }
+
+    /// The whole, for as long as `self` is not used.
+    pub fn reborrow(&mut self) -> MatrixMut<'_> {
+        MatrixMut { borrow: PhantomData, ..*self }
+    }
+
+    /// Sets every element.
+    pub fn fill(&mut self, value: f32) {
+        for row in 0..self.rows {
+            self.row_mut(row).fill(value);
+        }
+    }
+
+    /// Every row in turn.
+    pub fn for_each_row(&mut self, mut f: impl FnMut(usize, &mut [f32])) {
+        for row in 0..self.rows {
+            f(row, self.row_mut(row));
+        }
+    }
+}
+
+/// A division of a rows × cols matrix into tiles of `row_block` × `col_block`, the last ones smaller.
+///
+/// It depends on the problem alone, never on the number of threads: that is what makes results bitwise
+/// the same for every thread count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    rows: usize,
+    cols: usize,
+    row_block: usize,
+    col_block: usize,
+}
+
+/// One tile's place in its matrix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows of the matrix.
+    pub rows: Range<usize>,
+    /// Columns of the matrix.
+    pub cols: Range<usize>,
+}
+
+impl Grid {
+    /// Tiles of at most `row_block` × `col_block`.
+    pub fn new(rows: usize, cols: usize, row_block: usize, col_block: usize) -> Self {
+        assert!(rows > 0 && cols > 0 && row_block > 0 && col_block > 0);
+        Self { rows, cols, row_block, col_block }
+    }
+
+    fn cols_of_tiles(&self) -> usize {
+        self.cols.div_ceil(self.col_block)
+    }
+
+    /// Number of tiles.
+    pub fn tiles(&self) -> usize {
+        self.rows.div_ceil(self.row_block) * self.cols_of_tiles()
+    }
+
+    /// Tile `index`, counted row by row.
+    pub fn tile(&self, index: usize) -> Tile {
+        assert!(index < self.tiles());
+        let row = index / self.cols_of_tiles() * self.row_block;
+        let col = index % self.cols_of_tiles() * self.col_block;
+        Tile {
+            rows: row..(row + self.row_block).min(self.rows),
+            cols: col..(col + self.col_block).min(self.cols),
+        }
+    }
+}
+
+/// A matrix whose tiles are handed out to several threads.
+pub(crate) struct Tiles<'a> {
+    matrix: MatrixMut<'a>,
+    grid: Grid,
+}
+
+// SAFETY: `Tiles` gives access to its matrix only through `take`, whose contract keeps tiles disjoint.
+unsafe impl Sync for Tiles<'_> {}
+
+impl<'a> Tiles<'a> {
+    /// # Panics
+    /// If the grid is not one of this matrix.
+    pub fn new(matrix: MatrixMut<'a>, grid: Grid) -> Self {
+        assert!(matrix.rows == grid.rows && matrix.cols == grid.cols);
+        Self { matrix, grid }
+    }
+
+    /// Tile `index`, to be written.
+    ///
+    /// # Safety
+    /// No two views of one index may live at the same time.
+    pub unsafe fn take(&self, index: usize) -> (Tile, MatrixMut<'_>) {
+        let tile = self.grid.tile(index);
+        let MatrixMut { first, ld, .. } = self.matrix;
+        // SAFETY: the tile lies inside the matrix; tiles of different indices share no element.
+        let first = unsafe { first.add(tile.rows.start * ld + tile.cols.start) };
+        let view =
+            MatrixMut { first, rows: tile.rows.len(), cols: tile.cols.len(), ld, borrow: PhantomData };
+        (tile, view)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_every_element_once() {
+        for (rows, cols, row_block, col_block) in [(1, 1, 1, 1), (7, 5, 2, 3), (4, 9, 4, 9), (3, 8, 9, 1)] {
+            let mut counts = vec![0.0; rows * cols];
+            let grid = Grid::new(rows, cols, row_block, col_block);
+            let tiles = Tiles::new(MatrixMut::new(&mut counts, rows, cols, cols), grid);
+            for index in 0..grid.tiles() {
+                // SAFETY: each index is taken once and its view dropped before the next.
+                let (_, mut view) = unsafe { tiles.take(index) };
+                view.for_each_row(|_, row| row.iter_mut().for_each(|count| *count += 1.0));
+            }
+            assert_eq!(counts, vec![1.0; rows * cols]);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Panics become values here, and never a line on the host's stderr.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+thread_local! {
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`; a panic of it is returned instead of printed, once [`silence`] has been called.
+pub(crate) fn catch_quietly<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
+    let before = CATCHING.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    CATCHING.set(before);
+    result
+}
+
+/// Makes the panic hook pass over panics that [`catch_quietly`] returns. The C surface calls this, because
+/// a library prints nothing unasked; a Rust host keeps the hook it has.
+pub(crate) fn silence() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !CATCHING.get() {
+                others(info);
+            }
+        }));
+    });
+}
+
+/// The text a panic carries.
+pub(crate) fn text(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a text")
+}
