@@ -42,11 +42,6 @@ impl Schedule {
         Some(Self { unit: algorithm.workspace(problem, Limits { threads, floats })?, units_at_once: 1 })
     }
 
-    /// Floats of scratch in all; `None` if they overflow.
-    pub fn floats(&self) -> Option<usize> {
-        product(&[self.unit.floats, self.units_at_once])
-    }
-
     /// Bytes of scratch in all; `None` if they overflow.
     pub fn bytes(&self) -> Option<usize> {
         product(&[self.unit.floats, self.units_at_once, size_of::<f32>()])

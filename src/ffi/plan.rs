@@ -1,0 +1,269 @@
+//! Query, plan, packing, execute.
+
+use std::ffi::c_void;
+
+use super::checked::{disjoint, malloc_aligned, output, reference, slice, slice_mut};
+use super::pool::PoolHandle;
+use super::problem::problem_of;
+use super::status::{Status, guard, guard_value};
+use super::types::{
+    CONVLOW_ALGORITHM_AUTO, CONVLOW_EFFORT_ESTIMATE, CONVLOW_EFFORT_MEASURE, CONVLOW_GEMM_AUTO,
+    CONVLOW_GEMM_BLAS, CONVLOW_GEMM_EMBEDDED, CONVLOW_MATH_EXACT, CONVLOW_MATH_FAST, Conv2dDesc, PlanInfo,
+    PlanOptions,
+};
+use super::versioned;
+use crate::algorithms::Entry;
+use crate::error::{Result, invalid};
+use crate::gemm::{Backend, BackendChoice};
+use crate::lowering::weights::HEADER_BYTES;
+use crate::parallel::Pool;
+use crate::plan::{Info, Plan, workspace_too_small};
+use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
+use crate::problem::Problem;
+
+/// A convolution ready to run. It never changes: any number of threads may execute it at once, each with its
+/// own dst and workspace.
+pub struct PlanHandle(Plan);
+
+/// # Safety
+/// A non-null pointer points to options, and their pool to a pool.
+unsafe fn options_of(options: *const PlanOptions) -> Result<Options> {
+    if options.is_null() {
+        return Ok(Options::default());
+    }
+    // SAFETY: the caller's promise.
+    let options = unsafe { versioned::read(options) }?;
+    Ok(Options {
+        algorithm: match options.algorithm {
+            CONVLOW_ALGORITHM_AUTO => AlgorithmChoice::Auto,
+            id => match Entry::by_id(id) {
+                Some(entry) => AlgorithmChoice::One(entry),
+                None => return invalid!("algorithm = {id} is not the id of an algorithm of this build"),
+            },
+        },
+        math: match options.math {
+            CONVLOW_MATH_EXACT => Math::Exact,
+            CONVLOW_MATH_FAST => Math::Fast,
+            other => return invalid!("math = {other} is not a CONVLOW_MATH_ constant"),
+        },
+        effort: match options.effort {
+            CONVLOW_EFFORT_ESTIMATE => Effort::Estimate,
+            CONVLOW_EFFORT_MEASURE => Effort::Measure,
+            other => return invalid!("effort = {other} is not a CONVLOW_EFFORT_ constant"),
+        },
+        gemm: match options.gemm {
+            CONVLOW_GEMM_AUTO => BackendChoice::Auto,
+            CONVLOW_GEMM_BLAS => BackendChoice::Blas,
+            CONVLOW_GEMM_EMBEDDED => BackendChoice::Embedded,
+            other => return invalid!("gemm = {other} is not a CONVLOW_GEMM_ constant"),
+        },
+        max_workspace_bytes: options.max_workspace_bytes,
+        measure_budget_seconds: options.measure_budget_seconds,
+        pool: if options.pool.is_null() {
+            Pool::SERIAL
+        } else {
+            // SAFETY: a non-null pool is one that convlow_pool_create made.
+            unsafe { reference::<PoolHandle>("pool", options.pool) }?.0.clone()
+        },
+    })
+}
+
+fn plan_info(problem: &Problem, info: &Info) -> PlanInfo {
+    PlanInfo {
+        struct_size: size_of::<PlanInfo>(),
+        algorithm: info.entry.id,
+        applicable: info.applicable.into(),
+        gemm: match info.backend {
+            None => CONVLOW_GEMM_AUTO,
+            #[cfg(feature = "openblas")]
+            Some(Backend::Blas) => CONVLOW_GEMM_BLAS,
+            Some(Backend::Embedded) => CONVLOW_GEMM_EMBEDDED,
+        },
+        workspace_bytes: info.workspace_bytes,
+        packed_weights_bytes: info.packed_weights_bytes,
+        dst_height: problem.rows.output,
+        dst_width: problem.cols.output,
+        macs: problem.macs(),
+        gemm_calls: info.gemm_calls,
+        estimated_seconds: info.estimated_seconds,
+        measured_seconds: info.measured_seconds,
+        reason: info.reason.map_or(std::ptr::null(), |reason| reason.as_ptr()),
+    }
+}
+
+/// Every algorithm's answer for this problem under these options (NULL: the defaults), in registry order:
+/// applicable or why not, workspace, cost. *count is how many there are; the first `capacity` of them are written.
+/// infos[0].struct_size is the size of each element. With infos NULL and capacity 0 only *count is written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_query(
+    desc: *const Conv2dDesc,
+    options: *const PlanOptions,
+    infos: *mut PlanInfo,
+    capacity: usize,
+    count: *mut usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises a descriptor, options, `capacity` infos and a writable count.
+        unsafe {
+            let count = output("count", count)?;
+            let problem = problem_of(desc)?;
+            let options = options_of(options)?;
+            let size = if capacity > 0 { versioned::size_of_struct(infos)? } else { 0 };
+            let answers = planner::query(&problem, &options)?;
+            for (index, answer) in answers.iter().take(capacity).enumerate() {
+                let info = infos.cast::<u8>().add(index * size).cast::<PlanInfo>();
+                info.cast::<usize>().write(size);
+                versioned::write(info, size, &plan_info(&problem, answer));
+            }
+            count.write(answers.len());
+        }
+        Ok(())
+    })
+}
+
+/// Makes a plan under these options (NULL: the defaults). Destroy it with convlow_plan_destroy.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_plan_create(
+    desc: *const Conv2dDesc,
+    options: *const PlanOptions,
+    plan: *mut *mut PlanHandle,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises a descriptor, options and a writable place.
+        unsafe {
+            let plan = output("plan", plan)?;
+            let made = Plan::new(&problem_of(desc)?, &options_of(options)?)?;
+            plan.write(Box::into_raw(Box::new(PlanHandle(made))));
+        }
+        Ok(())
+    })
+}
+
+/// Destroys a plan that no thread executes any more. NULL is a no-op.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_plan_destroy(plan: *mut PlanHandle) {
+    guard(|| {
+        if !plan.is_null() {
+            // SAFETY: a non-null plan came from convlow_plan_create and is destroyed once.
+            drop(unsafe { Box::from_raw(plan) });
+        }
+        Ok(())
+    });
+}
+
+/// What was chosen. Set info->struct_size.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_plan_get_info(plan: *const PlanHandle, info: *mut PlanInfo) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises a plan and a writable info.
+        unsafe {
+            let PlanHandle(plan) = reference("plan", plan)?;
+            let size = versioned::size_of_struct(info)?;
+            versioned::write(info, size, &plan_info(plan.problem(), plan.info()));
+        }
+        Ok(())
+    })
+}
+
+/// Bytes of workspace that convlow_execute needs: exact, all threads of the plan's pool included. 0 is common,
+/// and then a NULL workspace is fine. 0 for a NULL plan.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_plan_workspace_bytes(plan: *const PlanHandle) -> usize {
+    // SAFETY: the caller promises a plan.
+    guard_value(0, || Ok(unsafe { reference("plan", plan) }?.0.info().workspace_bytes))
+}
+
+/// Bytes of the plan's packed weights; 0 for a NULL plan.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_plan_packed_weights_bytes(plan: *const PlanHandle) -> usize {
+    // SAFETY: the caller promises a plan.
+    guard_value(0, || Ok(unsafe { reference("plan", plan) }?.0.info().packed_weights_bytes))
+}
+
+/// Packs weights of the descriptor's layout into the caller's memory: at least
+/// convlow_plan_packed_weights_bytes, aligned as by malloc. The result holds no pointer and may be copied, mapped
+/// and shared between plans that pack alike.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_pack_weights(
+    plan: *const PlanHandle,
+    weights: *const f32,
+    packed: *mut c_void,
+    packed_bytes: usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises a plan, its weights, and `packed_bytes` writable bytes.
+        unsafe {
+            let PlanHandle(plan) = reference("plan", plan)?;
+            let needed = plan.info().packed_weights_bytes;
+            let weights = slice("weights", weights, plan.problem().weights_len())?;
+            malloc_aligned("packed", packed)?;
+            if packed_bytes < needed {
+                return invalid!("packed_bytes = {packed_bytes} is less than the plan's {needed}");
+            }
+            disjoint(
+                ("packed", packed.addr(), needed),
+                &[("weights", weights.as_ptr().addr(), size_of_val(weights))],
+            )?;
+            plan.pack_weights(weights, slice_mut("packed", packed.cast::<u8>(), needed)?)
+        }
+    })
+}
+
+/// Computes dst. `src` and `dst` are whole tensors in the descriptor's layouts; `packed_weights` comes from
+/// convlow_pack_weights; `bias` has out_channels floats or is NULL; `workspace` has at least
+/// convlow_plan_workspace_bytes bytes of any content, aligned as by malloc, or is NULL if that is 0. dst and
+/// workspace overlap nothing. Allocates nothing and reads or writes nothing else; on a refusal dst is untouched.
+///
+/// A NaN or an infinity in src reaches exactly the outputs whose window holds it. In weights it may also reach
+/// outputs at the border whose window it lies outside of.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_execute(
+    plan: *const PlanHandle,
+    src: *const f32,
+    packed_weights: *const c_void,
+    bias: *const f32,
+    dst: *mut f32,
+    workspace: *mut c_void,
+    workspace_bytes: usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises a plan and its tensors.
+        unsafe {
+            let PlanHandle(plan) = reference("plan", plan)?;
+            let (problem, info) = (plan.problem(), plan.info());
+            let src = slice("src", src, problem.src_len())?;
+            malloc_aligned("packed_weights", packed_weights)?;
+            let bias = if bias.is_null() { None } else { Some(slice("bias", bias, problem.out_channels)?) };
+            let dst = output("dst", dst)?;
+            let needed = info.workspace_bytes;
+            if workspace_bytes < needed {
+                return Err(workspace_too_small(workspace_bytes, needed));
+            }
+            if needed > 0 || !workspace.is_null() {
+                malloc_aligned("workspace", workspace)?;
+            }
+            // The header is read before the rest, because a shorter blob may end anywhere behind it.
+            let header = reference("packed_weights", packed_weights.cast::<[u8; HEADER_BYTES]>())?;
+            plan.packing().check_header(header)?;
+            let packed = slice("packed_weights", packed_weights.cast::<u8>(), info.packed_weights_bytes)?;
+
+            let range = |name, slice: &[f32]| (name, slice.as_ptr().addr(), size_of_val(slice));
+            let dst_range = ("dst", dst.addr(), problem.dst_len() * size_of::<f32>());
+            let reads = [
+                range("src", src),
+                range("bias", bias.unwrap_or_default()),
+                ("packed_weights", packed.as_ptr().addr(), packed.len()),
+            ];
+            disjoint(dst_range, &reads)?;
+            disjoint(("workspace", workspace.addr(), needed), &reads)?;
+            disjoint(("workspace", workspace.addr(), needed), &[dst_range])?;
+
+            let dst = slice_mut("dst", dst, problem.dst_len())?;
+            let workspace: &mut [f32] = match needed {
+                0 => &mut [],
+                _ => slice_mut("workspace", workspace.cast(), needed / size_of::<f32>())?,
+            };
+            plan.execute(src, packed, bias, dst, workspace)
+        }
+    })
+}

@@ -1,0 +1,172 @@
+//! Structs that grow: their `struct_size` says which fields the caller knows.
+
+use std::mem::offset_of;
+
+use super::types::{Conv2dDesc, PlanInfo, PlanOptions};
+use crate::error::{Result, invalid};
+
+/// A larger `struct_size` is not a newer header but garbage.
+const MAX_SIZE: usize = 4096;
+
+/// A struct that starts with `size_t struct_size` and may end behind any of its fields.
+///
+/// # Safety
+/// The type is `repr(C)`, begins with a `usize`, and every pattern of bits is a value of it.
+pub(super) unsafe trait Versioned: Copy {
+    /// The C name.
+    const NAME: &'static str;
+    /// Where fields begin: where a shorter struct may end.
+    const OFFSETS: &'static [usize];
+    /// What a field is that the caller does not know.
+    const DEFAULT: Self;
+}
+
+macro_rules! versioned {
+    ($type:ident, $name:literal, { $($field:ident: $default:expr,)+ }) => {
+        // SAFETY: repr(C) structs of integers, floats and pointers, beginning with `struct_size`.
+        unsafe impl Versioned for $type {
+            const NAME: &'static str = $name;
+            const OFFSETS: &'static [usize] = &[$(offset_of!($type, $field)),+];
+            const DEFAULT: Self = $type { $($field: $default,)+ };
+        }
+    };
+}
+
+versioned!(Conv2dDesc, "convlow_conv2d_desc", {
+    struct_size: size_of::<Conv2dDesc>(),
+    src_layout: super::types::CONVLOW_LAYOUT_NCHW,
+    dst_layout: super::types::CONVLOW_LAYOUT_NCHW,
+    weights_layout: super::types::CONVLOW_WEIGHTS_OIHW,
+    activation: super::types::CONVLOW_ACTIVATION_NONE,
+    batch: 1,
+    in_channels: 0,
+    in_height: 0,
+    in_width: 0,
+    out_channels: 0,
+    kernel_height: 0,
+    kernel_width: 0,
+    stride_height: 1,
+    stride_width: 1,
+    dilation_height: 1,
+    dilation_width: 1,
+    pad_top: 0,
+    pad_left: 0,
+    pad_bottom: 0,
+    pad_right: 0,
+    groups: 1,
+    activation_min: f32::NEG_INFINITY,
+    activation_max: f32::INFINITY,
+    accumulate: 0,
+});
+
+versioned!(PlanOptions, "convlow_plan_options", {
+    struct_size: size_of::<PlanOptions>(),
+    algorithm: super::types::CONVLOW_ALGORITHM_AUTO,
+    math: super::types::CONVLOW_MATH_EXACT,
+    effort: super::types::CONVLOW_EFFORT_ESTIMATE,
+    gemm: super::types::CONVLOW_GEMM_AUTO,
+    max_workspace_bytes: usize::MAX,
+    measure_budget_seconds: crate::planner::Options::DEFAULT_BUDGET_SECONDS,
+    pool: std::ptr::null_mut(),
+});
+
+versioned!(PlanInfo, "convlow_plan_info", {
+    struct_size: size_of::<PlanInfo>(),
+    algorithm: 0,
+    applicable: 0,
+    gemm: 0,
+    workspace_bytes: 0,
+    packed_weights_bytes: 0,
+    dst_height: 0,
+    dst_width: 0,
+    macs: 0,
+    gemm_calls: 0,
+    estimated_seconds: 0.0,
+    measured_seconds: 0.0,
+    reason: std::ptr::null(),
+});
+
+/// The size that a caller's struct gives itself, checked: its end lies between fields, and what the library
+/// does not know is zero.
+///
+/// # Safety
+/// A non-null pointer points to a struct whose first field is its size in bytes.
+pub(super) unsafe fn size_of_struct<T: Versioned>(pointer: *const T) -> Result<usize> {
+    if pointer.is_null() {
+        return invalid!("{} is NULL", T::NAME);
+    }
+    if !pointer.is_aligned() {
+        return invalid!("{} = {pointer:p} is not aligned to {} bytes", T::NAME, align_of::<T>());
+    }
+    // SAFETY: not NULL and aligned; the caller promises the first field.
+    let size = unsafe { *pointer.cast::<usize>() };
+    let known = size_of::<T>();
+    if !(T::OFFSETS[1..].contains(&size) || (known..=MAX_SIZE).contains(&size)) {
+        return invalid!("{}.struct_size = {size}, but sizeof({}) is {known}", T::NAME, T::NAME);
+    }
+    for at in known..size {
+        // SAFETY: the struct has `size` bytes.
+        if unsafe { *pointer.cast::<u8>().add(at) } != 0 {
+            return invalid!(
+                "{}.struct_size = {size}, but this library knows {known} bytes and byte {at} is not zero",
+                T::NAME
+            );
+        }
+    }
+    Ok(size)
+}
+
+/// The struct with the caller's fields, and defaults for those the caller does not know.
+///
+/// # Safety
+/// As [`size_of_struct`].
+pub(super) unsafe fn read<T: Versioned>(pointer: *const T) -> Result<T> {
+    // SAFETY: the caller's promise.
+    let size = unsafe { size_of_struct(pointer) }?;
+    let mut value = T::DEFAULT;
+    // SAFETY: both have that many bytes, and any bits are a value of T.
+    unsafe {
+        std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), (&raw mut value).cast(), size.min(size_of::<T>()));
+    }
+    Ok(value)
+}
+
+/// Writes the fields the caller knows, all but `struct_size`.
+///
+/// # Safety
+/// `pointer` points to a writable struct of `size` bytes.
+pub(super) unsafe fn write<T: Versioned>(pointer: *mut T, size: usize, value: &T) {
+    let skip = size_of::<usize>();
+    let len = size.min(size_of::<T>()) - skip;
+    // SAFETY: both have `skip + len` bytes, and a result never overlaps the library's own value.
+    unsafe {
+        std::ptr::copy_nonoverlapping(
+            (&raw const *value).cast::<u8>().add(skip),
+            pointer.cast::<u8>().add(skip),
+            len,
+        );
+    }
+}
+
+/// Fills a struct of `size` bytes with defaults and zeros; nothing if the pointer or the size cannot be right.
+///
+/// # Safety
+/// A non-null pointer points to `size` writable bytes.
+pub(super) unsafe fn init<T: Versioned>(pointer: *mut T, size: usize) -> Result<()> {
+    if pointer.is_null() {
+        return invalid!("{} is NULL", T::NAME);
+    }
+    if !pointer.is_aligned() {
+        return invalid!("{} = {pointer:p} is not aligned to {} bytes", T::NAME, align_of::<T>());
+    }
+    if !(T::OFFSETS[1..].contains(&size) || (size_of::<T>()..=MAX_SIZE).contains(&size)) {
+        return invalid!("struct_size = {size}, but sizeof({}) is {}", T::NAME, size_of::<T>());
+    }
+    // SAFETY: the struct has `size` bytes, at least a usize.
+    unsafe {
+        pointer.cast::<u8>().write_bytes(0, size);
+        pointer.cast::<usize>().write(size);
+        write(pointer, size, &T::DEFAULT);
+    }
+    Ok(())
+}
