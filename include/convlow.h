@@ -405,6 +405,12 @@ convlow_status convlow_conv2d_output_size(const struct convlow_conv2d_desc *desc
                                           size_t *width);
 
 /**
+ * Sets every field to its default. Pass sizeof(convlow_plan_options). NULL or an impossible size: nothing is
+ * written.
+ */
+void convlow_plan_options_init(struct convlow_plan_options *options, size_t struct_size);
+
+/**
  * Every algorithm's answer for this problem under these options (NULL: the defaults), in registry order:
  * applicable or why not, workspace, cost. *count is how many there are; the first `capacity` of them are written.
  * infos[0].struct_size is the size of each element. With infos NULL and capacity 0 only *count is written.

@@ -26,9 +26,8 @@ pub struct Entry {
 #[derive(Default)]
 struct Numbers(Vec<(&'static str, usize)>);
 
-const KEYS: &[&str] = &[
-    "mb", "g", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", "dh", "dw", "ph", "pw",
-];
+const KEYS: &[&str] =
+    &["mb", "g", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", "dh", "dw", "ph", "pw"];
 
 impl Numbers {
     fn get(&self, key: &str) -> Option<usize> {
@@ -41,8 +40,59 @@ impl Numbers {
     }
 }
 
-fn wrong<T>(column: usize, text: impl fmt::Display) -> Result<T> {
-    Err(Error::InvalidArgument(format!("column {}: {text}", column + 1)))
+/// What is wrong with an entry: at a column, counted from 0, or with its sizes as a whole.
+struct Mistake {
+    column: Option<usize>,
+    error: Error,
+}
+
+impl From<Error> for Mistake {
+    fn from(error: Error) -> Self {
+        Self { column: None, error }
+    }
+}
+
+fn wrong<T>(column: usize, text: impl fmt::Display) -> std::result::Result<T, Mistake> {
+    Err(Mistake { column: Some(column), error: Error::InvalidArgument(text.to_string()) })
+}
+
+/// Where and why a list is not one of problems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column, counted from 1: that of the mistake, or where the entry begins if its sizes do not agree.
+    pub column: usize,
+    /// What was expected there, or which sizes make no sense.
+    pub error: Error,
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.error)
+    }
+}
+
+impl std::error::Error for ListError {}
+
+/// Reads a list: one entry a line. Blank lines and lines that begin with `#` say nothing.
+///
+/// # Errors
+/// The first line that is no entry.
+pub fn parse_list(text: &str) -> std::result::Result<Vec<Entry>, ListError> {
+    let mut entries = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let entry = line.trim();
+        if entry.is_empty() || entry.starts_with('#') {
+            continue;
+        }
+        entries.push(parse_entry(entry).map_err(|mistake| {
+            let indent = line.len() - line.trim_start().len();
+            let column = indent + mistake.column.unwrap_or(0) + 1;
+            ListError { line: index + 1, column, error: mistake.error }
+        })?);
+    }
+    Ok(entries)
 }
 
 /// Reads one entry.
@@ -50,6 +100,13 @@ fn wrong<T>(column: usize, text: impl fmt::Display) -> Result<T> {
 /// # Errors
 /// [`Error::InvalidArgument`] names the column and what was expected there, or the size that makes no sense.
 pub fn parse(text: &str) -> Result<Entry> {
+    parse_entry(text).map_err(|mistake| match mistake.column {
+        Some(column) => Error::InvalidArgument(format!("column {}: {}", column + 1, mistake.error)),
+        None => mistake.error,
+    })
+}
+
+fn parse_entry(text: &str) -> std::result::Result<Entry, Mistake> {
     let mut numbers = Numbers::default();
     let mut name = None;
     let mut at = 0;
@@ -88,19 +145,20 @@ pub fn parse(text: &str) -> Result<Entry> {
     Ok(Entry { problem, name, count })
 }
 
-/// Splits `"name*3"` or `"name"*3` or `name`.
-fn name_and_count(column: usize, text: &str) -> Result<(String, usize)> {
+/// Splits `"name*3"` or `"name"*3` or `name`, which begins at `column`.
+fn name_and_count(column: usize, text: &str) -> std::result::Result<(String, usize), Mistake> {
     let text = text.trim_end();
-    let bare: String = text.chars().filter(|&c| c != '"').collect();
     if text.matches('"').count() % 2 != 0 {
-        return wrong(column, "expected a closing \"");
+        return wrong(column + text.len(), "expected a closing \"");
     }
-    match bare.rsplit_once('*') {
-        None => Ok((bare, 1)),
-        Some((name, count)) => match count.parse() {
-            Ok(count) if count > 0 => Ok((name.to_string(), count)),
-            _ => wrong(column, format_args!("expected a count of at least 1 behind *, found {count:?}")),
-        },
+    let unquoted = |part: &str| part.replace('"', "");
+    let Some((name, count)) = text.rsplit_once('*') else { return Ok((unquoted(text), 1)) };
+    match unquoted(count).parse() {
+        Ok(count) if count > 0 => Ok((unquoted(name), count)),
+        _ => wrong(
+            column + name.len() + 1,
+            format_args!("expected a count of at least 1 behind *, found {count:?}"),
+        ),
     }
 }
 

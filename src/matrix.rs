@@ -260,8 +260,7 @@ impl<'a> Tiles<'a> {
         let MatrixMut { first, ld, .. } = self.matrix;
         // SAFETY: the tile lies inside the matrix; tiles of different indices share no element.
         let first = unsafe { first.add(tile.rows.start * ld + tile.cols.start) };
-        let view =
-            MatrixMut { first, rows: tile.rows.len(), cols: tile.cols.len(), ld, borrow: PhantomData };
+        let view = MatrixMut { first, rows: tile.rows.len(), cols: tile.cols.len(), ld, borrow: PhantomData };
         (tile, view)
     }
 }

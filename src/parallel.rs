@@ -249,8 +249,7 @@ unsafe impl Send for GangCall {}
 
 impl Gang {
     fn new(threads: usize) -> Result<Self> {
-        let shared =
-            Arc::new(Shared { state: Mutex::default(), wake: Condvar::new(), idle: Condvar::new() });
+        let shared = Arc::new(Shared { state: Mutex::default(), wake: Condvar::new(), idle: Condvar::new() });
         // A failing start drops the gang, which ends the threads started so far.
         let mut gang = Gang { shared, workers: Vec::new(), busy: AtomicBool::new(false) };
         for index in 1..threads {
@@ -337,9 +336,13 @@ mod tests {
 
     fn count_tiles(pool: &Pool) -> Vec<f32> {
         let mut counts = vec![0.0; 100];
-        pool.for_each_tile_plain(MatrixMut::new(&mut counts, 10, 10, 10), Grid::new(10, 10, 3, 4), |_, mut tile| {
-            tile.for_each_row(|_, row| row.iter_mut().for_each(|count| *count += 1.0));
-        });
+        pool.for_each_tile_plain(
+            MatrixMut::new(&mut counts, 10, 10, 10),
+            Grid::new(10, 10, 3, 4),
+            |_, mut tile| {
+                tile.for_each_row(|_, row| row.iter_mut().for_each(|count| *count += 1.0));
+            },
+        );
         counts
     }
 
@@ -369,9 +372,13 @@ mod tests {
         let pool = Pool::new(2).expect("two threads");
         let mut data = vec![0.0; 64];
         let result = catch_quietly(|| {
-            pool.for_each_tile_plain(MatrixMut::new(&mut data, 64, 1, 1), Grid::new(64, 1, 1, 1), |tile, _| {
-                assert!(tile.rows.start != 40, "tile 40");
-            });
+            pool.for_each_tile_plain(
+                MatrixMut::new(&mut data, 64, 1, 1),
+                Grid::new(64, 1, 1, 1),
+                |tile, _| {
+                    assert!(tile.rows.start != 40, "tile 40");
+                },
+            );
         });
         assert_eq!(crate::panics::text(&*result.expect_err("tile 40 panics")), "tile 40");
         assert_eq!(count_tiles(&pool), vec![1.0; 100]);

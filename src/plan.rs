@@ -190,10 +190,17 @@ impl Plan {
             }
         } else {
             let serial = Pool::SERIAL;
-            self.pool.for_each_tile(dst, units, scratch, self.schedule.units_at_once, |tile, view, scratch| {
-                let index = tile.rows.start / row_block * (cols / col_block) + tile.cols.start / col_block;
-                run_unit(index, view, &serial, scratch);
-            });
+            self.pool.for_each_tile(
+                dst,
+                units,
+                scratch,
+                self.schedule.units_at_once,
+                |tile, view, scratch| {
+                    let index =
+                        tile.rows.start / row_block * (cols / col_block) + tile.cols.start / col_block;
+                    run_unit(index, view, &serial, scratch);
+                },
+            );
         }
     }
 }

@@ -154,15 +154,21 @@ impl Axis {
         let reach = (self.kernel - 1)
             .checked_mul(self.dilation)
             .and_then(|reach| reach.checked_add(1))
-            .ok_or_else(|| Error::Overflow(format!(
-                "kernel_{name} = {} with dilation_{name} = {} does not fit size_t",
-                self.kernel, self.dilation
-            )))?;
+            .ok_or_else(|| {
+                Error::Overflow(format!(
+                    "kernel_{name} = {} with dilation_{name} = {} does not fit size_t",
+                    self.kernel, self.dilation
+                ))
+            })?;
         if reach > padded {
             return invalid!(
                 "kernel_{name} = {} with dilation_{name} = {} reaches over {reach} positions, but the padded \
                  input has {padded} (in_{name} = {}, padding {} + {})",
-                self.kernel, self.dilation, self.input, self.pad_before, self.pad_after
+                self.kernel,
+                self.dilation,
+                self.input,
+                self.pad_before,
+                self.pad_after
             );
         }
         self.output = (padded - reach) / self.stride + 1;
@@ -215,9 +221,7 @@ impl Problem {
                 return invalid!("{field} = 0, but it must be at least 1");
             }
         }
-        for (field, value) in
-            [("in_channels", problem.in_channels), ("out_channels", problem.out_channels)]
-        {
+        for (field, value) in [("in_channels", problem.in_channels), ("out_channels", problem.out_channels)] {
             if value % problem.groups != 0 {
                 return invalid!("groups = {} does not divide {field} = {value}", problem.groups);
             }
@@ -226,9 +230,7 @@ impl Problem {
         problem.cols = problem.cols.complete("width")?;
         if let Some(Clamp { min, max }) = problem.clamp {
             if min.is_nan() || max.is_nan() || min > max {
-                return invalid!(
-                    "activation_min = {min} and activation_max = {max} do not enclose a range"
-                );
+                return invalid!("activation_min = {min} and activation_max = {max} do not enclose a range");
             }
         }
         let Problem { batch, in_channels, out_channels, rows, cols, .. } = problem;
@@ -320,20 +322,30 @@ mod tests {
                 for stride in 1..5 {
                     for dilation in 1..4 {
                         for (pad_before, pad_after) in [(0, 0), (1, 0), (0, 2), (3, 1), (9, 9)] {
-                            let axis = Axis { input, kernel, output: 0, stride, dilation, pad_before, pad_after };
+                            let axis =
+                                Axis { input, kernel, output: 0, stride, dilation, pad_before, pad_after };
                             let Ok(axis) = axis.complete("height") else { continue };
                             axes += 1;
                             let inside = |output: usize, tap: usize| {
-                                let position = (output * stride + tap * dilation) as isize - pad_before as isize;
+                                let position =
+                                    (output * stride + tap * dilation) as isize - pad_before as isize;
                                 (0..input as isize).contains(&position)
                             };
                             for tap in 0..kernel {
                                 let expected: Vec<_> = (0..axis.output).filter(|&o| inside(o, tap)).collect();
-                                assert_eq!(axis.outputs_of_tap(tap).collect::<Vec<_>>(), expected, "{axis:?}");
+                                assert_eq!(
+                                    axis.outputs_of_tap(tap).collect::<Vec<_>>(),
+                                    expected,
+                                    "{axis:?}"
+                                );
                             }
                             for output in 0..axis.output {
                                 let expected: Vec<_> = (0..kernel).filter(|&t| inside(output, t)).collect();
-                                assert_eq!(axis.taps_of_output(output).collect::<Vec<_>>(), expected, "{axis:?}");
+                                assert_eq!(
+                                    axis.taps_of_output(output).collect::<Vec<_>>(),
+                                    expected,
+                                    "{axis:?}"
+                                );
                             }
                         }
                     }

@@ -4,7 +4,9 @@
 //! Source: arXiv 1709.03395, and the authors' triNNity library for the names.
 
 use super::product::Form;
-use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require, require_layouts, require_unit_stride};
+use super::{
+    Algorithm, Cost, Limits, Reason, Unit, Workspace, require, require_layouts, require_unit_stride,
+};
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::MatrixMut;
 use crate::problem::{Layout, Problem};

@@ -48,18 +48,26 @@ impl Algorithm for DirectSum2d {
         let (channels, pixels) = (unit.problem.group_out(), unit.problem.out_pixels());
         match unit.problem.dst_layout {
             Layout::Nchw => {
-                unit.pool.for_each_tile_plain(dst, Grid::new(channels, pixels, 1, pixels), |tile, mut plane| {
-                    add_plane(unit, tile.rows.start, plane.row_mut(0));
-                    unit.finish(&mut plane, tile.rows.start);
-                });
+                unit.pool.for_each_tile_plain(
+                    dst,
+                    Grid::new(channels, pixels, 1, pixels),
+                    |tile, mut plane| {
+                        add_plane(unit, tile.rows.start, plane.row_mut(0));
+                        unit.finish(&mut plane, tile.rows.start);
+                    },
+                );
             }
             Layout::Nhwc => {
                 let width = unit.problem.cols.output;
-                unit.pool.for_each_tile_plain(dst, Grid::new(pixels, channels, width, channels), |tile, mut row| {
-                    let y = tile.rows.start / width;
-                    row.for_each_row(|x, sums| add_pixel(unit, y, x, sums));
-                    unit.finish(&mut row, 0);
-                });
+                unit.pool.for_each_tile_plain(
+                    dst,
+                    Grid::new(pixels, channels, width, channels),
+                    |tile, mut row| {
+                        let y = tile.rows.start / width;
+                        row.for_each_row(|x, sums| add_pixel(unit, y, x, sums));
+                        unit.finish(&mut row, 0);
+                    },
+                );
             }
         }
     }

@@ -115,7 +115,13 @@ impl Kn2rowAa {
                             + problem.cols.input_of(xs.start, j);
                         (to..to + xs.len(), from)
                     };
-                    self.multiply(unit, tile, i * problem.cols.kernel + j, from, dst.part(0..tile.rows.len(), to));
+                    self.multiply(
+                        unit,
+                        tile,
+                        i * problem.cols.kernel + j,
+                        from,
+                        dst.part(0..tile.rows.len(), to),
+                    );
                 }
             }
             // 3. Put it back.
@@ -223,11 +229,8 @@ impl Algorithm for Kn2rowAa {
         let channel_tiles = problem.group_out().div_ceil(tile.rows.len());
         let strip = tile.cols.len() / cols.output;
         let reached_cols = cols.count_taps_inside();
-        let count_rows = if workspace.strip_rows > 0 {
-            rows.count_taps_of_strips(strip)
-        } else {
-            rows.count_inside()
-        };
+        let count_rows =
+            if workspace.strip_rows > 0 { rows.count_taps_of_strips(strip) } else { rows.count_inside() };
         let pixels = if workspace.strip_rows > 0 { strip * cols.output } else { cols.output };
         let calls = Calls {
             shape: [tile.rows.len(), pixels, problem.group_in()],

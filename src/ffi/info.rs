@@ -67,7 +67,8 @@ pub unsafe extern "C" fn convlow_algorithm_from_name(name: *const c_char) -> i32
 mod tests {
     #[test]
     fn the_versions_of_crate_and_header_agree() {
-        let header = [super::CONVLOW_VERSION_MAJOR, super::CONVLOW_VERSION_MINOR, super::CONVLOW_VERSION_PATCH];
+        let header =
+            [super::CONVLOW_VERSION_MAJOR, super::CONVLOW_VERSION_MINOR, super::CONVLOW_VERSION_PATCH];
         assert_eq!(header.map(|part| part.to_string()).join("."), env!("CARGO_PKG_VERSION"));
     }
 }

@@ -91,6 +91,14 @@ fn plan_info(problem: &Problem, info: &Info) -> PlanInfo {
     }
 }
 
+/// Sets every field to its default. Pass sizeof(convlow_plan_options). NULL or an impossible size: nothing is
+/// written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_plan_options_init(options: *mut PlanOptions, struct_size: usize) {
+    // SAFETY: the caller promises `struct_size` writable bytes.
+    guard(|| unsafe { versioned::init(options, struct_size) });
+}
+
 /// Every algorithm's answer for this problem under these options (NULL: the defaults), in registry order:
 /// applicable or why not, workspace, cost. *count is how many there are; the first `capacity` of them are written.
 /// infos[0].struct_size is the size of each element. With infos NULL and capacity 0 only *count is written.

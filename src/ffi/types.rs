@@ -162,4 +162,3 @@ pub type ParallelForPtr = Option<
         argument: *mut c_void,
     ),
 >;
-

@@ -126,7 +126,11 @@ pub(super) unsafe fn read<T: Versioned>(pointer: *const T) -> Result<T> {
     let mut value = T::DEFAULT;
     // SAFETY: both have that many bytes, and any bits are a value of T.
     unsafe {
-        std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), (&raw mut value).cast(), size.min(size_of::<T>()));
+        std::ptr::copy_nonoverlapping(
+            pointer.cast::<u8>(),
+            (&raw mut value).cast(),
+            size.min(size_of::<T>()),
+        );
     }
     Ok(value)
 }

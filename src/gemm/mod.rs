@@ -141,10 +141,8 @@ mod tests {
         let start = if beta == 0.0 { f32::NAN } else { 2.0 };
         let mut c = vec![start; m * (n + 1)];
         let operand = |matrix, t| Operand { stored: matrix, transposed: t };
-        let (a, b) = (
-            operand(Matrix::new(&a, ar, ac, ac + 2), ta),
-            operand(Matrix::new(&b, br, bc, bc + 3), tb),
-        );
+        let (a, b) =
+            (operand(Matrix::new(&a, ar, ac, ac + 2), ta), operand(Matrix::new(&b, br, bc, bc + 3), tb));
         {
             let _guard = backend.on_one_thread();
             backend.gemm().multiply(MatrixMut::new(&mut c, m, n, n + 1), a, b, beta);

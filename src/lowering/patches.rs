@@ -40,7 +40,9 @@ fn tap_row<'a>(problem: &Problem, patches: &'a mut MatrixMut<'_>, i: usize, j: u
 fn scan(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut [f32]) {
     let (rows, cols) = (&problem.rows, &problem.cols);
     let position = |axis: &Axis, output: usize, tap: usize| {
-        (output * axis.stride + tap * axis.dilation).checked_sub(axis.pad_before).filter(|&at| at < axis.input)
+        (output * axis.stride + tap * axis.dilation)
+            .checked_sub(axis.pad_before)
+            .filter(|&at| at < axis.input)
     };
     for y in 0..rows.output {
         for x in 0..cols.output {

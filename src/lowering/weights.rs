@@ -100,9 +100,10 @@ impl Packing {
 
     /// What stands behind the floats: a word of its own, and the header's words mixed (FNV-1a).
     fn end(&self) -> [u64; 2] {
-        let mixed = self.header().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| {
-            (hash ^ word).wrapping_mul(0x0100_0000_01b3)
-        });
+        let mixed = self
+            .header()
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3));
         [u64::from_le_bytes(*b"convlowe"), mixed]
     }
 
@@ -170,7 +171,8 @@ impl Packing {
                 text(expected[1])
             ));
         }
-        let names = ["groups", "out_channels / groups", "in_channels / groups", "kernel_height", "kernel_width"];
+        let names =
+            ["groups", "out_channels / groups", "in_channels / groups", "kernel_height", "kernel_width"];
         for ((name, found), expected) in names.iter().zip(&found[2..]).zip(&expected[2..]) {
             if found != expected {
                 return mismatch(format!(

@@ -17,8 +17,7 @@ struct Model {
     half_speed: [f64; 3],
 }
 
-const BLAS: Model =
-    Model { macs_per_second: 45e9, seconds_per_call: 0.5e-6, half_speed: [6.0, 10.0, 14.0] };
+const BLAS: Model = Model { macs_per_second: 45e9, seconds_per_call: 0.5e-6, half_speed: [6.0, 10.0, 14.0] };
 const EMBEDDED: Model =
     Model { macs_per_second: 45e9, seconds_per_call: 0.7e-6, half_speed: [6.0, 10.0, 14.0] };
 
@@ -42,7 +41,8 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
         .calls
         .iter()
         .map(|calls| {
-            let loss: f64 = calls.shape.iter().zip(model.half_speed).map(|(&size, half)| half / size as f64).sum();
+            let loss: f64 =
+                calls.shape.iter().zip(model.half_speed).map(|(&size, half)| half / size as f64).sum();
             let count = calls.count as f64 * units;
             let work = calls.macs as f64 * units / model.macs_per_second * (1.0 + loss)
                 + count * model.seconds_per_call;

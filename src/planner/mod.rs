@@ -161,10 +161,7 @@ impl Survey {
         if options.effort == Effort::Measure
             && !(options.measure_budget_seconds >= 0.0 && options.measure_budget_seconds.is_finite())
         {
-            return invalid!(
-                "measure_budget_seconds = {} is not a time",
-                options.measure_budget_seconds
-            );
+            return invalid!("measure_budget_seconds = {} is not a time", options.measure_budget_seconds);
         }
         let backends = Backend::candidates(options.gemm)?;
         Ok(Self(REGISTRY.iter().map(|entry| (entry, examine(entry, problem, options, backends))).collect()))
@@ -233,8 +230,8 @@ impl Survey {
                 c"not measured within measure_budget_seconds"
             })
         };
-        let info_of = |(entry, answer): &(&'static Entry, std::result::Result<Candidate, Declined>)| {
-            match answer {
+        let info_of =
+            |(entry, answer): &(&'static Entry, std::result::Result<Candidate, Declined>)| match answer {
                 Ok(candidate) => Info { reason: reason_of(candidate), ..candidate.info },
                 Err(declined) => Info {
                     entry,
@@ -247,8 +244,7 @@ impl Survey {
                     measured_seconds: 0.0,
                     reason: Some(declined.reason),
                 },
-            }
-        };
+            };
         self.0.iter().map(info_of).collect()
     }
 }

@@ -1,0 +1,201 @@
+//! What the integration tests share: problems, seeded tensors, the oracle's answer, and a run with dirty
+//! memory and guards around every buffer.
+
+#![allow(dead_code)] // Each test program uses its part.
+
+use convlow::algorithms::Entry;
+use convlow::gemm::BackendChoice;
+use convlow::reference::{self, Output, Tensors, index};
+use convlow::{AlgorithmChoice, Axis, Buffer, Error, Layout, Options, Plan, Pool, Problem, WeightsLayout};
+
+pub const LAYOUTS: [(Layout, Layout); 4] = [
+    (Layout::Nchw, Layout::Nchw),
+    (Layout::Nchw, Layout::Nhwc),
+    (Layout::Nhwc, Layout::Nchw),
+    (Layout::Nhwc, Layout::Nhwc),
+];
+pub const WEIGHTS: [WeightsLayout; 3] = [WeightsLayout::Oihw, WeightsLayout::Hwio, WeightsLayout::Ohwi];
+
+/// One image, one group, stride 1, dense, not padded, NCHW and OIHW: what most tests begin with.
+pub fn plain(channels: [usize; 2], input: [usize; 2], kernel: [usize; 2]) -> Problem {
+    Problem {
+        batch: 1,
+        in_channels: channels[0],
+        out_channels: channels[1],
+        groups: 1,
+        rows: Axis::dense(input[0], kernel[0]),
+        cols: Axis::dense(input[1], kernel[1]),
+        src_layout: Layout::Nchw,
+        dst_layout: Layout::Nchw,
+        weights_layout: WeightsLayout::Oihw,
+        clamp: None,
+        accumulate: false,
+    }
+}
+
+/// [`plain`] with the same padding on all sides.
+pub fn padded(channels: [usize; 2], input: [usize; 2], kernel: [usize; 2], pad: usize) -> Problem {
+    let mut problem = plain(channels, input, kernel);
+    for axis in [&mut problem.rows, &mut problem.cols] {
+        (axis.pad_before, axis.pad_after) = (pad, pad);
+    }
+    Problem::new(problem).expect("the padded problem is valid")
+}
+
+/// Values of one problem in its canonical layouts: src and dst NCHW, weights OIHW.
+#[derive(Clone)]
+pub struct Data {
+    pub src: Vec<f32>,
+    pub weights: Vec<f32>,
+    pub bias: Option<Vec<f32>>,
+    pub dst_before: Vec<f32>,
+}
+
+impl Data {
+    pub fn new(problem: &Problem, bias: bool, mut value: impl FnMut() -> f32) -> Self {
+        let mut tensor = |len: usize| -> Vec<f32> { (0..len).map(|_| value()).collect() };
+        Self {
+            src: tensor(problem.src_len()),
+            weights: tensor(problem.weights_len()),
+            bias: bias.then(|| tensor(problem.out_channels)),
+            dst_before: tensor(problem.dst_len()),
+        }
+    }
+
+    /// Small integers: every product and partial sum is exact in float32.
+    pub fn integers(problem: &Problem, bias: bool, rng: &mut fastrand::Rng) -> Self {
+        Self::new(problem, bias, || rng.i32(-4..=4) as f32)
+    }
+
+    /// Values in -1..1.
+    pub fn random(problem: &Problem, bias: bool, rng: &mut fastrand::Rng) -> Self {
+        Self::new(problem, bias, || rng.f32() * 2.0 - 1.0)
+    }
+
+    /// What the definition says, in NCHW order.
+    pub fn expected(&self, problem: &Problem) -> Vec<Output> {
+        let canonical = Problem {
+            src_layout: Layout::Nchw,
+            dst_layout: Layout::Nchw,
+            weights_layout: WeightsLayout::Oihw,
+            ..*problem
+        };
+        let tensors = Tensors {
+            src: &self.src,
+            weights: &self.weights,
+            bias: self.bias.as_deref(),
+            dst_before: &self.dst_before,
+        };
+        places(dst_sizes(problem)).map(|place| reference::output(&canonical, &tensors, place)).collect()
+    }
+}
+
+pub fn src_sizes(problem: &Problem) -> [usize; 4] {
+    [problem.batch, problem.in_channels, problem.rows.input, problem.cols.input]
+}
+
+pub fn dst_sizes(problem: &Problem) -> [usize; 4] {
+    [problem.batch, problem.out_channels, problem.rows.output, problem.cols.output]
+}
+
+/// Every [n, c, y, x] in NCHW order.
+pub fn places([n, c, h, w]: [usize; 4]) -> impl Iterator<Item = [usize; 4]> {
+    (0..n * c * h * w).map(move |at| [at / (c * h * w), at / (h * w) % c, at / w % h, at % w])
+}
+
+/// NCHW values in another layout.
+pub fn to_layout(values: &[f32], layout: Layout, sizes: [usize; 4]) -> Vec<f32> {
+    let mut moved = vec![0.0; values.len()];
+    for (value, place) in values.iter().zip(places(sizes)) {
+        moved[index(layout, place, [sizes[1], sizes[2], sizes[3]])] = *value;
+    }
+    moved
+}
+
+/// Values in another layout back in NCHW.
+pub fn from_layout(values: &[f32], layout: Layout, sizes: [usize; 4]) -> Vec<f32> {
+    places(sizes).map(|place| values[index(layout, place, [sizes[1], sizes[2], sizes[3]])]).collect()
+}
+
+/// OIHW weights in another layout.
+pub fn weights_to_layout(values: &[f32], problem: &Problem) -> Vec<f32> {
+    let sizes = [problem.out_channels, problem.group_in(), problem.rows.kernel, problem.cols.kernel];
+    let [_, c, kh, kw] = sizes;
+    let mut moved = vec![0.0; values.len()];
+    for (value, [m, ci, i, j]) in values.iter().zip(places(sizes)) {
+        moved[match problem.weights_layout {
+            WeightsLayout::Oihw => ((m * c + ci) * kh + i) * kw + j,
+            WeightsLayout::Hwio => ((i * kw + j) * c + ci) * problem.out_channels + m,
+            WeightsLayout::Ohwi => ((m * kh + i) * kw + j) * c + ci,
+        }] = *value;
+    }
+    moved
+}
+
+pub fn options(entry: &'static Entry, gemm: BackendChoice, pool: &Pool) -> Options {
+    Options { algorithm: AlgorithmChoice::One(entry), gemm, pool: pool.clone(), ..Options::default() }
+}
+
+/// The plan for one algorithm; `Err(reason)` if the algorithm declines the problem.
+pub fn plan_for(problem: &Problem, options: &Options) -> Result<Plan, String> {
+    match Plan::new(problem, options) {
+        Ok(plan) => Ok(plan),
+        Err(Error::Unsupported(reason)) => Err(reason),
+        Err(other) => panic!("{problem}: {other:?}"),
+    }
+}
+
+/// 32 bytes of a pattern on both sides of what an algorithm may write.
+const GUARD: usize = 32;
+const DIRT: u8 = 0xA5;
+
+/// Runs a plan with NaN in dst, 0xA5 bytes in the workspace and guards around both, and returns dst in NCHW.
+///
+/// # Panics
+/// If a guard was written or an input changed.
+pub fn run(plan: &Plan, data: &Data) -> Vec<f32> {
+    let problem = plan.problem();
+    let info = plan.info();
+    let src = to_layout(&data.src, problem.src_layout, src_sizes(problem));
+    let weights = weights_to_layout(&data.weights, problem);
+    let mut packed = Buffer::new(info.packed_weights_bytes).expect("small weights");
+    plan.pack_weights(&weights, packed.bytes_mut()).expect("the lengths agree");
+
+    let mut workspace = Buffer::new(info.workspace_bytes + 2 * GUARD).expect("a small workspace");
+    workspace.bytes_mut().fill(DIRT);
+    let before = if problem.accumulate {
+        to_layout(&data.dst_before, problem.dst_layout, dst_sizes(problem))
+    } else {
+        vec![f32::NAN; problem.dst_len()]
+    };
+    let guard = f32::from_bits(0xDEAD_BEEF);
+    let guards = GUARD / size_of::<f32>();
+    let mut dst = vec![guard; problem.dst_len() + 2 * guards];
+    dst[guards..guards + problem.dst_len()].copy_from_slice(&before);
+    let (src_copy, packed_copy) = (src.clone(), packed.bytes().to_vec());
+    {
+        let floats = info.workspace_bytes / size_of::<f32>();
+        let workspace = &mut workspace.floats_mut()[guards..guards + floats];
+        let dst = &mut dst[guards..guards + problem.dst_len()];
+        plan.execute(&src, packed.bytes(), data.bias.as_deref(), dst, workspace).expect("a valid call");
+    }
+    let name = info.entry.name();
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&src), bits(&src_copy), "{name} wrote to src of {problem}");
+    assert_eq!(packed.bytes(), packed_copy, "{name} wrote to the weights of {problem}");
+    let outside = |values: &[f32]| {
+        values[..guards]
+            .iter()
+            .chain(&values[values.len() - guards..])
+            .all(|x| x.to_bits() == guard.to_bits())
+    };
+    assert!(outside(&dst), "{name} wrote outside dst of {problem}");
+    let workspace = workspace.bytes();
+    let behind = &workspace[GUARD + info.workspace_bytes..];
+    assert!(
+        workspace[..GUARD].iter().chain(behind).all(|&byte| byte == DIRT),
+        "{name} wrote outside its {} bytes of workspace for {problem}",
+        info.workspace_bytes
+    );
+    from_layout(&dst[guards..guards + problem.dst_len()], problem.dst_layout, dst_sizes(problem))
+}

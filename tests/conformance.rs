@@ -1,0 +1,243 @@
+//! Every registered algorithm against the definition, over one grid of shapes.
+//!
+//! Integer inputs make every sum exact, so all algorithms must agree with the float64 oracle bit for bit,
+//! whatever order they add in. Random inputs must stay within the bound that holds for every order of
+//! summation: γ = (D + 2)·2⁻²⁴ times the sum of the terms' magnitudes (Higham, Accuracy and Stability of
+//! Numerical Algorithms, §3.1).
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
+use convlow::algorithms::REGISTRY;
+use convlow::gemm::{Backend, BackendChoice};
+use convlow::{Clamp, Pool, Problem};
+
+/// Shapes that seeded choice adds to the ones written out.
+const CHOSEN_SHAPES: usize = 1400;
+/// Multiplications of one shape at most, so that the oracle keeps up.
+const MAX_MACS: usize = 400_000;
+
+/// Shapes at the corners of what a descriptor can say.
+fn written_out() -> Vec<Problem> {
+    let mut shapes = Vec::new();
+    let mut add =
+        |problem: Problem| shapes.push(Problem::new(problem).expect("written-out shapes are valid"));
+    // Kernels as large as the input, inputs of one pixel, row or column.
+    for (input, kernel) in [
+        ([1, 1], [1, 1]),
+        ([1, 9], [1, 5]),
+        ([9, 1], [5, 1]),
+        ([7, 7], [7, 7]),
+        ([5, 3], [5, 3]),
+        ([40, 40], [1, 1]),
+    ] {
+        for channels in [[1, 1], [3, 17], [17, 3]] {
+            add(plain(channels, input, kernel));
+        }
+    }
+    // 1x1 kernels, whose image is its own patch matrix.
+    for channels in [[1, 1], [3, 17], [17, 3], [64, 17], [64, 64], [1, 64], [64, 1]] {
+        for input in [[1, 1], [2, 3], [7, 7], [1, 40], [28, 2]] {
+            for batch in [1, 3] {
+                add(Problem { batch, ..plain(channels, input, [1, 1]) });
+                let grouped = channels.map(|channels| channels * 2);
+                add(Problem { batch, groups: 2, ..plain(grouped, input, [1, 1]) });
+            }
+        }
+    }
+    // Padding: none, one-sided, larger than kernel and input, windows wholly outside the input.
+    for pads in
+        [[0, 1, 0, 0], [0, 0, 0, 1], [2, 0, 0, 0], [0, 0, 2, 0], [1, 2, 3, 4], [9, 9, 9, 9], [0, 7, 5, 0]]
+    {
+        for input in [[1, 1], [2, 6], [6, 2], [5, 5]] {
+            for kernel in [[1, 1], [2, 2], [3, 3], [1, 5], [5, 1]] {
+                for dilation in [1, 3] {
+                    let mut problem = plain([3, 5], input, kernel);
+                    let [top, left, bottom, right] = pads;
+                    (problem.rows.pad_before, problem.rows.pad_after) = (top, bottom);
+                    (problem.cols.pad_before, problem.cols.pad_after) = (left, right);
+                    (problem.rows.dilation, problem.cols.dilation) = (dilation, dilation);
+                    if Problem::new(problem).is_ok() {
+                        add(problem);
+                        add(Problem { accumulate: true, ..problem });
+                    }
+                }
+            }
+        }
+    }
+    // Outputs as wide as the input, where kn2row-aa joins rows, over several strips.
+    for kernel in [3, 5, 7] {
+        for input in [[40, 36], [13, 40], [40, 13]] {
+            for accumulate in [false, true] {
+                let mut problem = Problem { accumulate, ..plain([2, 3], input, [kernel, kernel]) };
+                for axis in [&mut problem.rows, &mut problem.cols] {
+                    (axis.pad_before, axis.pad_after) = (kernel / 2, kernel / 2);
+                }
+                add(problem);
+                // The same width with all padding on one side.
+                problem.cols.pad_before = 0;
+                problem.cols.pad_after = kernel - 1;
+                add(problem);
+                (problem.cols.pad_before, problem.cols.pad_after) = (kernel - 1, 0);
+                add(problem);
+            }
+        }
+    }
+    // Enough channels for several tiles along them, and each group a unit of its own.
+    for (channels, groups) in [([16, 300], 1), ([32, 280], 2), ([24, 24], 24), ([12, 24], 12), ([64, 64], 4)]
+    {
+        let mut problem = Problem { groups, batch: 2, ..plain(channels, [6, 6], [3, 3]) };
+        (problem.rows.pad_before, problem.rows.pad_after) = (1, 1);
+        (problem.cols.pad_before, problem.cols.pad_after) = (1, 1);
+        add(problem);
+    }
+    shapes
+}
+
+/// A shape drawn from the whole range, or `None` if it is invalid or too large.
+fn choose(rng: &mut fastrand::Rng) -> Option<Problem> {
+    let kernels =
+        [[1, 1], [2, 2], [3, 3], [4, 4], [5, 5], [6, 6], [7, 7], [1, 5], [5, 1], [3, 2], [1, 3], [7, 1]];
+    let channels = [1, 3, 17, 64];
+    let mut pick = |choices: &[usize]| choices[rng.usize(..choices.len())];
+    let kernel = kernels[pick(&[0, 0, 0, 1, 2, 2, 2, 2, 3, 4, 4, 5, 6, 7, 8, 9, 10, 11])];
+    let groups = pick(&[1, 1, 1, 1, 1, 2, 3]);
+    let mut problem = plain([groups * pick(&channels), groups * pick(&channels)], [1, 1], kernel);
+    problem.groups = groups;
+    problem.batch = pick(&[1, 1, 1, 2, 3]);
+    let strides = [1, 1, 1, 1, 2, 2, 3, 4];
+    let (stride, dilation) = (pick(&strides), pick(&[1, 1, 1, 2, 3]));
+    let uneven = pick(&[0, 0, 0, 1]) == 1;
+    for (axis, taps) in [(&mut problem.rows, kernel[0]), (&mut problem.cols, kernel[1])] {
+        axis.input = 1 + pick(&(0..40).collect::<Vec<_>>());
+        axis.stride = if uneven { pick(&strides) } else { stride };
+        axis.dilation = if uneven { pick(&[1, 2, 3]) } else { dilation };
+        let same = (taps - 1) * axis.dilation / 2;
+        axis.pad_before = pick(&[0, same, same, same, 1, 2, taps + 3]);
+        axis.pad_after = pick(&[0, same, same, same, 1, 3, taps + 2]);
+    }
+    problem.accumulate = pick(&[0, 0, 0, 1]) == 1;
+    problem.clamp = match pick(&[0, 0, 1, 2]) {
+        0 => None,
+        1 => Some(Clamp { min: 0.0, max: f32::INFINITY }),
+        _ => Some(Clamp { min: -3.0, max: 6.0 }),
+    };
+    Problem::new(problem).ok().filter(|problem| problem.macs() <= MAX_MACS)
+}
+
+/// What happened, by algorithm.
+#[derive(Default)]
+struct Tally {
+    runs: BTreeMap<&'static str, usize>,
+    declined: BTreeMap<String, usize>,
+    worst: f64,
+}
+
+/// One shape, in every pair of layouts, through every algorithm and backend.
+fn check_shape(number: usize, shape: &Problem, tally: &Mutex<Tally>) {
+    let mut rng = fastrand::Rng::with_seed(number as u64);
+    let bias = number % 3 != 0;
+    let integers = Data::integers(shape, bias, &mut rng);
+    let random = Data::random(shape, bias, &mut rng);
+    let (exact, close) = (integers.expected(shape), random.expected(shape));
+    let backends = Backend::candidates(BackendChoice::Auto).expect("every build has a backend");
+    for (pair, (src_layout, dst_layout)) in LAYOUTS.into_iter().enumerate() {
+        let weights_layout = WEIGHTS[(number + pair) % WEIGHTS.len()];
+        let problem = Problem { src_layout, dst_layout, weights_layout, ..*shape };
+        for entry in REGISTRY {
+            // Backends take turns, and so do a pool and none: independence of both is tested elsewhere.
+            let gemm = match (number + entry.id as usize) % backends.len() {
+                0 => BackendChoice::Auto,
+                _ => BackendChoice::Embedded,
+            };
+            let options = common::options(entry, gemm, &Pool::SERIAL);
+            let plan = match plan_for(&problem, &options) {
+                Ok(plan) => plan,
+                Err(reason) => {
+                    *tally.lock().expect("no test panicked").declined.entry(reason).or_default() += 1;
+                    continue;
+                }
+            };
+            for ((value, expected), at) in run(&plan, &integers).iter().zip(&exact).zip(0..) {
+                let expected = expected.value as f32;
+                assert!(
+                    value.to_bits() == expected.to_bits() || (*value == 0.0 && expected == 0.0),
+                    "{} on {problem} ({problem:?}), integers: output {at} is {value}, not {expected}",
+                    entry.name()
+                );
+            }
+            let gamma = (problem.depth() + 2) as f64 * 2f64.powi(-24);
+            let mut worst = 0f64;
+            for ((value, expected), at) in run(&plan, &random).iter().zip(&close).zip(0..) {
+                let (error, bound) = ((f64::from(*value) - expected.value).abs(), gamma * expected.magnitude);
+                assert!(
+                    error <= bound,
+                    "{} on {problem} ({problem:?}): output {at} is {value}, not {}: off by {error:e}, over {bound:e}",
+                    entry.name(),
+                    expected.value
+                );
+                worst = worst.max(if bound > 0.0 { error / bound } else { 0.0 });
+            }
+            let mut tally = tally.lock().expect("no test panicked");
+            *tally.runs.entry(entry.name()).or_default() += 1;
+            tally.worst = tally.worst.max(worst);
+        }
+    }
+}
+
+#[test]
+fn every_algorithm_computes_the_definition() {
+    let mut rng = fastrand::Rng::with_seed(1709_03395);
+    let mut shapes = written_out();
+    let written_out = shapes.len();
+    shapes.extend(std::iter::repeat_with(|| choose(&mut rng)).flatten().take(CHOSEN_SHAPES));
+
+    let tally = Mutex::new(Tally::default());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(shape) = shapes.get(number) else { break };
+                    check_shape(number, shape, &tally);
+                }
+            });
+        }
+    });
+
+    let tally = tally.into_inner().expect("no test panicked");
+    let runs: usize = tally.runs.values().sum();
+    let declined: usize = tally.declined.values().sum();
+    println!(
+        "conformance: {} shapes ({written_out} written out, {CHOSEN_SHAPES} chosen) x {} layout pairs x {} primitives:",
+        shapes.len(),
+        LAYOUTS.len(),
+        REGISTRY.len()
+    );
+    println!(
+        "  {runs} plans run, each on integers (bit for bit) and random values (at most {:.3} of the bound)",
+        tally.worst
+    );
+    println!("  {declined} declined with a reason; none skipped");
+    for entry in REGISTRY {
+        println!("  {:>6} {}", tally.runs.get(entry.name()).unwrap_or(&0), entry.name());
+    }
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for (reason, count) in &tally.declined {
+        *reasons.entry(reason.split(": ").last().unwrap_or(reason)).or_default() += count;
+    }
+    for (reason, count) in reasons {
+        println!("  {count:>6} declined: {reason}");
+    }
+    assert_eq!(runs + declined, shapes.len() * LAYOUTS.len() * REGISTRY.len());
+    for entry in REGISTRY {
+        let runs = tally.runs.get(entry.name()).copied().unwrap_or_default();
+        assert!(runs >= 50, "{} ran on {runs} shapes only", entry.name());
+    }
+    assert_eq!(tally.runs["direct-sum2d"], shapes.len() * LAYOUTS.len(), "the fall-back takes everything");
+}

@@ -1,0 +1,92 @@
+//! A NaN or an infinity in one input pixel reaches exactly the outputs whose window holds it.
+
+mod common;
+
+use common::{Data, LAYOUTS, dst_sizes, padded, places, plain, plan_for, run};
+use convlow::algorithms::REGISTRY;
+use convlow::gemm::{Backend, BackendChoice};
+use convlow::{Clamp, Pool, Problem};
+
+fn problems() -> Vec<Problem> {
+    let mut uneven = plain([3, 5], [9, 8], [3, 3]);
+    (uneven.rows.pad_before, uneven.cols.pad_before, uneven.cols.pad_after) = (2, 4, 1);
+    (uneven.rows.dilation, uneven.cols.dilation) = (2, 1);
+    let mut strided = padded([4, 6], [9, 11], [3, 5], 2);
+    (strided.rows.stride, strided.cols.stride, strided.groups) = (2, 3, 2);
+    let mut wide = padded([2, 3], [30, 40], [5, 5], 2);
+    wide.accumulate = true;
+    [padded([4, 20], [7, 6], [3, 3], 1), padded([3, 4], [5, 5], [1, 1], 0), uneven, strided, wide]
+        .map(|problem| Problem::new(problem).expect("the problems are valid"))
+        .to_vec()
+}
+
+/// Whether output [n, m, y, x] sees input [n, c, h, w], by the definition.
+fn sees(problem: &Problem, [on, m, y, x]: [usize; 4], [n, c, h, w]: [usize; 4]) -> bool {
+    let tap = |axis: &convlow::Axis, output: usize, position: usize| {
+        (0..axis.kernel).any(|tap| (output * axis.stride + tap * axis.dilation) == position + axis.pad_before)
+    };
+    let group = |channel: usize, channels: usize| channel / (channels / problem.groups);
+    on == n
+        && group(m, problem.out_channels) == group(c, problem.in_channels)
+        && tap(&problem.rows, y, h)
+        && tap(&problem.cols, x, w)
+}
+
+#[test]
+fn nan_and_infinity_reach_exactly_the_windows_that_hold_them() {
+    let mut runs = 0;
+    for shape in problems() {
+        let (h, w) = (shape.rows.input, shape.cols.input);
+        let spoiled_pixels = [[0, 0, 0, 0], [0, 1, h / 2, w - 1], [0, 2, h - 1, w / 2], [0, 1, h / 2, w / 2]];
+        for poison in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for [n, c, y, x] in spoiled_pixels {
+                let spoiled = [n, c % shape.in_channels, y, x];
+                let mut rng = fastrand::Rng::with_seed(7);
+                let mut data = Data::random(&shape, true, &mut rng);
+                // No weight may hide the poison.
+                data.weights.iter_mut().for_each(|weight| *weight += weight.signum() * 0.1);
+                data.src[((spoiled[0] * shape.in_channels + spoiled[1]) * h + spoiled[2]) * w + spoiled[3]] =
+                    poison;
+                for (src_layout, dst_layout) in LAYOUTS {
+                    let problem = Problem { src_layout, dst_layout, ..shape };
+                    for entry in REGISTRY {
+                        for &backend in Backend::candidates(BackendChoice::Auto).expect("there is one") {
+                            let gemm = match backend {
+                                Backend::Embedded => BackendChoice::Embedded,
+                                #[allow(unreachable_patterns)] // Without a BLAS there is no other.
+                                _ => BackendChoice::Blas,
+                            };
+                            let options = common::options(entry, gemm, &Pool::SERIAL);
+                            let Ok(plan) = plan_for(&problem, &options) else { continue };
+                            for (value, place) in run(&plan, &data).iter().zip(places(dst_sizes(&problem))) {
+                                assert_eq!(
+                                    !value.is_finite(),
+                                    sees(&problem, place, spoiled),
+                                    "{} ({gemm:?}) on {problem}: {poison} at {spoiled:?}, {value} at {place:?}",
+                                    entry.name()
+                                );
+                            }
+                            runs += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    println!("propagation: {runs} runs");
+    assert!(runs > 1000);
+}
+
+#[test]
+fn a_clamp_lets_nan_through() {
+    let clamp = Some(Clamp { min: 0.0, max: 6.0 });
+    let problem = Problem { clamp, ..padded([1, 1], [3, 3], [1, 1], 0) };
+    let mut data = Data::random(&problem, false, &mut fastrand::Rng::with_seed(1));
+    data.src[4] = f32::NAN;
+    for entry in REGISTRY {
+        let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
+        let Ok(plan) = plan_for(&problem, &options) else { continue };
+        let dst = run(&plan, &data);
+        assert!(dst[4].is_nan() && dst.iter().filter(|x| x.is_nan()).count() == 1, "{}", entry.name());
+    }
+}

@@ -1,0 +1,141 @@
+//! Results are bitwise the same for every number and kind of threads, and one plan serves many callers.
+
+mod common;
+
+use std::ffi::c_void;
+
+use common::{Data, LAYOUTS, padded, plain, plan_for, run};
+use convlow::algorithms::REGISTRY;
+use convlow::gemm::BackendChoice;
+use convlow::{Options, Plan, Pool, Problem};
+
+/// A host's parallel-for: a thread a job, in reverse.
+unsafe extern "C" fn reversed(
+    _: *mut c_void,
+    jobs: usize,
+    job: unsafe extern "C" fn(*mut c_void, usize),
+    argument: *mut c_void,
+) {
+    struct Shared(*mut c_void);
+    // SAFETY: convlow's argument may be used by the threads of a parallel-for.
+    unsafe impl Sync for Shared {}
+    let shared = &Shared(argument);
+    std::thread::scope(|scope| {
+        for index in (0..jobs).rev() {
+            // SAFETY: each index is run once, before this function returns.
+            scope.spawn(move || unsafe { job(shared.0, index) });
+        }
+    });
+}
+
+/// A host's parallel-for that runs the first job only; the rest is left for convlow to make up for.
+unsafe extern "C" fn lazy(
+    _: *mut c_void,
+    _: usize,
+    job: unsafe extern "C" fn(*mut c_void, usize),
+    argument: *mut c_void,
+) {
+    // SAFETY: job 0 exists.
+    unsafe { job(argument, 0) }
+}
+
+fn pools() -> Vec<(String, Pool)> {
+    let mut pools: Vec<_> = [1, 2, 3, 4, 7]
+        .into_iter()
+        .map(|threads| (format!("own, {threads}"), Pool::new(threads).expect("a few threads")))
+        .collect();
+    for (name, run) in [("reversed", reversed as convlow::ParallelFor), ("lazy", lazy)] {
+        // SAFETY: both keep the contract of a parallel-for and ignore their context.
+        let pool = unsafe { Pool::external(run, std::ptr::null_mut(), 3) }.expect("three threads");
+        pools.push((format!("external, {name}"), pool));
+    }
+    pools
+}
+
+fn problems() -> Vec<Problem> {
+    let mut strided = padded([5, 40], [23, 40], [3, 5], 2);
+    strided.rows.stride = 2;
+    let many_small = Problem { batch: 3, groups: 4, ..padded([8, 12], [9, 9], [3, 3], 1) };
+    let mut accumulated = padded([17, 19], [33, 40], [5, 5], 2);
+    accumulated.accumulate = true;
+    [
+        padded([16, 300], [20, 20], [3, 3], 1),
+        padded([64, 130], [36, 36], [1, 1], 0),
+        plain([3, 33], [40, 40], [7, 7]),
+        strided,
+        many_small,
+        accumulated,
+    ]
+    .map(|problem| Problem::new(problem).expect("the problems are valid"))
+    .to_vec()
+}
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    let pools = pools();
+    let mut compared = 0;
+    for shape in problems() {
+        let data = Data::random(&shape, true, &mut fastrand::Rng::with_seed(3));
+        for (src_layout, dst_layout) in LAYOUTS {
+            let problem = Problem { src_layout, dst_layout, ..shape };
+            for entry in REGISTRY {
+                for gemm in [BackendChoice::Auto, BackendChoice::Embedded] {
+                    let Ok(plan) = plan_for(&problem, &common::options(entry, gemm, &Pool::SERIAL)) else {
+                        continue;
+                    };
+                    let alone: Vec<u32> = run(&plan, &data).iter().map(|value| value.to_bits()).collect();
+                    for (name, pool) in &pools {
+                        let plan =
+                            plan_for(&problem, &common::options(entry, gemm, pool)).expect("as before");
+                        let together: Vec<u32> =
+                            run(&plan, &data).iter().map(|value| value.to_bits()).collect();
+                        assert!(together == alone, "{} on {problem} with pool {name}", entry.name());
+                        compared += 1;
+                    }
+                }
+            }
+        }
+    }
+    println!("threads: {compared} comparisons");
+    assert!(compared > 1000);
+}
+
+/// A limit below what all threads would like takes threads away, not the result.
+#[test]
+fn a_tight_workspace_limit_keeps_the_results_of_a_thread_count() {
+    let problem = padded([8, 24], [40, 40], [5, 5], 2);
+    let data = Data::random(&problem, true, &mut fastrand::Rng::with_seed(4));
+    let entry = REGISTRY.iter().find(|entry| entry.name() == "kn2row-aa-ab").expect("registered");
+    for limit in [0, 100, 200, 1000, 5000, 20_000, usize::MAX] {
+        let mut results = Vec::new();
+        for threads in [1, 2, 4] {
+            let pool = Pool::new(threads).expect("a few threads");
+            let options =
+                Options { max_workspace_bytes: limit, ..common::options(entry, BackendChoice::Auto, &pool) };
+            let plan = Plan::new(&problem, &options).expect("kn2row-aa fits any limit");
+            assert!(plan.info().workspace_bytes <= limit);
+            let bits: Vec<u32> = run(&plan, &data).iter().map(|value| value.to_bits()).collect();
+            results.push(bits);
+        }
+        assert!(results.iter().all(|result| *result == results[0]), "limit {limit}");
+    }
+}
+
+#[test]
+fn many_threads_execute_one_plan_at_once() {
+    let problem = padded([16, 24], [20, 20], [3, 3], 1);
+    let data = Data::random(&problem, true, &mut fastrand::Rng::with_seed(5));
+    for pool in [Pool::SERIAL, Pool::new(2).expect("two threads")] {
+        for entry in REGISTRY {
+            let Ok(plan) = plan_for(&problem, &common::options(entry, BackendChoice::Auto, &pool)) else {
+                continue;
+            };
+            let expected = run(&plan, &data);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| (0..5).for_each(|_| assert_eq!(run(&plan, &data), expected)));
+                }
+            });
+        }
+    }
+}
