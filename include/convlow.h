@@ -1,7 +1,7 @@
 /*
  * convlow: low-memory convolution by matrix multiplication.
  *
- * Written by cbindgen from src/ffi; do not edit. `./dev header` writes it anew.
+ * Written by cbindgen from src/ffi; do not edit. `./dev generate` writes it anew.
  *
  * dst[n,m,y,x] = sum over c,i,j of weights[m,c,i,j] * src[n, c, y*s + i*d - pad_top, x*s + j*d - pad_left],
  * where terms outside the input are absent. All tensors are dense float32.

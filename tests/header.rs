@@ -8,12 +8,12 @@ const GENERATED: &str = include_str!(concat!(env!("OUT_DIR"), "/convlow.h"));
 
 #[test]
 fn the_committed_header_is_the_generated_one() {
-    if std::env::var_os("CONVLOW_WRITE_HEADER").is_some() {
+    if std::env::var_os("CONVLOW_GENERATE").is_some() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/convlow.h");
         std::fs::write(path, GENERATED).expect("the header can be written");
         return;
     }
-    assert!(COMMITTED == GENERATED, "include/convlow.h differs from src/ffi: run ./dev header");
+    assert!(COMMITTED == GENERATED, "include/convlow.h differs from src/ffi: run ./dev generate");
 }
 
 /// Compiles a file that includes the header, with every warning an error.

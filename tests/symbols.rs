@@ -1,23 +1,14 @@
 //! The shared library exports its C surface and nothing else.
 
-use std::path::PathBuf;
-use std::process::Command;
+mod common;
 
-/// The shared library that cargo built beside this test.
-fn shared_library() -> PathBuf {
-    let test = std::env::current_exe().expect("a running program has a path");
-    let deps = test.parent().expect("in the deps folder");
-    [deps.join("libconvlow.so"), deps.parent().expect("in a profile folder").join("libconvlow.so")]
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("cargo builds the cdylib for the tests")
-}
+use std::process::Command;
 
 #[test]
 fn only_the_functions_of_the_header_are_exported() {
     let output = Command::new("nm")
         .args(["--dynamic", "--defined-only", "--format=posix"])
-        .arg(shared_library())
+        .arg(common::shared_library())
         .output()
         .expect("nm runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

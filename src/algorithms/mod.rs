@@ -296,7 +296,12 @@ registry! {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::gemm::Backend;
+    use crate::matrix::Operand;
+    use crate::problem::Axis;
 
     #[test]
     fn ids_and_names_are_unique_and_as_many_as_the_paper_has_primitives() {
@@ -305,6 +310,113 @@ mod tests {
         for (index, entry) in REGISTRY.iter().enumerate() {
             assert!(entry.id > 0, "0 is CONVLOW_ALGORITHM_AUTO");
             assert!(REGISTRY[..index].iter().all(|other| other.id != entry.id && other.name != entry.name));
+        }
+    }
+
+    /// Counts calls and remembers the largest size, and computes.
+    #[derive(Default)]
+    struct Counting {
+        calls: AtomicUsize,
+        macs: AtomicUsize,
+        largest: AtomicUsize,
+    }
+
+    impl Gemm for Counting {
+        fn multiply(&self, c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            self.macs.fetch_add(c.rows() * c.cols() * a.cols(), Ordering::Relaxed);
+            for size in [c.rows(), c.cols(), a.cols(), c.ld(), a.stored.ld(), b.stored.ld()] {
+                self.largest.fetch_max(size, Ordering::Relaxed);
+            }
+            Backend::Embedded.gemm().multiply(c, a, b, beta);
+        }
+    }
+
+    /// The figures of the plan info and the check against the BLAS's integer rest on these counts.
+    #[test]
+    fn cost_counts_the_gemm_calls_that_run_makes() {
+        let axis = |input, kernel, stride, dilation, pad_before, pad_after| Axis {
+            stride,
+            dilation,
+            pad_before,
+            pad_after,
+            ..Axis::dense(input, kernel)
+        };
+        let axes = [
+            (axis(40, 3, 1, 1, 1, 1), axis(40, 3, 1, 1, 1, 1)),
+            (axis(9, 5, 1, 2, 9, 3), axis(8, 3, 1, 1, 0, 2)),
+            (axis(3, 3, 1, 3, 6, 6), axis(4, 3, 1, 1, 1, 1)),
+            (axis(30, 1, 1, 1, 0, 0), axis(33, 1, 1, 1, 0, 0)),
+            (axis(23, 5, 2, 1, 2, 2), axis(19, 3, 3, 1, 1, 0)),
+        ];
+        for (rows, cols) in axes {
+            for (src_layout, dst_layout) in [
+                (Layout::Nchw, Layout::Nchw),
+                (Layout::Nchw, Layout::Nhwc),
+                (Layout::Nhwc, Layout::Nchw),
+                (Layout::Nhwc, Layout::Nhwc),
+            ] {
+                for limit in [0, 100, usize::MAX] {
+                    let problem = Problem {
+                        batch: 1,
+                        in_channels: 6,
+                        out_channels: 280,
+                        groups: 1,
+                        rows,
+                        cols,
+                        src_layout,
+                        dst_layout,
+                        weights_layout: crate::WeightsLayout::Oihw,
+                        clamp: None,
+                        accumulate: true,
+                    };
+                    count_calls(&Problem::new(problem).expect("the problems are valid"), limit);
+                }
+            }
+        }
+    }
+
+    fn count_calls(problem: &Problem, limit: usize) {
+        let limits = Limits { threads: 2, floats: limit };
+        for entry in REGISTRY.iter().filter(|entry| entry.algorithm.applicable(problem).is_ok()) {
+            let workspace = entry.algorithm.workspace(problem, limits).expect("a small problem");
+            let cost = entry.algorithm.cost(problem, &workspace);
+            let counting = Counting::default();
+            let src = vec![1.0; problem.src_len()];
+            let unit = Unit {
+                problem,
+                src: Image::new(problem, &src, 0, 0),
+                weights: &vec![1.0; problem.weights_len()],
+                bias: None,
+                gemm: &counting,
+                pool: &Pool::SERIAL,
+            };
+            let (rows, cols) = match problem.dst_layout {
+                Layout::Nchw => (problem.out_channels, problem.out_pixels()),
+                Layout::Nhwc => (problem.out_pixels(), problem.out_channels),
+            };
+            let mut dst = vec![0.0; rows * cols];
+            let mut scratch = vec![0.0; workspace.floats];
+            entry.algorithm.run(&unit, MatrixMut::new(&mut dst, rows, cols, cols), &workspace, &mut scratch);
+            let counted: usize = cost.calls.iter().map(|calls| calls.count).sum();
+            assert_eq!(counted, counting.calls.into_inner(), "{entry:?} on {problem}, {limit} floats");
+            let largest = counting.largest.into_inner();
+            assert!(
+                largest <= cost.largest_size,
+                "{entry:?} on {problem}: {largest} > {}",
+                cost.largest_size
+            );
+            // The count takes whole rows; calls may leave out what wraps around at their ends, which is at most
+            // as wide as the farthest tap reaches.
+            let (macs, real) =
+                (cost.calls.iter().map(|calls| calls.macs).sum::<usize>(), counting.macs.into_inner());
+            let width = problem.cols.output;
+            let reach = (0..problem.cols.kernel).map(|j| problem.cols.shift_of_tap(j).unsigned_abs()).max();
+            let least = macs / width * width.saturating_sub(reach.unwrap_or_default());
+            assert!(
+                (least..=macs).contains(&real),
+                "{entry:?} on {problem}: {macs} for {real} multiplications"
+            );
         }
     }
 }

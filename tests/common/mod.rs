@@ -16,6 +16,16 @@ pub const LAYOUTS: [(Layout, Layout); 4] = [
 ];
 pub const WEIGHTS: [WeightsLayout; 3] = [WeightsLayout::Oihw, WeightsLayout::Hwio, WeightsLayout::Ohwi];
 
+/// The shared library that cargo built beside this test.
+pub fn shared_library() -> std::path::PathBuf {
+    let test = std::env::current_exe().expect("a running program has a path");
+    let deps = test.parent().expect("in the deps folder");
+    [deps.join("libconvlow.so"), deps.parent().expect("in a profile folder").join("libconvlow.so")]
+        .into_iter()
+        .find(|path| path.exists())
+        .expect("cargo builds the cdylib for the tests")
+}
+
 /// One image, one group, stride 1, dense, not padded, NCHW and OIHW: what most tests begin with.
 pub fn plain(channels: [usize; 2], input: [usize; 2], kernel: [usize; 2]) -> Problem {
     Problem {

@@ -1,0 +1,100 @@
+//! What the README shows is true: its C program compiles and runs, its table is the registry's.
+
+mod common;
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{LAYOUTS, padded};
+use convlow::Problem;
+use convlow::algorithms::{Entry, REGISTRY};
+
+const BEGIN: &str = "<!-- algorithms: written by ./dev generate -->\n";
+const END: &str = "<!-- end of algorithms -->";
+
+fn readme_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(readme_path()).expect("README.md is there")
+}
+
+/// The layouts an algorithm takes, and what else it needs, asked of the algorithm itself.
+fn row(entry: &Entry) -> String {
+    let one = padded([4, 4], [6, 6], [1, 1], 0);
+    let pairs: Vec<_> = LAYOUTS
+        .into_iter()
+        .filter(|&(src_layout, dst_layout)| {
+            entry.algorithm.applicable(&Problem { src_layout, dst_layout, ..one }).is_ok()
+        })
+        .collect();
+    let layouts = match pairs[..] {
+        [(src, dst)] => format!("{} → {}", src.name(), dst.name()).to_uppercase(),
+        _ => "any → any".to_string(),
+    };
+    let (src_layout, dst_layout) = pairs[0];
+    let accepts = |problem: Problem| {
+        let problem = Problem { src_layout, dst_layout, ..problem };
+        let problem = Problem::new(problem).expect("the probes are valid");
+        entry.algorithm.applicable(&problem).is_ok()
+    };
+    let kernel = padded([4, 4], [6, 6], [3, 3], 1);
+    let mut strided = kernel;
+    strided.rows.stride = 2;
+    let needs = match (accepts(kernel), accepts(strided)) {
+        (true, true) => "",
+        (true, false) => "stride 1",
+        (false, _) => "1×1, stride 1, no padding",
+    };
+    format!("| `{}` | {layouts} | {needs} | {} |", entry.name(), entry.space)
+}
+
+#[test]
+fn the_table_of_algorithms_is_the_registry() {
+    let mut table = "\n| name | layouts | needs | workspace, floats |\n|---|---|---|---|\n".to_string();
+    for entry in REGISTRY {
+        writeln!(table, "{}", row(entry)).expect("a string takes everything");
+    }
+    table.push('\n');
+    let text = readme();
+    let (before, rest) = text.split_once(BEGIN).expect("README.md marks where the table begins");
+    let (found, after) = rest.split_once(END).expect("README.md marks where the table ends");
+    if std::env::var_os("CONVLOW_GENERATE").is_some() {
+        std::fs::write(readme_path(), format!("{before}{BEGIN}{table}{END}{after}")).expect("written");
+    } else if cfg!(feature = "mec") {
+        assert!(found == table, "the README's table differs from the registry: run ./dev generate");
+    }
+}
+
+/// The program, built as "by hand" says, prints what the README says it prints.
+#[test]
+fn the_c_example_compiles_and_runs() {
+    let text = readme();
+    let (_, rest) = text.split_once("```c\n").expect("README.md has a C program");
+    let (program, _) = rest.split_once("```").expect("the program ends");
+    let library = common::shared_library();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
+    std::fs::create_dir_all(&folder).expect("a folder of our own");
+    let (source, binary) = (folder.join("example.c"), folder.join("example"));
+    std::fs::write(&source, program).expect("written");
+    // The library's soname, which cargo does not give the file.
+    let soname = folder.join("libconvlow.so.0.1");
+    let _ = std::fs::remove_file(&soname);
+    std::os::unix::fs::symlink(&library, &soname).expect("linked");
+    let output = Command::new("cc")
+        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
+        .arg("-I")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
+        .args([&source, &library])
+        .arg("-o")
+        .arg(&binary)
+        .output()
+        .expect("cc runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(&binary).env("LD_LIBRARY_PATH", &folder).output().expect("the program runs");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains("dst[0] = 36"), "{printed}");
+}
