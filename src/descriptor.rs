@@ -40,20 +40,27 @@ impl Numbers {
     }
 }
 
-/// What is wrong with an entry: at a column, counted from 0, or with its sizes as a whole.
+/// What is wrong with an entry: from a byte of it on, or with its sizes as a whole.
 struct Mistake {
-    column: Option<usize>,
+    at: Option<usize>,
     error: Error,
+}
+
+impl Mistake {
+    /// The column in `text`, counted from 1.
+    fn column(&self, text: &str) -> Option<usize> {
+        self.at.map(|at| text.bytes().take(at).filter(|byte| !(0x80..0xc0).contains(byte)).count() + 1)
+    }
 }
 
 impl From<Error> for Mistake {
     fn from(error: Error) -> Self {
-        Self { column: None, error }
+        Self { at: None, error }
     }
 }
 
-fn wrong<T>(column: usize, text: impl fmt::Display) -> std::result::Result<T, Mistake> {
-    Err(Mistake { column: Some(column), error: Error::InvalidArgument(text.to_string()) })
+fn wrong<T>(at: usize, text: impl fmt::Display) -> std::result::Result<T, Mistake> {
+    Err(Mistake { at: Some(at), error: Error::InvalidArgument(text.to_string()) })
 }
 
 /// Where and why a list is not one of problems.
@@ -87,8 +94,8 @@ pub fn parse_list(text: &str) -> std::result::Result<Vec<Entry>, ListError> {
             continue;
         }
         entries.push(parse_entry(entry).map_err(|mistake| {
-            let indent = line.len() - line.trim_start().len();
-            let column = indent + mistake.column.unwrap_or(0) + 1;
+            let indent = line.chars().take_while(|char| char.is_whitespace()).count();
+            let column = indent + mistake.column(entry).unwrap_or(1);
             ListError { line: index + 1, column, error: mistake.error }
         })?);
     }
@@ -100,8 +107,8 @@ pub fn parse_list(text: &str) -> std::result::Result<Vec<Entry>, ListError> {
 /// # Errors
 /// [`Error::InvalidArgument`] names the column and what was expected there, or the size that makes no sense.
 pub fn parse(text: &str) -> Result<Entry> {
-    parse_entry(text).map_err(|mistake| match mistake.column {
-        Some(column) => Error::InvalidArgument(format!("column {}: {}", column + 1, mistake.error)),
+    parse_entry(text).map_err(|mistake| match mistake.column(text) {
+        Some(column) => Error::InvalidArgument(format!("column {column}: {}", mistake.error)),
         None => mistake.error,
     })
 }
@@ -145,18 +152,18 @@ fn parse_entry(text: &str) -> std::result::Result<Entry, Mistake> {
     Ok(Entry { problem, name, count })
 }
 
-/// Splits `"name*3"` or `"name"*3` or `name`, which begins at `column`.
-fn name_and_count(column: usize, text: &str) -> std::result::Result<(String, usize), Mistake> {
+/// Splits `"name*3"` or `"name"*3` or `name`, which begins at byte `at`.
+fn name_and_count(at: usize, text: &str) -> std::result::Result<(String, usize), Mistake> {
     let text = text.trim_end();
-    if text.matches('"').count() % 2 != 0 {
-        return wrong(column + text.len(), "expected a closing \"");
+    if !text.matches('"').count().is_multiple_of(2) {
+        return wrong(at + text.len(), "expected a closing \"");
     }
     let unquoted = |part: &str| part.replace('"', "");
     let Some((name, count)) = text.rsplit_once('*') else { return Ok((unquoted(text), 1)) };
     match unquoted(count).parse() {
         Ok(count) if count > 0 => Ok((unquoted(name), count)),
         _ => wrong(
-            column + name.len() + 1,
+            at + name.len() + 1,
             format_args!("expected a count of at least 1 behind *, found {count:?}"),
         ),
     }
@@ -260,5 +267,141 @@ impl Layout {
             Layout::Nchw => "nchw",
             Layout::Nhwc => "nhwc",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Entry {
+        parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn refusal(text: &str) -> String {
+        parse(text).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn what_is_not_given_has_its_default() {
+        let Entry { problem, name, count } = parsed("ic3ih9oc4kh3");
+        let axis = Axis { output: 7, ..Axis::dense(9, 3) };
+        let expected = Problem {
+            batch: 1,
+            in_channels: 3,
+            out_channels: 4,
+            groups: 1,
+            rows: axis,
+            cols: axis,
+            src_layout: Layout::Nchw,
+            dst_layout: Layout::Nchw,
+            weights_layout: WeightsLayout::Oihw,
+            clamp: None,
+            accumulate: false,
+        };
+        assert_eq!(problem, expected);
+        assert_eq!((name.as_str(), count), ("ic3ih9oc4oh7kh3ph0", 1));
+    }
+
+    #[test]
+    fn every_key_reaches_its_field() {
+        let problem = parsed("mb2_g4_ic8_ih20iw30_oc12_kh3kw5_sh2sw3_dh1dw2_ph4pw6").problem;
+        assert_eq!((problem.batch, problem.groups), (2, 4));
+        assert_eq!((problem.in_channels, problem.out_channels), (8, 12));
+        let rows =
+            Axis { stride: 2, dilation: 2, pad_before: 4, pad_after: 4, output: 12, ..Axis::dense(20, 3) };
+        let cols =
+            Axis { stride: 3, dilation: 3, pad_before: 6, pad_after: 6, output: 10, ..Axis::dense(30, 5) };
+        assert_eq!((problem.rows, problem.cols), (rows, cols));
+    }
+
+    #[test]
+    fn a_missing_width_copies_its_height_and_the_reverse() {
+        let both = parsed("ic1ih9iw9oc1oh5ow5kh3kw3sh2sw2dh0dw0ph1pw1").problem;
+        assert_eq!(parsed("ic1ih9oc1oh5kh3sh2dh0ph1").problem, both);
+        assert_eq!(parsed("ic1iw9oc1ow5kw3sw2dw0pw1").problem, both);
+        assert_eq!(parsed("ic1ih9oc1kh3iw20").problem.cols.input, 20);
+    }
+
+    #[test]
+    fn the_count_stands_in_the_name_or_behind_it() {
+        for (text, name, count) in [
+            ("n\"res2*3\"", "res2", 3),
+            ("n\"res2\"*3", "res2", 3),
+            ("nres2*3", "res2", 3),
+            ("n\"res2\"", "res2", 1),
+            ("n\"a*b*12\" ", "a*b", 12),
+        ] {
+            let entry = parsed(&format!("ic3ih9oc4kh3{text}"));
+            assert_eq!((entry.name.as_str(), entry.count), (name, count), "{text}");
+        }
+    }
+
+    /// ResNet-50's first layer needs a row less below than above; its strided 1x1 layers leave a row unread.
+    #[test]
+    fn padding_behind_the_input_follows_from_the_output_size() {
+        for (text, before, after) in [
+            ("ic3ih224oc64oh112kh7sh2ph3", 3, 2),
+            ("ic3ih224oc64kh7sh2ph3", 3, 3),
+            ("ic8ih56oc8oh28kh1sh2ph0", 0, 0),
+            ("ic8ih9oc8oh9kh3dh1ph2", 2, 2),
+            ("ic8ih9oc8oh9kh2ph0", 0, 1),
+        ] {
+            let rows = parsed(text).problem.rows;
+            assert_eq!((rows.pad_before, rows.pad_after), (before, after), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_column() {
+        for (text, expected) in [
+            ("ic3ihoc4kh3", "column 6: expected a number behind ih"),
+            ("ic3ih9oc4kz3", "column 10: expected one of mb, g, ic,"),
+            ("ic3ih9oc4kh3 ", "column 13: expected one of mb, g, ic,"),
+            ("ic3ih9oc4kh-3", "column 12: expected a number behind kh"),
+            ("ic3ih9ic4kh3", "column 7: ic is given twice"),
+            ("ic3ih99999999999999999999oc4", "column 6: ih = 99999999999999999999 does not fit size_t"),
+            ("ic3ih9oc4kh3n\"a", "column 16: expected a closing \""),
+            ("ic3ih9oc4kh3n\"a*0\"", "column 17: expected a count of at least 1 behind *"),
+            ("ic3ih9oc4kh3n\"é*x\"", "column 17: expected a count of at least 1 behind *"),
+        ] {
+            let refusal = refusal(text);
+            assert!(refusal.starts_with(expected), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_are_missing_or_disagree_are_named() {
+        for (text, expected) in [
+            ("", "has no ic"),
+            ("ic3ih9kh3", "has no oc"),
+            ("ic3ih9oc4", "has no kh"),
+            ("ic3ih9oc4oh3kh3sh2", "oh = 3 in"),
+            ("ic3ih9oc4oh7ow6kh3", "ow = 6 in"),
+            ("g2ic3ih9oc4kh3", "groups = 2 does not divide in_channels = 3"),
+            ("ic3ih0oc4kh3", "in_height = 0"),
+            ("ic3ih9oc4kh3dh18446744073709551615", "does not fit size_t"),
+        ] {
+            let refusal = refusal(text);
+            assert!(refusal.contains(expected), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_list_skips_blank_lines_and_comments() {
+        let list = "# two layers\n\nic3ih9oc4kh3n\"a\"\r\n  # between\n  ic4ih7oc5kh1n\"b*2\"  \n";
+        let entries = parse_list(list).expect("a list");
+        let told: Vec<_> = entries.iter().map(|entry| (entry.name.as_str(), entry.count)).collect();
+        assert_eq!(told, [("a", 1), ("b", 2)]);
+        assert_eq!(parse_list("# nothing\n"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_mistake_in_a_list_is_named_with_line_and_column() {
+        let refusal = |list: &str| parse_list(list).expect_err(list);
+        let ListError { line, column, error } = refusal("# layers\n\n  ic3ihoc4kh3\n");
+        assert_eq!((line, column, error.message()), (3, 8, "expected a number behind ih"));
+        let error = refusal("ic3ih9oc4kh3\n  ic3ih9oc4");
+        assert_eq!(error.to_string(), "line 2, column 3: \"ic3ih9oc4\" has no kh");
     }
 }

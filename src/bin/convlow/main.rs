@@ -1,0 +1,108 @@
+//! The command line: what every primitive needs for a problem (`query`), and a network's convolutions run,
+//! timed and checked (`demo`).
+
+mod demo;
+mod layer;
+mod lists;
+mod options;
+mod photo;
+mod query;
+mod table;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+/// Convolutions through GEMM, with exact figures for the memory that each algorithm needs
+#[derive(Parser)]
+#[command(name = "convlow", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the convolutions of a network, time them and check them against float64
+    Demo(demo::Arguments),
+    /// Show every primitive for a problem: whether it applies, its workspace, its estimated time
+    Query(query::Arguments),
+}
+
+/// Why the program ends early.
+enum Failure {
+    /// What was asked for cannot be done.
+    Refused(String),
+    /// A result is wrong.
+    Wrong(String),
+    /// The output could not be written.
+    Output(io::Error),
+}
+
+impl From<convlow::Error> for Failure {
+    fn from(error: convlow::Error) -> Self {
+        Failure::Refused(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Output(error)
+    }
+}
+
+type Outcome<T> = Result<T, Failure>;
+
+const WRONG: u8 = 1;
+const REFUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let outcome = match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments, &mut out),
+        Command::Query(arguments) => query::run(&arguments, &mut out),
+    };
+    let outcome = out.flush().map_err(Failure::from).and(outcome);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Refused(text)) => complain(&text, REFUSED),
+        Err(Failure::Wrong(text)) => complain(&text, WRONG),
+        // Whoever read the output has seen enough.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) => complain(&format!("the output cannot be written: {error}"), WRONG),
+    }
+}
+
+fn complain(text: &str, code: u8) -> ExitCode {
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(io::stderr(), "convlow: {}", text.trim_end());
+    ExitCode::from(code)
+}
+
+/// Help and version, or what is wrong with the arguments.
+fn usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayVersion => {
+            let _ = writeln!(io::stdout(), "{}", convlow::build_info());
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelp => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(REFUSED)
+        }
+        _ => {
+            let text = error.render().to_string();
+            complain(text.strip_prefix("error: ").unwrap_or(&text), REFUSED)
+        }
+    }
+}

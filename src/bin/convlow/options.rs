@@ -1,0 +1,114 @@
+//! Arguments that the subcommands share, and how their values are read.
+
+use std::ffi::CString;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use convlow::algorithms::{Entry, REGISTRY};
+use convlow::gemm::BackendChoice;
+use convlow::{AlgorithmChoice, Effort, Layout, Options, Pool};
+
+use crate::Outcome;
+
+/// What plans are made with.
+#[derive(Args)]
+pub(crate) struct PlanArguments {
+    /// Threads; 0 stands for as many as this process may use
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+    /// The matrix multiplication
+    #[arg(long, value_name = "GEMM", default_value = "auto", value_parser = gemm())]
+    gemm: BackendChoice,
+    /// Most bytes of workspace for a layer, as 65536, 64K or 1M
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    max_workspace: Option<usize>,
+    /// Choose by measuring instead of by the cost model
+    #[arg(long)]
+    measure: bool,
+}
+
+impl PlanArguments {
+    /// The options, with their pool started.
+    pub(crate) fn options(&self) -> Outcome<Options> {
+        Ok(Options {
+            effort: if self.measure { Effort::Measure } else { Effort::Estimate },
+            gemm: self.gemm,
+            max_workspace_bytes: self.max_workspace.unwrap_or(usize::MAX),
+            pool: Pool::new(self.threads)?,
+            ..Options::default()
+        })
+    }
+}
+
+/// The options in a few words, for headings.
+pub(crate) fn summary(options: &Options) -> String {
+    let threads = match options.pool.threads() {
+        1 => "1 thread".to_string(),
+        threads => format!("{threads} threads"),
+    };
+    let gemm = match options.gemm {
+        BackendChoice::Auto => "auto",
+        BackendChoice::Blas => "blas",
+        BackendChoice::Embedded => "embedded",
+    };
+    let limit = match options.max_workspace_bytes {
+        usize::MAX => String::new(),
+        bytes => format!(", at most {} bytes of workspace", crate::table::grouped(bytes)),
+    };
+    format!("{threads}, gemm {gemm}{limit}")
+}
+
+pub(crate) fn layout() -> impl TypedValueParser<Value = Layout> {
+    PossibleValuesParser::new([Layout::Nchw, Layout::Nhwc].map(Layout::name))
+        .map(|name| if name == Layout::Nchw.name() { Layout::Nchw } else { Layout::Nhwc })
+}
+
+fn gemm() -> impl TypedValueParser<Value = BackendChoice> {
+    PossibleValuesParser::new(["auto", "blas", "embedded"]).map(|name| match name.as_str() {
+        "blas" => BackendChoice::Blas,
+        "embedded" => BackendChoice::Embedded,
+        _ => BackendChoice::Auto,
+    })
+}
+
+pub(crate) fn algorithm() -> impl TypedValueParser<Value = AlgorithmChoice> {
+    let names = ["auto"].into_iter().chain(REGISTRY.iter().map(Entry::name));
+    PossibleValuesParser::new(names).map(|name| {
+        let entry = CString::new(name).ok().and_then(|name| Entry::by_name(&name));
+        entry.map_or(AlgorithmChoice::Auto, AlgorithmChoice::One)
+    })
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.find(|char: char| !char.is_ascii_digit()) {
+        Some(end) => text.split_at(end),
+        None => (text, ""),
+    };
+    let factor: usize = match unit.to_ascii_uppercase().as_str() {
+        "" => 1,
+        "K" | "KIB" => 1 << 10,
+        "M" | "MIB" => 1 << 20,
+        "G" | "GIB" => 1 << 30,
+        _ => return Err("expected a number of bytes, as 65536, 64K, 1M or 1G".to_string()),
+    };
+    let number: usize =
+        digits.parse().map_err(|_| "expected a number of bytes, as 65536, 64K, 1M or 1G".to_string())?;
+    number.checked_mul(factor).ok_or_else(|| "more bytes than can be addressed".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_take_binary_suffixes() {
+        assert_eq!(bytes("0"), Ok(0));
+        assert_eq!(bytes("65536"), Ok(65536));
+        assert_eq!(bytes("64K"), Ok(65536));
+        assert_eq!(bytes("1m"), Ok(1 << 20));
+        assert_eq!(bytes("2GiB"), Ok(2 << 30));
+        for text in ["", "K", "64Q", "-1", "1.5M", "64 K", "99999999999G", "99999999999999999999"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+}
