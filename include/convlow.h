@@ -413,7 +413,7 @@ void convlow_plan_options_init(struct convlow_plan_options *options, size_t stru
 /**
  * Every algorithm's answer for this problem under these options (NULL: the defaults), in registry order:
  * applicable or why not, workspace, cost. *count is how many there are; the first `capacity` of them are written.
- * infos[0].struct_size is the size of each element. With infos NULL and capacity 0 only *count is written.
+ * `infos[0].struct_size` is the size of each element. With infos NULL and capacity 0 only *count is written.
  */
 convlow_status convlow_query(const struct convlow_conv2d_desc *desc,
                              const struct convlow_plan_options *options,

@@ -4,7 +4,7 @@
 //! Keys: `mb` batch (1), `g` groups (1), `ic`, `oc`, `ih`/`iw`, `oh`/`ow`, `kh`/`kw`, `sh`/`sw` stride (1),
 //! `dh`/`dw` dilation minus one (0), `ph`/`pw` top and left padding (0), `n` a name to the end of the entry.
 //! A missing `w` copies its `h` and the reverse. Bottom and right padding follow from `oh` and `ow`; without
-//! those they equal the top and left. `*count` behind or inside the name says how often a network has it.
+//! those they equal the top and left. convlow adds `pb` and `pr` for padding that says otherwise. `*count` behind or inside the name says how often a network has it.
 
 use std::fmt;
 
@@ -26,8 +26,9 @@ pub struct Entry {
 #[derive(Default)]
 struct Numbers(Vec<(&'static str, usize)>);
 
-const KEYS: &[&str] =
-    &["mb", "g", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", "dh", "dw", "ph", "pw"];
+const KEYS: &[&str] = &[
+    "mb", "g", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", "dh", "dw", "ph", "pw", "pb", "pr",
+];
 
 impl Numbers {
     fn get(&self, key: &str) -> Option<usize> {
@@ -184,8 +185,8 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
         in_channels: needed("ic", numbers.get("ic"))?,
         out_channels: needed("oc", numbers.get("oc"))?,
         groups: numbers.get("g").unwrap_or(1),
-        rows: axis(needed("ih", ih)?, needed("kh", kh)?, oh, sh, dh, ph)?,
-        cols: axis(needed("iw", iw)?, needed("kw", kw)?, ow, sw, dw, pw)?,
+        rows: axis(needed("ih", ih)?, needed("kh", kh)?, [sh, dh, ph], [oh, numbers.get("pb")])?,
+        cols: axis(needed("iw", iw)?, needed("kw", kw)?, [sw, dw, pw], [ow, numbers.get("pr")])?,
         src_layout: Layout::Nchw,
         dst_layout: Layout::Nchw,
         weights_layout: WeightsLayout::Oihw,
@@ -205,29 +206,37 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
 fn axis(
     input: usize,
     kernel: usize,
-    output: Option<usize>,
-    stride: Option<usize>,
-    dilation: Option<usize>,
-    pad: Option<usize>,
+    [stride, dilation, pad_before]: [Option<usize>; 3],
+    [output, pad_after]: [Option<usize>; 2],
 ) -> Result<Axis> {
-    let (stride, pad) = (stride.unwrap_or(1), pad.unwrap_or(0));
-    let too_large = || Error::Overflow("a padded size does not fit size_t".to_string());
-    let dilation = dilation.unwrap_or(0).checked_add(1).ok_or_else(too_large)?;
-    let pad_after = match output {
-        None | Some(0) => pad,
-        // What the last output reaches beyond the input and the padding before it.
-        Some(output) => {
-            let last = (output - 1).checked_mul(stride).ok_or_else(too_large)?;
-            let reach = kernel.saturating_sub(1).checked_mul(dilation).ok_or_else(too_large)?;
-            let end = last.checked_add(reach).and_then(|end| end.checked_add(1)).ok_or_else(too_large)?;
-            end.saturating_sub(input).saturating_sub(pad)
-        }
+    let axis = Axis {
+        stride: stride.unwrap_or(1),
+        dilation: dilation.unwrap_or(0).checked_add(1).ok_or_else(too_large)?,
+        pad_before: pad_before.unwrap_or(0),
+        ..Axis::dense(input, kernel)
     };
-    Ok(Axis { stride, dilation, pad_before: pad, pad_after, ..Axis::dense(input, kernel) })
+    let pad_after = pad_after.map_or_else(|| implied_padding(&axis, output), Ok)?;
+    Ok(Axis { pad_after, ..axis })
 }
 
-/// The sizes in the same syntax. Unlike [`parse`]'s input it may carry `pb`/`pr` for padding that the output
-/// size does not tell, and layouts where they are not the default; it identifies a problem in wisdom.
+fn too_large() -> Error {
+    Error::Overflow("a padded size does not fit size_t".to_string())
+}
+
+/// The padding behind the input: what the last output reaches beyond the input and the padding before it, or,
+/// without an output size, as much as before.
+fn implied_padding(axis: &Axis, output: Option<usize>) -> Result<usize> {
+    let Some(last) = output.and_then(|output| output.checked_sub(1)) else {
+        return Ok(axis.pad_before);
+    };
+    let start = last.checked_mul(axis.stride).ok_or_else(too_large)?;
+    let reach = axis.kernel.saturating_sub(1).checked_mul(axis.dilation).ok_or_else(too_large)?;
+    let end = start.checked_add(reach).and_then(|end| end.checked_add(1)).ok_or_else(too_large)?;
+    Ok(end.saturating_sub(axis.input).saturating_sub(axis.pad_before))
+}
+
+/// The sizes in the syntax of [`parse`], which reads them back; behind them the layouts where they are not
+/// NCHW, and `:sum` if dst accumulates. It identifies a problem in wisdom.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { rows, cols, .. } = self;
@@ -248,8 +257,11 @@ impl fmt::Display for Problem {
         unless(f, rows.dilation - 1, "dw", cols.dilation - 1)?;
         write!(f, "ph{}", rows.pad_before)?;
         unless(f, rows.pad_before, "pw", cols.pad_before)?;
-        unless(f, rows.pad_before, "pb", rows.pad_after)?;
-        unless(f, cols.pad_before, "pr", cols.pad_after)?;
+        for (key, axis) in [("pb", rows), ("pr", cols)] {
+            if implied_padding(axis, Some(axis.output)) != Ok(axis.pad_after) {
+                write!(f, "{key}{}", axis.pad_after)?;
+            }
+        }
         if (self.src_layout, self.dst_layout) != (Layout::Nchw, Layout::Nchw) {
             write!(f, ":{}>{}", self.src_layout.name(), self.dst_layout.name())?;
         }
@@ -385,6 +397,22 @@ mod tests {
             let refusal = refusal(text);
             assert!(refusal.contains(expected), "{text}: {refusal}");
         }
+    }
+
+    #[test]
+    fn what_a_problem_prints_is_read_back() {
+        for text in [
+            "ic256ih56oc256oh56kh3ph1",
+            "ic3ih9oc4kh3sh2ph1",
+            "mb2g3ic3ih9iw8oc6kh5kw3sh2sw1dh1dw0ph2pw7pb1pr0",
+            "ic3ih4oc4kh1ph9pb0pr3",
+        ] {
+            let problem = parse(text).expect("a problem").problem;
+            let printed = problem.to_string();
+            assert_eq!(parse(&printed).map(|entry| entry.problem), Ok(problem), "{text}: {printed}");
+        }
+        let strided = parse("ic256ih28oc256oh14kh3sh2ph1").expect("a problem").problem;
+        assert_eq!(strided.to_string(), "ic256ih28oc256oh14kh3sh2ph1");
     }
 
     #[test]

@@ -150,9 +150,9 @@ impl Plan {
         self.packing.check_header(header)?;
         let weights = self.packing.unpack(packed)?;
         let floats = self.info.workspace_bytes / size_of::<f32>();
-        let given = workspace.len();
+        let given_bytes = size_of_val(workspace);
         let Some(workspace) = workspace.get_mut(..floats) else {
-            return Err(workspace_too_small(given * size_of::<f32>(), self.info.workspace_bytes));
+            return Err(workspace_too_small(given_bytes, self.info.workspace_bytes));
         };
         let _one_thread = self.info.backend.map(Backend::on_one_thread);
         self.run(src, weights, bias, dst, workspace);

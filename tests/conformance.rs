@@ -140,7 +140,7 @@ struct Tally {
 /// One shape, in every pair of layouts, through every algorithm and backend.
 fn check_shape(number: usize, shape: &Problem, tally: &Mutex<Tally>) {
     let mut rng = fastrand::Rng::with_seed(number as u64);
-    let bias = number % 3 != 0;
+    let bias = !number.is_multiple_of(3);
     let integers = Data::integers(shape, bias, &mut rng);
     let random = Data::random(shape, bias, &mut rng);
     let (exact, close) = (integers.expected(shape), random.expected(shape));

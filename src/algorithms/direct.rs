@@ -1,4 +1,4 @@
-//! `direct-sum2d`: dst[m] = Σ over c of the single-channel convolution of src[c] with weights[m, c].
+//! `direct-sum2d`: `dst[m]` = Σ over c of the single-channel convolution of `src[c]` with `weights[m, c]`.
 //! Workspace: 0.
 //! Wins where a GEMM call costs more than the arithmetic; serves every problem, so AUTO never fails.
 //! Source: the definition; name of arXiv 1709.03395.

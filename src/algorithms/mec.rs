@@ -1,4 +1,4 @@
-//! `mec-*`: with L[x][h][j][c] = src[h, x·s+j·d−pad, c], output row y is one product of OW × Kh·Kw·C, whose rows
+//! `mec-*`: with `L[x][h][j][c] = src[h, x·s+j·d−pad, c]`, output row y is one product of OW × Kh·Kw·C, whose rows
 //! overlap in L from one y to the next, with the Kh·Kw·C × M kernel.
 //! Workspace: Kw·C·H·OW.
 //! Wins where the patch matrix is too large and stride > 1 rules out the kn2 families.

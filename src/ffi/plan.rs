@@ -101,7 +101,7 @@ pub unsafe extern "C" fn convlow_plan_options_init(options: *mut PlanOptions, st
 
 /// Every algorithm's answer for this problem under these options (NULL: the defaults), in registry order:
 /// applicable or why not, workspace, cost. *count is how many there are; the first `capacity` of them are written.
-/// infos[0].struct_size is the size of each element. With infos NULL and capacity 0 only *count is written.
+/// `infos[0].struct_size` is the size of each element. With infos NULL and capacity 0 only *count is written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_query(
     desc: *const Conv2dDesc,

@@ -10,7 +10,7 @@ use crate::matrix::{MatrixMut, Operand};
 /// A matrix multiplication. A call runs on the calling thread alone.
 pub trait Gemm: Sync {
     /// C ← A·B + βC, with A of C's rows × depth and B of depth × C's columns. If `beta` is 0, what C held
-    /// (a NaN included) does not matter. Infinities and NaN of A's row r and B's column c reach C[r][c] only.
+    /// (a NaN included) does not matter. Infinities and NaN of A's row r and B's column c reach `C[r][c]` only.
     ///
     /// # Panics
     /// If the shapes do not agree.
@@ -60,7 +60,7 @@ impl Backend {
             BackendChoice::Embedded => Ok(&[Backend::Embedded]),
             BackendChoice::Blas if ALL.len() == 2 => Ok(&ALL[..1]),
             BackendChoice::Blas => Err(Error::Unsupported(
-                "gemm = CONVLOW_GEMM_BLAS, but this build has no BLAS (feature openblas)".to_string(),
+                "gemm = blas, but this build has no BLAS (cargo feature openblas)".to_string(),
             )),
         }
     }
@@ -94,11 +94,10 @@ impl Backend {
 
     /// Keeps the backend on one thread a call for as long as the result lives, whatever the host has set,
     /// and puts the host's setting back afterwards.
-    pub fn on_one_thread(self) -> impl Sized {
-        match self {
+    pub fn on_one_thread(self) -> OneThread {
+        OneThread {
             #[cfg(feature = "openblas")]
-            Backend::Blas => Some(cblas::OneThread::begin()),
-            Backend::Embedded => None,
+            _blas: (self == Backend::Blas).then(cblas::OneThread::begin),
         }
     }
 
@@ -110,6 +109,13 @@ impl Backend {
             Backend::Embedded => embedded::description(),
         }
     }
+}
+
+/// See [`Backend::on_one_thread`].
+#[must_use]
+pub struct OneThread {
+    #[cfg(feature = "openblas")]
+    _blas: Option<cblas::OneThread>,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ struct Model {
     half_speed: [f64; 3],
 }
 
+#[cfg(feature = "openblas")]
 const BLAS: Model = Model { macs_per_second: 45e9, seconds_per_call: 0.5e-6, half_speed: [6.0, 10.0, 14.0] };
 const EMBEDDED: Model =
     Model { macs_per_second: 45e9, seconds_per_call: 0.7e-6, half_speed: [6.0, 10.0, 14.0] };

@@ -1,7 +1,7 @@
 //! The planner: scans the registry for a problem, asks each algorithm what it needs, and chooses.
 //!
 //! Whether an algorithm is correct for a problem is the algorithm's word; how fast it is, is judged here:
-//! from a cost model ([`estimate`]), or from measurements ([`measure`]) that are kept as [`wisdom`].
+//! from a cost model (`estimate`), or from measurements (`measure`) that are kept as [`wisdom`].
 
 mod estimate;
 mod measure;
@@ -101,7 +101,6 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// What is known of its time: measured before estimated.
     fn fits(&self, options: &Options) -> bool {
         self.info.workspace_bytes <= options.max_workspace_bytes
     }
