@@ -275,3 +275,27 @@ fn a_reader_that_stops_early_is_no_failure() {
 fn version_is_the_build_info() {
     assert_eq!(printed(&["--version"]), format!("{}\n", convlow::build_info()));
 }
+
+/// The library is silent unless asked, and then says one line a plan that accounts for every algorithm.
+#[test]
+fn verbose_says_why_each_algorithm_was_passed_over() {
+    let list = TemporaryFile::new("verbose", "ic3ih6oc4kh3ph1\nic4ih6oc3kh1\n");
+    let run = |verbose: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_convlow"))
+            .args(["demo", "--network", list.name()])
+            .env("CONVLOW_VERBOSE", verbose)
+            .output()
+            .expect("the program starts");
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    assert_eq!(run("0"), "");
+    let text = run("1");
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    for (line, problem) in lines.iter().zip(["ic3ih6oc4oh6kh3ph1", "ic4ih6oc3oh6kh1ph0"]) {
+        assert!(line.starts_with(&format!("convlow: {problem}: ")), "{line}");
+        assert_eq!(line.matches(" not ").count(), PRIMITIVES - 1, "{line}");
+        assert!(line.contains(" not im2row-scan-ab-ik: needs src_layout NCHW and dst_layout NHWC"), "{line}");
+    }
+}
