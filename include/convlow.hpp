@@ -11,9 +11,10 @@
  *     convlow::workspace workspace = plan.make_workspace();
  *     plan.execute(src, weights, bias, dst, workspace);
  *
- * convlow.h says what each field and function means. Whatever fails throws convlow::error, or std::bad_alloc
- * where memory for a buffer of this header is short. Classes here may be used from several threads as their
- * counterparts in convlow.h: const member functions at any time, others by one thread.
+ * convlow.h says what each field and function means. Whatever the library refuses throws convlow::error;
+ * where memory for a buffer of this header is short, std::bad_alloc or std::length_error. Classes here may be
+ * used from several threads as their counterparts in convlow.h: const member functions at any time, others by
+ * one thread.
  *
  * The MIT or the Apache 2.0 license, at your choice.
  */
@@ -201,7 +202,9 @@ class pool {
     /// executes such a plan. If it throws, then only with no job running: the exception ends here, and the
     /// executing thread does what is left, so that the result is right all the same.
     template <class ParallelFor> static pool over(ParallelFor &parallel_for, std::size_t threads) {
-        return pool(&call<ParallelFor>, std::addressof(parallel_for), threads);
+        // `call` gives the pointer its type back, with the const that it may have.
+        void *context = const_cast<void *>(static_cast<const void *>(std::addressof(parallel_for)));
+        return pool(&call<ParallelFor>, context, threads);
     }
 
     /// For calls of convlow.h; the pool keeps it.
