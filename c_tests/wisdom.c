@@ -22,6 +22,15 @@ static convlow_plan_options defaults(void) {
     return options;
 }
 
+/* Options that measure. Tiny problems take milliseconds of the budget, and seconds on a busy machine under
+ * valgrind. */
+static convlow_plan_options measuring(void) {
+    convlow_plan_options options = defaults();
+    options.effort = CONVLOW_EFFORT_MEASURE;
+    options.measure_budget_seconds = 60.0;
+    return options;
+}
+
 /* How many algorithms this process has a measured time of. */
 static size_t known_times(const convlow_conv2d_desc *desc) {
     size_t count, known = 0;
@@ -53,11 +62,9 @@ static char *measure_elsewhere(const convlow_conv2d_desc *desc, size_t *length) 
     const pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-        convlow_plan_options options = defaults();
+        const convlow_plan_options options = measuring();
         convlow_plan *plan;
         size_t written;
-        options.effort = CONVLOW_EFFORT_MEASURE;
-        options.measure_budget_seconds = 0.2;
         REQUIRE(known_times(desc) == 0);
         REQUIRE_OK(convlow_plan_create(desc, &options, &plan));
         convlow_plan_destroy(plan);
@@ -187,10 +194,8 @@ static void too_little_room(void) {
 static void measuring_within_limits(void) {
     size_t count;
     convlow_conv2d_desc desc;
-    convlow_plan_options options = defaults();
+    convlow_plan_options options = measuring();
     describe(&desc, &problems[2], 0);
-    options.effort = CONVLOW_EFFORT_MEASURE;
-    options.measure_budget_seconds = 0.1;
     options.max_workspace_bytes = 0;
     convlow_plan_info *infos = query_all(&desc, &options, &count);
     size_t measured = 0, chosen = 0;
@@ -203,6 +208,28 @@ static void measuring_within_limits(void) {
     CHECK(measured > 0);
     CHECK_SIZE(chosen, 1);
     free(infos);
+}
+
+/* However small the budget, there is a plan, and what was not measured says so. */
+static void measuring_within_no_time(void) {
+    static const problem large = {.in = {64, 60, 60}, .out_channels = 64, .kernel = {3, 3}};
+    const double budgets[] = {0.0, 1e-9, 1e-3};
+    for (size_t i = 0; i < sizeof(budgets) / sizeof(budgets[0]); ++i) {
+        convlow_conv2d_desc desc;
+        convlow_plan_options options = measuring();
+        convlow_plan *plan;
+        size_t count, unmeasured = 0;
+        describe(&desc, &large, 0);
+        options.measure_budget_seconds = budgets[i];
+        CHECK_OK(convlow_plan_create(&desc, &options, &plan));
+        convlow_plan_destroy(plan);
+        convlow_plan_info *infos = query_all(&desc, &options, &count);
+        for (size_t k = 0; k < count; ++k) {
+            unmeasured += infos[k].applicable && infos[k].measured_seconds == 0.0;
+        }
+        CHECK(unmeasured > 0);
+        free(infos);
+    }
 }
 
 /* Without a byte of workspace there is still an algorithm, for whatever problem. */
@@ -294,6 +321,7 @@ int main(void) {
     free(wisdom);
     too_little_room();
     measuring_within_limits();
+    measuring_within_no_time();
     no_workspace_for_odd_problems();
     counts_and_capacities();
     the_query_and_the_plan_agree();

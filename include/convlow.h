@@ -289,6 +289,10 @@ typedef struct convlow_plan_info {
      */
     int32_t gemm;
     /**
+     * Always 0.
+     */
+    int32_t reserved;
+    /**
      * Exact bytes of workspace, all threads of the pool included.
      */
     size_t workspace_bytes;

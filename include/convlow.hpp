@@ -25,8 +25,7 @@
 #include <convlow.h>
 
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -93,7 +92,7 @@ struct descriptor : convlow_conv2d_desc {
     }
 
     /// max(y, 0) behind the convolution.
-    descriptor &relu() noexcept { return clamp(0.0F, activation_max); }
+    descriptor &relu() noexcept { return clamp(0.0F, std::numeric_limits<float>::infinity()); }
     /// min(max(y, least), greatest) behind the convolution.
     descriptor &clamp(float least, float greatest) noexcept {
         activation = CONVLOW_ACTIVATION_CLAMP;

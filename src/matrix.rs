@@ -7,6 +7,12 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+/// Whether a matrix, not empty and with rows that do not overlap, lies inside `len` elements.
+fn lies_inside(rows: usize, cols: usize, ld: usize, len: usize) -> bool {
+    let end = rows.checked_sub(1).and_then(|last| last.checked_mul(ld)).and_then(|at| at.checked_add(cols));
+    cols > 0 && cols <= ld && end.is_some_and(|end| end <= len)
+}
+
 /// A read-only rows × cols matrix, rows `ld` elements apart.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
@@ -22,7 +28,7 @@ impl<'a> Matrix<'a> {
     /// # Panics
     /// If the matrix does not lie inside `data` or its rows overlap.
     pub fn new(data: &'a [f32], rows: usize, cols: usize, ld: usize) -> Self {
-        assert!(rows > 0 && cols > 0 && cols <= ld && (rows - 1) * ld + cols <= data.len());
+        assert!(lies_inside(rows, cols, ld, data.len()));
         Self { data, rows, cols, ld }
     }
 
@@ -111,7 +117,7 @@ impl<'a> MatrixMut<'a> {
     /// # Panics
     /// If the matrix does not lie inside `data` or its rows overlap.
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize, ld: usize) -> Self {
-        assert!(rows > 0 && cols > 0 && cols <= ld && (rows - 1) * ld + cols <= data.len());
+        assert!(lies_inside(rows, cols, ld, data.len()));
         Self { first: data.as_mut_ptr(), rows, cols, ld, borrow: PhantomData }
     }
 
@@ -281,6 +287,19 @@ mod tests {
                 view.for_each_row(|_, row| row.iter_mut().for_each(|count| *count += 1.0));
             }
             assert_eq!(counts, vec![1.0; rows * cols]);
+        }
+    }
+
+    #[test]
+    fn a_matrix_that_does_not_lie_in_its_memory_is_refused() {
+        for (rows, cols, ld) in
+            [(3, 2, 2), (2, 3, 3), (1, 5, 5), (0, 1, 1), (1, 0, 1), (2, 2, 1), ((1 << 63) + 1, 1, 2)]
+        {
+            let mut data = [0.0; 4];
+            let refused = crate::panics::catch_quietly(|| Matrix::new(&data, rows, cols, ld).rows());
+            assert!(refused.is_err(), "{rows} x {cols}, ld {ld}");
+            let refused = crate::panics::catch_quietly(|| MatrixMut::new(&mut data, rows, cols, ld).rows());
+            assert!(refused.is_err(), "{rows} x {cols}, ld {ld}");
         }
     }
 }

@@ -226,7 +226,7 @@ struct Shared {
     state: Mutex<State>,
     /// Signalled when `state.call` brings slots, or on `stop`.
     wake: Condvar,
-    /// Signalled when `state.running` falls to 0.
+    /// Signalled when `state.running` falls to 0, or `state.started` has grown.
     idle: Condvar,
 }
 
@@ -234,6 +234,7 @@ struct Shared {
 struct State {
     call: Option<GangCall>,
     running: usize,
+    started: usize,
     stop: bool,
 }
 
@@ -262,6 +263,12 @@ impl Gang {
                 })?;
             gang.workers.push(worker);
         }
+        // A thread's start allocates; none of it may fall into an execute.
+        let mut state = lock(&gang.shared.state);
+        while state.started < gang.workers.len() {
+            state = gang.shared.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
         Ok(gang)
     }
 
@@ -308,6 +315,8 @@ impl Shared {
     /// A worker's life.
     fn serve(&self) {
         let mut state = lock(&self.state);
+        state.started += 1;
+        self.idle.notify_one();
         while !state.stop {
             let slot = state.call.as_mut().filter(|call| call.next_slot < call.slots).map(|call| {
                 call.next_slot += 1;

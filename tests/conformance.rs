@@ -90,10 +90,13 @@ fn written_out() -> Vec<Problem> {
     // Enough channels for several tiles along them, and each group a unit of its own.
     for (channels, groups) in [([16, 300], 1), ([32, 280], 2), ([24, 24], 24), ([12, 24], 12), ([64, 64], 4)]
     {
-        let mut problem = Problem { groups, batch: 2, ..plain(channels, [6, 6], [3, 3]) };
-        (problem.rows.pad_before, problem.rows.pad_after) = (1, 1);
-        (problem.cols.pad_before, problem.cols.pad_after) = (1, 1);
-        add(problem);
+        // Three of each, since every third shape goes without bias.
+        for (batch, accumulate) in [(2, false), (2, true), (1, false)] {
+            let mut problem = Problem { groups, batch, accumulate, ..plain(channels, [6, 6], [3, 3]) };
+            (problem.rows.pad_before, problem.rows.pad_after) = (1, 1);
+            (problem.cols.pad_before, problem.cols.pad_after) = (1, 1);
+            add(problem);
+        }
     }
     shapes
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{LAYOUTS, plan_for};
-use convlow::algorithms::REGISTRY;
+use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::{Options, Plan, Pool, Problem, descriptor};
 
@@ -98,4 +98,67 @@ fn auto_fits_every_limit() {
             }
         }
     }
+}
+
+/// Units that run side by side each need a workspace, of which no more are taken than the limit holds.
+#[test]
+fn side_by_side_units_stay_within_the_limit() {
+    let pool = Pool::new(4).expect("four threads");
+    let problem = Problem { batch: 8, ..common::padded([3, 5], [9, 9], [3, 3], 1) };
+    let entry = Entry::by_name(c"im2col-copy-short-ab-ki").expect("registered");
+    let unit = 4 * 3 * 9 * 9 * 9;
+    for units in 1..=6 {
+        let max_workspace_bytes = unit * units + unit / 2;
+        let options = Options { max_workspace_bytes, ..common::options(entry, BackendChoice::Auto, &pool) };
+        let plan = Plan::new(&problem, &options).expect("one unit fits");
+        assert_eq!(plan.info().workspace_bytes, unit * units.min(4));
+    }
+}
+
+#[test]
+fn gemm_calls_count_all_images_and_groups() {
+    let calls = |batch: usize, groups: usize| {
+        let problem =
+            Problem { batch, groups, ..common::padded([3 * groups, 5 * groups], [9, 9], [3, 3], 1) };
+        let entry = Entry::by_name(c"kn2row-as").expect("registered");
+        let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
+        Plan::new(&problem, &options).expect("a small problem").info().gemm_calls
+    };
+    assert_eq!(calls(1, 1), 9);
+    assert_eq!(calls(2, 3), 54);
+}
+
+/// A matrix too wide for a BLAS's 32-bit integer goes to the embedded GEMM, or is refused if that may not be.
+#[cfg(feature = "openblas")]
+#[test]
+fn sizes_beyond_the_blas_integer_are_not_given_to_it() {
+    let problem = common::padded([1, 1], [1 << 16, 1 << 16], [1, 1], 0);
+    let entry = Entry::by_name(c"conv-1x1-gemm-ab-ki").expect("registered");
+    let options = |gemm| common::options(entry, gemm, &Pool::SERIAL);
+    let plan = Plan::new(&problem, &options(BackendChoice::Auto)).expect("the embedded GEMM takes it");
+    assert_eq!(plan.info().backend, Some(convlow::gemm::Backend::Embedded));
+    let refusal = Plan::new(&problem, &options(BackendChoice::Blas)).map(|_| ()).expect_err("too wide");
+    assert!(matches!(&refusal, convlow::Error::Overflow(text) if text.contains("32-bit")), "{refusal:?}");
+    let auto = Options { gemm: BackendChoice::Blas, ..Options::default() };
+    Plan::new(&problem, &auto).expect("direct-sum2d needs no BLAS");
+}
+
+/// A problem's fields are open; one that was changed into nonsense is refused like any other.
+#[test]
+fn a_problem_that_lost_its_sense_is_refused() {
+    let valid = common::padded([2, 2], [4, 4], [1, 1], 0);
+    for broken in [
+        Problem { groups: 0, ..valid },
+        Problem { groups: 3, ..valid },
+        Problem { out_channels: (1 << 60) + 1, ..valid },
+        Problem { in_channels: 0, ..valid },
+    ] {
+        assert!(Plan::new(&broken, &Options::default()).is_err(), "{broken:?}");
+        assert!(convlow::planner::query(&broken, &Options::default()).is_err(), "{broken:?}");
+    }
+    // An output size that was never computed is computed.
+    let mut unfinished = valid;
+    unfinished.rows.output = 0;
+    let plan = Plan::new(&unfinished, &Options::default()).expect("the sizes make sense");
+    assert_eq!(plan.problem(), &valid);
 }

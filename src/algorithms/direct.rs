@@ -3,7 +3,7 @@
 //! Wins where a GEMM call costs more than the arithmetic; serves every problem, so AUTO never fails.
 //! Source: the definition; name of arXiv 1709.03395.
 
-use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace};
+use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, work};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
 use crate::problem::{Layout, Problem};
@@ -28,7 +28,7 @@ impl Algorithm for DirectSum2d {
     }
 
     fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
-        let macs = problem.group_out() * problem.out_pixels() * problem.depth();
+        let macs = work(&[problem.group_out(), problem.out_pixels(), problem.depth()]);
         let direct_run_len = match problem.dst_layout {
             Layout::Nchw => problem.cols.output,
             Layout::Nhwc => problem.group_out(),
@@ -37,9 +37,9 @@ impl Algorithm for DirectSum2d {
         let gathered = problem.dst_layout == Layout::Nchw
             && (problem.src_layout == Layout::Nhwc || problem.cols.stride > 1);
         Cost {
-            direct_runs: macs / direct_run_len,
+            direct_runs: macs / direct_run_len as f64,
             direct_run_len,
-            scattered: if gathered { macs } else { 0 },
+            scattered: if gathered { macs } else { 0.0 },
             ..Cost::default()
         }
     }

@@ -32,13 +32,13 @@ impl Algorithm for Im2col {
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
         // A plane is read once for each tap; the patch matrix is written once.
-        let moved = 2 * workspace.floats;
+        let moved = 2.0 * workspace.floats as f64;
         let (streamed, scattered) = match self.0 {
-            Fill::Scan => (0, moved),
+            Fill::Scan => (0.0, moved),
             // Strided rows are gathered, and the horizontal neighbour's last columns too.
-            _ if problem.cols.stride > 1 => (moved / 2, moved / 2),
-            Fill::CopyShort | Fill::CopySelf => (moved, 0),
-            Fill::CopyLong => (moved + moved / 8, 0),
+            _ if problem.cols.stride > 1 => (moved / 2.0, moved / 2.0),
+            Fill::CopyShort | Fill::CopySelf => (moved, 0.0),
+            Fill::CopyLong => (moved * 1.125, 0.0),
         };
         Cost { streamed, scattered, ..self.1.cost(problem, problem.out_pixels()) }
     }

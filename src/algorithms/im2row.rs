@@ -47,10 +47,10 @@ impl Algorithm for Im2row {
     }
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
-        let moved = 2 * workspace.floats;
+        let moved = 2.0 * workspace.floats as f64;
         let (streamed, scattered) = match self {
-            Im2row::Scan(_) => (0, moved),
-            Im2row::CopyShort(_) => (moved, 0),
+            Im2row::Scan(_) => (0.0, moved),
+            Im2row::CopyShort(_) => (moved, 0.0),
         };
         Cost { streamed, scattered, ..self.form().cost(problem, problem.depth()) }
     }

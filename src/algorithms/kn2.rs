@@ -5,7 +5,9 @@
 //! Source: arXiv 1704.04428 (kn2row, kn2col), arXiv 1709.03395 (accumulating).
 
 use super::product::tile_size;
-use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride};
+use super::{
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride, work,
+};
 use crate::lowering::shifted_add::{add_cols, add_rows};
 use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
@@ -121,12 +123,13 @@ impl Algorithm for Kn2 {
         let gemms = if self.at_once() { 1 } else { problem.taps() };
         let calls = Calls {
             shape: [tile.rows.len(), tile.cols.len(), problem.group_in()],
-            count: gemms * grid.tiles(),
-            macs: problem.taps() * problem.group_out() * problem.in_pixels() * problem.group_in(),
+            count: gemms.saturating_mul(grid.tiles()),
+            macs: work(&[problem.taps(), problem.group_out(), problem.in_pixels(), problem.group_in()]),
         };
         // A shifted add reads the products and dst, and writes dst.
-        let moved = 3 * problem.taps() * problem.group_out() * problem.out_pixels();
-        let (streamed, scattered) = if self.by_rows() { (moved, 0) } else { (moved * 2 / 3, moved / 3) };
+        let moved = 3.0 * work(&[problem.taps(), problem.group_out(), problem.out_pixels()]);
+        let (streamed, scattered) =
+            if self.by_rows() { (moved, 0.0) } else { (moved * 2.0 / 3.0, moved / 3.0) };
         let largest_size = rows.max(cols).max(problem.in_channels);
         Cost { calls: vec![calls], largest_size, streamed, scattered, ..Cost::default() }
     }

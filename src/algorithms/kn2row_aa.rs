@@ -15,7 +15,9 @@
 use std::ops::Range;
 
 use super::product::{Form, tile_size};
-use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride};
+use super::{
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride, work,
+};
 use crate::lowering::weights::{IJCM, IJMC, WeightOrder};
 use crate::matrix::{Grid, MatrixMut, Tile};
 use crate::problem::{Layout, Problem};
@@ -234,13 +236,19 @@ impl Algorithm for Kn2rowAa {
         let pixels = if workspace.strip_rows > 0 { strip * cols.output } else { cols.output };
         let calls = Calls {
             shape: [tile.rows.len(), pixels, problem.group_in()],
-            count: channel_tiles * count_rows * reached_cols,
-            macs: problem.group_out() * rows.count_inside() * cols.output * reached_cols * problem.group_in(),
+            count: channel_tiles.saturating_mul(count_rows).saturating_mul(reached_cols),
+            macs: work(&[
+                problem.group_out(),
+                rows.count_inside(),
+                cols.output,
+                reached_cols,
+                problem.group_in(),
+            ]),
         };
         let largest_size =
             problem.in_channels.max(problem.in_pixels()).max(problem.out_pixels()).max(problem.group_out());
         // Saving and putting back, and the zeros dst begins with.
-        let streamed = 4 * workspace.floats + problem.group_out() * problem.out_pixels();
+        let streamed = 4.0 * workspace.floats as f64 + work(&[problem.group_out(), problem.out_pixels()]);
         Cost { calls: vec![calls], largest_size, streamed, ..Cost::default() }
     }
 

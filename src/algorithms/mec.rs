@@ -8,7 +8,7 @@
 //! the rows of L are ordered by h mod d first, so that the taps of one output lie one behind the other.
 
 use super::product::tile_size;
-use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts};
+use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, work};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
 use crate::problem::{Axis, Layout, Problem};
@@ -26,6 +26,18 @@ fn place_of_row(rows: &Axis, h: usize) -> usize {
     // Residues below h % d have one row more than the rest if they are below H % d.
     let (residue, d) = (h % rows.dilation, rows.dilation);
     residue * (rows.input / d) + residue.min(rows.input % d) + h / d
+}
+
+/// The input row at a place in L: the inverse of [`place_of_row`].
+fn row_at_place(rows: &Axis, place: usize) -> usize {
+    let (shorter, longer_residues) = (rows.input / rows.dilation, rows.input % rows.dilation);
+    let in_longer = longer_residues * (shorter + 1);
+    let (residue, row) = if place < in_longer {
+        (place / (shorter + 1), place % (shorter + 1))
+    } else {
+        (longer_residues + (place - in_longer) / shorter, (place - in_longer) % shorter)
+    };
+    residue + row * rows.dilation
 }
 
 impl Mec {
@@ -74,13 +86,13 @@ impl Algorithm for Mec {
         let (_, channel_block) = tile_size(cols.output, channels);
         let calls = Calls {
             shape: [cols.output, channels.min(channel_block), rows.kernel * row_depth],
-            count: rows.count_outputs_inside() * channels.div_ceil(channel_block),
-            macs: rows.count_inside() * cols.output * channels * row_depth,
+            count: rows.count_outputs_inside().saturating_mul(channels.div_ceil(channel_block)),
+            macs: work(&[rows.count_inside(), cols.output, channels, row_depth]),
         };
-        let moved = 2 * workspace.floats;
+        let moved = 2.0 * workspace.floats as f64;
         let (streamed, scattered) = match self {
-            Mec::RowPartition => (moved, 0),
-            Mec::Col => (0, moved),
+            Mec::RowPartition => (moved, 0.0),
+            Mec::Col => (0.0, moved),
         };
         let largest_size = (rows.input * row_depth).max(cols.output).max(problem.out_channels);
         Cost { calls: vec![calls], largest_size, streamed, scattered, ..Cost::default() }
@@ -102,11 +114,7 @@ impl Algorithm for Mec {
             Grid::new(stored_rows, stored_cols, row_block, col_block),
             |tile, mut lowered| {
                 let place = tile.rows.start.max(tile.cols.start) / row_depth;
-                let h = (0..rows.dilation.min(rows.input))
-                    .flat_map(|residue| (residue..rows.input).step_by(rows.dilation))
-                    .nth(place)
-                    .expect("as many places as rows");
-                self.lower_row(unit, h, &mut lowered);
+                self.lower_row(unit, row_at_place(rows, place), &mut lowered);
             },
         );
         let lowered = Matrix::new(scratch, stored_rows, stored_cols, stored_cols);
@@ -130,5 +138,23 @@ impl Algorithm for Mec {
             }
             unit.finish(&mut view, tile.cols.start);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_with_one_residue_lie_one_behind_the_other() {
+        for input in 1..20 {
+            for dilation in 1..25 {
+                let rows = Axis { dilation, ..Axis::dense(input, 1) };
+                let by_residue = (0..dilation).flat_map(|residue| (residue..input).step_by(dilation));
+                for (place, h) in by_residue.enumerate() {
+                    assert_eq!((place_of_row(&rows, h), row_at_place(&rows, place)), (place, h), "{rows:?}");
+                }
+            }
+        }
     }
 }

@@ -87,29 +87,30 @@ impl Workspace {
 }
 
 /// GEMM calls of one shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Calls {
     /// Rows, columns and depth of the largest call.
     pub shape: [usize; 3],
     /// How many there are.
     pub count: usize,
     /// All multiplications of these calls together.
-    pub macs: usize,
+    pub macs: f64,
 }
 
-/// What one unit costs, counted rather than timed: the planner turns counts into seconds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What one unit costs, counted rather than timed: the planner turns counts into seconds. Counts of work are
+/// floating-point, because what an algorithm would do beyond the definition may exceed every integer.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cost {
     /// The GEMM calls.
     pub calls: Vec<Calls>,
     /// The largest dimension or leading dimension of a call, which must fit the BLAS's integer.
     pub largest_size: usize,
     /// Floats read or written in contiguous runs beside the GEMMs.
-    pub streamed: usize,
+    pub streamed: f64,
     /// Floats read or written one by one.
-    pub scattered: usize,
+    pub scattered: f64,
     /// Multiplications outside any GEMM: how many runs, and elements a run.
-    pub direct_runs: usize,
+    pub direct_runs: f64,
     /// Elements of one such run.
     pub direct_run_len: usize,
 }
@@ -182,6 +183,11 @@ impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.name(), self.id)
     }
+}
+
+/// A product of sizes as a count of work.
+fn work(sizes: &[usize]) -> f64 {
+    sizes.iter().map(|&size| size as f64).product()
 }
 
 /// `Err(reason)` unless the condition holds.
@@ -409,7 +415,7 @@ mod tests {
             // The count takes whole rows; calls may leave out what wraps around at their ends, which is at most
             // as wide as the farthest tap reaches.
             let (macs, real) =
-                (cost.calls.iter().map(|calls| calls.macs).sum::<usize>(), counting.macs.into_inner());
+                (cost.calls.iter().map(|calls| calls.macs).sum::<f64>() as usize, counting.macs.into_inner());
             let width = problem.cols.output;
             let reach = (0..problem.cols.kernel).map(|j| problem.cols.shift_of_tap(j).unsigned_abs()).max();
             let least = macs / width * width.saturating_sub(reach.unwrap_or_default());

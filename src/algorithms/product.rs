@@ -4,7 +4,7 @@
 //! D is the depth of the sum, P the pixels. `ki` gives M × P (an NCHW dst), `ik` gives P × M (an NHWC dst);
 //! a `t` says that the factor before it is stored transposed and passed with the transpose flag.
 
-use super::{Calls, Cost, Unit};
+use super::{Calls, Cost, Unit, work};
 use crate::lowering::weights::{CIJM, IJCM, MCIJ, MIJC, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
@@ -132,7 +132,7 @@ impl Form {
         let calls = Calls {
             shape: [tile.rows.len(), tile.cols.len(), problem.depth()],
             count: grid.tiles(),
-            macs: problem.out_pixels() * problem.group_out() * problem.depth(),
+            macs: work(&[problem.out_pixels(), problem.group_out(), problem.depth()]),
         };
         let largest_size = [problem.group_out(), problem.out_pixels(), problem.depth(), image_ld, dst_ld]
             .into_iter()

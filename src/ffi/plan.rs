@@ -79,6 +79,7 @@ fn plan_info(problem: &Problem, info: &Info) -> PlanInfo {
             Some(Backend::Blas) => CONVLOW_GEMM_BLAS,
             Some(Backend::Embedded) => CONVLOW_GEMM_EMBEDDED,
         },
+        reserved: 0,
         workspace_bytes: info.workspace_bytes,
         packed_weights_bytes: info.packed_weights_bytes,
         dst_height: problem.rows.output,
@@ -120,7 +121,8 @@ pub unsafe extern "C" fn convlow_query(
             let answers = planner::query(&problem, &options)?;
             for (index, answer) in answers.iter().take(capacity).enumerate() {
                 let info = infos.cast::<u8>().add(index * size).cast::<PlanInfo>();
-                info.cast::<usize>().write(size);
+                // A size that no sizeof gives may leave the next element misaligned.
+                info.cast::<usize>().write_unaligned(size);
                 versioned::write(info, size, &plan_info(&problem, answer));
             }
             count.write(answers.len());

@@ -132,6 +132,8 @@ pub struct PlanInfo {
     pub applicable: i32,
     /// CONVLOW_GEMM_BLAS or _EMBEDDED; CONVLOW_GEMM_AUTO if no GEMM is called.
     pub gemm: i32,
+    /// Always 0.
+    pub reserved: i32,
     /// Exact bytes of workspace, all threads of the pool included.
     pub workspace_bytes: usize,
     /// Exact bytes of packed weights.

@@ -1,4 +1,6 @@
 //! Structs that grow: their `struct_size` says which fields the caller knows.
+//!
+//! They grow by multiples of 8 bytes, so that no new field lies in what was padding of an older header.
 
 use std::mem::offset_of;
 
@@ -75,6 +77,7 @@ versioned!(PlanInfo, "convlow_plan_info", {
     algorithm: 0,
     applicable: 0,
     gemm: 0,
+    reserved: 0,
     workspace_bytes: 0,
     packed_weights_bytes: 0,
     dst_height: 0,

@@ -81,7 +81,7 @@ impl OneThread {
             // SAFETY: plain calls without preconditions.
             unsafe {
                 running.host_threads = openblas_get_num_threads();
-                if running.host_threads != 1 {
+                if running.host_threads != 1 && OpenMpApi::get().is_none() {
                     openblas_set_num_threads(1);
                 }
             }
@@ -96,13 +96,16 @@ impl Drop for OneThread {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         running.executes -= 1;
         if running.executes == 0 && running.host_threads != 1 {
+            // Over OpenMP the call would also set the number of this thread, which may not be the one that
+            // began; the guard puts it back.
+            let _openmp = OpenMp::hold();
             // SAFETY: a plain call without preconditions.
             unsafe { openblas_set_num_threads(running.host_threads) };
         }
     }
 }
 
-/// The calling thread's OpenMP setting, held at 1 for one call into an OpenBLAS built over OpenMP.
+/// The calling thread's OpenMP setting, kept through a call into an OpenBLAS built over OpenMP.
 struct OpenMp {
     api: &'static OpenMpApi,
     host_threads: c_int,
@@ -114,17 +117,20 @@ struct OpenMpApi {
 }
 
 impl OpenMp {
-    fn one_thread() -> Option<Self> {
-        static API: OnceLock<Option<OpenMpApi>> = OnceLock::new();
-        let api = API.get_or_init(OpenMpApi::of_openblas).as_ref()?;
+    /// Puts the calling thread's setting back when the result goes; `None` without OpenMP.
+    fn hold() -> Option<Self> {
+        let api = OpenMpApi::get()?;
         // SAFETY: OpenMP's query has no precondition.
         let host_threads = unsafe { (api.get_max_threads)() };
-        if host_threads == 1 {
-            return None;
-        }
-        // SAFETY: 1 is a valid number of threads.
-        unsafe { (api.set_num_threads)(1) };
         Some(Self { api, host_threads })
+    }
+
+    /// [`OpenMp::hold`], with the setting at 1 meanwhile.
+    fn one_thread() -> Option<Self> {
+        let held = Self::hold()?;
+        // SAFETY: 1 is a valid number of threads.
+        unsafe { (held.api.set_num_threads)(1) };
+        Some(held)
     }
 }
 
@@ -136,7 +142,13 @@ impl Drop for OpenMp {
 }
 
 impl OpenMpApi {
-    /// `None` unless OpenBLAS runs on OpenMP, whose runtime is then loaded with it.
+    /// `None` unless OpenBLAS runs on OpenMP.
+    fn get() -> Option<&'static Self> {
+        static API: OnceLock<Option<OpenMpApi>> = OnceLock::new();
+        API.get_or_init(Self::of_openblas).as_ref()
+    }
+
+    /// OpenMP's runtime is loaded with an OpenBLAS built over it.
     fn of_openblas() -> Option<Self> {
         const OPENMP: c_int = 2;
         // SAFETY: a plain call without preconditions.

@@ -45,12 +45,12 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
             let loss: f64 =
                 calls.shape.iter().zip(model.half_speed).map(|(&size, half)| half / size as f64).sum();
             let count = calls.count as f64 * units;
-            let work = calls.macs as f64 * units / model.macs_per_second * (1.0 + loss)
-                + count * model.seconds_per_call;
+            let work =
+                calls.macs * units / model.macs_per_second * (1.0 + loss) + count * model.seconds_per_call;
             work / threads.min(count.max(1.0))
         })
         .sum();
-    let direct = cost.direct_runs as f64 * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
-    let moved = cost.streamed as f64 / STREAM + cost.scattered as f64 / SCATTER;
+    let direct = cost.direct_runs * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
+    let moved = cost.streamed / STREAM + cost.scattered / SCATTER;
     gemms + (direct + moved) * units / threads
 }

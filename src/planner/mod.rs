@@ -251,14 +251,17 @@ impl Survey {
 /// Every algorithm's answer for a problem, in registry order; the one that a plan would choose has no reason.
 ///
 /// # Errors
-/// Those of the options; that the requested algorithm cannot serve is an answer, not an error.
+/// Those of the problem and the options; that the requested algorithm cannot serve is an answer, not an error.
 pub fn query(problem: &Problem, options: &Options) -> Result<Vec<Info>> {
+    let problem = &Problem::new(*problem)?;
     let mut survey = Survey::new(problem, options)?;
     measure_if_asked(&mut survey, problem, options);
     Ok(survey.infos(options, survey.choose(options).ok()))
 }
 
 pub(crate) fn plan(problem: &Problem, options: &Options) -> Result<Plan> {
+    // A problem's fields are open, so what was valid once need not be any more.
+    let problem = &Problem::new(*problem)?;
     let mut survey = Survey::new(problem, options)?;
     measure_if_asked(&mut survey, problem, options);
     let chosen = survey.choose(options)?;

@@ -76,6 +76,9 @@ pub fn import(text: &str) -> Result<()> {
             return invalid!("wisdom begins with {found:?}, not with {FIRST_LINE:?}");
         }
     }
+    if !text.ends_with('\n') {
+        return invalid!("the wisdom's last line has no end: it was cut short");
+    }
     let mut learned = Vec::new();
     for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
