@@ -1,0 +1,1 @@
+"""Times convlow beside other libraries: problems, engines, turns, report."""

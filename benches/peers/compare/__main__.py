@@ -1,0 +1,51 @@
+"""The command line; `run` sets the machine up for it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import engines
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="benches/peers/run",
+        description="Times convlow beside other libraries, layer by layer, in turns on the same cores.",
+        epilog="A ratio is a peer's time divided by convlow's: above 1, convlow is faster.",
+    )
+    add = parser.add_argument
+    add("problem", nargs="*", metavar="PROBLEM", help="a convolution in the syntax of problems/README.md")
+    add("--network", action="append", default=[], metavar="NAME|FILE", help="a list of problems/ or a file")
+    add("--layout", choices=("nchw", "nhwc", "both"), default="both", help="of src and dst (both)")
+    add("--threads", type=positive, default=1, metavar="N", help="threads, on as many cores (1)")
+    add("--rounds", type=positive, default=15, metavar="N", help="turns of each engine (15)")
+    add("--engines", metavar="LIST", help=f"some of {','.join(engines.PEERS)} (all)")
+    add("--algorithms", default="auto", metavar="LIST", help="convlow's; ratios are to the first (auto)")
+    add("--json", type=Path, metavar="FILE", help="one line of JSON an engine and layer")
+    add("--venv", metavar="PATH", help="the virtual environment to make or reuse (build/peers-venv)")
+    add("--build", type=Path, default=Path("build/peers"), metavar="PATH", help="what is built (%(default)s)")
+    add("--torch-python", default="/usr/bin/python3", metavar="PATH", help="has PyTorch (%(default)s)")
+    arguments = parser.parse_args()
+    if not arguments.problem and not arguments.network:
+        parser.error("name a problem or a --network")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    # Behind the arguments, so that --help needs no numpy and with it no virtual environment.
+    from .session import run
+
+    run(arguments)
+
+
+if __name__ == "__main__":
+    main()

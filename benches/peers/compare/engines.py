@@ -1,0 +1,161 @@
+"""The engines: what each is, and how its worker is built and called."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parents[1]
+WORKERS = HERE / "workers"
+INCLUDE = HERE.parents[1] / "include"
+
+
+class Missing(Exception):
+    """An engine that is not to be had here, and why."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where things lie on this machine."""
+
+    build: Path
+    torch_python: str
+
+
+@dataclass(frozen=True)
+class Engine:
+    name: str
+    #: "exact": every product of the definition; "winograd": transforms with other roundings allowed.
+    math: str
+    layouts: tuple[str, ...]
+    command: tuple[str, ...]
+    option: str
+
+    @property
+    def tolerance(self) -> float:
+        """Largest difference that passes, relative to the largest output."""
+        return 1e-4 if self.math == "exact" else 1e-3
+
+
+BOTH = ("nchw", "nhwc")
+NCHW = ("nchw",)
+
+
+def compiled(place: Place, source: str, name: str, flags: list[str]) -> tuple[str, ...]:
+    """Compiles a C++ worker unless what it is made of is as before."""
+    command = ["g++", "-O2", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", str(WORKERS / source), *flags]
+    parts = (WORKERS / source, WORKERS / "base.hpp", INCLUDE / "convlow.h", HERE / "requirements.txt")
+    made_of = repr(command).encode() + b"".join(part.read_bytes() for part in parts)
+    binary = place.build / f"{name}-{hashlib.sha256(made_of).hexdigest()[:16]}"
+    if not binary.exists():
+        partial = binary.with_suffix(".partial")
+        try:
+            done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise Missing("there is no g++") from error
+        if done.returncode != 0:
+            complaint = re.search(r".*(?:error:|cannot find|undefined reference).*", done.stderr)
+            raise Missing(f"its worker does not compile: {(complaint or [done.stderr.strip()])[0]}")
+        partial.replace(binary)
+    return (str(binary),)
+
+
+def linked(folder: Path, library: str) -> list[str]:
+    return [f"-L{folder}", f"-Wl,-rpath,{folder}", f"-l:{library}"]
+
+
+def site_packages() -> Path:
+    return Path(sysconfig.get_path("purelib"))
+
+
+def convlow(place: Place, algorithm: str, reference: bool) -> Engine:
+    library = place.build / "target/release/libconvlow.so"
+    dynamic = subprocess.run(["readelf", "-d", str(library)], capture_output=True, text=True, check=True)
+    soname = re.search(r"SONAME.*\[(.*)\]", dynamic.stdout)
+    folder = library.parent
+    if soname and soname[1] != library.name:
+        folder = place.build / "lib"
+        folder.mkdir(exist_ok=True)
+        link = folder / soname[1]
+        link.unlink(missing_ok=True)
+        link.symlink_to(library)
+    flags = [f"-I{INCLUDE}", str(library), f"-Wl,-rpath,{folder}"]
+    name = "convlow" if reference else f"convlow:{algorithm}"
+    return Engine(name, "exact", BOTH, compiled(place, "convlow.cpp", "convlow", flags), algorithm)
+
+
+def onednn(place: Place, name: str, option: str, layouts: tuple[str, ...]) -> Engine:
+    prefix = Path(sys.prefix)
+    if not (prefix / "lib/libdnnl.so.3").exists():
+        raise Missing("onednn-cpu-gomp is not installed")
+    flags = [f"-I{prefix / 'include'}", *linked(prefix / "lib", "libdnnl.so.3")]
+    return Engine(name, "exact", layouts, compiled(place, "onednn.cpp", "onednn", flags), option)
+
+
+def onednn_winograd(place: Place, name: str) -> Engine:
+    try:
+        command = compiled(place, "onednn.cpp", "onednn-system", ["-DWINOGRAD", "-ldnnl"])
+    except Missing as reason:
+        raise Missing(f"the system's oneDNN 2 (Debian 12: libdnnl-dev) is not there; {reason}") from reason
+    return Engine(name, "winograd", BOTH, command, "winograd")
+
+
+def openvino(place: Place, name: str) -> Engine:
+    package = site_packages() / "openvino"
+    libraries = sorted((package / "libs").glob("libopenvino.so.*"))
+    if not libraries:
+        raise Missing("openvino is not installed")
+    flags = [f"-isystem{package / 'include'}", *linked(package / "libs", libraries[0].name)]
+    return Engine(name, "exact", NCHW, compiled(place, "openvino.cpp", "openvino", flags), "")
+
+
+def script(python: str, source: str, needs: str) -> tuple[str, ...]:
+    """A Python worker, once the interpreter is known to have what it imports."""
+    command = [python, "-c", f"import {needs}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise Missing(f"{python}: {error.strerror}") from error
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"python ends with {done.returncode}"]
+        raise Missing(f"{python} cannot import {needs}: {lines[-1]}")
+    return (python, str(WORKERS / source))
+
+
+def onnxruntime(_: Place, name: str) -> Engine:
+    command = script(sys.executable, "with_onnxruntime.py", "numpy, onnx, onnxruntime")
+    return Engine(name, "exact", NCHW, command, "")
+
+
+def ncnn(name: str, math: str) -> Engine:
+    command = script(sys.executable, "with_ncnn.py", "numpy, ncnn")
+    return Engine(name, math, NCHW, command, math)
+
+
+def torch(place: Place, name: str) -> Engine:
+    command = script(place.torch_python, "with_torch.py", "numpy, torch")
+    return Engine(name, "exact", BOTH, command, "")
+
+
+PEERS: dict[str, Callable[[Place, str], Engine]] = {
+    "onednn": lambda place, name: onednn(place, name, "direct", BOTH),
+    "onednn-blocked": lambda place, name: onednn(place, name, "blocked", NCHW),
+    "onnxruntime": onnxruntime,
+    "openvino": openvino,
+    "ncnn-exact": lambda _, name: ncnn(name, "exact"),
+    "torch-im2col": torch,
+    "onednn-winograd": onednn_winograd,
+    "ncnn": lambda _, name: ncnn(name, "winograd"),
+}
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Of the person's own settings all stay, such as ONEDNN_MAX_CPU_ISA, but not the number of threads."""
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}

@@ -1,0 +1,62 @@
+"""Checks what a comparison of the tiny problems of `selftest` wrote, and the reading of lists."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+from . import problems
+
+KEYS = set(
+    "engine version implementation problem name count network layout threads rounds median_seconds ratio_median"
+    " ratio_q1 ratio_q3 gflops memory_bytes memory_kind weights_bytes math error".split()
+)
+
+
+def check_lists() -> None:
+    for network, layers in (("alexnet", 5), ("googlenet", 57), ("resnet50", 53), ("vgg16", 13)):
+        assert sum(problem.count for problem in problems.load(network)) == layers, network
+    problem = problems.parse('ic3_ih224oc64oh112kh7sh2ph3n"first*4"', "")
+    assert (problem.name, problem.count) == ("first", 4)
+    assert (problem.rows.before, problem.rows.behind, problem.cols.behind) == (3, 2, 2)
+    assert problem.operations == 2 * 3 * 49 * 64 * 112 * 112
+    for wrong in (
+        "ic3ih8kh3",
+        "ic3oc4ih8kh3oh3",
+        "ic3oc4ih8kh3x",
+        "g2ic3oc4ih8kh3",
+        "ic3ic3oc4ih8kh3",
+        "ic3oc4ih2kh3",
+    ):
+        try:
+            problems.parse(wrong, "")
+        except problems.Mistake:
+            continue
+        raise AssertionError(f"{wrong} is read")
+
+
+def check_results(lines: list[str], table: str) -> None:
+    results = [json.loads(line) for line in lines]
+    for result in results:
+        assert set(result) == KEYS, set(result) ^ KEYS
+        assert result["memory_kind"] in ("exact", "rss") and result["math"] in ("exact", "winograd")
+        assert (result["weights_bytes"] is None) == (result["memory_kind"] == "rss")
+        assert result["memory_bytes"] >= 0 and result["median_seconds"] > 0 and result["gflops"] > 0
+        assert 0 < result["ratio_q1"] <= result["ratio_median"] <= result["ratio_q3"]
+        assert not math.isnan(result["error"]) and result["error"] <= 1e-3
+        assert result["engine"] in table
+    for layout in ("nchw", "nhwc"):
+        for name in ("tiny:plain", "tiny:odd"):
+            engines = {one["engine"] for one in results if (one["layout"], one["name"]) == (layout, name)}
+            assert {"convlow", "convlow:direct-sum2d"} <= engines, (layout, name, engines)
+    peers = sorted({one["engine"] for one in results if not one["engine"].startswith("convlow")})
+    assert peers, "no peer could be had"
+    print(f"selftest passed: {len(results)} results, {', '.join(peers)}")
+
+
+if __name__ == "__main__":
+    check_lists()
+    lines, printed = (Path(file).read_text(encoding="utf-8") for file in sys.argv[1:3])
+    check_results(lines.splitlines(), printed)

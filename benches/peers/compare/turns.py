@@ -1,0 +1,263 @@
+"""Worker processes that take turns on the same cores, and what their turns say."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .engines import Engine, environment
+from .problems import Problem
+
+#: An engine's turn lasts at least so long, after one run that is not timed: caches are warm, threads awake.
+TURN_SECONDS = 0.005
+#: Seconds without an answer after which a worker is given up.
+PATIENCE = 300
+
+Report = Callable[[str], None]
+
+
+class Lost(Exception):
+    """A worker that cannot go on, and why."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    layout: str
+    threads: int
+    cores: frozenset[int]
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    engine: str
+    version: str
+    implementation: str
+    problem: str
+    name: str
+    count: int
+    network: str
+    layout: str
+    threads: int
+    rounds: int
+    median_seconds: float
+    ratio_median: float
+    ratio_q1: float
+    ratio_q3: float
+    gflops: float
+    memory_bytes: int
+    memory_kind: str
+    weights_bytes: int | None
+    math: str
+    error: float
+
+
+class Worker:
+    """One engine with one problem, in a process of its own that runs in its turns only."""
+
+    def __init__(self, engine: Engine, problem: Problem, setting: Setting, folder: Path) -> None:
+        self.engine = engine
+        sizes = {**problem.arguments(), "nhwc": int(setting.layout == "nhwc"), "threads": setting.threads}
+        files = {"src": folder / "src", "weights": folder / "weights", "option": engine.option}
+        arguments = [f"{key}={value}" for key, value in (sizes | files).items()]
+        libc = ctypes.CDLL(None)
+
+        def begin() -> None:
+            os.sched_setaffinity(0, setting.cores)
+            libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stopped worker cannot see its input end.
+
+        self.said = folder / f"{engine.name}.err"
+        with open(self.said, "wb") as said:
+            self.process = subprocess.Popen(
+                [*engine.command, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                env=environment(setting.threads),
+                start_new_session=True,  # Ctrl-C is for the one who compares.
+                preexec_fn=begin,
+            )
+
+    def answer(self) -> str:
+        assert self.process.stdout
+        # Each command has one line for an answer, so nothing is ever left in the reader's buffer.
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            raise Lost(f"no answer in {PATIENCE} s")
+        line = self.process.stdout.readline().decode()
+        if not line:
+            status = self.process.wait()
+            said = self.said.read_text(errors="replace").strip().splitlines()
+            raise Lost(f"its process ended with {status}: {said[-1] if said else 'nothing said'}")
+        return line.strip()
+
+    def ready(self) -> dict[str, str | int | None]:
+        facts: dict[str, str | int | None] = json.loads(self.answer())
+        for key in ("unsupported", "failed"):
+            if key in facts:
+                raise Lost(str(facts[key]))
+        self.pause()
+        return facts
+
+    def pause(self) -> None:
+        """Threads that spin for more work would take the core from the next in turn."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def ask(self, command: str) -> str:
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(f"{command}\n".encode())
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # The answer says why.
+        self.process.send_signal(signal.SIGCONT)
+        answer = self.answer()
+        self.pause()
+        return answer
+
+    def time(self) -> float:
+        return float(self.ask(f"time {TURN_SECONDS}"))
+
+    def output(self, folder: Path) -> NDArray[np.float32]:
+        file = folder / "dst"
+        if self.ask(f"output {file}") != "done":
+            raise Lost("it cannot write its result")
+        return np.fromfile(file, np.float32)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe
+            pipe.close()
+
+
+def write_tensors(problem: Problem, layout: str, folder: Path) -> None:
+    random = np.random.default_rng(1)
+    src = random.standard_normal(problem.src_shape, np.float32)
+    weights = random.standard_normal(problem.weights_shape, np.float32) / np.float32(problem.depth**0.5)
+    if layout == "nhwc":
+        src = np.ascontiguousarray(src.transpose(0, 2, 3, 1))
+    src.tofile(folder / "src")
+    weights.tofile(folder / "weights")
+
+
+def difference(result: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """The largest, relative to the largest output; NaN if there is one."""
+    if result.shape != reference.shape:
+        return float("nan")
+    return float(np.max(np.abs(result - reference)) / np.max(np.abs(reference)))
+
+
+def quartiles(values: list[float]) -> tuple[float, float, float]:
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive")
+    return q1, median, q3
+
+
+def compare(engines: list[Engine], problem: Problem, setting: Setting, report: Report) -> list[Measured]:
+    """Times every engine against the first, A B A C A D, each round beginning with another peer."""
+    workers: list[Worker] = []
+    with tempfile.TemporaryDirectory(prefix="peers-") as name:
+        folder = Path(name)
+        write_tensors(problem, setting.layout, folder)
+        try:
+            for engine in engines:
+                if setting.layout in engine.layouts:
+                    workers.append(Worker(engine, problem, setting, folder))
+            return take_turns(workers, problem, setting, folder, report)
+        except Lost as reason:
+            report(f"{problem.name}, {setting.layout}: no convlow to compare with: {reason}")
+            return []
+        finally:
+            for worker in workers:
+                worker.close()
+
+
+def take_turns(
+    workers: list[Worker], problem: Problem, setting: Setting, folder: Path, report: Report
+) -> list[Measured]:
+    """What `compare` says, with workers that have been started. Lost: the first of them."""
+
+    def lose(worker: Worker, reason: str) -> None:
+        report(f"{problem.name}, {setting.layout}: {worker.engine.name} is left out: {reason}")
+
+    base, peers = workers[0], []
+    facts, errors = {base: base.ready()}, {base: 0.0}
+    reference = base.output(folder)
+    for worker in workers[1:]:
+        try:
+            facts[worker] = worker.ready()
+            errors[worker] = difference(worker.output(folder), reference)
+            worker.time()  # Warm-up.
+        except Lost as reason:
+            lose(worker, str(reason))
+            continue
+        if errors[worker] <= worker.engine.tolerance:
+            peers.append(worker)
+        else:
+            limit = worker.engine.tolerance
+            lose(worker, f"WRONG RESULT, off by {errors[worker]:.2g} of the largest output (limit {limit:g})")
+
+    seconds: dict[Worker, list[float]] = {base: []}
+    ratios: dict[Worker, list[float]] = {base: [1.0]}
+    base.time()
+    for number in range(setting.rounds):
+        start = number % len(peers) if peers else 0
+        for worker in [*peers[start:], *peers[:start]]:
+            ours = base.time()
+            try:
+                theirs = worker.time()
+            except Lost as reason:
+                lose(worker, str(reason))
+                peers.remove(worker)
+                continue
+            seconds[base].append(ours)
+            seconds.setdefault(worker, []).append(theirs)
+            ratios.setdefault(worker, []).append(theirs / ours)
+        if not peers:
+            seconds[base].append(base.time())
+
+    results = []
+    for worker in [base, *peers]:
+        q1, median, q3 = quartiles(ratios[worker])
+        median_seconds = statistics.median(seconds[worker])
+        fact = facts[worker]
+        weights = fact["weights_bytes"]
+        results.append(
+            Measured(
+                engine=worker.engine.name,
+                version=str(fact["version"]),
+                implementation=str(fact["implementation"]),
+                problem=problem.text,
+                name=problem.name,
+                count=problem.count,
+                network=problem.network,
+                layout=setting.layout,
+                threads=setting.threads,
+                rounds=setting.rounds,
+                median_seconds=median_seconds,
+                ratio_median=median,
+                ratio_q1=q1,
+                ratio_q3=q3,
+                gflops=problem.operations / median_seconds / 1e9,
+                memory_bytes=int(fact["memory_bytes"] or 0),
+                memory_kind=str(fact["memory_kind"]),
+                weights_bytes=None if weights is None else int(weights),
+                math=worker.engine.math,
+                error=errors[worker],
+            )
+        )
+    return results

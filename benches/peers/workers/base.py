@@ -1,0 +1,186 @@
+"""What the Python workers share; base.hpp says what a worker does and in which order it measures memory."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+class Unsupported(Exception):
+    """The engine cannot do this problem; nothing is broken."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    mb: int
+    g: int
+    ic: int
+    ih: int
+    iw: int
+    oc: int
+    oh: int
+    ow: int
+    kh: int
+    kw: int
+    sh: int
+    sw: int
+    dh: int
+    dw: int
+    pt: int
+    pl: int
+    pb: int
+    pr: int
+    nhwc: int
+    threads: int
+    option: str
+
+    @property
+    def src_shape(self) -> tuple[int, int, int, int]:
+        """As the tensor lies in memory."""
+        return (self.mb, self.ih, self.iw, self.ic) if self.nhwc else (self.mb, self.ic, self.ih, self.iw)
+
+    @property
+    def dst_shape(self) -> tuple[int, int, int, int]:
+        """As the tensor lies in memory."""
+        return (self.mb, self.oh, self.ow, self.oc) if self.nhwc else (self.mb, self.oc, self.oh, self.ow)
+
+    @property
+    def weights_shape(self) -> tuple[int, int, int, int]:
+        return (self.oc, self.ic // self.g, self.kh, self.kw)
+
+
+class Engine(ABC):
+    version: str
+    implementation: str
+    #: Bytes of src, dst and one copy of the weights, where the engine or its making allocates them.
+    tensor_bytes: int
+
+    @abstractmethod
+    def run(self) -> None: ...
+
+    @abstractmethod
+    def result(self) -> Floats:
+        """dst of the last run, in the layout of the problem."""
+
+
+Make = Callable[[Spec, Floats, Floats], Engine]
+
+
+def aligned(shape: tuple[int, ...], fill: float) -> Floats:
+    """An array on a boundary of 64 bytes."""
+    count = int(np.prod(shape))
+    raw = np.empty(count + 16, np.float32)
+    start = (-raw.ctypes.data % 64) // 4
+    array = raw[start : start + count].reshape(shape)
+    array.fill(fill)
+    return array
+
+
+def resident() -> dict[str, int]:
+    """VmRSS, RssFile and VmHWM of this process, in bytes."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        lines = (line.split() for line in status)
+        return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1] == "kB"}
+
+
+def map_large_blocks() -> None:
+    """glibc maps each large block and gives it back when it is freed, so that the peak is what is in use."""
+    ctypes.CDLL(None).mallopt(-3, 128 << 10)  # M_MMAP_THRESHOLD; setting it also keeps it from growing
+
+
+def keep_large_blocks() -> None:
+    """glibc keeps what is freed, so that no run has to fault its memory in anew."""
+    ctypes.CDLL(None).mallopt(-4, 0)  # M_MMAP_MAX
+    ctypes.CDLL(None).mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def settle() -> None:
+    """Gives back to the system what is freed."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def first_problem(like: Spec) -> Spec:
+    """A small problem whose making and running pays what an engine pays once a process."""
+    return Spec(1, 1, 16, 8, 8, 16, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, like.nhwc, like.threads, like.option)
+
+
+def prepare(make: Make, spec: Spec, src_file: str, weights_file: str) -> Engine:
+    """Makes the engine, measures what it takes, and says so."""
+    map_large_blocks()
+    first = first_problem(spec)
+    make(first, aligned(first.src_shape, 0), aligned(first.weights_shape, 0)).run()
+
+    src = aligned(spec.src_shape, 0)
+    src[...] = np.fromfile(src_file, np.float32).reshape(spec.src_shape)
+    weights = np.fromfile(weights_file, np.float32).reshape(spec.weights_shape)
+    settle()
+    before = resident()
+    engine = make(spec, src, weights)
+    settle()
+    with open("/proc/self/clear_refs", "w", encoding="ascii") as clear:
+        clear.write("5")
+    engine.run()
+    engine.run()
+    after = resident()
+    grown = after["VmHWM"] - before["VmRSS"] - (after["RssFile"] - before["RssFile"])
+    facts = {
+        "version": engine.version,
+        "implementation": engine.implementation,
+        "memory_kind": "rss",
+        "memory_bytes": max(0, grown - engine.tensor_bytes),
+        "weights_bytes": None,
+    }
+    print(json.dumps(facts), flush=True)
+    keep_large_blocks()
+    return engine
+
+
+def mean_seconds(engine: Engine, least: float) -> float:
+    run = engine.run
+    run()
+    runs = 0
+    begin = time.perf_counter_ns()
+    while True:
+        run()
+        runs += 1
+        spent = time.perf_counter_ns() - begin
+        if spent >= least * 1e9:
+            return spent / 1e9 / runs
+
+
+def serve(make: Make) -> None:
+    """The whole of a worker."""
+    arguments = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    src_file, weights_file = arguments.pop("src"), arguments.pop("weights")
+    option = arguments.pop("option")
+    spec = Spec(**{key: int(value) for key, value in arguments.items()}, option=option)
+    try:
+        engine = prepare(make, spec, src_file, weights_file)
+    except Unsupported as reason:
+        print(json.dumps({"unsupported": str(reason)}), flush=True)
+        os._exit(0)
+    except Exception as error:  # Whatever an engine throws is for the person who compares.
+        print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), flush=True)
+        os._exit(1)
+    for line in sys.stdin:
+        command, _, argument = line.rstrip("\n").partition(" ")
+        if command == "time":
+            print(f"{mean_seconds(engine, float(argument)):.9g}", flush=True)
+        elif command == "output":
+            np.ascontiguousarray(engine.result()).tofile(argument)
+            print("done", flush=True)
+    # Engines' destructors at exit wait for threads or free what an allocator of ours still holds.
+    os._exit(0)

@@ -1,0 +1,150 @@
+/* oneDNN, weights in the format it asks for, scratchpad given by the caller and so known to the byte.
+ *
+ * option=direct     src and dst plain: NCHW or NHWC
+ * option=blocked    src and dst in oneDNN's own format, with the reorders from and to the plain one timed
+ * option=winograd   as direct, by Winograd's algorithm, which oneDNN 2 is the last to have
+ */
+#include <dnnl.hpp>
+
+#include <unordered_map>
+
+#include "base.hpp"
+
+#if defined(WINOGRAD) && DNNL_VERSION_MAJOR >= 3
+#error "oneDNN 3 has no Winograd"
+#endif
+
+namespace {
+
+using dnnl::memory;
+using tag = memory::format_tag;
+
+class OneDnn : public peers::Engine {
+  public:
+    OneDnn(const peers::Spec &spec, const peers::Tensors &tensors)
+        : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+        const tag plain = spec.nhwc ? tag::nhwc : tag::nchw;
+        const bool blocked = spec.option == "blocked";
+        auto dim = [](size_t value) { return static_cast<memory::dim>(value); };
+        memory::dims src_dims{dim(spec.mb), dim(spec.ic), dim(spec.ih), dim(spec.iw)};
+        memory::dims dst_dims{dim(spec.mb), dim(spec.oc), dim(spec.oh), dim(spec.ow)};
+        memory::dims weights_dims{dim(spec.oc), dim(spec.ic / spec.g), dim(spec.kh), dim(spec.kw)};
+        tag weights_plain = tag::oihw;
+        if (spec.g > 1) {
+            weights_dims = {dim(spec.g), dim(spec.oc / spec.g), dim(spec.ic / spec.g), dim(spec.kh),
+                            dim(spec.kw)};
+            weights_plain = tag::goihw;
+        }
+        auto desc = [](const memory::dims &dims, tag format) {
+            return memory::desc(dims, memory::data_type::f32, format);
+        };
+        memory::desc plain_src = desc(src_dims, plain), plain_dst = desc(dst_dims, plain);
+        primitive_desc pd =
+            describe(spec, desc(src_dims, blocked ? tag::any : plain), desc(weights_dims, tag::any),
+                     desc(dst_dims, blocked ? tag::any : plain));
+        implementation_ = pd.impl_info_str();
+
+        memory given_src(plain_src, engine_, tensors.src), given_dst(plain_dst, engine_, tensors.dst);
+        memory src = given_src, dst = given_dst;
+        exact_ = {pd.scratchpad_desc().get_size(), pd.weights_desc().get_size()};
+        if (blocked && pd.src_desc() != plain_src)
+            src = add_reorder(given_src, own(pd.src_desc()));
+        if (blocked && pd.dst_desc() != plain_dst)
+            dst = own(pd.dst_desc());
+
+        memory weights(pd.weights_desc(), engine_, allocate(exact_.weights));
+        memory given_weights(desc(weights_dims, weights_plain), engine_,
+                             const_cast<float *>(tensors.weights));
+        dnnl::reorder(given_weights, weights).execute(stream_, given_weights, weights);
+
+        memory scratchpad(pd.scratchpad_desc(), engine_, allocate(pd.scratchpad_desc().get_size()));
+        steps_.push_back({dnnl::convolution_forward(pd),
+                          {{DNNL_ARG_SRC, src},
+                           {DNNL_ARG_WEIGHTS, weights},
+                           {DNNL_ARG_DST, dst},
+                           {DNNL_ARG_SCRATCHPAD, scratchpad}}});
+        if (dst != given_dst)
+            add_reorder(dst, given_dst);
+        stream_.wait();
+    }
+
+    void run() override {
+        for (const auto &[primitive, arguments] : steps_)
+            primitive.execute(stream_, arguments);
+        stream_.wait();
+    }
+    std::string version() const override {
+        const dnnl_version_t *version = dnnl_version();
+        return std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+               std::to_string(version->patch);
+    }
+    std::string implementation() const override { return implementation_; }
+    std::optional<Exact> exact() const override { return exact_; }
+
+  private:
+    using primitive_desc = dnnl::convolution_forward::primitive_desc;
+
+    primitive_desc describe(const peers::Spec &spec, const memory::desc &src, const memory::desc &weights,
+                            const memory::desc &dst) {
+        auto dims = [](size_t h, size_t w) {
+            return memory::dims{static_cast<memory::dim>(h), static_cast<memory::dim>(w)};
+        };
+        dnnl::primitive_attr attributes;
+        attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+        const auto algorithm = spec.option == "winograd" ? dnnl::algorithm::convolution_winograd
+                                                         : dnnl::algorithm::convolution_direct;
+        const auto kind = dnnl::prop_kind::forward_inference;
+        const memory::dims stride = dims(spec.sh, spec.sw), dilation = dims(spec.dh - 1, spec.dw - 1);
+        const memory::dims before = dims(spec.pt, spec.pl), behind = dims(spec.pb, spec.pr);
+        try {
+#if DNNL_VERSION_MAJOR >= 3
+            return primitive_desc(engine_, kind, algorithm, src, weights, dst, stride, dilation, before,
+                                  behind, attributes);
+#else
+            return primitive_desc(dnnl::convolution_forward::desc(kind, algorithm, src, weights, dst, stride,
+                                                                  dilation, before, behind),
+                                  attributes, engine_);
+#endif
+        } catch (const dnnl::error &error) {
+            if (error.status == dnnl_unimplemented)
+                throw peers::Unsupported("oneDNN has no such implementation for this problem");
+            throw;
+        }
+    }
+
+    void *allocate(size_t bytes) {
+        buffers_.push_back(std::make_unique<peers::Buffer>(bytes));
+        return buffers_.back()->data();
+    }
+
+    /* A tensor in oneDNN's format; it counts as workspace. */
+    memory own(const memory::desc &desc) {
+        exact_.workspace += desc.get_size();
+        return memory(desc, engine_, allocate(desc.get_size()));
+    }
+
+    memory add_reorder(memory from, memory to) {
+        steps_.push_back({dnnl::reorder(from, to), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}}});
+        return to;
+    }
+
+    struct Step {
+        dnnl::primitive primitive;
+        std::unordered_map<int, memory> arguments;
+    };
+
+    dnnl::engine engine_;
+    dnnl::stream stream_;
+    Exact exact_{};
+    std::string implementation_;
+    std::vector<std::unique_ptr<peers::Buffer>> buffers_;
+    std::vector<Step> steps_;
+};
+
+} // namespace
+
+int main(int argc, char **argv) {
+    return peers::serve(argc, argv, [](const peers::Spec &spec, const peers::Tensors &tensors) {
+        return std::make_unique<OneDnn>(spec, tensors);
+    });
+}
