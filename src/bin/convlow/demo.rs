@@ -11,8 +11,9 @@ use convlow::{
 };
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
-use crate::layer::{self, Layer, Report, Seeded};
+use crate::layer::{self, Layer, Report};
 use crate::options::{self, PlanArguments};
+use crate::seeded::Seeded;
 use crate::{Outcome, lists, photo};
 
 /// Output channels and number of VGG-16's convolutions between two poolings.

@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use convlow::descriptor::Entry;
-use convlow::reference::{self, Tensors};
-use convlow::{Buffer, Options, Plan, Problem};
-use rand_distr::{Distribution, Normal, Uniform};
-use rand_pcg::Pcg64Mcg;
-use rand_pcg::rand_core::SeedableRng;
+use convlow::reference::Tensors;
+use convlow::{Buffer, Options, Plan};
 
+use crate::oracle::{Check, Oracle};
+use crate::seeded::Seeded;
 use crate::table::Align::{Left, Right};
 use crate::table::{Table, grouped};
 use crate::{Failure, Outcome};
@@ -16,34 +15,6 @@ use crate::{Failure, Outcome};
 /// Timed runs behind the one to warm up, as many as fit the time, but always one.
 const RUNS: usize = 15;
 const TIME_FOR_RUNS: Duration = Duration::from_millis(250);
-
-/// Terms of the definition that a layer's check may sum: beyond it, the check takes a sample of the outputs.
-const TERMS_CHECKED: usize = 1 << 24;
-
-/// Standard deviation of the bias: small beside outputs of standard deviation 1.
-const BIAS_DEVIATION: f32 = 0.05;
-
-/// The sources of all that is random in a run.
-pub(crate) struct Seeded {
-    /// For inputs, weights and bias.
-    values: Pcg64Mcg,
-    /// For the choice of the outputs to check, apart so that it leaves the values alone.
-    sample: Pcg64Mcg,
-}
-
-impl Seeded {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { values: Pcg64Mcg::seed_from_u64(seed), sample: Pcg64Mcg::seed_from_u64(!seed) }
-    }
-
-    /// Normally distributed floats around 0.
-    pub(crate) fn floats(&mut self, count: usize, deviation: f32) -> Outcome<Buffer> {
-        let mut buffer = Buffer::new(count.saturating_mul(size_of::<f32>()))?;
-        let normal = Normal::new(0.0, deviation).expect("a finite deviation");
-        buffer.floats_mut().iter_mut().for_each(|x| *x = normal.sample(&mut self.values));
-        Ok(buffer)
-    }
-}
 
 /// A layer ready to run.
 pub(crate) struct Layer {
@@ -68,16 +39,6 @@ pub(crate) struct Report {
     seconds: f64,
     flops: f64,
     check: Check,
-}
-
-/// How far outputs are from the definition.
-struct Check {
-    /// The largest error, relative to the largest output.
-    error: f64,
-    compared: usize,
-    outputs: usize,
-    /// The first output beyond the bound.
-    mistake: Option<String>,
 }
 
 impl Layer {
@@ -107,9 +68,7 @@ impl Layer {
 
     fn run_on(&self, src: &Buffer, seeded: &mut Seeded) -> Outcome<Done> {
         let (problem, info) = (self.plan.problem(), self.plan.info());
-        // He's initialisation: outputs behind a ReLU keep the variance of the inputs.
-        let weights = seeded.floats(problem.weights_len(), (2.0 / problem.depth() as f32).sqrt())?;
-        let bias = seeded.floats(problem.out_channels, BIAS_DEVIATION)?;
+        let (weights, bias) = (seeded.weights(problem)?, seeded.bias(problem)?);
         let mut packed = Buffer::new(info.packed_weights_bytes)?;
         self.plan.pack_weights(weights.floats(), packed.bytes_mut())?;
         let mut workspace = Buffer::new(info.workspace_bytes)?;
@@ -130,7 +89,7 @@ impl Layer {
             bias: Some(bias.floats()),
             dst_before: &[],
         };
-        let check = check(problem, &tensors, dst.floats(), &mut seeded.sample);
+        let check = Oracle::new(problem, &tensors, seeded).check(problem, dst.floats());
         let report = Report {
             name: self.name.clone(),
             count: self.count,
@@ -156,48 +115,6 @@ fn median_seconds(mut run: impl FnMut() -> convlow::Result<()>) -> Outcome<f64> 
     }
     seconds.sort_by(f64::total_cmp);
     Ok(seconds[seconds.len() / 2].max(1e-9))
-}
-
-fn check(problem: &Problem, tensors: &Tensors<'_>, dst: &[f32], sample: &mut Pcg64Mcg) -> Check {
-    // A sum of k float32 terms in any order has an error of at most about k·u·Σ|term|, u = ε/2; as roundings
-    // are independent it stays within λ·√k·u·Σ|term| except with probability 2·exp(−λ²/2). λ = 8 makes that
-    // 10⁻¹³, and for the few terms where the first bound is the smaller one, 8·√k exceeds it still.
-    let bound_factor = 4.0 * f64::from(f32::EPSILON) * ((problem.depth() + 1) as f64).sqrt();
-    let all = Uniform::new(0, dst.len()).expect("a problem has outputs");
-    let affordable = (TERMS_CHECKED / problem.depth()).max(1);
-    let compared = affordable.min(dst.len());
-    let largest = dst.iter().fold(0.0f64, |largest, &x| largest.max(f64::from(x.abs())));
-    let mut check = Check { error: 0.0, compared, outputs: dst.len(), mistake: None };
-    for number in 0..compared {
-        let index = if compared == dst.len() { number } else { all.sample(sample) };
-        let position = position(problem, index);
-        let sizes = [problem.out_channels, problem.rows.output, problem.cols.output];
-        let found = f64::from(dst[reference::index(problem.dst_layout, position, sizes)]);
-        let exact = reference::output(problem, tensors, position);
-        let error = (found - exact.value).abs();
-        let bound = bound_factor * exact.magnitude;
-        // A NaN is beyond every bound.
-        if error.is_nan() || error > bound {
-            check.mistake.get_or_insert_with(|| {
-                format!("output {position:?} is {found:e}, but should be {:e} ± {bound:.1e}", exact.value)
-            });
-        }
-        if error > 0.0 {
-            check.error = check.error.max(error / largest);
-        }
-    }
-    if let Some(index) = dst.iter().position(|x| x.is_nan()) {
-        check.mistake.get_or_insert_with(|| format!("the output at {index} in memory is NaN"));
-    }
-    check
-}
-
-/// [n, m, y, x] of output `index` in NCHW order.
-fn position(problem: &Problem, index: usize) -> [usize; 4] {
-    let (height, width) = (problem.rows.output, problem.cols.output);
-    let (y, x) = (index / width % height, index % width);
-    let image_channel = index / (height * width);
-    [image_channel / problem.out_channels, image_channel % problem.out_channels, y, x]
 }
 
 /// The table with its totals, every layer counted as often as it occurs.
@@ -280,46 +197,4 @@ pub(crate) fn verdict(reports: &[Report]) -> Outcome<()> {
 
 pub(crate) fn milliseconds(seconds: f64) -> String {
     format!("{:.3}", seconds * 1e3)
-}
-
-impl Check {
-    fn share(&self) -> String {
-        if self.compared == self.outputs {
-            return "all".to_string();
-        }
-        let percent = 100.0 * self.compared as f64 / self.outputs as f64;
-        if percent >= 0.1 { format!("{percent:.1}%") } else { format!("{percent:.0e}%") }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use convlow::descriptor;
-
-    /// Checks a dst that is the oracle's, with one output replaced.
-    fn checked(index: usize, replace: impl Fn(f32) -> f32) -> Check {
-        let problem = descriptor::parse("mb2ic3ih5iw4oc2kh3ph1").expect("a problem").problem;
-        let mut seeded = Seeded::new(7);
-        let Ok(src) = seeded.floats(problem.src_len(), 1.0) else { panic!("little memory is there") };
-        let Ok(weights) = seeded.floats(problem.weights_len(), 1.0) else { panic!("little memory is there") };
-        let tensors = Tensors { src: src.floats(), weights: weights.floats(), bias: None, dst_before: &[] };
-        let mut dst: Vec<_> = (0..problem.dst_len())
-            .map(|index| reference::output(&problem, &tensors, position(&problem, index)).value as f32)
-            .collect();
-        dst[index] = replace(dst[index]);
-        check(&problem, &tensors, &dst, &mut seeded.sample)
-    }
-
-    #[test]
-    fn a_check_accepts_rounding_and_nothing_more() {
-        let rounded = checked(0, |x| x * (1.0 + f32::EPSILON));
-        assert_eq!(rounded.mistake, None);
-        assert!(rounded.error > 0.0 && rounded.error < 1e-6);
-        assert_eq!(rounded.share(), "all");
-        for wrong in [|x: f32| x * 1.01, |x: f32| -x, |_| f32::NAN, |_| f32::INFINITY] {
-            let mistake = checked(79, wrong).mistake.expect("a mistake");
-            assert!(mistake.starts_with("output [1, 1, 4, 3] is "), "{mistake}");
-        }
-    }
 }

@@ -1,7 +1,14 @@
 //! The convolutions of known networks, and lists from files.
+//!
+//! A file is read as benchdnn reads its batch files: words between blanks, `#` before a comment, `\` at the end
+//! of a word that goes on behind the blank. Of its options, `--mb=N`, `--batch=FILE` and `--reset` decide which
+//! problems there are and are followed; the others decide what benchdnn does with them and are passed over.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
+use convlow::Problem;
 use convlow::descriptor::{self, Entry};
 
 use crate::{Failure, Outcome};
@@ -13,40 +20,182 @@ const KNOWN: [(&str, &str); 4] = [
     ("vgg16", include_str!("../../../problems/vgg16.txt")),
 ];
 
-/// The list of this name, or the one in the file of this name.
+/// The networks that need no file.
+pub(crate) const NAMES: [&str; 4] = [KNOWN[0].0, KNOWN[1].0, KNOWN[2].0, KNOWN[3].0];
+
+/// The list of this name, or the one in the file of this name. Notes on what was passed over go to stderr.
 pub(crate) fn load(name_or_file: &str) -> Outcome<Vec<Entry>> {
-    let from_file;
-    let text = match KNOWN.iter().find(|(name, _)| *name == name_or_file) {
-        Some((_, text)) => *text,
-        None => {
-            from_file = read(name_or_file)?;
-            &from_file
-        }
-    };
-    let entries = descriptor::parse_list(text).map_err(|error| {
-        Failure::Refused(format!("{name_or_file}:{}:{}: {}", error.line, error.column, error.error))
-    })?;
-    if entries.is_empty() {
+    let mut reader = Reader::default();
+    match KNOWN.iter().find(|(name, _)| *name == name_or_file) {
+        Some((name, text)) => reader.read(text, Path::new(name))?,
+        None => reader.read_file(Path::new(name_or_file))?,
+    }
+    reader.tell(name_or_file);
+    if reader.entries.is_empty() {
         return Err(Failure::Refused(format!("{name_or_file} holds no problem")));
     }
-    Ok(entries)
+    Ok(reader.entries)
 }
 
-fn read(file: &str) -> Outcome<String> {
-    std::fs::read_to_string(file).map_err(|error| {
-        let known = KNOWN.map(|(name, _)| name).join(", ");
-        let hint = if Path::new(file).exists() {
-            String::new()
-        } else {
-            format!(" (the networks that need no file are {known})")
-        };
-        Failure::Refused(format!("{file} cannot be read: {error}{hint}"))
-    })
+/// The problem, with another batch.
+pub(crate) fn with_batch(entry: Entry, batch: usize) -> Outcome<Entry> {
+    let unnamed = entry.name == entry.problem.to_string();
+    let problem = Problem::new(Problem { batch, ..entry.problem })
+        .map_err(|error| Failure::Refused(format!("{}: {error}", entry.name)))?;
+    let name = if unnamed { problem.to_string() } else { entry.name };
+    Ok(Entry { problem, name, ..entry })
+}
+
+/// A list as far as it has been read.
+#[derive(Default)]
+struct Reader {
+    entries: Vec<Entry>,
+    /// `--mb`, while it holds.
+    batch: Option<usize>,
+    /// The files that `--batch` has named, with the batch of that time: benchdnn's lists name one again for
+    /// every data type.
+    files: BTreeSet<(PathBuf, Option<usize>)>,
+    options: BTreeSet<String>,
+    volumes: usize,
+}
+
+/// A word of a list, and where it begins, counted from 1.
+struct Word {
+    text: String,
+    line: usize,
+    column: usize,
+}
+
+impl Reader {
+    fn read_file(&mut self, file: &Path) -> Outcome<()> {
+        if !self.files.insert((file.to_path_buf(), self.batch)) {
+            return Ok(());
+        }
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let hint = if file.exists() {
+                String::new()
+            } else {
+                format!(" (the networks that need no file are {})", NAMES.join(", "))
+            };
+            Failure::Refused(format!("{} cannot be read: {error}{hint}", file.display()))
+        })?;
+        self.read(&text, file)
+    }
+
+    fn read(&mut self, text: &str, file: &Path) -> Outcome<()> {
+        for word in words(text) {
+            match word.text.strip_prefix("--") {
+                Some(option) => self.option(option, file)?,
+                None => self.problem(&word, file)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn option(&mut self, option: &str, file: &Path) -> Outcome<()> {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        match (name, value.parse()) {
+            ("batch", _) => self.read_file(&file.parent().unwrap_or(Path::new("")).join(value))?,
+            ("reset", _) => self.batch = None,
+            // 0, like nothing, leaves each problem its own.
+            ("mb", Ok(batch)) => self.batch = Some(batch).filter(|&batch| batch > 0),
+            ("mb", _) if value.is_empty() => self.batch = None,
+            _ => {
+                self.options.insert(format!("--{name}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, word: &Word, file: &Path) -> Outcome<()> {
+        if is_volume(&word.text) {
+            self.volumes += 1;
+            return Ok(());
+        }
+        let parsed = descriptor::parse_list(&word.text).map_err(|error| {
+            let column = word.column + error.column - 1;
+            Failure::Refused(format!("{}:{}:{column}: {}", file.display(), word.line, error.error))
+        })?;
+        for entry in parsed {
+            self.entries.push(match self.batch {
+                Some(batch) => with_batch(entry, batch)?,
+                None => entry,
+            });
+        }
+        Ok(())
+    }
+
+    fn tell(&self, name: &str) {
+        let mut notes = Vec::new();
+        if !self.options.is_empty() {
+            let options: Vec<_> = self.options.iter().map(String::as_str).collect();
+            notes.push(format!("options that change no problem are passed over: {}", options.join(", ")));
+        }
+        if self.volumes > 0 {
+            notes.push(format!("{} three-dimensional problems are passed over", self.volumes));
+        }
+        for note in notes {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(std::io::stderr(), "convlow: note: {name}: {note}");
+        }
+    }
+}
+
+/// The words of a list. Blanks between quotation marks are part of a name.
+fn words(text: &str) -> Vec<Word> {
+    let mut words: Vec<Word> = Vec::new();
+    let mut continued = false;
+    for (line, text) in (1..).zip(text.lines()) {
+        let mut rest = text;
+        loop {
+            rest = rest.trim_start();
+            if rest.is_empty() || rest.starts_with('#') {
+                break;
+            }
+            let column = text[..text.len() - rest.len()].chars().count() + 1;
+            let mut quoted = false;
+            let end = rest.find(|char: char| {
+                quoted ^= char == '"';
+                char.is_whitespace() && !quoted
+            });
+            let (word, behind) = rest.split_at(end.unwrap_or(rest.len()));
+            rest = behind;
+            let (word, goes_on) = word.strip_suffix('\\').map_or((word, false), |word| (word, true));
+            match words.last_mut().filter(|_| continued) {
+                Some(last) => last.text += word,
+                // A backslash of its own joins the words before and behind it.
+                None if word.is_empty() => {}
+                None => words.push(Word { text: word.to_string(), line, column }),
+            }
+            continued = goes_on;
+        }
+    }
+    words
+}
+
+/// Whether the problem has benchdnn's keys of a third dimension.
+fn is_volume(word: &str) -> bool {
+    let sizes = word.split('n').next().unwrap_or_default();
+    let mut keys = sizes.split(|char: char| char.is_ascii_digit() || char == '_');
+    keys.any(|key| matches!(key, "id" | "od" | "kd" | "sd" | "dd" | "pd"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &str) -> Reader {
+        let mut reader = Reader::default();
+        match reader.read(text, Path::new("list")) {
+            Ok(()) => reader,
+            Err(Failure::Refused(refusal)) => panic!("{text}: {refusal}"),
+            Err(_) => panic!("{text} is refused"),
+        }
+    }
+
+    fn texts(reader: &Reader) -> Vec<String> {
+        reader.entries.iter().map(|entry| format!("{} {}", entry.name, entry.problem)).collect()
+    }
 
     /// The layers of the networks' definitions, repeated ones counted.
     #[test]
@@ -55,5 +204,26 @@ mod tests {
             let Ok(entries) = load(name) else { panic!("{name} is malformed") };
             assert_eq!(entries.iter().map(|entry| entry.count).sum::<usize>(), layers, "{name}");
         }
+    }
+
+    #[test]
+    fn a_list_of_benchdnn_gives_its_problems_and_the_options_passed_over() {
+        let list = read(
+            "--reset --dir=FWD_B,\\\n  BWD_D  # both\n--mb=2 g1ic3_ih9_oc4oh9_kh3ph1n\"a*2\" ic3ih9oc4kh3n\"b c\"\n\
+             ic8id5ih5iw5oc8kd3kh3kw3nvolume\n--mb= mb3ic4ih5oc6kh1nwide --dt=f32 --mb=0\n",
+        );
+        assert_eq!(
+            texts(&list),
+            ["a mb2ic3ih9oc4oh9kh3ph1", "b c mb2ic3ih9oc4oh7kh3ph0", "wide mb3ic4ih5oc6oh5kh1ph0"]
+        );
+        assert_eq!(list.entries[0].count, 2);
+        assert_eq!(list.volumes, 1);
+        assert_eq!(Vec::from_iter(&list.options), ["--dir", "--dt"]);
+    }
+
+    #[test]
+    fn a_word_goes_on_behind_a_backslash() {
+        assert_eq!(texts(&read("ic3ih9\\\n   oc4kh3nname")), ["name ic3ih9oc4oh7kh3ph0"]);
+        assert_eq!(texts(&read("ic3ih9 \\\n   oc4kh3nname \\\n")), ["name ic3ih9oc4oh7kh3ph0"]);
     }
 }

@@ -1,12 +1,16 @@
-//! The command line: what every primitive needs for a problem (`query`), and a network's convolutions run,
-//! timed and checked (`demo`).
+//! The command line: what every primitive needs for a problem (`query`), a network's convolutions run, timed and
+//! checked (`demo`), and primitives measured side by side (`bench`).
 
+mod bench;
 mod demo;
 mod layer;
+mod layouts;
 mod lists;
 mod options;
+mod oracle;
 mod photo;
 mod query;
+mod seeded;
 mod table;
 
 use std::io::{self, Write};
@@ -25,6 +29,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure primitives side by side on problems and networks, with tables, records and pictures
+    Bench(bench::Arguments),
     /// Run the convolutions of a network, time them and check them against float64
     Demo(demo::Arguments),
     /// Show every primitive for a problem: whether it applies, its workspace, its estimated time
@@ -37,6 +43,8 @@ enum Failure {
     Refused(String),
     /// A result is wrong.
     Wrong(String),
+    /// Ctrl-C came.
+    Interrupted(String),
     /// The output could not be written.
     Output(io::Error),
 }
@@ -57,6 +65,8 @@ type Outcome<T> = Result<T, Failure>;
 
 const WRONG: u8 = 1;
 const REFUSED: u8 = 2;
+/// As shells have it: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -65,6 +75,7 @@ fn main() -> ExitCode {
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
     let outcome = match arguments.command {
+        Command::Bench(arguments) => bench::run(&arguments, &mut out),
         Command::Demo(arguments) => demo::run(&arguments, &mut out),
         Command::Query(arguments) => query::run(&arguments, &mut out),
     };
@@ -73,6 +84,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Refused(text)) => complain(&text, REFUSED),
         Err(Failure::Wrong(text)) => complain(&text, WRONG),
+        Err(Failure::Interrupted(text)) => complain(&text, INTERRUPTED),
         // Whoever read the output has seen enough.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Output(error)) => complain(&format!("the output cannot be written: {error}"), WRONG),

@@ -42,15 +42,8 @@ impl PlanArguments {
 
 /// The options in a few words, for headings.
 pub(crate) fn summary(options: &Options) -> String {
-    let threads = match options.pool.threads() {
-        1 => "1 thread".to_string(),
-        threads => format!("{threads} threads"),
-    };
-    let gemm = match options.gemm {
-        BackendChoice::Auto => "auto",
-        BackendChoice::Blas => "blas",
-        BackendChoice::Embedded => "embedded",
-    };
+    let threads = threads(options.pool.threads());
+    let gemm = gemm_name(options.gemm);
     let limit = match options.max_workspace_bytes {
         usize::MAX => String::new(),
         bytes => format!(", at most {} bytes of workspace", crate::table::grouped(bytes)),
@@ -58,17 +51,28 @@ pub(crate) fn summary(options: &Options) -> String {
     format!("{threads}, gemm {gemm}{limit}")
 }
 
+/// A number of threads in words.
+pub(crate) fn threads(number: usize) -> String {
+    if number == 1 { "1 thread".to_string() } else { format!("{number} threads") }
+}
+
+pub(crate) fn gemm_name(choice: BackendChoice) -> &'static str {
+    match choice {
+        BackendChoice::Auto => "auto",
+        BackendChoice::Blas => "blas",
+        BackendChoice::Embedded => "embedded",
+    }
+}
+
 pub(crate) fn layout() -> impl TypedValueParser<Value = Layout> {
     PossibleValuesParser::new([Layout::Nchw, Layout::Nhwc].map(Layout::name))
         .map(|name| if name == Layout::Nchw.name() { Layout::Nchw } else { Layout::Nhwc })
 }
 
-fn gemm() -> impl TypedValueParser<Value = BackendChoice> {
-    PossibleValuesParser::new(["auto", "blas", "embedded"]).map(|name| match name.as_str() {
-        "blas" => BackendChoice::Blas,
-        "embedded" => BackendChoice::Embedded,
-        _ => BackendChoice::Auto,
-    })
+pub(crate) fn gemm() -> impl TypedValueParser<Value = BackendChoice> {
+    const ALL: [BackendChoice; 3] = [BackendChoice::Auto, BackendChoice::Blas, BackendChoice::Embedded];
+    PossibleValuesParser::new(ALL.map(gemm_name))
+        .map(|name| ALL.into_iter().find(|&choice| gemm_name(choice) == name).unwrap_or(BackendChoice::Auto))
 }
 
 pub(crate) fn algorithm() -> impl TypedValueParser<Value = AlgorithmChoice> {
@@ -79,7 +83,7 @@ pub(crate) fn algorithm() -> impl TypedValueParser<Value = AlgorithmChoice> {
     })
 }
 
-fn bytes(text: &str) -> Result<usize, String> {
+pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     let (digits, unit) = match text.find(|char: char| !char.is_ascii_digit()) {
         Some(end) => text.split_at(end),
         None => (text, ""),

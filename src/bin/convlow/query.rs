@@ -4,12 +4,13 @@ use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
-use convlow::algorithms::{self, REGISTRY};
+use convlow::algorithms::REGISTRY;
 use convlow::gemm::Backend;
-use convlow::{Axis, Effort, Info, Layout, Options, Problem, WeightsLayout, descriptor, planner};
+use convlow::{Effort, Info, Options, Problem, descriptor, planner};
 use indicatif::ProgressBar;
 
 use crate::layer::milliseconds;
+use crate::layouts::{LayoutArguments, PAIRS, Pair, pair_name, takes_layouts};
 use crate::options::{self, PlanArguments};
 use crate::table::Align::{Left, Right};
 use crate::table::{Table, grouped};
@@ -21,16 +22,8 @@ pub(crate) struct Arguments {
     /// A convolution, as ic256ih56oc256oh56kh3ph1: input channels, height, output channels, output height,
     /// kernel, padding; widths copy heights
     problem: String,
-    /// Layout of input and output; without layouts, all pairs are shown
-    #[arg(long, value_name = "LAYOUT", value_parser = options::layout(),
-          conflicts_with_all = ["src_layout", "dst_layout"])]
-    layout: Option<Layout>,
-    /// Layout of the input
-    #[arg(long, value_name = "LAYOUT", value_parser = options::layout())]
-    src_layout: Option<Layout>,
-    /// Layout of the output
-    #[arg(long, value_name = "LAYOUT", value_parser = options::layout())]
-    dst_layout: Option<Layout>,
+    #[command(flatten)]
+    layouts: LayoutArguments,
     #[command(flatten)]
     plan: PlanArguments,
     /// Most seconds of measuring for each pair of layouts
@@ -41,16 +34,6 @@ pub(crate) struct Arguments {
     #[arg(long)]
     csv: bool,
 }
-
-/// Layouts of input and output.
-type Pair = (Layout, Layout);
-
-const PAIRS: [Pair; 4] = [
-    (Layout::Nchw, Layout::Nchw),
-    (Layout::Nchw, Layout::Nhwc),
-    (Layout::Nhwc, Layout::Nchw),
-    (Layout::Nhwc, Layout::Nhwc),
-];
 
 /// One pair's answers, in registry order.
 struct Answers {
@@ -72,12 +55,10 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Outcome<()> {
     let problem =
         descriptor::parse(text).map_err(|error| Failure::Refused(format!("{text:?}: {error}")))?.problem;
     let options = Options { measure_budget_seconds: arguments.budget, ..arguments.plan.options()? };
-    let src = arguments.src_layout.or(arguments.layout);
-    let dst = arguments.dst_layout.or(arguments.layout);
-    let asked = |pair: &Pair| src.is_none_or(|src| src == pair.0) && dst.is_none_or(|dst| dst == pair.1);
-    let answers = PAIRS
+    let answers = arguments
+        .layouts
+        .pairs()
         .into_iter()
-        .filter(asked)
         .map(|pair| Ok(Answers { pair, infos: ask(&problem, pair, &options)? }))
         .collect::<Outcome<Vec<_>>>()?;
     let lines = lines(&answers);
@@ -129,24 +110,6 @@ fn lines(answers: &[Answers]) -> Vec<Line<'_>> {
         }
     }
     lines
-}
-
-/// Whether the primitive works on these layouts, whatever else it needs: a single product has the rest.
-fn takes_layouts(entry: &algorithms::Entry, (src_layout, dst_layout): Pair) -> bool {
-    let single = Problem::new(Problem {
-        batch: 1,
-        in_channels: 1,
-        out_channels: 1,
-        groups: 1,
-        rows: Axis::dense(1, 1),
-        cols: Axis::dense(1, 1),
-        src_layout,
-        dst_layout,
-        weights_layout: WeightsLayout::Oihw,
-        clamp: None,
-        accumulate: false,
-    });
-    single.is_ok_and(|single| entry.algorithm.applicable(&single).is_ok())
 }
 
 fn table(lines: &[Line<'_>], options: &Options) -> Table {
@@ -235,10 +198,6 @@ fn write_csv(lines: &[Line<'_>], out: &mut impl Write) -> Outcome<()> {
         writeln!(out, "\"{}\"", reason(info).replace('"', "\"\""))?;
     }
     Ok(())
-}
-
-fn pair_name((src, dst): Pair) -> String {
-    format!("{}>{}", src.name(), dst.name())
 }
 
 /// The GEMM that the primitive calls; nothing where it calls none.
