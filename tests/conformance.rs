@@ -55,7 +55,7 @@ fn written_out() -> Vec<Problem> {
     {
         for input in [[1, 1], [2, 6], [6, 2], [5, 5]] {
             for kernel in [[1, 1], [2, 2], [3, 3], [1, 5], [5, 1]] {
-                for dilation in [1, 3] {
+                for dilation in [1, 3, 5] {
                     let mut problem = plain([3, 5], input, kernel);
                     let [top, left, bottom, right] = pads;
                     (problem.rows.pad_before, problem.rows.pad_after) = (top, bottom);

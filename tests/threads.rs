@@ -39,12 +39,21 @@ unsafe extern "C" fn lazy(
     unsafe { job(argument, 0) }
 }
 
+/// A host's parallel-for that breaks its promise and runs nothing; convlow computes all the same.
+unsafe extern "C" fn absent(
+    _: *mut c_void,
+    _: usize,
+    _: unsafe extern "C" fn(*mut c_void, usize),
+    _: *mut c_void,
+) {
+}
+
 fn pools() -> Vec<(String, Pool)> {
     let mut pools: Vec<_> = [1, 2, 3, 4, 7]
         .into_iter()
         .map(|threads| (format!("own, {threads}"), Pool::new(threads).expect("a few threads")))
         .collect();
-    for (name, run) in [("reversed", reversed as convlow::ParallelFor), ("lazy", lazy)] {
+    for (name, run) in [("reversed", reversed as convlow::ParallelFor), ("lazy", lazy), ("absent", absent)] {
         // SAFETY: both keep the contract of a parallel-for and ignore their context.
         let pool = unsafe { Pool::external(run, std::ptr::null_mut(), 3) }.expect("three threads");
         pools.push((format!("external, {name}"), pool));
