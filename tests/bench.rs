@@ -242,11 +242,14 @@ fn pictures_are_drawn_with_titles_and_other_engines() {
     let folder = Folder::new("plot");
     let peers = folder.with(
         "peers.json",
-        "[{\"engine\": \"onednn\", \"problem\": \"ic8ih9oc12kh3ph1\", \"seconds\": 1e-4, \"memory_bytes\": 4096, \
-         \"threads\": 1}]",
+        "{\"engine\": \"onednn\", \"problem\": \"ic8ih9oc12kh3ph1\", \"layout\": \"nhwc\", \"median_seconds\": 1e-4, \
+         \"memory_bytes\": 4096, \"threads\": 1}\n{\"engine\": \"elsewhere\", \"problem\": \"ic9ih9oc12kh3ph1\", \
+         \"layout\": \"nhwc\", \"median_seconds\": 1e-4, \"memory_bytes\": 0, \"threads\": 1}\n",
     );
     let (svg, png) = (folder.file("out.svg"), folder.file("out.png"));
     printed(&[PROBLEMS[0], "--rounds", "1", "--plot", &svg, "--plot", &png, "--peers", &peers]);
+    let pareto = fs::read_to_string(folder.file("out-pareto.svg")).expect("a picture");
+    assert!(!pareto.contains("elsewhere"), "an engine that has not run this problem");
     for (name, titles) in [
         ("time", &["time (ms, log)", "shorter is better", "kn2-aa"][..]),
         (
@@ -276,7 +279,7 @@ fn mistakes_are_told_before_any_work() {
     assert!(refusal(&["--network", &list]).contains("bad.txt:2:25: expected one of"));
     let peers = folder.with("peers.json", "{\"engine\": \"a\"}");
     let text = refusal(&[PROBLEMS[0], "--plot", &folder.file("a.svg"), "--peers", &peers]);
-    assert!(text.contains("peers.json: expected objects with engine"), "{text}");
+    assert!(text.contains("peers.json: expected objects as benches/peers/run"), "{text}");
     for arguments in [
         &["--network", "vgg17"][..],
         &[PROBLEMS[0], "--plot", "a.pdf"],
@@ -328,4 +331,15 @@ fn ctrl_c_ends_with_what_is_finished() {
     let records = records(&text(&output.stdout));
     assert_eq!(records.len(), 1, "the problem in work had been timed");
     check_schema(&records[0]);
+}
+
+#[test]
+fn several_networks_get_pictures_of_their_own() {
+    let folder = Folder::new("networks");
+    let (one, two) = (folder.with("one.txt", PROBLEMS[0]), folder.with("two.txt", PROBLEMS[1]));
+    printed(&["--network", &one, "--network", &two, "--rounds", "1", "--plot", &folder.file("out.svg")]);
+    for name in ["pareto", "time-one", "time-two", "peak-one", "peak-two"] {
+        let svg = fs::read_to_string(folder.file(&format!("out-{name}.svg"))).expect("a picture");
+        assert_eq!(svg.contains("first, 1 thread"), !name.ends_with("two"), "{name}");
+    }
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from .turns import Measured
+from .measured import Measured
 
 COLUMNS = ((24, "<"), (26, "<"), (9, ">"), (8, ">"), (22, ">"), (15, ">"), (12, ">"), (0, "<"))
 
@@ -50,8 +51,8 @@ def geometric_mean(values: list[float]) -> float:
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
-def key(result: Measured) -> tuple[str, str]:
-    return result.name, result.problem
+def key(result: Measured) -> tuple[str, ...]:
+    return result.network, result.name, result.problem, result.layout
 
 
 def best(results: list[Measured], kind: str) -> list[tuple[Measured, Measured]]:
@@ -68,8 +69,39 @@ def best(results: list[Measured], kind: str) -> list[tuple[Measured, Measured]]:
     return pairs
 
 
-def totals(results: list[Measured]) -> str:
-    """For one network and layout: means and sums over the layers that an engine ran."""
+@dataclass(frozen=True)
+class Total:
+    """An engine against convlow over the layers that it ran, each as often as it occurs in the sums."""
+
+    engine: str
+    layers: int
+    mean: float  # Geometric, of the ratios.
+    least: float
+    seconds: float
+    own_seconds: float
+    memory_bytes: int
+    own_memory_bytes: int
+
+    @property
+    def ratio(self) -> float:
+        return self.seconds / self.own_seconds
+
+
+def total(engine: str, pairs: list[tuple[Measured, Measured]]) -> Total:
+    return Total(
+        engine,
+        len(pairs),
+        geometric_mean([peer.ratio_median for _, peer in pairs]),
+        min(peer.ratio_median for _, peer in pairs),
+        math.fsum(peer.count * peer.median_seconds for _, peer in pairs),
+        math.fsum(mine.count * mine.median_seconds for mine, _ in pairs),
+        max(peer.memory_bytes for _, peer in pairs),
+        max(mine.memory_bytes for mine, _ in pairs),
+    )
+
+
+def totals(results: list[Measured]) -> list[Total]:
+    """For one network and layout, or several: engine by engine, then the fastest of them on each layer."""
     ours = {key(result): result for result in results if result.engine == "convlow"}
     groups: dict[str, list[tuple[Measured, Measured]]] = {}
     for result in sorted(results, key=lambda result: result.math != "exact"):
@@ -79,22 +111,15 @@ def totals(results: list[Measured]) -> str:
     for kind, label in (("exact", "fastest exact peer"), ("winograd", "fastest with Winograd")):
         if pairs := best(results, kind):
             groups[label] = pairs
+    return [total(name, pairs) for name, pairs in groups.items()]
+
+
+def totals_table(results: list[Measured]) -> str:
     form = "{:<26}  {:>6}  {:>10}  {:>10}  {:>10}  {:>10}  {:>8}".format
     lines = [form("engine", "layers", "geo. mean", "sum ms", "convlow ms", "ratio", "least")]
-    for name, pairs in groups.items():
-        mean = geometric_mean([peer.ratio_median for _, peer in pairs])
-        theirs = math.fsum(peer.count * peer.median_seconds for _, peer in pairs)
-        own = math.fsum(mine.count * mine.median_seconds for mine, _ in pairs)
-        least = min(peer.ratio_median for _, peer in pairs)
+    for one in totals(results):
+        times = (f"{seconds * 1e3:.2f}" for seconds in (one.seconds, one.own_seconds))
         lines.append(
-            form(
-                name,
-                f"{len(pairs)}",
-                f"{mean:.3f}",
-                f"{theirs * 1e3:.2f}",
-                f"{own * 1e3:.2f}",
-                f"{theirs / own:.3f}",
-                f"{least:.2f}",
-            )  # fmt: skip
+            form(one.engine, one.layers, f"{one.mean:.3f}", *times, f"{one.ratio:.3f}", f"{one.least:.2f}")
         )
     return "\n".join(lines)

@@ -10,7 +10,8 @@ import sys
 
 from . import engines, problems, report
 from .engines import Engine, Missing, Place
-from .turns import Measured, Setting, compare
+from .measured import Measured
+from .turns import Setting, compare
 
 
 def say(text: str) -> None:
@@ -49,7 +50,7 @@ def print_totals(results: list[Measured]) -> None:
         part = [result for result in results if (result.network, result.layout) == key]
         if any(result.engine != "convlow" for result in part):
             print(f"\n{' '.join(filter(None, key))}, {part[0].threads} thread(s): peer ÷ convlow")
-            print(report.totals(part))
+            print(report.totals_table(part))
     print()
     for engine, version in versions.items():
         print(f"{engine}: {version}")

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engines import Engine, environment
+from .measured import Measured
 from .problems import Problem
 
 #: An engine's turn lasts at least so long, after one run that is not timed: caches are warm, threads awake.
@@ -38,30 +39,6 @@ class Setting:
     threads: int
     cores: frozenset[int]
     rounds: int
-
-
-@dataclass(frozen=True)
-class Measured:
-    engine: str
-    version: str
-    implementation: str
-    problem: str
-    name: str
-    count: int
-    network: str
-    layout: str
-    threads: int
-    rounds: int
-    median_seconds: float
-    ratio_median: float
-    ratio_q1: float
-    ratio_q3: float
-    gflops: float
-    memory_bytes: int
-    memory_kind: str
-    weights_bytes: int | None
-    math: str
-    error: float
 
 
 class Worker:

@@ -100,11 +100,11 @@ pub(crate) struct Arguments {
     /// Write the results as comma-separated values; - for the standard output, in place of the tables
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Draw pictures: out.svg or out.png writes out-time, out-pareto and out-peak; may be repeated
+    /// Draw pictures: out.svg or out.png writes out-time, out-pareto and out-peak, of several networks
+    /// out-time-NETWORK and out-peak-NETWORK; may be repeated
     #[arg(long = "plot", value_name = "FILE", value_parser = plot::target)]
     plots: Vec<plot::Target>,
-    /// Results of other engines for the picture of time against memory: JSON objects with engine, network or
-    /// problem, seconds, memory_bytes, threads
+    /// Results of other engines for the picture of time against memory, as benches/peers/run --json writes them
     #[arg(long, value_name = "FILE", requires = "plots")]
     peers: Option<PathBuf>,
 }

@@ -5,64 +5,74 @@ use std::path::Path;
 use convlow::descriptor;
 use serde::Deserialize;
 
+use super::record::Record;
 use crate::{Failure, Outcome};
 
-/// A result: an object of a JSON list, or of a file with one object a line.
+/// A result, of which `benches/peers/run --json` writes one a line.
 #[derive(Clone, Deserialize)]
 pub(super) struct Peer {
     pub(super) engine: String,
-    /// Sum over this network; else the time of one problem.
-    network: Option<String>,
-    problem: Option<String>,
+    problem: String,
+    layout: String,
+    threads: usize,
+    median_seconds: f64,
+    memory_bytes: f64,
+}
+
+/// An engine's figures for several layers.
+pub(super) struct Total {
+    pub(super) engine: String,
     pub(super) seconds: f64,
+    /// The most of a layer.
     pub(super) memory_bytes: f64,
-    pub(super) threads: usize,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Item {
-    List(Vec<Peer>),
-    One(Peer),
-}
-
-impl Peer {
-    pub(super) fn of_network(&self, name: &str) -> bool {
-        self.network.as_deref() == Some(name)
+/// Sums each engine over these problems, each as often as it occurs, in the layout in which it is the fastest. An
+/// engine that has not run all of them is left out, and so are convlow's own results.
+pub(super) fn totals(peers: &[Peer], problems: &[Vec<&Record>], threads: usize) -> Vec<Total> {
+    let mine = || peers.iter().filter(|peer| peer.threads == threads && !peer.engine.starts_with("convlow"));
+    let mut totals: Vec<Total> = Vec::new();
+    let mut done = Vec::new();
+    for Peer { engine, layout, .. } in mine() {
+        if done.contains(&(engine, layout)) {
+            continue;
+        }
+        done.push((engine, layout));
+        let of = |record: &Record| {
+            let mut same = mine().filter(|peer| (&peer.engine, &peer.layout) == (engine, layout));
+            same.find(|peer| peer.problem == record.problem).map(|peer| (peer, record.count as f64))
+        };
+        let Some(runs) = problems.iter().map(|runs| of(runs[0])).collect::<Option<Vec<_>>>() else {
+            continue;
+        };
+        let seconds = runs.iter().map(|(peer, count)| peer.median_seconds * count).sum();
+        let memory_bytes = runs.iter().map(|(peer, _)| peer.memory_bytes).fold(0.0, f64::max);
+        match totals.iter_mut().find(|total| total.engine == *engine) {
+            Some(other) if other.seconds <= seconds => {}
+            Some(other) => (other.seconds, other.memory_bytes) = (seconds, memory_bytes),
+            None => totals.push(Total { engine: engine.clone(), seconds, memory_bytes }),
+        }
     }
-
-    /// Whether it is for this problem, however that is written.
-    pub(super) fn of_problem(&self, sizes: &str) -> bool {
-        let parsed = self.problem.as_deref().map(descriptor::parse);
-        parsed.is_some_and(|parsed| parsed.is_ok_and(|entry| entry.problem.to_string() == sizes))
-    }
+    totals
 }
 
+/// Reads the results; their problems get the spelling of the records'.
 pub(super) fn load(file: &Path) -> Outcome<Vec<Peer>> {
     let refused = |text: String| Failure::Refused(format!("{}: {text}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
     let mut peers = Vec::new();
-    for item in serde_json::Deserializer::from_str(&text).into_iter() {
-        match item.map_err(|error| {
-            refused(format!(
-                "expected objects with engine, network or problem, seconds, memory_bytes and threads: {error}"
-            ))
-        })? {
-            Item::List(list) => peers.extend(list),
-            Item::One(peer) => peers.push(peer),
-        }
-    }
-    for peer in &peers {
-        let Peer { engine, network, problem, seconds, memory_bytes, .. } = peer;
-        if network.is_some() == problem.is_some() {
-            return Err(refused(format!("{engine} needs either a network or a problem")));
-        }
-        if let Some(problem) = problem {
+    for peer in serde_json::Deserializer::from_str(&text).into_iter() {
+        let mut peer: Peer = peer.map_err(|error| {
+            refused(format!("expected objects as benches/peers/run --json writes them: {error}"))
+        })?;
+        let Peer { engine, problem, .. } = &peer;
+        let entry =
             descriptor::parse(problem).map_err(|error| refused(format!("{engine}: {problem:?}: {error}")))?;
+        if !(peer.median_seconds > 0.0 && peer.memory_bytes >= 0.0) {
+            return Err(refused(format!("{engine}: {problem:?} has no time or memory")));
         }
-        if !(*seconds > 0.0 && *memory_bytes >= 0.0) {
-            return Err(refused(format!("{engine} has no time or memory")));
-        }
+        peer.problem = entry.problem.to_string();
+        peers.push(peer);
     }
     Ok(peers)
 }

@@ -13,7 +13,7 @@ use self::axis::Scale;
 use self::bars::{Chart, Group};
 use self::canvas::{Canvas, FAINT};
 use self::pareto::Point;
-use super::peers::Peer;
+use super::peers::{self, Peer};
 use super::record::Record;
 use super::report::{self, networks, problems, seconds};
 use super::select::families;
@@ -74,8 +74,15 @@ pub(super) fn draw(target: &Target, records: &[Record], peers: &[Peer]) -> Outco
     if measured.is_empty() {
         return Ok(());
     }
-    let pictures =
-        [("time", time(&measured)), ("pareto", pareto(&measured, peers)), ("peak", peak(&measured))];
+    let mut pictures = vec![("pareto".to_string(), pareto(&measured, peers))];
+    let networks = networks(&measured);
+    for (network, records) in &networks {
+        let records: Vec<_> = records.iter().copied().cloned().collect();
+        // Networks have pictures of their own: all in one would be too tall to look at.
+        let of = if networks.len() > 1 { format!("-{}", file_name(network)) } else { String::new() };
+        pictures.push((format!("time{of}"), time(&records)));
+        pictures.push((format!("peak{of}"), peak(&records)));
+    }
     for (name, canvas) in pictures {
         let mut file = target.stem.clone().into_os_string();
         file.push(format!("-{name}.{}", target.format.extension()));
@@ -84,6 +91,11 @@ pub(super) fn draw(target: &Target, records: &[Record], peers: &[Peer]) -> Outco
             .map_err(|error| Failure::Refused(format!("{} cannot be written: {error}", file.display())))?;
     }
     Ok(())
+}
+
+/// A network's name where a file's name may hold it.
+fn file_name(network: &str) -> String {
+    network.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
 }
 
 fn save(canvas: &Canvas, format: Format, file: &Path) -> Result<(), Box<dyn std::error::Error>> {
@@ -202,20 +214,15 @@ fn short(network: &str, record: &Record) -> String {
 }
 
 fn pareto(records: &[Record], peers: &[Peer]) -> Canvas {
-    let panels = split(records, |network, title, records| {
+    let panels = split(records, |_, title, records| {
         let runs = problems(records);
         let points = algorithms(records).into_iter().filter_map(|one| sum(&one, &runs)).collect();
         let mut points = merged(points);
-        let single = (runs.len() == 1).then(|| runs[0][0].problem.as_str());
         let threads = records.first().map_or(0, |record| record.threads);
-        let mine = peers.iter().filter(|peer| {
-            peer.threads == threads
-                && (peer.of_network(network) || single.is_some_and(|sizes| peer.of_problem(sizes)))
-        });
-        points.extend(mine.map(|peer| Point {
-            label: peer.engine.clone(),
-            milliseconds: peer.seconds * 1e3,
-            bytes: peer.memory_bytes,
+        points.extend(peers::totals(peers, &runs, threads).into_iter().map(|total| Point {
+            label: total.engine,
+            milliseconds: total.seconds * 1e3,
+            bytes: total.memory_bytes,
             color: FAINT,
             peer: true,
             whole: true,
@@ -230,7 +237,7 @@ fn pareto(records: &[Record], peers: &[Peer]) -> Canvas {
         notes.push("Hollow: AUTO computes the layers to which the algorithm does not apply; the name says how many it computes itself.".to_string());
     }
     if panels.iter().any(|panel| panel.points.iter().any(|point| point.peer)) {
-        notes.push("Diamonds: other engines.".to_string());
+        notes.push("Diamonds: other engines, each in its faster layout; what they need is counted as benches/peers/README.md says.".to_string());
     }
     notes.push(records[0].setting());
     pareto::draw("Time against workspace: down and to the left is better", &notes, &panels)

@@ -1,0 +1,95 @@
+"""The command line: measures, draws, and writes the document."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from . import document, figures
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORKS = ("alexnet", "googlenet", "resnet50", "vgg16")
+#: A layer of middling size, for strong scaling.
+SCALED = 'ic256ih56oc256oh56kh3ph1n"vgg16:conv3_2"'
+BATCHES = (1, 2, 4, 8, 16)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="./dev evaluate",
+        description="Measures the families, their scaling and other engines, and writes docs/evaluation.md.",
+    )
+    add = parser.add_argument
+    add("--convlow", type=Path, required=True, metavar="FILE", help="the program")
+    add("--network", action="append", metavar="NAME|FILE", help=f"lists ({', '.join(NETWORKS)})")
+    add("--seconds", type=float, default=300, metavar="N", help="of each of the two measurements (%(default)s)")
+    add("--peer-rounds", type=int, default=15, metavar="N", help="0 leaves the other engines out (%(default)s)")
+    add("--peer-threads", default="1", metavar="LIST", help="(%(default)s)")
+    add("--results", type=Path, default=ROOT / "build/evaluation", metavar="PATH", help="(%(default)s)")
+    add("--document", type=Path, default=ROOT / "docs/evaluation.md", metavar="FILE", help="(%(default)s)")
+    add("--write-only", action="store_true", help="write the document from the results that are there")
+    return parser.parse_args()
+
+
+def say(text: str) -> None:
+    print(f"\n== {text}", file=sys.stderr, flush=True)
+
+
+def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) -> None:
+    results: Path = arguments.results
+    results.mkdir(parents=True, exist_ok=True)
+    for stale in results.glob("*.json"):
+        stale.unlink()
+    lists = [word for network in networks for word in ("--network", network)]
+    cores = len(os.sched_getaffinity(0))
+    several = [2**power for power in range(cores.bit_length()) if 2**power < cores] + [cores]
+
+    def bench(name: str, *words: str) -> None:
+        file = results / f"{name}.json"
+        with open(file.with_suffix(".txt"), "w", encoding="utf-8") as table:
+            subprocess.run([arguments.convlow, "bench", *words, "--json", file], check=True, stdout=table)
+
+    peers = results / "peers.json"
+    if arguments.peer_rounds > 0:
+        parts = []
+        for threads in arguments.peer_threads.split(","):
+            say(f"other engines, {threads} thread(s)")
+            parts.append(results / f"peers-{threads}.json")
+            command = [ROOT / "benches/peers/run", *lists, "--threads", threads, "--json", parts[-1]]
+            subprocess.run([*command, "--rounds", str(arguments.peer_rounds)], check=True, stdout=sys.stderr)
+        peers.write_text("".join(part.read_text() for part in parts))
+    both = ["--threads", ",".join(map(str, dict.fromkeys((1, min(2, cores))))), "--gemm", "auto,embedded"]
+    limit = ["--time-limit", str(arguments.seconds)]
+    for repeat in ("first", "second"):
+        say(f"every family, {repeat} measurement")
+        drawn = []
+        if repeat == "first":
+            pictures.mkdir(parents=True, exist_ok=True)
+            drawn = ["--plot", str(pictures / "all.svg")]
+            drawn += ["--peers", str(peers)] if peers.exists() else []
+        bench(repeat, *lists, *both, *limit, *drawn)
+    short = ["--time-limit", str(arguments.seconds / 10)]
+    say("one layer on more and more threads")
+    bench("scaling", SCALED, "--threads", ",".join(map(str, several)), *short)
+    for batch in BATCHES:
+        say(f"batches of {batch}")
+        words = ["--batch", str(batch), "--algorithms", "auto", "--threads", str(cores)]
+        bench(f"batch-{batch}", "--network", networks[0], *words, *short)
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    networks = arguments.network or list(NETWORKS)
+    pictures = arguments.document.with_suffix("")
+    if not arguments.write_only:
+        measure(arguments, networks, pictures)
+    results = figures.load(arguments.results)
+    arguments.document.write_text(document.write(results, pictures), encoding="utf-8")
+    say(f"{arguments.document} is written")
+
+
+if __name__ == "__main__":
+    main()

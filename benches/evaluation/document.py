@@ -1,0 +1,410 @@
+"""docs/evaluation.md: all of its figures, and the words that depend on them."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import platform
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from compare import problems, report
+from compare.measured import Measured
+
+from . import figures
+from .figures import LOW_MEMORY, PATCH_BUILDING, Record, Results, mean, seconds, unique
+
+#: Layers of one thread that take at least so long count for scaling: shorter ones measure the waking of threads.
+LONG_SECONDS = 1e-3
+
+#: Within this share of one another two times are the same for the verdicts.
+LEVEL = 0.05
+
+#: The paper's order of the extra space, the formula in floats that convlow states, and that formula.
+SPACE = {
+    "im2col": ("O(K²CHW)", "C·Kh·Kw·OH·OW"),
+    "im2row": ("O(K²CHW)", "C·Kh·Kw·OH·OW"),
+    "mec": ("O(KCHW)", "Kw·C·H·OW"),
+    "kn2": ("O(K²MHW)", "Kh·Kw·M·H·W"),
+    "kn2-as": ("O(MHW)", "M·H·W"),
+    "kn2-aa": ("O(KW)", "at most 16,384 a thread"),
+    "direct": ("0", "0"),
+    "conv-1x1": ("0", "0"),
+}
+
+
+def formula(family: str, problem: problems.Problem) -> int | None:
+    rows, cols, channels, kernel = problem.rows, problem.cols, problem.in_channels // problem.groups, 1
+    outputs = problem.out_channels // problem.groups
+    kernel = rows.kernel * cols.kernel
+    return {
+        "im2col": channels * kernel * rows.output * cols.output,
+        "im2row": channels * kernel * rows.output * cols.output,
+        "mec": cols.kernel * channels * rows.input * cols.output,
+        "kn2": kernel * outputs * rows.input * cols.input,
+        "kn2-as": outputs * rows.input * cols.input,
+    }.get(family)
+
+
+def table(heading: Iterable[str], rows: Iterable[Iterable[str]], left: int = 1) -> str:
+    """The first columns are words, the others figures."""
+    names = list(heading)
+    rule = ["---" if at < left else "---:" for at in range(len(names))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (names, rule, *rows)) + "\n"
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+def milliseconds(value: float) -> str:
+    return f"{value * 1e3:,.{3 if value < 0.01 else 1}f}"
+
+
+def threads_named(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"
+
+
+def gemm_named(gemm: str | None) -> str:
+    return {"blas": "BLAS", "embedded": "embedded"}.get(gemm or "", "–")
+
+
+class Writer:
+    def __init__(self, results: Results, pictures: Path) -> None:
+        self.results = results
+        self.records = results.first
+        self.noise = figures.noise(results)
+        self.pictures = pictures
+        self.networks = unique(record["network"] for record in self.records)
+        self.threads = sorted(unique(record["threads"] for record in self.records))
+        self.gemms = unique(record["gemm"] for record in self.records if record["gemm"])
+
+    def write(self) -> str:
+        parts = [
+            self.opening(), self.claims(), self.space(), self.families(), self.layers(), self.scaling(),
+            self.peers(), self.reading(),
+        ]  # fmt: skip
+        return "\n".join(filter(None, parts))
+
+    def opening(self) -> str:
+        record = self.records[0]
+        peak = record["peak_gflops"] / record["threads"]
+        noise = self.noise
+        rounds = sorted(record["rounds"] for record in self.records)
+        engines = "".join(
+            f"- {engine} {version}\n"
+            for engine, version in unique((one.engine, one.version) for one in self.results.peers)
+            if engine != "convlow"
+        )
+        return f"""# Evaluation
+
+Every family of algorithms on the convolutions of {', '.join(self.networks)}, with the library's two GEMMs, and other engines
+beside it. `./dev evaluate` measured it, drew the pictures and wrote this page; it does so again on any machine.
+
+- {record['machine']}, Linux {platform.release()}
+- one core's peak in multiply-adds alone, measured in the same run: {peak:.1f} GFLOP/s
+- {record['build']}
+{engines}- {datetime.date.today().isoformat()}, batch 1, float32, weights packed before
+
+**Noise.** All was measured twice, {rounds[0]} to {rounds[-1]} rounds each (median {rounds[len(rounds) // 2]}). Half of the medians of
+the two measurements lie within {noise.median:.1%} of one another, nine of ten within {noise.ninth:.1%}; a family's sum over a network
+within {noise.of_sums:.1%}. The tables show the first measurement; take differences below the noise for none.
+"""
+
+    # What the paper says.
+
+    def low_memory(self, network: str | None, gemm: str, threads: int) -> figures.Comparison:
+        """The best patch-building against the best low-memory algorithm where there is more than one tap."""
+
+        def of(families: tuple[str, ...]) -> Callable[[Record], bool]:
+            return lambda record: (
+                record["family"] in families
+                and record["threads"] == threads
+                and record["gemm"] in (gemm, None)
+                and network in (record["network"], None)
+                and not pointwise(record)
+            )
+
+        return figures.compare(self.records, of(PATCH_BUILDING), of(LOW_MEMORY))
+
+    def claims(self) -> str:
+        rows = []
+        for threads in self.threads:
+            for gemm in self.gemms:
+                for network in (*self.networks, None):
+                    found = self.low_memory(network, gemm, threads)
+                    if not found.pairs:
+                        continue
+                    level = sum(ratio >= 1 - LEVEL for ratio in found.ratios)
+                    rows.append((
+                        network or "**all**", gemm_named(gemm), str(threads), str(len(found.pairs)),
+                        f"{mean(found.ratios):.2f}", f"{min(found.ratios):.2f}", f"{max(found.ratios):.2f}",
+                        f"{found.sums:.2f}", f"{level} of {len(found.pairs)}",
+                    ))  # fmt: skip
+        verdicts = "".join(f"- {verdict}\n" for verdict in self.verdicts())
+        return f"""
+## What the paper claims
+
+*Low-memory GEMM-based convolution algorithms for deep neural networks* ([arXiv 1709.03395](https://arxiv.org/abs/1709.03395)) says
+that its low-memory algorithms are as fast as the best that build patches on one thread, and faster with more threads.
+Here that is the time of the faster of im2col and im2row divided by that of the fastest of kn2row-as, kn2col-as, kn2row-aa and
+direct, layer by layer, each family at the layouts and with the primitive that the planner rates highest. **Above 1 the
+low-memory algorithm is faster.** It counts the layers with more than one tap that both can do, which leaves out those with
+a stride: the accumulating algorithms need stride 1. Times within {LEVEL:.0%} of one another are level.
+
+{table(('network', 'GEMM', 'threads', 'layers', 'geo. mean', 'least', 'most', 'of the sums', 'level or faster'), rows, 2)}
+{verdicts}"""
+
+    def verdicts(self) -> Iterable[str]:
+        for gemm in self.gemms:
+            means = {}
+            for threads in self.threads:
+                if ratios := self.low_memory(None, gemm, threads).ratios:
+                    means[threads] = mean(ratios)
+            for threads, value in means.items():
+                where = f"{threads_named(threads)}, {gemm_named(gemm)}"
+                if threads == 1:
+                    word = "agrees" if value >= 1 - LEVEL else "disagrees"
+                    yield f"As fast, {where}: **{word}**, {value:.2f} in the geometric mean."
+                else:
+                    word = "agrees" if value > 1 + LEVEL else "level" if value >= 1 - LEVEL else "disagrees"
+                    more = f", {value / means[1]:.2f} times what it is on one thread" if 1 in means else ""
+                    yield f"Faster, {where}: **{word}**, {value:.2f}{more}."
+
+    def space(self) -> str:
+        rows = []
+        patches = figures.fastest(self.records, lambda r: r["family"] in PATCH_BUILDING and r["threads"] == 1)
+        for family, (order, floats) in SPACE.items():
+            mine = [record for record in self.records if record["family"] == family]
+            single = [record for record in mine if record["threads"] == 1]
+            if not single:
+                continue
+            parts = []
+            for record in single:
+                expected = formula(family, problems.parse(record["problem"], ""))
+                if expected:
+                    parts.append(record["workspace_bytes"] / (4 * expected))
+            shares = [
+                record["workspace_bytes"] / patches[figures.layer(record)]["workspace_bytes"]
+                for record in single
+                if not pointwise(record) and figures.layer(record) in patches
+            ]
+            rows.append((
+                family, order, floats,
+                f"{min(parts):.3f} to {max(parts):.3f}" if parts else "–",
+                *(f"{max((r['workspace_bytes'] for r in mine if r['threads'] == t), default=0):,}" for t in self.threads),
+                f"{sorted(shares)[len(shares) // 2]:.3%}" if shares else "–",
+            ))  # fmt: skip
+        largest = tuple(f"largest, {threads_named(threads)}" for threads in self.threads)
+        return f"""
+## Extra space
+
+The bytes that the plans report and the runs were given, beside the paper's orders. *Measured ÷ formula* divides them by four times
+the formula in floats, over all layers; the last column is the median of their share of im2col's or im2row's bytes on the
+same layer, without 1×1.
+
+{table(('family', 'paper', 'floats', 'measured ÷ formula', *largest, 'of the patches'), rows, 3)}
+Agrees where the measured bytes are the formula's. kn2row-aa keeps border columns of a strip of rows aside; the strip is bounded, so the paper's O(KW) is a constant here.
+"""
+
+    # The families.
+
+    def families(self) -> str:
+        parts = ["""
+## Families and networks
+
+Sums over a network's layers, each as often as it occurs, in milliseconds; *layers* says how many a family can do, and its sum
+holds only these. AUTO is the planner's choice, all layers. The pictures take the faster of the two GEMMs.
+""", self.picture("pareto", "Time against workspace, a point for each family, other engines beside them")]  # fmt: skip
+        for network in self.networks:
+            mine = [record for record in self.records if record["network"] == network]
+            counts = {figures.layer(record): record["count"] for record in mine}
+            series = [(gemm, threads) for threads in self.threads for gemm in self.gemms]
+            rows = []
+            for family in (*unique(record["family"] for record in mine), "AUTO"):
+                cells, layers, largest = [], 0, 0
+                for gemm, threads in series:
+                    of = lambda r, g=gemm, t=threads: (  # noqa: E731
+                        (r["auto"] if family == "AUTO" else r["family"] == family)
+                        and r["gemm"] in (g, None)
+                        and r["threads"] == t
+                    )
+                    best = figures.fastest(mine, of)
+                    layers = max(layers, sum(record["count"] for record in best.values()))
+                    largest = max([largest, *(record["workspace_bytes"] for record in best.values())])
+                    total = math.fsum(record["count"] * seconds(record) for record in best.values())
+                    cells.append(milliseconds(total) if best else "–")
+                rows.append((family, f"{layers}/{sum(counts.values())}", *cells, f"{largest:,}"))
+            heading = tuple(f"{gemm_named(gemm)}, {threads_named(threads)}" for gemm, threads in series)
+            parts.append(f"### {network}\n")
+            parts.append(table(("family", "layers", *heading, "largest workspace"), rows))
+            parts.append(self.picture(f"time-{network}", f"Time of each family on the layers of {network}"))
+            parts.append(self.picture(f"peak-{network}", f"Share of the peak on the layers of {network}"))
+        ratios = {}
+        if {"blas", "embedded"} <= set(self.gemms):
+            for threads in self.threads:
+                pick = lambda gemm, t=threads: lambda r: r["gemm"] == gemm and r["threads"] == t  # noqa: E731
+                ratios[threads] = mean(figures.compare(self.records, pick("embedded"), pick("blas")).ratios)
+            said = ", ".join(f"{value:.2f} on {threads_named(threads)}" for threads, value in ratios.items())
+            parts.append(f"""### BLAS and embedded GEMM
+
+Time with the embedded GEMM divided by that with the BLAS, each with its fastest algorithm, geometric mean over all
+layers: {said}.
+""")
+        return "\n".join(parts)
+
+    def picture(self, name: str, said: str) -> str:
+        file = self.pictures / f"all-{name}.svg"
+        if not file.exists():
+            file = self.pictures / f"all-{name.partition('-')[0]}.svg"
+        return f"![{said}]({self.pictures.name}/{file.name})\n"
+
+    def layers(self) -> str:
+        rows = []
+        found = {t: [self.low_memory(None, gemm, t) for gemm in self.gemms] for t in self.threads}
+        places = unique(place for each in found.values() for one in each for place in one.pairs)
+        for place in places:
+            cells = []
+            for threads in self.threads:
+                both = [one.pairs[place] for one in found[threads] if place in one.pairs]
+                patch, low = (min((pair[side] for pair in both), key=seconds) for side in (0, 1))
+                for record in (patch, low):
+                    named = f"{record['algorithm']} ({gemm_named(record['gemm'])})"
+                    cells += [named, milliseconds(seconds(record)), f"{record['workspace_bytes']:,}"]
+                cells.append(f"{seconds(patch) / seconds(low):.2f}")
+            rows.append((place[1], *cells))
+        heading = ["layer"]
+        for threads in self.threads:
+            heading += [f"patches, {threads_named(threads)}", "ms", "bytes", "low-memory", "ms", "bytes", "ratio"]
+        return f"""
+## Layer by layer
+
+The best patch-building and the best low-memory algorithm of the layers with more than one tap, with the faster GEMM.
+
+<details><summary>{len(rows)} layers</summary>
+
+{table(heading, rows)}
+</details>
+"""
+
+    # Threads and batches.
+
+    def scaling(self) -> str:
+        rows = []
+        for threads in self.threads[1:]:
+            for family in unique(record["family"] for record in self.records):
+                for gemm in (*self.gemms, None):
+                    long = [
+                        record["efficiency"]
+                        for record in self.records
+                        if (record["family"], record["gemm"], record["threads"]) == (family, gemm, threads)
+                        and record["efficiency"] is not None
+                        and record["efficiency"] * threads * seconds(record) >= LONG_SECONDS
+                    ]
+                    if long:
+                        cells = (str(len(long)), percent(mean(long)), percent(min(long)), percent(max(long)))
+                        rows.append((family, gemm_named(gemm), str(threads), *cells))
+        heading = ("family", "GEMM", "threads", "layers", "geo. mean", "least", "most")
+        strong = [
+            (record["algorithm"], str(record["threads"]), milliseconds(seconds(record)), f"{record['gflops']:.1f}",
+             percent(record["peak_share"]), percent(record["efficiency"] or 1.0))
+            for record in sorted(self.results.scaling, key=lambda r: (r["algorithm"], r["threads"]))
+        ]  # fmt: skip
+        batches = []
+        for batch, records in self.results.batches.items():
+            total = math.fsum(record["count"] * seconds(record) for record in records)
+            work = math.fsum(record["count"] * seconds(record) * record["gflops"] for record in records)
+            batches.append((
+                str(batch), milliseconds(total), f"{batch / total:,.1f}", f"{work / total:.1f}",
+                percent(work / total / records[0]["peak_gflops"]),
+                f"{max(record['workspace_bytes'] for record in records):,}",
+            ))  # fmt: skip
+        batch_of = next(iter(self.results.batches.values()))[0]
+        return f"""
+## Threads and batches
+
+Efficiency is the time of one thread divided by (threads × time of them), over the layers that take at least
+{LONG_SECONDS * 1e3:.0f} ms on one thread.
+
+{table(heading, rows, 2) if rows else 'No layer takes that long.' + chr(10)}
+Strong scaling, the best of every family on `{self.results.scaling[0]['name']}` ({self.results.scaling[0]['problem']}):
+
+{table(('algorithm', 'threads', 'ms', 'GFLOP/s', 'of the peak', 'efficiency'), strong)}
+Throughput over a batch: all convolutions of {batch_of['network']}, AUTO, {threads_named(batch_of['threads'])}. The workspace does not
+grow with the batch, except where images too small for all threads run side by side.
+
+{table(('batch', 'ms', 'images/s', 'GFLOP/s', 'of the peak', 'largest workspace'), batches)}"""
+
+    # Other engines.
+
+    def peers(self) -> str:
+        if not self.results.peers:
+            return "\n## Other engines\n\nWere not measured.\n"
+        parts = ["""
+## Other engines
+
+`benches/peers/run`: each layer in turns, convlow, a peer, convlow, the next, all on the same cores; convlow with AUTO. A ratio is the
+peer's time divided by convlow's: **above 1, convlow is faster**. Memory is the most of a layer, beside the
+tensors and one copy of the weights, counted as [benches/peers/README.md](../benches/peers/README.md) says.
+"""]  # fmt: skip
+        keys = unique((one.layout, one.threads) for one in self.results.peers)
+        for layout, threads in keys:
+            rows = []
+            here = [one for one in self.results.peers if (one.layout, one.threads) == (layout, threads)]
+            groups = [(network, [one for one in here if one.network == network]) for network in self.networks]
+            for network, part in [*groups, ("**all**", here)]:
+                for one in report.totals(part):
+                    rows.append((
+                        network, one.engine, str(one.layers), f"{one.mean:.2f}", f"{one.least:.2f}",
+                        f"{one.ratio:.2f}", milliseconds(one.seconds), milliseconds(one.own_seconds),
+                        f"{one.memory_bytes:,}", f"{one.own_memory_bytes:,}",
+                    ))  # fmt: skip
+            heading = (
+                "network", "engine", "layers", "geo. mean", "least", "of the sums", "ms", "convlow, ms",
+                "memory", "convlow's",
+            )  # fmt: skip
+            parts.append(f"### {layout.upper()}, {threads_named(threads)}\n\n{table(heading, rows, 2)}")
+        parts.append(f"<details><summary>Layer by layer</summary>\n\n{self.peer_layers()}\n</details>\n")
+        return "\n".join(parts)
+
+    def peer_layers(self) -> str:
+        rows = []
+        groups: dict[tuple[str, str, str, int], list[Measured]] = {}
+        for one in self.results.peers:
+            groups.setdefault((one.network, one.name, one.layout, one.threads), []).append(one)
+        for (_, name, layout, threads), group in groups.items():
+            own = next(one for one in group if one.engine == "convlow")
+            cells = [name, layout.upper(), str(threads), own.implementation, f"{own.gflops:.1f}", f"{own.memory_bytes:,}"]
+            for kind in ("exact", "winograd"):
+                best = report.best(group, kind)
+                cells += [best[0][1].engine, f"{best[0][1].ratio_median:.2f}"] if best else ["–", "–"]
+            rows.append(cells)
+        heading = (
+            "layer", "layout", "threads", "convlow", "GFLOP/s", "workspace", "fastest exact", "ratio",
+            "fastest Winograd", "ratio",
+        )  # fmt: skip
+        return table(heading, rows)
+
+    def reading(self) -> str:
+        return f"""
+## Again
+
+```sh
+./dev evaluate                     # everything, on all {len(os.sched_getaffinity(0))} cores here; nothing else should run meanwhile
+./dev evaluate --peer-rounds 0     # without the other engines
+./dev evaluate --write-only        # this page from the results in build/evaluation
+```
+
+`build/evaluation` then holds every run as JSON ([schema](bench.schema.json)) with quartiles, packed bytes and reasons for what
+was skipped.
+"""
+
+
+def pointwise(record: Record) -> bool:
+    problem = problems.parse(record["problem"], "")
+    return problem.rows.kernel * problem.cols.kernel == 1
+
+
+def write(results: Results, pictures: Path) -> str:
+    return Writer(results, pictures).write()
