@@ -15,6 +15,7 @@
 use std::ops::Range;
 
 use super::product::{Form, tile_size};
+use super::tiles::flat_run;
 use super::{
     Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride, work,
 };
@@ -142,24 +143,6 @@ impl Kn2rowAa {
         let b = image.part(0..c, from..from + dst.cols());
         unit.gemm.multiply(dst, kernel.part(tile.rows.clone(), 0..c), b, 1.0);
     }
-}
-
-/// The pixels of a tile, and the first pixel of src, that one tap's GEMM over rows `ys` joins: whole rows,
-/// less the wrapped columns at the very ends where src or the tile would be left.
-fn flat_run(
-    problem: &Problem,
-    strip: &Range<usize>,
-    i: usize,
-    j: usize,
-    ys: &Range<usize>,
-) -> (Range<usize>, usize) {
-    let width = problem.cols.output;
-    let to = (ys.start - strip.start) * width;
-    let from = (problem.rows.input_of(ys.start, i) * width) as isize + problem.cols.shift_of_tap(j);
-    let before = from.min(0).unsigned_abs();
-    let from = from.max(0) as usize;
-    let len = (ys.len() * width - before).min(problem.in_pixels() - from);
-    (to + before..to + before + len, from)
 }
 
 /// Calls `f` with the columns `junk` of every row of every channel of a tile, and their place in `saved`.

@@ -13,9 +13,11 @@ mod im2col;
 mod im2row;
 mod kn2;
 mod kn2row_aa;
+mod kn2row_tiled;
 #[cfg(feature = "mec")]
 mod mec;
 mod product;
+mod tiles;
 
 use std::ffi::CStr;
 
@@ -233,6 +235,7 @@ use im2col::Im2col;
 use im2row::Im2row;
 use kn2::Kn2;
 use kn2row_aa::Kn2rowAa;
+use kn2row_tiled::Kn2rowTiled;
 #[cfg(feature = "mec")]
 use mec::Mec;
 
@@ -297,6 +300,9 @@ registry! {
         41 c"conv-1x1-gemm-atbt-ik" Conv1x1(AtbtIk),
         42 c"conv-1x1-gemm-ab-ki" Conv1x1(AbKi),
         43 c"conv-1x1-gemm-atb-ki" Conv1x1(AtbKi),
+    }
+    "tiled", "0" {
+        44 c"kn2row-tiled" Kn2rowTiled,
     }
 }
 

@@ -1,0 +1,44 @@
+//! `kn2row-tiled`: for a tile of output pixels × channels and each tap, dst[pixels × M] += src[pixels × C]·weights[C × M],
+//! straight on the rows of src, clipped to the columns that the tap sees.
+//! Workspace: 0.
+//! Wins in NHWC wherever C is not tiny: nothing is lowered, dst stays in the cache, padding is never multiplied.
+//! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
+
+use super::tiles::{self, Rows, channel_block, flattened};
+use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require_layouts};
+use crate::lowering::weights::{IJCM, WeightOrder};
+use crate::matrix::MatrixMut;
+use crate::problem::{Layout, Problem};
+
+/// The taps of one tile of dst after the other.
+pub struct Kn2rowTiled;
+
+impl Algorithm for Kn2rowTiled {
+    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
+        require_layouts(problem, Layout::Nhwc, Layout::Nhwc)
+    }
+
+    fn weight_order(&self, problem: &Problem) -> WeightOrder {
+        IJCM.blocked(channel_block(problem))
+    }
+
+    fn workspace(&self, _: &Problem, limits: Limits) -> Option<Workspace> {
+        Workspace::none(limits)
+    }
+
+    fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
+        tiles::cost(&flattened(problem))
+    }
+
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
+        let problem = &flattened(unit.problem);
+        let src = Rows::of_image(&unit.src);
+        unit.pool.for_each_tile_plain(dst, tiles::grid(problem), |tile, mut view| {
+            let first_channel = tile.cols.start;
+            let weights =
+                &unit.weights[first_channel * problem.depth()..][..tile.cols.len() * problem.depth()];
+            tiles::multiply_taps(unit, problem, &src, weights, &tile.rows, &mut view);
+            unit.finish(&mut view, first_channel);
+        });
+    }
+}

@@ -1,0 +1,328 @@
+//! The tile model of the algorithms that keep a tile of dst in the cache, and the taps of one NHWC tile.
+//!
+//! A tile is a few output rows, or a part of one, × a block of output channels. It stays in the first two cache
+//! levels while the taps are added to it one after the other, each with GEMM calls straight on the input rows.
+
+use std::ops::Range;
+
+use super::{Calls, Cost, Unit, work};
+use crate::lowering::image::Image;
+use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::problem::{Axis, Problem};
+
+/// Output channels of a tile, if there are more: enough for a GEMM to run near its peak, and few enough that a
+/// tile stays in the second cache level.
+const CHANNELS: usize = 128;
+/// The fewest channels that a tile is reduced to for the sake of more tiles.
+const LEAST_CHANNELS: usize = 64;
+/// Output pixels of a tile, and of a GEMM call where rows can be joined: the weights of a tap are packed once for
+/// so many.
+const PIXELS: usize = 448;
+/// Tiles to have, if the sizes allow: enough for several threads to finish together.
+const TILES: usize = 8;
+/// Rows at least this long make good GEMM calls by themselves; shorter ones are joined.
+const LONG_ROW: usize = 160;
+
+/// Output pixels and channels of a tile. The problem is flattened.
+fn tile_size(problem: &Problem) -> (usize, usize) {
+    let (width, height) = (problem.cols.output, problem.rows.output);
+    let pixels = if height == 1 {
+        width.div_ceil(width.div_ceil(PIXELS))
+    } else {
+        // Strips of equal height.
+        let strips = height.div_ceil((PIXELS / width).max(1));
+        height.div_ceil(strips) * width
+    };
+    let strips = problem.out_pixels().div_ceil(pixels);
+    let channels = problem.group_out();
+    let fewest = channels.div_ceil(CHANNELS);
+    let blocks = fewest.max(TILES.div_ceil(strips).min(channels / LEAST_CHANNELS));
+    (pixels, channels.div_ceil(blocks).next_multiple_of(16).min(channels))
+}
+
+/// Output channels of a tile, which are packed as one block of weights.
+pub fn channel_block(problem: &Problem) -> usize {
+    tile_size(&flattened(problem)).1
+}
+
+/// The problem as one long row, where every output pixel reads the input pixel of the same number.
+pub fn flattened(problem: &Problem) -> Problem {
+    if problem.taps() > 1 || !problem.unit_stride() || problem.in_pixels() != problem.out_pixels() {
+        return *problem;
+    }
+    let one = Axis { output: 1, ..Axis::dense(1, 1) };
+    let pixels = problem.in_pixels();
+    Problem { rows: one, cols: Axis { input: pixels, output: pixels, ..one }, ..*problem }
+}
+
+/// The tiles of dst, pixels × channels: whole rows, or parts of a row that is alone. The problem is flattened.
+pub fn grid(problem: &Problem) -> Grid {
+    let (pixels, channels) = tile_size(problem);
+    Grid::new(problem.out_pixels(), problem.group_out(), pixels, channels)
+}
+
+/// Whether the rows of a tile are joined into one run of pixels for each tap. Then the columns that wrap around
+/// the row end receive junk; what they held is lost, so dst must not have held anything before.
+fn joins_rows(problem: &Problem) -> bool {
+    problem.cols.output == problem.cols.input
+        && problem.unit_stride()
+        && !problem.accumulate
+        && problem.rows.output > 1
+        && problem.cols.output < LONG_ROW
+}
+
+/// Rows of an NHWC input, or of a part of it.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    data: &'a [f32],
+    /// The input row with which the data begin.
+    first: usize,
+    row: usize,
+    pixel: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// All rows of an NHWC image.
+    pub fn of_image(image: &Image<'a>) -> Self {
+        Self { data: image.data, first: 0, row: image.row, pixel: image.pixel }
+    }
+
+    fn at(&self, h: usize, w: usize) -> &'a [f32] {
+        &self.data[(h - self.first) * self.row + w * self.pixel..]
+    }
+
+    /// The elements from this pixel of the whole image on.
+    fn from(&self, pixel: usize, problem: &Problem) -> &'a [f32] {
+        &self.data[(pixel - self.first * problem.cols.input) * self.pixel..]
+    }
+}
+
+/// dst ← all taps of the output pixels of a tile, added to what dst holds where the problem accumulates.
+/// `weights` are those of the tile's channels, taps × C × channels; `dst` is pixels × channels. The problem is
+/// flattened.
+pub fn multiply_taps(
+    unit: &Unit<'_>,
+    problem: &Problem,
+    src: &Rows<'_>,
+    weights: &[f32],
+    pixels: &Range<usize>,
+    dst: &mut MatrixMut<'_>,
+) {
+    if !problem.accumulate {
+        dst.fill(0.0);
+    }
+    let tile = TileOf { unit, problem, src, weights, pixels };
+    if joins_rows(problem) {
+        tile.add_joined(dst);
+    } else {
+        let columns = 0..problem.cols.kernel;
+        tile.add_rows(columns, dst);
+    }
+}
+
+struct TileOf<'a> {
+    unit: &'a Unit<'a>,
+    problem: &'a Problem,
+    src: &'a Rows<'a>,
+    weights: &'a [f32],
+    pixels: &'a Range<usize>,
+}
+
+impl TileOf<'_> {
+    fn rows(&self) -> Range<usize> {
+        let width = self.problem.cols.output;
+        self.pixels.start / width..self.pixels.end.div_ceil(width)
+    }
+
+    /// One tap's weights, C × channels.
+    fn tap(&self, i: usize, j: usize, channels: usize) -> Matrix<'_> {
+        let depth = self.problem.group_in();
+        let tap = i * self.problem.cols.kernel + j;
+        Matrix::new(&self.weights[tap * depth * channels..][..depth * channels], depth, channels, channels)
+    }
+
+    /// dst[to] += pixels `ld` apart · the tap's weights.
+    fn add(&self, (i, j): (usize, usize), from: &[f32], ld: usize, mut dst: MatrixMut<'_>) {
+        let tap = self.tap(i, j, dst.cols());
+        let src = Matrix::new(from, dst.rows(), self.problem.group_in(), ld);
+        self.unit.gemm.multiply(dst.reborrow(), src.into(), tap.into(), 1.0);
+    }
+
+    /// Row by row, the taps of these kernel columns.
+    fn add_rows(&self, columns: Range<usize>, dst: &mut MatrixMut<'_>) {
+        let Problem { rows, cols, .. } = self.problem;
+        let ys = self.rows();
+        let first = ys.start * cols.output;
+        let xs = self.pixels.start - first..if ys.len() > 1 { cols.output } else { self.pixels.end - first };
+        for i in 0..rows.kernel {
+            for j in columns.clone() {
+                let xs = common(&xs, &cols.outputs_of_tap(j));
+                for y in common(&ys, &rows.outputs_of_tap(i)) {
+                    if xs.is_empty() {
+                        continue;
+                    }
+                    let from = self.src.at(rows.input_of(y, i), cols.input_of(xs.start, j));
+                    let to = y * cols.output + xs.start - self.pixels.start;
+                    let channels = dst.cols();
+                    self.add(
+                        (i, j),
+                        from,
+                        cols.stride * self.src.pixel,
+                        dst.part(to..to + xs.len(), 0..channels),
+                    );
+                }
+            }
+        }
+    }
+
+    /// All rows of a tap at once: the farthest kernel columns first, on both sides, so that the columns which
+    /// they spoil can be set back to zero before anything else is in them; then the nearer ones. What was lost of
+    /// the columns on the right is added anew, one column a call.
+    fn add_joined(&self, dst: &mut MatrixMut<'_>) {
+        let cols = &self.problem.cols;
+        let to_left = (0..cols.kernel).filter(|&j| cols.shift_of_tap(j) < 0);
+        let to_right = (0..cols.kernel).rev().filter(|&j| cols.shift_of_tap(j) > 0);
+        let mut lost = cols.output;
+        for j in to_left.clone().chain(to_right) {
+            let xs = cols.outputs_of_tap(j);
+            if xs.is_empty() {
+                continue;
+            }
+            self.add_column(j, dst);
+            if xs.start > 0 {
+                self.clear(0..xs.start, dst);
+            } else {
+                self.clear(xs.end..cols.output, dst);
+                lost = lost.min(xs.end);
+            }
+        }
+        for j in (0..cols.kernel).filter(|&j| cols.shift_of_tap(j) == 0) {
+            self.add_column(j, dst);
+        }
+        for x in lost..cols.output {
+            for j in to_left.clone().filter(|&j| cols.outputs_of_tap(j).contains(&x)) {
+                self.add_at_column(x, j, dst);
+            }
+        }
+    }
+
+    /// The taps of one kernel column, rows joined.
+    fn add_column(&self, j: usize, dst: &mut MatrixMut<'_>) {
+        let (ys, channels) = (self.rows(), dst.cols());
+        for i in 0..self.problem.rows.kernel {
+            let inside = common(&ys, &self.problem.rows.outputs_of_tap(i));
+            if !inside.is_empty() {
+                let (to, from) = flat_run(self.problem, &ys, i, j, &inside);
+                self.add(
+                    (i, j),
+                    self.src.from(from, self.problem),
+                    self.src.pixel,
+                    dst.part(to, 0..channels),
+                );
+            }
+        }
+    }
+
+    /// The taps of one kernel column for output column `x` of all rows.
+    fn add_at_column(&self, x: usize, j: usize, dst: &mut MatrixMut<'_>) {
+        let Problem { rows, cols, .. } = self.problem;
+        let (ys, channels) = (self.rows(), dst.cols());
+        for i in 0..rows.kernel {
+            let inside = common(&ys, &rows.outputs_of_tap(i));
+            if !inside.is_empty() {
+                let from = self.src.at(rows.input_of(inside.start, i), cols.input_of(x, j));
+                let to = inside.start - ys.start..inside.end - ys.start;
+                let mut column = dst.every(cols.output, x);
+                self.add((i, j), from, self.src.row, column.part(to, 0..channels));
+            }
+        }
+    }
+
+    /// Zeros in these columns of all rows.
+    fn clear(&self, xs: Range<usize>, dst: &mut MatrixMut<'_>) {
+        let width = self.problem.cols.output;
+        for y in 0..self.rows().len() {
+            xs.clone().for_each(|x| dst.row_mut(y * width + x).fill(0.0));
+        }
+    }
+}
+
+/// The pixels of a tile, and the first pixel of src, that one tap's GEMM over rows `ys` joins: whole rows,
+/// less the wrapped columns at the very ends where src or the tile would be left.
+pub fn flat_run(
+    problem: &Problem,
+    strip: &Range<usize>,
+    i: usize,
+    j: usize,
+    ys: &Range<usize>,
+) -> (Range<usize>, usize) {
+    let width = problem.cols.output;
+    let to = (ys.start - strip.start) * width;
+    let from = (problem.rows.input_of(ys.start, i) * width) as isize + problem.cols.shift_of_tap(j);
+    let before = from.min(0).unsigned_abs();
+    let from = from.max(0) as usize;
+    let len = (ys.len() * width - before).min(problem.in_pixels() - from);
+    (to + before..to + before + len, from)
+}
+
+/// What two ranges have in common; possibly empty.
+fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
+}
+
+/// The GEMM calls of all tiles. The problem is flattened.
+pub fn cost(problem: &Problem) -> Cost {
+    let Problem { rows, cols, .. } = problem;
+    let (depth, channels) = (problem.group_in(), problem.group_out());
+    let (pixels, block) = tile_size(problem);
+    let blocks = channels.div_ceil(block);
+    let reached = cols.count_taps_inside();
+    let of_rows = |runs: usize, pixels: usize, per_run: f64| Calls {
+        shape: [pixels, block, depth],
+        count: runs.saturating_mul(blocks),
+        macs: per_run * work(&[depth, channels]),
+    };
+    let calls = if joins_rows(problem) {
+        let strip = pixels / cols.output;
+        let strips = rows.count_taps_of_strips(strip);
+        let (columns, pairs) = count_lost(cols);
+        let flat = work(&[rows.count_inside(), cols.output, reached]);
+        let repair = of_rows(strips.saturating_mul(pairs), strip, work(&[rows.count_inside(), pairs]));
+        let joined = of_rows(strips.saturating_mul(reached), pixels, flat);
+        if columns == 0 { vec![joined] } else { vec![joined, repair] }
+    } else {
+        let parts = if rows.output == 1 { cols.output.div_ceil(pixels) } else { 1 };
+        let runs = rows.count_inside().saturating_mul(if parts == 1 {
+            reached
+        } else {
+            cols.count_taps_of_strips(pixels)
+        });
+        let pairs = work(&[rows.count_inside(), cols.count_inside()]);
+        vec![of_rows(runs, pixels.min(cols.output), pairs)]
+    };
+    let largest_size =
+        [problem.out_channels, problem.in_channels.saturating_mul(cols.stride), problem.out_pixels()]
+            .into_iter()
+            .fold(problem.in_channels.saturating_mul(cols.input), usize::max);
+    // The zeros that a tile begins with, and the epilogue.
+    let streamed = 2.0 * work(&[problem.out_pixels(), channels]);
+    Cost { calls, largest_size, streamed, ..Cost::default() }
+}
+
+/// Where rows are joined: the columns on the right that are computed anew, and the pairs of such a column and a
+/// kernel column that reaches it from the left.
+fn count_lost(cols: &Axis) -> (usize, usize) {
+    const COUNTED: usize = 1 << 12;
+    if cols.kernel > COUNTED {
+        return (cols.output, cols.output.saturating_mul(cols.kernel));
+    }
+    let right = (0..cols.kernel).filter(|&j| cols.shift_of_tap(j) > 0);
+    let reached = right.map(|j| cols.outputs_of_tap(j)).filter(|xs| !xs.is_empty());
+    let first = reached.map(|xs| xs.end).min().unwrap_or(cols.output);
+    let pairs = (0..cols.kernel)
+        .filter(|&j| cols.shift_of_tap(j) < 0)
+        .map(|j| common(&(first..cols.output), &cols.outputs_of_tap(j)).len())
+        .sum();
+    (cols.output - first, pairs)
+}
