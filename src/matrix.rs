@@ -80,6 +80,11 @@ impl<'a> From<Matrix<'a>> for Operand<'a> {
 }
 
 impl Operand<'_> {
+    /// The transposed factor.
+    pub fn t(self) -> Self {
+        Self { transposed: !self.transposed, ..self }
+    }
+
     /// Rows of the factor.
     pub fn rows(&self) -> usize {
         if self.transposed { self.stored.cols } else { self.stored.rows }

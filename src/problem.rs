@@ -36,6 +36,12 @@ pub struct Clamp {
 /// The most positions that counts for the cost estimate walk over.
 const COUNTED: usize = 1 << 16;
 
+/// What two ranges have in common; possibly empty.
+pub(crate) fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
+}
+
 /// One spatial axis: how output positions map to input positions.
 ///
 /// Output `o` and tap `t` read input position `o·stride + t·dilation − pad_before`, which may lie outside.

@@ -59,7 +59,7 @@ impl Kn2rowAa {
     /// Output channels × pixels of a tile: whole rows of a strip.
     fn grid(&self, problem: &Problem, workspace: &Workspace) -> Grid {
         let (channels, width) = (problem.group_out(), problem.cols.output);
-        let rows = match workspace.strip_rows {
+        let rows = match workspace.strip {
             0 => strip_rows(problem),
             rows => rows,
         };
@@ -76,7 +76,7 @@ impl Kn2rowAa {
     ) -> impl Iterator<Item = Range<usize>> {
         let inside = problem.rows.outputs_of_tap(i);
         let inside = inside.start.max(strip.start)..inside.end.min(strip.end);
-        let rows = if workspace.strip_rows > 0 { inside.len().max(1) } else { 1 };
+        let rows = if workspace.strip > 0 { inside.len().max(1) } else { 1 };
         let end = inside.end;
         inside.step_by(rows).map(move |y| y..(y + rows).min(end))
     }
@@ -101,7 +101,7 @@ impl Kn2rowAa {
             if xs.is_empty() {
                 continue;
             }
-            let junk = if workspace.strip_rows > 0 { junk_of(problem, j) } else { 0..0 };
+            let junk = if workspace.strip > 0 { junk_of(problem, j) } else { 0..0 };
             let save = must_save(problem, j);
             // 1. Save what junk would spoil.
             if save {
@@ -110,7 +110,7 @@ impl Kn2rowAa {
             // 2. One GEMM for each tap of the column.
             for i in 0..problem.rows.kernel {
                 for ys in Self::calls(problem, workspace, &strip, i) {
-                    let (to, from) = if workspace.strip_rows > 0 {
+                    let (to, from) = if workspace.strip > 0 {
                         flat_run(problem, &strip, i, j, &ys)
                     } else {
                         let to = (ys.start - strip.start) * width + xs.start;
@@ -185,12 +185,12 @@ impl Algorithm for Kn2rowAa {
     }
 
     fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
-        let row_by_row = Workspace { floats: 0, slots: limits.threads, strip_rows: 0 };
+        let row_by_row = Workspace { floats: 0, slots: limits.threads, strip: 0 };
         if problem.cols.output != problem.cols.input {
             return Some(row_by_row);
         }
         let rows = strip_rows(problem);
-        let whole = Workspace { strip_rows: rows, ..row_by_row };
+        let whole = Workspace { strip: rows, ..row_by_row };
         let channels = self.grid(problem, &whole).tile(0).rows.len();
         let saved_row = saved_cols(problem) * channels;
         if saved_row == 0 {
@@ -202,9 +202,9 @@ impl Algorithm for Kn2rowAa {
         }
         // The strip follows from the limit alone; threads take what room is left.
         let slot = strip_rows * saved_row;
-        let tiles = self.grid(problem, &Workspace { strip_rows, ..whole }).tiles();
+        let tiles = self.grid(problem, &Workspace { strip: strip_rows, ..whole }).tiles();
         let slots = limits.threads.min(tiles).min(limits.floats / slot);
-        Some(Workspace { floats: slots * slot, slots, strip_rows })
+        Some(Workspace { floats: slots * slot, slots, strip: strip_rows })
     }
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
@@ -215,8 +215,8 @@ impl Algorithm for Kn2rowAa {
         let strip = tile.cols.len() / cols.output;
         let reached_cols = cols.count_taps_inside();
         let count_rows =
-            if workspace.strip_rows > 0 { rows.count_taps_of_strips(strip) } else { rows.count_inside() };
-        let pixels = if workspace.strip_rows > 0 { strip * cols.output } else { cols.output };
+            if workspace.strip > 0 { rows.count_taps_of_strips(strip) } else { rows.count_inside() };
+        let pixels = if workspace.strip > 0 { strip * cols.output } else { cols.output };
         let calls = Calls {
             shape: [tile.rows.len(), pixels, problem.group_in()],
             count: channel_tiles.saturating_mul(count_rows).saturating_mul(reached_cols),

@@ -17,6 +17,7 @@ mod kn2row_tiled;
 #[cfg(feature = "mec")]
 mod mec;
 mod product;
+mod strips;
 mod tiles;
 
 use std::ffi::CStr;
@@ -71,15 +72,15 @@ pub struct Workspace {
     pub floats: usize,
     /// Tiles that run at once. An algorithm with scratch per tile divides `floats` by it.
     pub slots: usize,
-    /// Output rows of one strip, for the algorithms that work in strips whose size the limits decide.
-    pub strip_rows: usize,
+    /// The size of one strip, in rows or pixels, for the algorithms that work in strips whose size the limits decide.
+    pub strip: usize,
 }
 
 impl Workspace {
     /// Scratch that all tiles of the unit share.
     fn shared(sizes: &[usize], limits: Limits) -> Option<Self> {
         let floats = crate::problem::product(sizes)?;
-        Some(Self { floats, slots: limits.threads, strip_rows: 0 })
+        Some(Self { floats, slots: limits.threads, strip: 0 })
     }
 
     /// No scratch.
@@ -111,6 +112,8 @@ pub struct Cost {
     pub streamed: f64,
     /// Floats read or written one by one.
     pub scattered: f64,
+    /// Floats read or written in runs, on one side within the cache.
+    pub cached: f64,
     /// Multiplications outside any GEMM: how many runs, and elements a run.
     pub direct_runs: f64,
     /// Elements of one such run.
@@ -238,6 +241,7 @@ use kn2row_aa::Kn2rowAa;
 use kn2row_tiled::Kn2rowTiled;
 #[cfg(feature = "mec")]
 use mec::Mec;
+use strips::Strip::{Im2col as Im2colStrip, Im2row as Im2rowStrip};
 
 registry! {
     "direct", "0" {
@@ -303,6 +307,10 @@ registry! {
     }
     "tiled", "0" {
         44 c"kn2row-tiled" Kn2rowTiled,
+    }
+    "strip", "C·Kh·Kw·T" {
+        45 c"im2row-strip" Im2rowStrip,
+        46 c"im2col-strip" Im2colStrip,
     }
 }
 

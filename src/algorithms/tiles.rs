@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::{Calls, Cost, Unit, work};
 use crate::lowering::image::Image;
 use crate::matrix::{Grid, Matrix, MatrixMut};
-use crate::problem::{Axis, Problem};
+use crate::problem::{Axis, Problem, common};
 
 /// Output channels of a tile, if there are more: enough for a GEMM to run near its peak, and few enough that a
 /// tile stays in the second cache level.
@@ -263,12 +263,6 @@ pub fn flat_run(
     let from = from.max(0) as usize;
     let len = (ys.len() * width - before).min(problem.in_pixels() - from);
     (to + before..to + before + len, from)
-}
-
-/// What two ranges have in common; possibly empty.
-fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
-    let start = a.start.max(b.start);
-    start..a.end.min(b.end).max(start)
 }
 
 /// The GEMM calls of all tiles. The problem is flattened.

@@ -1,10 +1,13 @@
-//! The patch matrix of im2col (depth × pixels) and im2row (pixels × depth), built in the paper's four ways.
+//! The patch matrix of im2col (depth × pixels) and im2row (pixels × depth), built in the paper's four ways; and its
+//! strips.
 //!
 //! Element [(c,i,j), (y,x)] is src[c, y·s+i·d−pad, x·s+j·d−pad], or 0 where that lies outside the input.
 
+use std::ops::Range;
+
 use crate::lowering::image::Image;
 use crate::matrix::MatrixMut;
-use crate::problem::{Axis, Problem};
+use crate::problem::{Axis, Problem, common};
 
 /// How one channel's Kh·Kw patch rows are filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,20 +65,63 @@ fn copy_short(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut 
 
 /// One output row of one tap: the run that lies inside the input, zeros on both sides of it.
 fn copy_row(problem: &Problem, plane: &[f32], i: usize, j: usize, y: usize, patch: &mut [f32]) {
+    let width = problem.cols.output;
+    copy_part(problem, plane, (i, j), y, 0..width, &mut patch[y * width..][..width]);
+}
+
+/// Some columns of one output row of one tap.
+fn copy_part(
+    problem: &Problem,
+    plane: &[f32],
+    (i, j): (usize, usize),
+    y: usize,
+    columns: Range<usize>,
+    to: &mut [f32],
+) {
     let (rows, cols) = (&problem.rows, &problem.cols);
-    let patch = &mut patch[y * cols.output..][..cols.output];
-    let xs = cols.outputs_of_tap(j);
+    let xs = common(&columns, &cols.outputs_of_tap(j));
     if !rows.outputs_of_tap(i).contains(&y) || xs.is_empty() {
-        return patch.fill(0.0);
+        return to.fill(0.0);
     }
     let run = &plane[rows.input_of(y, i) * cols.input + cols.input_of(xs.start, j)..];
-    patch[..xs.start].fill(0.0);
-    patch[xs.end..].fill(0.0);
-    let inside = &mut patch[xs];
-    if cols.stride == 1 {
-        inside.copy_from_slice(&run[..inside.len()]);
-    } else {
-        inside.iter_mut().zip(run.iter().step_by(cols.stride)).for_each(|(to, from)| *to = *from);
+    let inside = xs.start - columns.start..xs.end - columns.start;
+    to[..inside.start].fill(0.0);
+    to[inside.end..].fill(0.0);
+    gather(&mut to[inside], run, cols.stride);
+}
+
+/// Every `stride`-th element.
+fn gather(to: &mut [f32], from: &[f32], stride: usize) {
+    // Constant strides become vector shuffles.
+    fn every<const STRIDE: usize>(to: &mut [f32], from: &[f32]) {
+        let Some((last, front)) = to.split_last_mut() else { return };
+        *last = from[front.len() * STRIDE];
+        front.iter_mut().zip(from.chunks_exact(STRIDE)).for_each(|(to, from)| *to = from[0]);
+    }
+    match stride {
+        1 => to.copy_from_slice(&from[..to.len()]),
+        2 => every::<2>(to, from),
+        3 => every::<3>(to, from),
+        4 => every::<4>(to, from),
+        _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+    }
+}
+
+/// Fills the D × pixels patches of a run of output pixels of an NCHW image, channels outermost.
+pub fn fill_plane_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<usize>, patches: &mut [f32]) {
+    let mut rows = patches.chunks_exact_mut(pixels.len());
+    for c in 0..problem.group_in() {
+        let plane = image.at(c, 0, 0);
+        for i in 0..problem.rows.kernel {
+            for (j, row) in (0..problem.cols.kernel).zip(&mut rows) {
+                let mut row = row;
+                for (y, xs) in segments(problem, pixels) {
+                    let (part, rest) = row.split_at_mut(xs.len());
+                    copy_part(problem, plane, (i, j), y, xs, part);
+                    row = rest;
+                }
+            }
+        }
     }
 }
 
@@ -207,4 +253,60 @@ pub fn copy_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patc
             }
         }
     }
+}
+
+/// Fills the pixels × D patches of a run of output pixels of an NHWC image, channels innermost.
+pub fn fill_pixel_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<usize>, patches: &mut [f32]) {
+    let (rows, cols, depth) = (&problem.rows, &problem.cols, problem.depth());
+    let run = cols.kernel * problem.group_in();
+    let joined = cols.dilation == 1 && problem.groups == 1;
+    // The columns all of whose taps lie inside.
+    let whole = common(&cols.outputs_of_tap(0), &cols.outputs_of_tap(cols.kernel - 1));
+    for (y, xs) in segments(problem, pixels) {
+        let is = rows.taps_of_output(y);
+        let fast = if joined { common(&xs, &whole) } else { xs.end..xs.end };
+        for x in xs.clone() {
+            let at = (y * cols.output + x - pixels.start) * depth;
+            if !fast.contains(&x) {
+                copy_patch(problem, image, y, x, &mut patches[at..at + depth]);
+                continue;
+            }
+            for i in 0..rows.kernel {
+                if is.contains(&i) {
+                    copy_run(
+                        patches,
+                        at + i * run,
+                        image.at(0, rows.input_of(y, i), cols.input_of(x, 0)),
+                        run,
+                    );
+                } else {
+                    patches[at + i * run..][..run].fill(0.0);
+                }
+            }
+        }
+    }
+}
+
+/// Copies `len` floats to `patches[at..]`, a few more where nothing has been written yet behind them.
+fn copy_run(patches: &mut [f32], at: usize, from: &[f32], len: usize) {
+    const CHUNK: usize = 8;
+    let rounded = len.next_multiple_of(CHUNK);
+    match patches.get_mut(at..at + rounded) {
+        // Short runs in whole vectors: calls of memcpy would cost more than the copy.
+        Some(to) if len < 64 && rounded <= from.len() => {
+            for (to, from) in to.chunks_exact_mut(CHUNK).zip(from.chunks_exact(CHUNK)) {
+                to.copy_from_slice(from);
+            }
+        }
+        _ => patches[at..at + len].copy_from_slice(&from[..len]),
+    }
+}
+
+/// The parts of output rows that a run of output pixels consists of: row and columns.
+fn segments(problem: &Problem, pixels: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let (width, pixels) = (problem.cols.output, pixels.clone());
+    (pixels.start / width..pixels.end.div_ceil(width)).map(move |y| {
+        let row = common(&pixels, &(y * width..(y + 1) * width));
+        (y, row.start - y * width..row.end - y * width)
+    })
 }

@@ -24,6 +24,8 @@ const EMBEDDED: Model =
 
 /// Floats a second in contiguous runs.
 const STREAM: f64 = 2.0e9;
+/// Floats a second in contiguous runs, from or to the cache.
+const CACHED: f64 = 8.0e9;
 /// Floats a second one by one.
 const SCATTER: f64 = 0.5e9;
 /// Multiply-adds a second of a long direct run, and elements' worth of time to start one.
@@ -51,6 +53,6 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
         })
         .sum();
     let direct = cost.direct_runs * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
-    let moved = cost.streamed / STREAM + cost.scattered / SCATTER;
+    let moved = cost.streamed / STREAM + cost.scattered / SCATTER + cost.cached / CACHED;
     gemms + (direct + moved) * units / threads
 }

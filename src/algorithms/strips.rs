@@ -1,0 +1,150 @@
+//! `im2row-strip`, `im2col-strip`: the patches of a strip of output pixels, multiplied while they are in the cache:
+//! dst[strip × M] = patches[strip × D] · weights[D × M], or with everything transposed, D = C·Kh·Kw.
+//! Workspace: C·Kh·Kw·T for each thread, T pixels a strip; as few as one where the limit says so.
+//! Wins where an input row holds too little for a GEMM of its own: first layers with 3 channels, large strides.
+//! Source: the classic lowering (Chellapilla, Puri, Simard 2006), strip by strip.
+
+use std::ops::Range;
+
+use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require, work};
+use crate::lowering::patches::{fill_pixel_patches, fill_plane_patches};
+use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
+use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
+use crate::problem::{Layout, Problem};
+
+/// How the patches of a strip lie.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Strip {
+    /// Pixels × D, filled with runs of NHWC pixels.
+    Im2row,
+    /// D × pixels, filled with runs of NCHW rows.
+    Im2col,
+}
+
+/// Floats of a strip's patches, so that they stay in the second cache level: 192 KiB.
+const STRIP_FLOATS: usize = 48 * 1024;
+/// The fewest pixels that a strip is reduced to for that.
+const LEAST_PIXELS: usize = 96;
+/// The most pixels of a strip: more make no GEMM faster.
+const MOST_PIXELS: usize = 448;
+/// Strips to have, so that several threads finish together.
+const STRIPS: usize = 8;
+/// Output channels of a GEMM call.
+const CHANNELS: usize = 128;
+
+/// Pixels of a strip where nothing limits it.
+fn strip_pixels(problem: &Problem) -> usize {
+    let pixels = problem.out_pixels();
+    let fitting = (STRIP_FLOATS / problem.depth()).clamp(LEAST_PIXELS, MOST_PIXELS);
+    let shared = pixels.div_ceil(STRIPS).max(LEAST_PIXELS);
+    // Whole vectors, strips of about the same size.
+    let strips = pixels.div_ceil(fitting.min(shared));
+    pixels.div_ceil(strips).next_multiple_of(16).min(fitting).min(pixels)
+}
+
+/// Output channels that are packed and multiplied as one.
+fn channel_block(channels: usize) -> usize {
+    channels.div_ceil(channels.div_ceil(CHANNELS)).next_multiple_of(16).min(channels)
+}
+
+impl Strip {
+    /// The tiles of dst: all channels of a strip.
+    fn grid(problem: &Problem, workspace: &Workspace) -> Grid {
+        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
+        match problem.dst_layout {
+            Layout::Nchw => Grid::new(channels, pixels, channels, workspace.strip),
+            Layout::Nhwc => Grid::new(pixels, channels, workspace.strip, channels),
+        }
+    }
+
+    /// dst ← patches · weights, or its transpose, for the pixels of one strip.
+    fn run_strip(self, unit: &Unit<'_>, pixels: &Range<usize>, dst: &mut MatrixMut<'_>, scratch: &mut [f32]) {
+        let problem = unit.problem;
+        let (depth, channels) = (problem.depth(), problem.group_out());
+        let scratch = &mut scratch[..depth * pixels.len()];
+        // 1. Fill the patches; as a pixels × depth factor.
+        let patches = match self {
+            Strip::Im2row => {
+                fill_pixel_patches(problem, &unit.src, pixels, scratch);
+                Operand::from(Matrix::new(scratch, pixels.len(), depth, depth))
+            }
+            Strip::Im2col => {
+                fill_plane_patches(problem, &unit.src, pixels, scratch);
+                Matrix::new(scratch, depth, pixels.len(), pixels.len()).t()
+            }
+        };
+        // 2. Multiply, a block of channels after the other.
+        let block = channel_block(channels);
+        for first in (0..channels).step_by(block) {
+            let part = first..(first + block).min(channels);
+            let weights = &unit.weights[first * depth..part.end * depth];
+            // As a depth × channels factor.
+            let weights = match self {
+                Strip::Im2row => Operand::from(Matrix::new(weights, depth, part.len(), part.len())),
+                Strip::Im2col => Matrix::new(weights, part.len(), depth, depth).t(),
+            };
+            let mut part = match problem.dst_layout {
+                Layout::Nchw => dst.part(part, 0..pixels.len()),
+                Layout::Nhwc => dst.part(0..pixels.len(), part),
+            };
+            match problem.dst_layout {
+                Layout::Nchw => unit.gemm.multiply(part.reborrow(), weights.t(), patches.t(), unit.beta()),
+                Layout::Nhwc => unit.gemm.multiply(part.reborrow(), patches, weights, unit.beta()),
+            }
+            unit.finish(&mut part, first);
+        }
+    }
+}
+
+impl Algorithm for Strip {
+    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
+        match self {
+            Strip::Im2row => require(problem.src_layout == Layout::Nhwc, c"needs src_layout NHWC"),
+            Strip::Im2col => require(problem.src_layout == Layout::Nchw, c"needs src_layout NCHW"),
+        }
+    }
+
+    fn weight_order(&self, problem: &Problem) -> WeightOrder {
+        match self {
+            Strip::Im2row => IJCM.blocked(channel_block(problem.group_out())),
+            Strip::Im2col => MCIJ,
+        }
+    }
+
+    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
+        let depth = problem.depth();
+        // The strip follows from the limit alone; threads take what room is left.
+        let strip = strip_pixels(problem).min(limits.floats / depth).max(1);
+        let strips = problem.out_pixels().div_ceil(strip);
+        let floats = crate::problem::product(&[strip, depth])?;
+        let slots = limits.threads.min(strips).min(limits.floats / floats).max(1);
+        Some(Workspace { floats: crate::problem::product(&[slots, floats])?, slots, strip })
+    }
+
+    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
+        let (pixels, channels, depth) = (problem.out_pixels(), problem.group_out(), problem.depth());
+        let block = channel_block(channels);
+        let strips = pixels.div_ceil(workspace.strip);
+        let calls = Calls {
+            shape: match problem.dst_layout {
+                Layout::Nchw => [block, workspace.strip, depth],
+                Layout::Nhwc => [workspace.strip, block, depth],
+            },
+            count: strips.saturating_mul(channels.div_ceil(block)),
+            macs: work(&[pixels, channels, depth]),
+        };
+        let largest_size = [depth, pixels, problem.out_channels].into_iter().max().unwrap_or_default();
+        Cost { calls: vec![calls], largest_size, cached: 2.0 * work(&[pixels, depth]), ..Cost::default() }
+    }
+
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
+        let grid = Self::grid(unit.problem, workspace);
+        unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
+            let pixels = match unit.problem.dst_layout {
+                Layout::Nchw => tile.cols,
+                Layout::Nhwc => tile.rows,
+            };
+            self.run_strip(unit, &pixels, &mut view, scratch);
+        });
+    }
+}
