@@ -111,7 +111,7 @@ impl Kn2rowAa {
             for i in 0..problem.rows.kernel {
                 for ys in Self::calls(problem, workspace, &strip, i) {
                     let (to, from) = if workspace.strip > 0 {
-                        flat_run(problem, &strip, i, j, &ys)
+                        flat_run(problem, &(0..problem.in_pixels()), &strip, (i, j), &ys)
                     } else {
                         let to = (ys.start - strip.start) * width + xs.start;
                         let from = problem.rows.input_of(ys.start, i) * problem.cols.input

@@ -27,12 +27,13 @@ impl Algorithm for Kn2rowTiled {
     }
 
     fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
-        tiles::cost(&flattened(problem))
+        let problem = &flattened(problem);
+        tiles::cost(problem, tiles::tile_size(problem).0)
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
         let problem = &flattened(unit.problem);
-        let src = Rows::of_image(&unit.src);
+        let src = Rows::of_image(&unit.src, problem);
         unit.pool.for_each_tile_plain(dst, tiles::grid(problem), |tile, mut view| {
             let first_channel = tile.cols.start;
             let weights =

@@ -13,6 +13,7 @@ mod im2col;
 mod im2row;
 mod kn2;
 mod kn2row_aa;
+mod kn2row_strip;
 mod kn2row_tiled;
 #[cfg(feature = "mec")]
 mod mec;
@@ -114,6 +115,8 @@ pub struct Cost {
     pub scattered: f64,
     /// Floats read or written in runs, on one side within the cache.
     pub cached: f64,
+    /// Floats moved from one layout to the other, on one side within the cache.
+    pub moved: f64,
     /// Multiplications outside any GEMM: how many runs, and elements a run.
     pub direct_runs: f64,
     /// Elements of one such run.
@@ -238,6 +241,7 @@ use im2col::Im2col;
 use im2row::Im2row;
 use kn2::Kn2;
 use kn2row_aa::Kn2rowAa;
+use kn2row_strip::Kn2rowStrip;
 use kn2row_tiled::Kn2rowTiled;
 #[cfg(feature = "mec")]
 use mec::Mec;
@@ -311,6 +315,9 @@ registry! {
     "strip", "C·Kh·Kw·T" {
         45 c"im2row-strip" Im2rowStrip,
         46 c"im2col-strip" Im2colStrip,
+    }
+    "moved", "(R·s+Kh)·W·C + R·OW·Mb" {
+        47 c"kn2row-strip" Kn2rowStrip,
     }
 }
 

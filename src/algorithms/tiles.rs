@@ -24,7 +24,7 @@ const TILES: usize = 8;
 const LONG_ROW: usize = 160;
 
 /// Output pixels and channels of a tile. The problem is flattened.
-fn tile_size(problem: &Problem) -> (usize, usize) {
+pub fn tile_size(problem: &Problem) -> (usize, usize) {
     let (width, height) = (problem.cols.output, problem.rows.output);
     let pixels = if height == 1 {
         width.div_ceil(width.div_ceil(PIXELS))
@@ -72,28 +72,37 @@ fn joins_rows(problem: &Problem) -> bool {
 }
 
 /// Rows of an NHWC input, or of a part of it.
-#[derive(Clone, Copy)]
 pub struct Rows<'a> {
     data: &'a [f32],
-    /// The input row with which the data begin.
-    first: usize,
+    /// The pixels that are there, where they are whole rows.
+    pixels: Range<usize>,
+    /// The input row and column with which the data begin.
+    first: (usize, usize),
     row: usize,
     pixel: usize,
 }
 
 impl<'a> Rows<'a> {
     /// All rows of an NHWC image.
-    pub fn of_image(image: &Image<'a>) -> Self {
-        Self { data: image.data, first: 0, row: image.row, pixel: image.pixel }
+    pub fn of_image(image: &Image<'a>, problem: &Problem) -> Self {
+        let pixels = 0..problem.in_pixels();
+        Self { data: image.data, pixels, first: (0, 0), row: image.row, pixel: image.pixel }
+    }
+
+    /// These rows and columns of an image as pixels of `channels` floats one behind the other.
+    pub fn moved(data: &'a [f32], hs: &Range<usize>, ws: &Range<usize>, channels: usize) -> Self {
+        let row = ws.len() * channels;
+        let pixels = hs.start * ws.len()..hs.end * ws.len();
+        Self { data, pixels, first: (hs.start, ws.start), row, pixel: channels }
     }
 
     fn at(&self, h: usize, w: usize) -> &'a [f32] {
-        &self.data[(h - self.first) * self.row + w * self.pixel..]
+        &self.data[(h - self.first.0) * self.row + (w - self.first.1) * self.pixel..]
     }
 
-    /// The elements from this pixel of the whole image on.
+    /// The elements from this pixel of the whole image on; the data hold whole rows.
     fn from(&self, pixel: usize, problem: &Problem) -> &'a [f32] {
-        &self.data[(pixel - self.first * problem.cols.input) * self.pixel..]
+        self.at(pixel / problem.cols.input, pixel % problem.cols.input)
     }
 }
 
@@ -120,6 +129,15 @@ pub fn multiply_taps(
     }
 }
 
+/// The output rows and columns of a tile: whole rows, or a part of one.
+pub fn rows_and_columns(problem: &Problem, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
+    let width = problem.cols.output;
+    let ys = pixels.start / width..pixels.end.div_ceil(width);
+    let first = ys.start * width;
+    let xs = pixels.start - first..if ys.len() > 1 { width } else { pixels.end - first };
+    (ys, xs)
+}
+
 struct TileOf<'a> {
     unit: &'a Unit<'a>,
     problem: &'a Problem,
@@ -130,8 +148,7 @@ struct TileOf<'a> {
 
 impl TileOf<'_> {
     fn rows(&self) -> Range<usize> {
-        let width = self.problem.cols.output;
-        self.pixels.start / width..self.pixels.end.div_ceil(width)
+        rows_and_columns(self.problem, self.pixels).0
     }
 
     /// One tap's weights, C × channels.
@@ -151,9 +168,7 @@ impl TileOf<'_> {
     /// Row by row, the taps of these kernel columns.
     fn add_rows(&self, columns: Range<usize>, dst: &mut MatrixMut<'_>) {
         let Problem { rows, cols, .. } = self.problem;
-        let ys = self.rows();
-        let first = ys.start * cols.output;
-        let xs = self.pixels.start - first..if ys.len() > 1 { cols.output } else { self.pixels.end - first };
+        let (ys, xs) = rows_and_columns(self.problem, self.pixels);
         for i in 0..rows.kernel {
             for j in columns.clone() {
                 let xs = common(&xs, &cols.outputs_of_tap(j));
@@ -212,7 +227,7 @@ impl TileOf<'_> {
         for i in 0..self.problem.rows.kernel {
             let inside = common(&ys, &self.problem.rows.outputs_of_tap(i));
             if !inside.is_empty() {
-                let (to, from) = flat_run(self.problem, &ys, i, j, &inside);
+                let (to, from) = flat_run(self.problem, &self.src.pixels, &ys, (i, j), &inside);
                 self.add(
                     (i, j),
                     self.src.from(from, self.problem),
@@ -247,29 +262,29 @@ impl TileOf<'_> {
     }
 }
 
-/// The pixels of a tile, and the first pixel of src, that one tap's GEMM over rows `ys` joins: whole rows,
-/// less the wrapped columns at the very ends where src or the tile would be left.
+/// The pixels of a tile, and the first pixel of src, that one tap's GEMM over rows `ys` joins: whole rows, less the
+/// wrapped columns at the very ends where the pixels of src that are there, or the tile, would be left.
 pub fn flat_run(
     problem: &Problem,
+    there: &Range<usize>,
     strip: &Range<usize>,
-    i: usize,
-    j: usize,
+    (i, j): (usize, usize),
     ys: &Range<usize>,
 ) -> (Range<usize>, usize) {
     let width = problem.cols.output;
     let to = (ys.start - strip.start) * width;
     let from = (problem.rows.input_of(ys.start, i) * width) as isize + problem.cols.shift_of_tap(j);
-    let before = from.min(0).unsigned_abs();
-    let from = from.max(0) as usize;
-    let len = (ys.len() * width - before).min(problem.in_pixels() - from);
+    let before = (there.start as isize - from).max(0);
+    let (from, before) = ((from + before) as usize, before as usize);
+    let len = (ys.len() * width - before).min(there.end - from);
     (to + before..to + before + len, from)
 }
 
-/// The GEMM calls of all tiles. The problem is flattened.
-pub fn cost(problem: &Problem) -> Cost {
+/// The GEMM calls of all tiles of `pixels` output pixels. The problem is flattened.
+pub fn cost(problem: &Problem, pixels: usize) -> Cost {
     let Problem { rows, cols, .. } = problem;
     let (depth, channels) = (problem.group_in(), problem.group_out());
-    let (pixels, block) = tile_size(problem);
+    let block = tile_size(problem).1;
     let blocks = channels.div_ceil(block);
     let reached = cols.count_taps_inside();
     let of_rows = |runs: usize, pixels: usize, per_run: f64| Calls {
@@ -295,10 +310,13 @@ pub fn cost(problem: &Problem) -> Cost {
         let pairs = work(&[rows.count_inside(), cols.count_inside()]);
         vec![of_rows(runs, pixels.min(cols.output), pairs)]
     };
-    let largest_size =
-        [problem.out_channels, problem.in_channels.saturating_mul(cols.stride), problem.out_pixels()]
-            .into_iter()
-            .fold(problem.in_channels.saturating_mul(cols.input), usize::max);
+    // Columns are strided by rows where what they lost is added anew.
+    let largest_size = [
+        problem.out_pixels(),
+        problem.out_channels.max(block.next_multiple_of(16)).saturating_mul(cols.output),
+        problem.in_channels.saturating_mul(cols.input.max(cols.stride)),
+    ];
+    let largest_size = largest_size.into_iter().fold(0, usize::max);
     // The zeros that a tile begins with, and the epilogue.
     let streamed = 2.0 * work(&[problem.out_pixels(), channels]);
     Cost { calls, largest_size, streamed, ..Cost::default() }

@@ -26,6 +26,8 @@ const EMBEDDED: Model =
 const STREAM: f64 = 2.0e9;
 /// Floats a second in contiguous runs, from or to the cache.
 const CACHED: f64 = 8.0e9;
+/// Floats a second from one layout to the other, from or to the cache.
+const MOVED: f64 = 2.0e9;
 /// Floats a second one by one.
 const SCATTER: f64 = 0.5e9;
 /// Multiply-adds a second of a long direct run, and elements' worth of time to start one.
@@ -53,6 +55,6 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
         })
         .sum();
     let direct = cost.direct_runs * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
-    let moved = cost.streamed / STREAM + cost.scattered / SCATTER + cost.cached / CACHED;
+    let moved = cost.streamed / STREAM + cost.scattered / SCATTER + cost.cached / CACHED + cost.moved / MOVED;
     gemms + (direct + moved) * units / threads
 }
