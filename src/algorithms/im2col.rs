@@ -40,7 +40,8 @@ impl Algorithm for Im2col {
             Fill::CopyShort | Fill::CopySelf => (moved, 0.0),
             Fill::CopyLong => (moved * 1.125, 0.0),
         };
-        Cost { streamed, scattered, ..self.1.cost(problem, problem.out_pixels()) }
+        let product = self.1.cost(problem, problem.out_pixels());
+        Cost { streamed: product.streamed + streamed, scattered, ..product }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, scratch: &mut [f32]) {

@@ -52,7 +52,8 @@ impl Algorithm for Im2row {
             Im2row::Scan(_) => (0.0, moved),
             Im2row::CopyShort(_) => (moved, 0.0),
         };
-        Cost { streamed, scattered, ..self.form().cost(problem, problem.depth()) }
+        let product = self.form().cost(problem, problem.depth());
+        Cost { streamed: product.streamed + streamed, scattered, ..product }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, scratch: &mut [f32]) {

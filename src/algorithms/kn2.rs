@@ -6,7 +6,8 @@
 
 use super::product::tile_size;
 use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride, work,
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride,
+    weights_streamed, work,
 };
 use crate::lowering::shifted_add::{add_cols, add_rows};
 use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
@@ -125,11 +126,14 @@ impl Algorithm for Kn2 {
             shape: [tile.rows.len(), tile.cols.len(), problem.group_in()],
             count: gemms.saturating_mul(grid.tiles()),
             macs: work(&[problem.taps(), problem.group_out(), problem.in_pixels(), problem.group_in()]),
+            plane: if self.by_rows() { problem.in_pixels() } else { 0 },
         };
         // A shifted add reads the products and dst, and writes dst.
         let moved = 3.0 * work(&[problem.taps(), problem.group_out(), problem.out_pixels()]);
         let (streamed, scattered) =
             if self.by_rows() { (moved, 0.0) } else { (moved * 2.0 / 3.0, moved / 3.0) };
+        let pixels = if self.by_rows() { tile.cols.len() } else { tile.rows.len() };
+        let streamed = streamed + weights_streamed(problem, problem.in_pixels().div_ceil(pixels));
         let largest_size = rows.max(cols).max(problem.in_channels);
         Cost { calls: vec![calls], largest_size, streamed, scattered, ..Cost::default() }
     }

@@ -17,7 +17,8 @@ use std::ops::Range;
 use super::product::{Form, tile_size};
 use super::tiles::flat_run;
 use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride, work,
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride,
+    weights_streamed, work,
 };
 use crate::lowering::weights::{IJCM, IJMC, WeightOrder};
 use crate::matrix::{Grid, MatrixMut, Tile};
@@ -227,11 +228,14 @@ impl Algorithm for Kn2rowAa {
                 reached_cols,
                 problem.group_in(),
             ]),
+            plane: problem.in_pixels(),
         };
         let largest_size =
             problem.in_channels.max(problem.in_pixels()).max(problem.out_pixels()).max(problem.group_out());
         // Saving and putting back, and the zeros dst begins with.
-        let streamed = 4.0 * workspace.floats as f64 + work(&[problem.group_out(), problem.out_pixels()]);
+        let streamed = 4.0 * workspace.floats as f64
+            + work(&[problem.group_out(), problem.out_pixels()])
+            + weights_streamed(problem, problem.out_pixels().div_ceil(tile.cols.len()));
         Cost { calls: vec![calls], largest_size, streamed, ..Cost::default() }
     }
 

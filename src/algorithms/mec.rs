@@ -8,7 +8,9 @@
 //! the rows of L are ordered by h mod d first, so that the taps of one output lie one behind the other.
 
 use super::product::tile_size;
-use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, work};
+use super::{
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, weights_streamed, work,
+};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
 use crate::problem::{Axis, Layout, Problem};
@@ -88,12 +90,14 @@ impl Algorithm for Mec {
             shape: [cols.output, channels.min(channel_block), rows.kernel * row_depth],
             count: rows.count_outputs_inside().saturating_mul(channels.div_ceil(channel_block)),
             macs: work(&[rows.count_inside(), cols.output, channels, row_depth]),
+            plane: 0,
         };
         let moved = 2.0 * workspace.floats as f64;
         let (streamed, scattered) = match self {
             Mec::RowPartition => (moved, 0.0),
             Mec::Col => (0.0, moved),
         };
+        let streamed = streamed + weights_streamed(problem, rows.output);
         let largest_size = (rows.input * row_depth).max(cols.output).max(problem.out_channels);
         Cost { calls: vec![calls], largest_size, streamed, scattered, ..Cost::default() }
     }

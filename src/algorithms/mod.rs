@@ -99,6 +99,8 @@ pub struct Calls {
     pub count: usize,
     /// All multiplications of these calls together.
     pub macs: f64,
+    /// Where the second factor is the image as it lies in planes: the floats of a plane. Else 0.
+    pub plane: usize,
 }
 
 /// What one unit costs, counted rather than timed: the planner turns counts into seconds. Counts of work are
@@ -191,6 +193,13 @@ impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.name(), self.id)
     }
+}
+
+/// Floats of weights that `passes` over all of them bring from beyond the second cache level.
+fn weights_streamed(problem: &Problem, passes: usize) -> f64 {
+    const CACHED_FLOATS: usize = 1 << 18;
+    let floats = problem.group_out() * problem.depth();
+    if floats > CACHED_FLOATS { work(&[floats, passes]) } else { 0.0 }
 }
 
 /// A product of sizes as a count of work.

@@ -4,7 +4,7 @@
 //! D is the depth of the sum, P the pixels. `ki` gives M × P (an NCHW dst), `ik` gives P × M (an NHWC dst);
 //! a `t` says that the factor before it is stored transposed and passed with the transpose flag.
 
-use super::{Calls, Cost, Unit, work};
+use super::{Calls, Cost, Unit, weights_streamed, work};
 use crate::lowering::weights::{CIJM, IJCM, MCIJ, MIJC, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
@@ -133,11 +133,14 @@ impl Form {
             shape: [tile.rows.len(), tile.cols.len(), problem.depth()],
             count: grid.tiles(),
             macs: work(&[problem.out_pixels(), problem.group_out(), problem.depth()]),
+            plane: if self.dst_layout() == Layout::Nchw { image_ld } else { 0 },
         };
         let largest_size = [problem.group_out(), problem.out_pixels(), problem.depth(), image_ld, dst_ld]
             .into_iter()
             .max()
             .unwrap_or_default();
-        Cost { calls: vec![calls], largest_size, ..Cost::default() }
+        let (pixels, _) = tile_size(problem.out_pixels(), problem.group_out());
+        let streamed = weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
+        Cost { calls: vec![calls], largest_size, streamed, ..Cost::default() }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require, work};
+use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require, weights_streamed, work};
 use crate::lowering::patches::{fill_pixel_patches, fill_plane_patches};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
@@ -42,12 +42,18 @@ fn strip_pixels(problem: &Problem) -> usize {
     pixels.div_ceil(strips).next_multiple_of(16).min(fitting).min(pixels)
 }
 
-/// Output channels that are packed and multiplied as one.
-fn channel_block(channels: usize) -> usize {
-    channels.div_ceil(channels.div_ceil(CHANNELS)).next_multiple_of(16).min(channels)
-}
-
 impl Strip {
+    /// Output channels that are packed and multiplied as one.
+    fn channel_block(self, channels: usize) -> usize {
+        match self {
+            Strip::Im2row => {
+                channels.div_ceil(channels.div_ceil(CHANNELS)).next_multiple_of(16).min(channels)
+            }
+            // A GEMM would pack the patches again for each block.
+            Strip::Im2col => channels,
+        }
+    }
+
     /// The tiles of dst: all channels of a strip.
     fn grid(problem: &Problem, workspace: &Workspace) -> Grid {
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
@@ -74,7 +80,7 @@ impl Strip {
             }
         };
         // 2. Multiply, a block of channels after the other.
-        let block = channel_block(channels);
+        let block = self.channel_block(channels);
         for first in (0..channels).step_by(block) {
             let part = first..(first + block).min(channels);
             let weights = &unit.weights[first * depth..part.end * depth];
@@ -106,7 +112,7 @@ impl Algorithm for Strip {
 
     fn weight_order(&self, problem: &Problem) -> WeightOrder {
         match self {
-            Strip::Im2row => IJCM.blocked(channel_block(problem.group_out())),
+            Strip::Im2row => IJCM.blocked(self.channel_block(problem.group_out())),
             Strip::Im2col => MCIJ,
         }
     }
@@ -123,7 +129,7 @@ impl Algorithm for Strip {
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
         let (pixels, channels, depth) = (problem.out_pixels(), problem.group_out(), problem.depth());
-        let block = channel_block(channels);
+        let block = self.channel_block(channels);
         let strips = pixels.div_ceil(workspace.strip);
         let calls = Calls {
             shape: match problem.dst_layout {
@@ -132,9 +138,17 @@ impl Algorithm for Strip {
             },
             count: strips.saturating_mul(channels.div_ceil(block)),
             macs: work(&[pixels, channels, depth]),
+            plane: 0,
         };
         let largest_size = [depth, pixels, problem.out_channels].into_iter().max().unwrap_or_default();
-        Cost { calls: vec![calls], largest_size, cached: 2.0 * work(&[pixels, depth]), ..Cost::default() }
+        let streamed = weights_streamed(problem, strips);
+        let patches = work(&[pixels, depth]);
+        let cached = match self {
+            Strip::Im2row => 2.0 * patches,
+            // Copied a row at a time, each with a start of its own, and packed by the GEMM.
+            Strip::Im2col => (4.0 + 64.0 / problem.cols.output as f64) * patches,
+        };
+        Cost { calls: vec![calls], largest_size, streamed, cached, ..Cost::default() }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Calls, Cost, Unit, work};
+use super::{Calls, Cost, Unit, weights_streamed, work};
 use crate::lowering::image::Image;
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, common};
@@ -291,6 +291,7 @@ pub fn cost(problem: &Problem, pixels: usize) -> Cost {
         shape: [pixels, block, depth],
         count: runs.saturating_mul(blocks),
         macs: per_run * work(&[depth, channels]),
+        plane: 0,
     };
     let calls = if joins_rows(problem) {
         let strip = pixels / cols.output;
@@ -318,7 +319,8 @@ pub fn cost(problem: &Problem, pixels: usize) -> Cost {
     ];
     let largest_size = largest_size.into_iter().fold(0, usize::max);
     // The zeros that a tile begins with, and the epilogue.
-    let streamed = 2.0 * work(&[problem.out_pixels(), channels]);
+    let streamed = work(&[problem.out_pixels(), channels])
+        + weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
     Cost { calls, largest_size, streamed, ..Cost::default() }
 }
 

@@ -263,43 +263,40 @@ pub fn fill_pixel_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<u
     // The columns all of whose taps lie inside.
     let whole = common(&cols.outputs_of_tap(0), &cols.outputs_of_tap(cols.kernel - 1));
     for (y, xs) in segments(problem, pixels) {
-        let is = rows.taps_of_output(y);
+        let first = y * cols.output + xs.start - pixels.start;
+        let patches = &mut patches[first * depth..][..xs.len() * depth];
         let fast = if joined { common(&xs, &whole) } else { xs.end..xs.end };
-        for x in xs.clone() {
-            let at = (y * cols.output + x - pixels.start) * depth;
-            if !fast.contains(&x) {
-                copy_patch(problem, image, y, x, &mut patches[at..at + depth]);
-                continue;
-            }
-            for i in 0..rows.kernel {
-                if is.contains(&i) {
-                    copy_run(
-                        patches,
-                        at + i * run,
-                        image.at(0, rows.input_of(y, i), cols.input_of(x, 0)),
-                        run,
-                    );
-                } else {
-                    patches[at + i * run..][..run].fill(0.0);
-                }
+        for x in (xs.start..fast.start).chain(fast.end..xs.end) {
+            copy_patch(problem, image, y, x, &mut patches[(x - xs.start) * depth..][..depth]);
+        }
+        let is = rows.taps_of_output(y);
+        for i in (0..rows.kernel).filter(|_| !fast.is_empty()) {
+            let parts = patches[(fast.start - xs.start) * depth..].chunks_exact_mut(depth).take(fast.len());
+            let parts = parts.map(|patch| &mut patch[i * run..][..run]);
+            if is.contains(&i) {
+                let from = image.at(0, rows.input_of(y, i), cols.input_of(fast.start, 0));
+                let step = cols.stride * problem.group_in();
+                parts.enumerate().for_each(|(x, part)| copy_run(&from[x * step..][..run], part));
+            } else {
+                parts.for_each(|part| part.fill(0.0));
             }
         }
     }
 }
 
-/// Copies `len` floats to `patches[at..]`, a few more where nothing has been written yet behind them.
-fn copy_run(patches: &mut [f32], at: usize, from: &[f32], len: usize) {
+/// Copies a run. Short ones in whole vectors, of which the last two overlap: calls of memcpy would cost more.
+fn copy_run(from: &[f32], to: &mut [f32]) {
     const CHUNK: usize = 8;
-    let rounded = len.next_multiple_of(CHUNK);
-    match patches.get_mut(at..at + rounded) {
-        // Short runs in whole vectors: calls of memcpy would cost more than the copy.
-        Some(to) if len < 64 && rounded <= from.len() => {
-            for (to, from) in to.chunks_exact_mut(CHUNK).zip(from.chunks_exact(CHUNK)) {
-                to.copy_from_slice(from);
-            }
-        }
-        _ => patches[at..at + len].copy_from_slice(&from[..len]),
+    let len = to.len();
+    if !(CHUNK..=8 * CHUNK).contains(&len) {
+        return to.copy_from_slice(from);
     }
+    let mut copy = |start: usize| {
+        let chunk: [f32; CHUNK] = from[start..start + CHUNK].try_into().expect("a whole chunk");
+        to[start..start + CHUNK].copy_from_slice(&chunk);
+    };
+    (0..len / CHUNK).for_each(|chunk| copy(chunk * CHUNK));
+    copy(len - CHUNK);
 }
 
 /// The parts of output rows that a run of output pixels consists of: row and columns.

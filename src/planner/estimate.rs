@@ -3,25 +3,70 @@
 //! It ranks; it does not predict. The constants are those of one core of the class the library is developed
 //! on (server x86-64 with AVX2); their ratios, which decide the ranking, move little between machines.
 
-use crate::algorithms::Cost;
+use crate::algorithms::{Calls, Cost};
 use crate::gemm::Backend;
 
-/// One backend's behaviour.
+/// One backend's behaviour: the time of a call relative to that of its multiply-adds at the peak. Large calls take
+/// `large` times as long. Small sizes cost more, as the packing of a factor is used too few times, or the end of
+/// a sum costs more than the sum: `rows` / rows + `cols` / columns + `depth` / depth.
 struct Model {
-    /// Multiply-adds a second of a large product.
-    macs_per_second: f64,
+    large: f64,
+    rows: f64,
+    cols: f64,
+    depth: f64,
+    /// Added to `rows` where they are not a multiple of 4.
+    odd_rows: f64,
+    /// Added to `rows` where the second factor is planes, and where those are so long that each of its rows lies in
+    /// a page of memory of its own.
+    planes: [f64; 2],
+    /// Columns are computed in vectors of so many.
+    vector: usize,
     /// Seconds of a call beside its arithmetic.
     seconds_per_call: f64,
-    /// Sizes at which a call runs at half its speed: rows, columns, depth. Below them the packing of a
-    /// factor is used too few times, or the end of the sum costs more than the sum.
-    half_speed: [f64; 3],
 }
 
 #[cfg(feature = "openblas")]
-const BLAS: Model = Model { macs_per_second: 45e9, seconds_per_call: 0.5e-6, half_speed: [6.0, 10.0, 14.0] };
-const EMBEDDED: Model =
-    Model { macs_per_second: 45e9, seconds_per_call: 0.7e-6, half_speed: [6.0, 10.0, 14.0] };
+const BLAS: Model = Model {
+    large: 1.06,
+    rows: 9.0,
+    cols: 9.6,
+    depth: 16.0,
+    odd_rows: 6.0,
+    planes: [0.0, 0.0],
+    vector: 4,
+    seconds_per_call: 0.3e-6,
+};
+const EMBEDDED: Model = Model {
+    large: 1.05,
+    rows: 3.0,
+    cols: 0.0,
+    depth: 5.5,
+    odd_rows: 0.5,
+    planes: [10.0, 40.0],
+    vector: 16,
+    seconds_per_call: 0.3e-6,
+};
 
+impl Model {
+    fn seconds(&self, calls: &Calls, units: f64) -> f64 {
+        let [rows, cols, depth] = calls.shape.map(|size| size as f64);
+        let odd = if calls.shape[0].is_multiple_of(4) { 0.0 } else { self.odd_rows };
+        let planes = match calls.plane {
+            0 => 0.0,
+            1..LONG_PLANE => self.planes[0],
+            _ => self.planes[1],
+        };
+        let loss = (self.rows + odd + planes) / rows + self.cols / cols + self.depth / depth;
+        let vectors = calls.shape[1].next_multiple_of(self.vector) as f64 / cols;
+        calls.macs * units / MACS * (self.large + loss) * vectors
+            + calls.count as f64 * units * self.seconds_per_call
+    }
+}
+
+/// Floats of a plane from which on the pages of a strip of all planes are more than the processor keeps track of.
+const LONG_PLANE: usize = 8192;
+/// Multiply-adds a second of one core.
+const MACS: f64 = 52e9;
 /// Floats a second in contiguous runs.
 const STREAM: f64 = 2.0e9;
 /// Floats a second in contiguous runs, from or to the cache.
@@ -45,14 +90,7 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
     let gemms: f64 = cost
         .calls
         .iter()
-        .map(|calls| {
-            let loss: f64 =
-                calls.shape.iter().zip(model.half_speed).map(|(&size, half)| half / size as f64).sum();
-            let count = calls.count as f64 * units;
-            let work =
-                calls.macs * units / model.macs_per_second * (1.0 + loss) + count * model.seconds_per_call;
-            work / threads.min(count.max(1.0))
-        })
+        .map(|calls| model.seconds(calls, units) / threads.min((calls.count as f64 * units).max(1.0)))
         .sum();
     let direct = cost.direct_runs * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
     let moved = cost.streamed / STREAM + cost.scattered / SCATTER + cost.cached / CACHED + cost.moved / MOVED;

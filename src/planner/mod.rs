@@ -114,13 +114,11 @@ const SIZE_OVERFLOWS: Declined = Declined { reason: c"a size of it does not fit 
 const BLAS_OVERFLOWS: Declined =
     Declined { reason: c"a matrix dimension does not fit the 32-bit integer of the BLAS", overflow: true };
 
+/// What an algorithm offers: a candidate for each GEMM that may serve it.
+type Answer = std::result::Result<Vec<Candidate>, Declined>;
+
 /// One algorithm's answer for a problem.
-fn examine(
-    entry: &'static Entry,
-    problem: &Problem,
-    options: &Options,
-    backends: &[Backend],
-) -> std::result::Result<Candidate, Declined> {
+fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends: &[Backend]) -> Answer {
     let algorithm = entry.algorithm;
     algorithm.applicable(problem).map_err(|reason| Declined { reason, overflow: false })?;
     let threads = options.pool.threads();
@@ -133,27 +131,52 @@ fn examine(
     let units = problem.batch * problem.groups;
     let calls: usize = cost.calls.iter().map(|calls| calls.count).sum();
     let gemm_calls = product(&[calls, units]).ok_or(SIZE_OVERFLOWS)?;
-    let backend = match backends.iter().find(|backend| cost.largest_size <= backend.largest_size()) {
-        _ if cost.calls.is_empty() => None,
-        Some(backend) => Some(*backend),
-        None => return Err(BLAS_OVERFLOWS),
+    let candidate = |backend: Option<Backend>| {
+        let info = Info {
+            entry,
+            applicable: true,
+            backend,
+            workspace_bytes,
+            packed_weights_bytes,
+            gemm_calls,
+            estimated_seconds: estimate::seconds(&cost, units, threads, backend),
+            measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
+            reason: None,
+        };
+        Candidate { info, schedule }
     };
-    let info = Info {
-        entry,
-        applicable: true,
-        backend,
-        workspace_bytes,
-        packed_weights_bytes,
-        gemm_calls,
-        estimated_seconds: estimate::seconds(&cost, units, threads, backend),
-        measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
-        reason: None,
+    if cost.calls.is_empty() {
+        return Ok(vec![candidate(None)]);
+    }
+    let serving = backends.iter().filter(|backend| cost.largest_size <= backend.largest_size());
+    let candidates: Vec<_> = serving.map(|&backend| candidate(Some(backend))).collect();
+    if candidates.is_empty() { Err(BLAS_OVERFLOWS) } else { Ok(candidates) }
+}
+
+/// Estimates within this factor of the least say nothing on which is faster; the least workspace does.
+const ESTIMATE_SLACK: f64 = 1.04;
+
+/// The best of some candidates. Times from the clock and from the model do not compare: once something is
+/// measured, the model's opinion of the rest no longer counts.
+fn best<'a>(candidates: impl Iterator<Item = &'a Candidate> + Clone) -> Option<&'a Candidate> {
+    let by = |time: fn(&Info) -> f64| {
+        move |a: &&Candidate, b: &&Candidate| time(&a.info).total_cmp(&time(&b.info))
     };
-    Ok(Candidate { info, schedule })
+    let measured = candidates.clone().filter(|candidate| candidate.measured());
+    if let Some(fastest) = measured.min_by(by(|info| info.measured_seconds)) {
+        return Some(fastest);
+    }
+    let fastest = candidates.clone().min_by(by(|info| info.estimated_seconds))?;
+    let level = ESTIMATE_SLACK * fastest.info.estimated_seconds;
+    let least = candidates.clone().filter(|candidate| candidate.info.estimated_seconds <= level);
+    let least = least.map(|candidate| candidate.info.workspace_bytes).min()?;
+    candidates
+        .filter(|candidate| candidate.info.workspace_bytes == least)
+        .min_by(by(|info| info.estimated_seconds))
 }
 
 /// Every algorithm's answer, in registry order.
-struct Survey(Vec<(&'static Entry, std::result::Result<Candidate, Declined>)>);
+struct Survey(Vec<(&'static Entry, Answer)>);
 
 impl Survey {
     fn new(problem: &Problem, options: &Options) -> Result<Self> {
@@ -166,8 +189,12 @@ impl Survey {
         Ok(Self(REGISTRY.iter().map(|entry| (entry, examine(entry, problem, options, backends))).collect()))
     }
 
-    fn fitting<'a>(&'a self, options: &'a Options) -> impl Iterator<Item = &'a Candidate> {
-        self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok()).filter(|answer| answer.fits(options))
+    fn fitting<'a>(&'a self, options: &'a Options) -> impl Iterator<Item = &'a Candidate> + Clone {
+        self.0
+            .iter()
+            .filter_map(|(_, answer)| answer.as_ref().ok())
+            .flatten()
+            .filter(|candidate| candidate.fits(options))
     }
 
     /// The candidate that the options select.
@@ -175,34 +202,27 @@ impl Survey {
         if let AlgorithmChoice::One(entry) = options.algorithm {
             return self.requested(entry, options);
         }
-        // Times from the clock and from the model do not compare: once something is measured, the model's
-        // opinion of the rest no longer counts.
-        let measured = self.fitting(options).filter(|candidate| candidate.measured());
-        let by_time = |time: fn(&Info) -> f64| {
-            move |a: &&Candidate, b: &&Candidate| time(&a.info).total_cmp(&time(&b.info))
-        };
-        measured
-            .min_by(by_time(|info| info.measured_seconds))
-            .or_else(|| self.fitting(options).min_by(by_time(|info| info.estimated_seconds)))
-            .ok_or_else(|| {
-                Error::WorkspaceLimit(format!(
-                    "no algorithm fits max_workspace_bytes = {}",
-                    options.max_workspace_bytes
-                ))
-            })
+        best(self.fitting(options)).ok_or_else(|| {
+            Error::WorkspaceLimit(format!(
+                "no algorithm fits max_workspace_bytes = {}",
+                options.max_workspace_bytes
+            ))
+        })
     }
 
     fn requested(&self, entry: &'static Entry, options: &Options) -> Result<&Candidate> {
         let (_, answer) =
             self.0.iter().find(|(other, _)| other.id == entry.id).expect("an entry is registered");
         match answer {
-            Ok(candidate) if candidate.fits(options) => Ok(candidate),
-            Ok(candidate) => Err(Error::WorkspaceLimit(format!(
-                "algorithm = {} needs {} bytes, more than max_workspace_bytes = {}",
-                entry.name(),
-                candidate.info.workspace_bytes,
-                options.max_workspace_bytes
-            ))),
+            Ok(candidates) => match best(candidates.iter()).expect("an answer has a candidate") {
+                candidate if candidate.fits(options) => Ok(candidate),
+                candidate => Err(Error::WorkspaceLimit(format!(
+                    "algorithm = {} needs {} bytes, more than max_workspace_bytes = {}",
+                    entry.name(),
+                    candidate.info.workspace_bytes,
+                    options.max_workspace_bytes
+                ))),
+            },
             Err(declined) => {
                 let text = format!("algorithm = {}: {}", entry.name(), declined.reason.to_string_lossy());
                 Err(if declined.overflow { Error::Overflow(text) } else { Error::Unsupported(text) })
@@ -214,9 +234,6 @@ impl Survey {
     fn infos(&self, options: &Options, chosen: Option<&Candidate>) -> Vec<Info> {
         let chosen_measured = chosen.is_some_and(Candidate::measured);
         let reason_of = |candidate: &Candidate| -> Option<Reason> {
-            if chosen.is_some_and(|chosen| chosen.info.entry.id == candidate.info.entry.id) {
-                return None;
-            }
             Some(if !candidate.fits(options) {
                 c"needs more than max_workspace_bytes"
             } else if matches!(options.algorithm, AlgorithmChoice::One(_)) {
@@ -229,9 +246,15 @@ impl Survey {
                 c"not measured within measure_budget_seconds"
             })
         };
-        let info_of =
-            |(entry, answer): &(&'static Entry, std::result::Result<Candidate, Declined>)| match answer {
-                Ok(candidate) => Info { reason: reason_of(candidate), ..candidate.info },
+        let info_of = |(entry, answer): &(&'static Entry, Answer)| {
+            if let Some(chosen) = chosen.filter(|chosen| chosen.info.entry.id == entry.id) {
+                return chosen.info;
+            }
+            match answer {
+                Ok(candidates) => {
+                    let candidate = best(candidates.iter()).expect("an answer has a candidate");
+                    Info { reason: reason_of(candidate), ..candidate.info }
+                }
                 Err(declined) => Info {
                     entry,
                     applicable: false,
@@ -243,7 +266,8 @@ impl Survey {
                     measured_seconds: 0.0,
                     reason: Some(declined.reason),
                 },
-            };
+            }
+        };
         self.0.iter().map(info_of).collect()
     }
 }
@@ -273,7 +297,7 @@ pub(crate) fn plan(problem: &Problem, options: &Options) -> Result<Plan> {
 
 fn measure_if_asked(survey: &mut Survey, problem: &Problem, options: &Options) {
     if options.effort == Effort::Measure {
-        let candidates = survey.0.iter_mut().filter_map(|(_, answer)| answer.as_mut().ok());
+        let candidates = survey.0.iter_mut().filter_map(|(_, answer)| answer.as_mut().ok()).flatten();
         measure::measure(candidates, problem, options);
     }
 }
