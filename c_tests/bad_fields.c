@@ -574,6 +574,7 @@ static void pointers_of_everything_else(void) {
     CHECK_FAILS(convlow_pool_create(2, (convlow_pool **)off(&pool)), CONVLOW_ERROR_INVALID_ARGUMENT,
                 "aligned");
     CHECK_FAILS(convlow_pool_create(SIZE_MAX, &pool), CONVLOW_ERROR_INVALID_ARGUMENT, "threads = ");
+    CHECK_FAILS(convlow_pool_set_spin(NULL, 0), CONVLOW_ERROR_INVALID_ARGUMENT, "pool is NULL");
     CHECK_FAILS(convlow_pool_create_external(NULL, NULL, 2, &pool), CONVLOW_ERROR_INVALID_ARGUMENT,
                 "run is NULL");
     CHECK_FAILS(convlow_pool_create_external(run_nothing, NULL, 2, NULL), CONVLOW_ERROR_INVALID_ARGUMENT,
@@ -581,6 +582,11 @@ static void pointers_of_everything_else(void) {
     CHECK_FAILS(convlow_pool_create_external(run_nothing, NULL, SIZE_MAX, &pool),
                 CONVLOW_ERROR_INVALID_ARGUMENT, "threads = ");
     CHECK(pool == NULL);
+
+    REQUIRE_OK(convlow_pool_create(2, &pool));
+    CHECK_FAILS(convlow_pool_set_spin(pool, 1000001), CONVLOW_ERROR_INVALID_ARGUMENT, "spin = ");
+    CHECK(convlow_pool_set_spin(pool, 0) == CONVLOW_OK);
+    convlow_pool_destroy(pool);
 
     CHECK_FAILS(convlow_wisdom_export(NULL, 0, NULL), CONVLOW_ERROR_INVALID_ARGUMENT, "length is NULL");
     CHECK_FAILS(convlow_wisdom_export(NULL, 100000, &length), CONVLOW_ERROR_INVALID_ARGUMENT, "text is NULL");

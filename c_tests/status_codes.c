@@ -213,6 +213,7 @@ static void internal(void) {
     tensors t = tensors_new(&desc, 0);
     guarded dst = guarded_new(t.dst_len * sizeof(float));
     REQUIRE_OK(convlow_pool_create_external(off_by_one, NULL, 2, &options.pool));
+    CHECK_FAILS(convlow_pool_set_spin(options.pool, 5), CONVLOW_ERROR_UNSUPPORTED, "external pool");
     options.algorithm = convlow_algorithm_from_name("direct-sum2d");
     REQUIRE(options.algorithm > 0);
     prepared p = prepare(&desc, &options, &t);

@@ -486,6 +486,14 @@ convlow_status convlow_execute(const struct convlow_plan *plan,
 convlow_status convlow_pool_create(size_t threads, struct convlow_pool **pool);
 
 /**
+ * Sets for how many microseconds the pool's threads look out for the next execute before they sleep: 200 unless set,
+ * at most 1,000,000; 0 for hosts that forbid spinning. Plans made with the pool before are included. Not for
+ * external pools, whose threads are the host's (CONVLOW_ERROR_UNSUPPORTED).
+ */
+convlow_status convlow_pool_set_spin(struct convlow_pool *pool,
+                                     uint32_t microseconds);
+
+/**
  * A pool over the host's own threads: execute calls run(context, jobs, ...) with jobs <= threads, from the thread
  * that executes. `run` and `context` must stay valid until this pool and all plans made with it are destroyed.
  */

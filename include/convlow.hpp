@@ -25,6 +25,7 @@
 #include <convlow.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <new>
@@ -204,6 +205,12 @@ class pool {
         // `call` gives the pointer its type back, with the const that it may have.
         void *context = const_cast<void *>(static_cast<const void *>(std::addressof(parallel_for)));
         return pool(&call<ParallelFor>, context, threads);
+    }
+
+    /// For how many microseconds the threads look out for the next execute before they sleep; 0: they never spin.
+    pool &spin(std::uint32_t microseconds) {
+        check(convlow_pool_set_spin(handle_.get(), microseconds));
+        return *this;
     }
 
     /// For calls of convlow.h; the pool keeps it.

@@ -1,7 +1,7 @@
 //! [`Pool`]: where the tiles of one execute run.
 //!
 //! A pool never decides *what* a tile is; it only hands tiles to threads, so the arithmetic of a plan does
-//! not depend on it. Three kinds: none (the calling thread), the library's own parked threads, or the
+//! not depend on it. Three kinds: none (the calling thread), the library's own threads, which spin for a moment and then sleep, or the
 //! caller's parallel-for.
 //!
 //! The own threads are plain threads behind one mutex and two condition variables rather than a
@@ -11,9 +11,10 @@
 
 use std::ffi::c_void;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result, invalid};
 use crate::matrix::{Grid, MatrixMut, Tile, Tiles};
@@ -30,6 +31,11 @@ pub type ParallelFor = unsafe extern "C" fn(
 
 /// More threads than any machine has cores; a larger number is a mistake of the caller.
 const MAX_THREADS: usize = 1024;
+/// How long a thread of an own pool looks out for the next call before it sleeps, unless it is told otherwise: the
+/// gap between two layers of a network. Waking a sleeping thread takes as long as a short layer.
+const SPIN: Duration = Duration::from_micros(200);
+/// The longest such time; a longer one is a mistake of the caller.
+const MAX_SPIN: Duration = Duration::from_secs(1);
 
 /// Threads for [`crate::Plan::execute`]. Cloning shares the threads; the last clone to go joins them.
 #[derive(Clone)]
@@ -83,6 +89,27 @@ impl Pool {
         }
         let threads = checked_threads(threads)?;
         Ok(Self(Kind::External { run, context: ContextPtr(context), threads }))
+    }
+
+    /// Sets how long the threads look out for the next call before they sleep; zero for hosts that forbid spinning.
+    /// It holds for all clones of the pool, from the next wait on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for more than a second, [`Error::Unsupported`] for the caller's threads.
+    pub fn set_spin(&self, spin: Duration) -> Result<()> {
+        if spin > MAX_SPIN {
+            return invalid!("spin = {spin:?} is over the limit of {MAX_SPIN:?}");
+        }
+        match &self.0 {
+            Kind::Serial => Ok(()),
+            Kind::Own(gang) => {
+                gang.shared.spin_micros.store(spin.as_micros() as u64, Ordering::Relaxed);
+                Ok(())
+            }
+            Kind::External { .. } => Err(Error::Unsupported(
+                "an external pool's threads are the host's, and so is their waiting".to_string(),
+            )),
+        }
     }
 
     /// How many tiles run at once.
@@ -223,6 +250,11 @@ struct Gang {
 }
 
 struct Shared {
+    /// Grows with every call and at the end: what a spinning worker watches.
+    calls: AtomicUsize,
+    /// `state.running`, for the caller that spins until it is 0.
+    running: AtomicUsize,
+    spin_micros: AtomicU64,
     state: Mutex<State>,
     /// Signalled when `state.call` brings slots, or on `stop`.
     wake: Condvar,
@@ -235,6 +267,10 @@ struct State {
     call: Option<GangCall>,
     running: usize,
     started: usize,
+    /// Workers that wait for `wake`.
+    asleep: usize,
+    /// Whether the caller waits for `idle`.
+    caller_asleep: bool,
     stop: bool,
 }
 
@@ -250,7 +286,14 @@ unsafe impl Send for GangCall {}
 
 impl Gang {
     fn new(threads: usize) -> Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::default(), wake: Condvar::new(), idle: Condvar::new() });
+        let shared = Arc::new(Shared {
+            calls: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            spin_micros: AtomicU64::new(SPIN.as_micros() as u64),
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            idle: Condvar::new(),
+        });
         // A failing start drops the gang, which ends the threads started so far.
         let mut gang = Gang { shared, workers: Vec::new(), busy: AtomicBool::new(false) };
         for index in 1..threads {
@@ -285,16 +328,22 @@ impl Gang {
                 work,
             )
         };
-        lock(&self.shared.state).call = Some(GangCall { work: work_ptr, next_slot: 1, slots });
-        for _ in 1..slots {
-            self.shared.wake.notify_one();
-        }
+        let shared = &*self.shared;
+        let mut state = lock(&shared.state);
+        state.call = Some(GangCall { work: work_ptr, next_slot: 1, slots });
+        shared.calls.fetch_add(1, Ordering::Release);
+        let wanted = (slots - 1).min(state.asleep);
+        drop(state);
+        (0..wanted).for_each(|_| shared.wake.notify_one());
         work(0);
-        let mut state = lock(&self.shared.state);
-        state.call = None;
+        lock(&shared.state).call = None;
+        shared.spin_until(|| shared.running.load(Ordering::Acquire) == 0);
+        let mut state = lock(&shared.state);
         while state.running > 0 {
-            state = self.shared.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.caller_asleep = true;
+            state = shared.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.caller_asleep = false;
         drop(state);
         self.busy.store(false, Ordering::Release);
     }
@@ -303,6 +352,7 @@ impl Gang {
 impl Drop for Gang {
     fn drop(&mut self) {
         lock(&self.shared.state).stop = true;
+        self.shared.calls.fetch_add(1, Ordering::Release);
         self.shared.wake.notify_all();
         for worker in self.workers.drain(..) {
             // A worker catches every panic, so there is nothing to learn from joining it.
@@ -323,17 +373,50 @@ impl Shared {
                 (call.work, call.next_slot - 1)
             });
             let Some((work, slot)) = slot else {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                let seen = self.calls.load(Ordering::Relaxed);
+                drop(state);
+                let called = self.spin_until(|| self.calls.load(Ordering::Acquire) != seen);
+                state = lock(&self.state);
+                // A call that came since is seen under the lock.
+                if !called && self.calls.load(Ordering::Relaxed) == seen {
+                    state.asleep += 1;
+                    state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.asleep -= 1;
+                }
                 continue;
             };
             state.running += 1;
+            self.running.store(state.running, Ordering::Relaxed);
             drop(state);
             // SAFETY: `Gang::run` keeps the closure alive until `running` is 0 again.
             unsafe { (*work)(slot) };
             state = lock(&self.state);
             state.running -= 1;
-            if state.running == 0 {
+            self.running.store(state.running, Ordering::Release);
+            if state.running == 0 && state.caller_asleep {
                 self.idle.notify_one();
+            }
+        }
+    }
+
+    /// Waits for a condition as long as the pool spins; whether it came.
+    fn spin_until(&self, condition: impl Fn() -> bool) -> bool {
+        // A look at the clock costs as much as many at the condition.
+        const LOOKS: usize = 32;
+        let limit = Duration::from_micros(self.spin_micros.load(Ordering::Relaxed));
+        if limit.is_zero() {
+            return condition();
+        }
+        let start = Instant::now();
+        loop {
+            for _ in 0..LOOKS {
+                if condition() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() >= limit {
+                return condition();
             }
         }
     }
@@ -364,6 +447,25 @@ mod tests {
                 assert_eq!(count_tiles(&pool), vec![1.0; 100]);
             }
         }
+    }
+
+    #[test]
+    fn a_pool_works_however_long_its_threads_spin() {
+        let pool = Pool::new(3).expect("a few threads");
+        for micros in [0, 1, 50, 5000] {
+            pool.set_spin(Duration::from_micros(micros)).expect("an own pool");
+            for round in 0..50 {
+                assert_eq!(count_tiles(&pool), vec![1.0; 100]);
+                // Every other call finds the threads asleep.
+                std::thread::sleep(Duration::from_micros(if round % 2 == 0 {
+                    0
+                } else {
+                    2 * micros.min(200)
+                }));
+            }
+        }
+        assert!(pool.set_spin(Duration::from_secs(2)).is_err());
+        assert!(Pool::SERIAL.set_spin(Duration::ZERO).is_ok());
     }
 
     #[test]

@@ -25,7 +25,8 @@ fn formula(name: &str, p: &Problem) -> Option<usize> {
     let (h, w, oh, ow) = (p.rows.input, p.cols.input, p.rows.output, p.cols.output);
     let (kh, kw) = (p.rows.kernel, p.cols.kernel);
     let floats = match name {
-        "direct-sum2d" => 0,
+        "direct-sum2d" | "kn2row-tiled" => 0,
+        _ if name.ends_with("-strip") || name == "kn2row-flat" => return None,
         "kn2row" | "kn2col" => kh * kw * m * h * w,
         "kn2row-as" | "kn2col-as" => m * h * w,
         _ if name.starts_with("im2col-") || name.starts_with("im2row-") => c * kh * kw * oh * ow,
@@ -83,6 +84,80 @@ fn kn2row_aa_needs_at_most_64_kib_on_every_stride_1_layer_of_the_networks() {
         }
     }
     assert!(plans > 200, "{plans}");
+}
+
+/// What is done in strips needs what its formula says for some strip, all of dst's at most, and a bounded strip
+/// where one is possible.
+#[test]
+fn strips_need_what_their_size_says_and_no_more_than_their_bound() {
+    let bounded =
+        |name: &str| Entry::by_name(&std::ffi::CString::new(name).expect("a name")).expect("registered");
+    let mut plans = 0;
+    for layer in layers() {
+        for (src_layout, dst_layout) in LAYOUTS {
+            let problem = Problem { src_layout, dst_layout, ..layer };
+            let (c, m, depth) = (problem.in_channels, problem.out_channels, problem.depth());
+            for name in ["im2row-strip", "im2col-strip", "kn2row-strip", "kn2row-flat"] {
+                let options = common::options(bounded(name), BackendChoice::Auto, &Pool::SERIAL);
+                let Ok(plan) = plan_for(&problem, &options) else { continue };
+                let bytes = plan.info().workspace_bytes;
+                let one_row = 4 * problem.cols.output * m;
+                match name {
+                    // T pixels of D floats: up to 96 pixels whatever D, or 192 KiB.
+                    "im2row-strip" | "im2col-strip" => {
+                        assert_eq!(bytes % (4 * depth), 0, "{name} on {problem}");
+                        assert!(bytes <= (4 * 96 * depth).max(192 * 1024), "{name} on {problem}: {bytes}");
+                    }
+                    // 448 KiB, unless the least window is larger.
+                    "kn2row-strip" => {
+                        let least = 4 * problem.rows.kernel * problem.cols.input * c + one_row;
+                        assert!(bytes <= least.max(448 * 1024), "{name} on {problem}: {bytes}");
+                    }
+                    // Half the kernel's width of columns, of all rows at most.
+                    _ => {
+                        let most = 4 * (problem.cols.kernel / 2) * problem.rows.output * m;
+                        assert!(bytes <= most, "{name} on {problem}: {bytes}");
+                    }
+                }
+                plans += 1;
+            }
+        }
+    }
+    assert!(plans > 500, "{plans}");
+}
+
+/// Strips shrink to a pixel or a row where the limit says so, and the figure is kept.
+#[test]
+fn strips_shrink_with_the_limit() {
+    let problem = Problem {
+        src_layout: convlow::Layout::Nchw,
+        dst_layout: convlow::Layout::Nchw,
+        ..descriptor::parse("ic64ih56oc64oh56kh3ph1").expect("a problem").problem
+    };
+    for (name, least) in [(c"im2col-strip", 4 * 576), (c"kn2row-strip", 4 * (3 * 56 * 64 + 56 * 64))] {
+        let entry = Entry::by_name(name).expect("registered");
+        for limit in [least, 2 * least, 5 * least + 1] {
+            let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
+            let options = Options { max_workspace_bytes: limit, ..options };
+            let plan = Plan::new(&problem, &options).expect("fits");
+            assert!(plan.info().workspace_bytes <= limit && plan.info().workspace_bytes > limit / 2);
+        }
+        let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
+        let options = Options { max_workspace_bytes: least - 1, ..options };
+        assert!(Plan::new(&problem, &options).is_err(), "{entry:?}");
+    }
+}
+
+/// Where C is at least 16, NHWC needs nothing at all.
+#[test]
+fn kn2row_tiled_serves_every_nhwc_layer_without_workspace() {
+    for layer in layers() {
+        let nhwc = convlow::Layout::Nhwc;
+        let problem = Problem { src_layout: nhwc, dst_layout: nhwc, ..layer };
+        let entry = Entry::by_name(c"kn2row-tiled").expect("registered");
+        let options = common::options(entry, BackendChoice::Auto, &Pool::new(2).expect("two threads"));
+        assert_eq!(Plan::new(&problem, &options).expect("applies").info().workspace_bytes, 0);
+    }
 }
 
 /// A valid problem is never refused, whatever the limit.

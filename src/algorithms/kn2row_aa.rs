@@ -15,7 +15,7 @@
 use std::ops::Range;
 
 use super::product::{Form, tile_size};
-use super::tiles::flat_run;
+use super::tiles::{flat_run, junk_of, must_save, saved_cols};
 use super::{
     Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride,
     weights_streamed, work,
@@ -31,30 +31,6 @@ pub struct Kn2rowAa(pub Form);
 const SAVED_FLOATS: usize = 16 * 1024;
 /// Pixels of a strip: its dst stays in the cache for all taps, and a GEMM call is still worth its packing.
 const STRIP_PIXELS: usize = 512;
-
-/// Columns of a row that wrap around for a tap: [0, xs.start) or [xs.end, W).
-fn junk_of(problem: &Problem, j: usize) -> Range<usize> {
-    let xs = problem.cols.outputs_of_tap(j);
-    if xs.start > 0 { 0..xs.start } else { xs.end..problem.cols.output }
-}
-
-/// Whether a tap's junk columns hold sums already when its turn comes.
-fn must_save(problem: &Problem, j: usize) -> bool {
-    problem.accumulate || problem.cols.shift_of_tap(j) > 0
-}
-
-/// Columns saved at most at one time: those of the farthest tap on a side that still sees the input.
-fn saved_cols(problem: &Problem) -> usize {
-    let cols = &problem.cols;
-    let farthest_right = (cols.kernel - 1).min((cols.input - 1 + cols.pad_before) / cols.dilation);
-    let farthest_left = (cols.pad_before + 1).saturating_sub(cols.input).div_ceil(cols.dilation);
-    [farthest_left, farthest_right]
-        .into_iter()
-        .filter(|&j| j < cols.kernel && !cols.outputs_of_tap(j).is_empty() && must_save(problem, j))
-        .map(|j| junk_of(problem, j).len())
-        .max()
-        .unwrap_or_default()
-}
 
 impl Kn2rowAa {
     /// Output channels × pixels of a tile: whole rows of a strip.

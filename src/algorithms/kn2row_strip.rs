@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::tiles::{self, Rows, channel_block, flattened, multiply_taps};
+use super::tiles::{self, Joining, Rows, channel_block, flattened, multiply_taps};
 use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require, work};
 use crate::lowering::moves::transpose;
 use crate::lowering::weights::{IJCM, WeightOrder};
@@ -158,6 +158,7 @@ impl Algorithm for Kn2rowStrip {
         let cost = tiles::cost(
             &Problem { accumulate: problem.accumulate && problem.dst_layout == Layout::Nhwc, ..*problem },
             workspace.strip,
+            Joining::WhereShort,
         );
         let strips = work(&[problem.out_pixels()]) / work(&[workspace.strip]);
         let groups = (Self::grid(problem, workspace.strip).tiles() as f64 / strips.ceil()).max(1.0);

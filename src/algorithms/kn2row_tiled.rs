@@ -4,7 +4,7 @@
 //! Wins in NHWC wherever C is not tiny: nothing is lowered, dst stays in the cache, padding is never multiplied.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
-use super::tiles::{self, Rows, channel_block, flattened};
+use super::tiles::{self, Joining, Rows, channel_block, flattened};
 use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require_layouts};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::MatrixMut;
@@ -28,7 +28,7 @@ impl Algorithm for Kn2rowTiled {
 
     fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
         let problem = &flattened(problem);
-        tiles::cost(problem, tiles::tile_size(problem).0)
+        tiles::cost(problem, tiles::tile_size(problem).0, Joining::WhereShort)
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {

@@ -13,6 +13,7 @@ mod im2col;
 mod im2row;
 mod kn2;
 mod kn2row_aa;
+mod kn2row_flat;
 mod kn2row_strip;
 mod kn2row_tiled;
 #[cfg(feature = "mec")]
@@ -250,6 +251,7 @@ use im2col::Im2col;
 use im2row::Im2row;
 use kn2::Kn2;
 use kn2row_aa::Kn2rowAa;
+use kn2row_flat::Kn2rowFlat;
 use kn2row_strip::Kn2rowStrip;
 use kn2row_tiled::Kn2rowTiled;
 #[cfg(feature = "mec")]
@@ -321,12 +323,15 @@ registry! {
     "tiled", "0" {
         44 c"kn2row-tiled" Kn2rowTiled,
     }
+    "flat", "Kw/2·R·Mb" {
+        45 c"kn2row-flat" Kn2rowFlat,
+    }
     "strip", "C·Kh·Kw·T" {
-        45 c"im2row-strip" Im2rowStrip,
-        46 c"im2col-strip" Im2colStrip,
+        46 c"im2row-strip" Im2rowStrip,
+        47 c"im2col-strip" Im2colStrip,
     }
     "moved", "(R·s+Kh)·W·C + R·OW·Mb" {
-        47 c"kn2row-strip" Kn2rowStrip,
+        48 c"kn2row-strip" Kn2rowStrip,
     }
 }
 
@@ -340,9 +345,12 @@ mod tests {
     use crate::problem::Axis;
 
     #[test]
-    fn ids_and_names_are_unique_and_as_many_as_the_paper_has_primitives() {
+    fn ids_and_names_are_unique_and_the_paper_s_primitives_are_all_there() {
+        const OWN: [&str; 5] =
+            ["kn2row-tiled", "kn2row-flat", "im2row-strip", "im2col-strip", "kn2row-strip"];
         let mecs = if cfg!(feature = "mec") { 2 } else { 0 };
-        assert_eq!(REGISTRY.len(), 41 + mecs);
+        assert_eq!(REGISTRY.iter().filter(|entry| !OWN.contains(&entry.name())).count(), 41 + mecs);
+        assert_eq!(REGISTRY.len(), 41 + mecs + OWN.len());
         for (index, entry) in REGISTRY.iter().enumerate() {
             assert!(entry.id > 0, "0 is CONVLOW_ALGORITHM_AUTO");
             assert!(REGISTRY[..index].iter().all(|other| other.id != entry.id && other.name != entry.name));

@@ -129,6 +129,36 @@ pub fn multiply_taps(
     }
 }
 
+/// [`multiply_taps`] for whole rows, always joined; the columns that junk would spoil are saved and put back.
+/// `saved` has [`saved_cols`] × rows × channels floats.
+pub fn multiply_taps_saving(
+    unit: &Unit<'_>,
+    problem: &Problem,
+    src: &Rows<'_>,
+    weights: &[f32],
+    pixels: &Range<usize>,
+    dst: &mut MatrixMut<'_>,
+    saved: &mut [f32],
+) {
+    let (tile, cols) = (TileOf { unit, problem, src, weights, pixels }, &problem.cols);
+    if !problem.accumulate {
+        dst.fill(0.0);
+    }
+    for j in (0..cols.kernel).filter(|&j| !cols.outputs_of_tap(j).is_empty()) {
+        let junk = junk_of(problem, j);
+        let save = must_save(problem, j);
+        if save {
+            tile.for_each_pixel(&junk, dst, saved, |pixel, saved| saved.copy_from_slice(pixel));
+        }
+        tile.add_column(j, dst);
+        if save {
+            tile.for_each_pixel(&junk, dst, saved, |pixel, saved| pixel.copy_from_slice(saved));
+        } else {
+            tile.clear(junk, dst);
+        }
+    }
+}
+
 /// The output rows and columns of a tile: whole rows, or a part of one.
 pub fn rows_and_columns(problem: &Problem, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
     let width = problem.cols.output;
@@ -253,6 +283,22 @@ impl TileOf<'_> {
         }
     }
 
+    /// Calls `f` with the channels of these columns of all rows, and their place in `saved`.
+    fn for_each_pixel(
+        &self,
+        xs: &Range<usize>,
+        dst: &mut MatrixMut<'_>,
+        saved: &mut [f32],
+        f: impl Fn(&mut [f32], &mut [f32]),
+    ) {
+        let mut saved = saved.chunks_exact_mut(dst.cols());
+        for y in 0..self.rows().len() {
+            for (x, saved) in xs.clone().zip(&mut saved) {
+                f(dst.row_mut(y * self.problem.cols.output + x), saved);
+            }
+        }
+    }
+
     /// Zeros in these columns of all rows.
     fn clear(&self, xs: Range<usize>, dst: &mut MatrixMut<'_>) {
         let width = self.problem.cols.output;
@@ -260,6 +306,30 @@ impl TileOf<'_> {
             xs.clone().for_each(|x| dst.row_mut(y * width + x).fill(0.0));
         }
     }
+}
+
+/// Columns of a row that wrap around for a tap: [0, xs.start) or [xs.end, W).
+pub fn junk_of(problem: &Problem, j: usize) -> Range<usize> {
+    let xs = problem.cols.outputs_of_tap(j);
+    if xs.start > 0 { 0..xs.start } else { xs.end..problem.cols.output }
+}
+
+/// Whether a tap's junk columns hold sums already when its turn comes.
+pub fn must_save(problem: &Problem, j: usize) -> bool {
+    problem.accumulate || problem.cols.shift_of_tap(j) > 0
+}
+
+/// Columns saved at most at one time: those of the farthest tap on a side that still sees the input.
+pub fn saved_cols(problem: &Problem) -> usize {
+    let cols = &problem.cols;
+    let farthest_right = (cols.kernel - 1).min((cols.input - 1 + cols.pad_before) / cols.dilation);
+    let farthest_left = (cols.pad_before + 1).saturating_sub(cols.input).div_ceil(cols.dilation);
+    [farthest_left, farthest_right]
+        .into_iter()
+        .filter(|&j| j < cols.kernel && !cols.outputs_of_tap(j).is_empty() && must_save(problem, j))
+        .map(|j| junk_of(problem, j).len())
+        .max()
+        .unwrap_or_default()
 }
 
 /// The pixels of a tile, and the first pixel of src, that one tap's GEMM over rows `ys` joins: whole rows, less the
@@ -280,27 +350,37 @@ pub fn flat_run(
     (to + before..to + before + len, from)
 }
 
+/// Which rows a tile joins.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Joining {
+    /// All, with scratch for the columns that junk would spoil.
+    Always,
+    /// Short ones, without scratch.
+    WhereShort,
+}
+
 /// The GEMM calls of all tiles of `pixels` output pixels. The problem is flattened.
-pub fn cost(problem: &Problem, pixels: usize) -> Cost {
+pub fn cost(problem: &Problem, pixels: usize, joining: Joining) -> Cost {
     let Problem { rows, cols, .. } = problem;
     let (depth, channels) = (problem.group_in(), problem.group_out());
     let block = tile_size(problem).1;
     let blocks = channels.div_ceil(block);
     let reached = cols.count_taps_inside();
-    let of_rows = |runs: usize, pixels: usize, per_run: f64| Calls {
+    let of_runs = |runs: usize, pixels: usize, per_run: f64| Calls {
         shape: [pixels, block, depth],
         count: runs.saturating_mul(blocks),
         macs: per_run * work(&[depth, channels]),
         plane: 0,
     };
-    let calls = if joins_rows(problem) {
+    let joins = joining == Joining::Always || joins_rows(problem);
+    let calls = if joins {
         let strip = pixels / cols.output;
         let strips = rows.count_taps_of_strips(strip);
         let (columns, pairs) = count_lost(cols);
         let flat = work(&[rows.count_inside(), cols.output, reached]);
-        let repair = of_rows(strips.saturating_mul(pairs), strip, work(&[rows.count_inside(), pairs]));
-        let joined = of_rows(strips.saturating_mul(reached), pixels, flat);
-        if columns == 0 { vec![joined] } else { vec![joined, repair] }
+        let repair = of_runs(strips.saturating_mul(pairs), strip, work(&[rows.count_inside(), pairs]));
+        let joined = of_runs(strips.saturating_mul(reached), pixels, flat);
+        if columns == 0 || joining == Joining::Always { vec![joined] } else { vec![joined, repair] }
     } else {
         let parts = if rows.output == 1 { cols.output.div_ceil(pixels) } else { 1 };
         let runs = rows.count_inside().saturating_mul(if parts == 1 {
@@ -309,7 +389,7 @@ pub fn cost(problem: &Problem, pixels: usize) -> Cost {
             cols.count_taps_of_strips(pixels)
         });
         let pairs = work(&[rows.count_inside(), cols.count_inside()]);
-        vec![of_rows(runs, pixels.min(cols.output), pairs)]
+        vec![of_runs(runs, pixels.min(cols.output), pairs)]
     };
     // Columns are strided by rows where what they lost is added anew.
     let largest_size = [

@@ -1,6 +1,7 @@
 //! Pools.
 
 use std::ffi::c_void;
+use std::time::Duration;
 
 use super::checked::output;
 use super::status::{Status, guard};
@@ -28,6 +29,19 @@ pub unsafe extern "C" fn convlow_pool_create(threads: usize, pool: *mut *mut Poo
         // SAFETY: checked above.
         unsafe { hand_over(Pool::new(threads)?, pool) };
         Ok(())
+    })
+}
+
+/// Sets for how many microseconds the pool's threads look out for the next execute before they sleep: 200 unless set,
+/// at most 1,000,000; 0 for hosts that forbid spinning. Plans made with the pool before are included. Not for
+/// external pools, whose threads are the host's (CONVLOW_ERROR_UNSUPPORTED).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_pool_set_spin(pool: *mut PoolHandle, microseconds: u32) -> Status {
+    guard(|| {
+        // SAFETY: a non-null pool came from `hand_over` and lives.
+        let pool = unsafe { pool.as_ref() };
+        let pool = pool.ok_or_else(|| Error::InvalidArgument("pool is NULL".to_string()))?;
+        pool.0.set_spin(Duration::from_micros(microseconds.into()))
     })
 }
 

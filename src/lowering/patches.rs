@@ -265,7 +265,8 @@ pub fn fill_pixel_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<u
     for (y, xs) in segments(problem, pixels) {
         let first = y * cols.output + xs.start - pixels.start;
         let patches = &mut patches[first * depth..][..xs.len() * depth];
-        let fast = if joined { common(&xs, &whole) } else { xs.end..xs.end };
+        let fast = common(&xs, &whole);
+        let fast = if joined && !fast.is_empty() { fast } else { xs.end..xs.end };
         for x in (xs.start..fast.start).chain(fast.end..xs.end) {
             copy_patch(problem, image, y, x, &mut patches[(x - xs.start) * depth..][..depth]);
         }
