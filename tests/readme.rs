@@ -32,6 +32,8 @@ fn row(entry: &Entry) -> String {
         .collect();
     let layouts = match pairs[..] {
         [(src, dst)] => format!("{} → {}", src.name(), dst.name()).to_uppercase(),
+        [(src, _), (other, _)] if src == other => format!("{} → any", src.name().to_uppercase()),
+        [_, _, _] => "all but NHWC → NHWC".to_string(),
         _ => "any → any".to_string(),
     };
     let (src_layout, dst_layout) = pairs[0];
@@ -43,10 +45,12 @@ fn row(entry: &Entry) -> String {
     let kernel = padded([4, 4], [6, 6], [3, 3], 1);
     let mut strided = kernel;
     strided.rows.stride = 2;
-    let needs = match (accepts(kernel), accepts(strided)) {
-        (true, true) => "",
-        (true, false) => "stride 1",
-        (false, _) => "1×1, stride 1, no padding",
+    let shrinking = padded([4, 4], [6, 6], [3, 3], 0);
+    let needs = match (accepts(kernel), accepts(strided), accepts(shrinking)) {
+        (true, true, _) => "",
+        (true, false, true) => "stride 1",
+        (true, false, false) => "stride 1, OW = W",
+        (false, ..) => "1×1, stride 1, no padding",
     };
     format!("| `{}` | {layouts} | {needs} | {} |", entry.name(), entry.space)
 }

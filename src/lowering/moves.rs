@@ -2,8 +2,8 @@
 
 use crate::matrix::{Matrix, MatrixMut};
 
-/// Rows and columns that are transposed at once, in registers.
-const BLOCK: usize = 8;
+/// Rows and columns that are transposed at once: vector shuffles on every machine.
+const BLOCK: usize = 4;
 
 /// to ← fromᵀ, or to ← to + fromᵀ.
 ///
@@ -11,28 +11,34 @@ const BLOCK: usize = 8;
 /// If the shapes do not agree.
 pub fn transpose(from: &Matrix<'_>, to: &mut MatrixMut<'_>, add: bool) {
     assert!(from.rows() == to.cols() && from.cols() == to.rows(), "shapes disagree");
-    let (whole_rows, whole_cols) = (from.rows() / BLOCK * BLOCK, from.cols() / BLOCK * BLOCK);
-    for row in (0..whole_rows).step_by(BLOCK) {
-        for col in (0..whole_cols).step_by(BLOCK) {
-            transpose_block(from, to, (row, col), add);
+    let (rows, cols) = (from.rows() / BLOCK * BLOCK, from.cols() / BLOCK * BLOCK);
+    // Along the rows that lie farther apart, so that as few of them as possible are in use at a time.
+    if from.ld() > to.ld() {
+        for row in (0..rows).step_by(BLOCK) {
+            (0..cols).step_by(BLOCK).for_each(|col| transpose_block(from, to, (row, col), add));
         }
-        transpose_rest(from, to, row..row + BLOCK, whole_cols..from.cols(), add);
+    } else {
+        for col in (0..cols).step_by(BLOCK) {
+            (0..rows).step_by(BLOCK).for_each(|row| transpose_block(from, to, (row, col), add));
+        }
     }
-    transpose_rest(from, to, whole_rows..from.rows(), 0..from.cols(), add);
+    transpose_rest(from, to, 0..rows, cols..from.cols(), add);
+    transpose_rest(from, to, rows..from.rows(), 0..from.cols(), add);
 }
 
+#[inline(always)]
 fn transpose_block(from: &Matrix<'_>, to: &mut MatrixMut<'_>, (row, col): (usize, usize), add: bool) {
-    let mut block = [[0.0f32; BLOCK]; BLOCK];
-    for (r, values) in block.iter_mut().enumerate() {
-        values.copy_from_slice(&from.data()[(row + r) * from.ld() + col..][..BLOCK]);
-    }
-    for c in 0..BLOCK {
-        let column: [f32; BLOCK] = std::array::from_fn(|r| block[r][c]);
-        let to = &mut to.row_mut(col + c)[row..row + BLOCK];
+    const INSIDE: &str = "the block lies inside";
+    let lines: [[f32; BLOCK]; BLOCK] =
+        std::array::from_fn(|k| *from.data()[(row + k) * from.ld() + col..].first_chunk().expect(INSIDE));
+    let [a, b, c, d] = lines;
+    let columns = a.into_iter().zip(b).zip(c).zip(d).map(|(((a, b), c), d)| [a, b, c, d]);
+    for (k, column) in columns.enumerate() {
+        let to: &mut [f32; BLOCK] = to.row_mut(col + k)[row..].first_chunk_mut().expect(INSIDE);
         if add {
             to.iter_mut().zip(column).for_each(|(to, value)| *to += value);
         } else {
-            to.copy_from_slice(&column);
+            *to = column;
         }
     }
 }

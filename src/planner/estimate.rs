@@ -1,7 +1,9 @@
 //! The cost model: counts of an algorithm turned into seconds.
 //!
-//! It ranks; it does not predict. The constants are those of one core of the class the library is developed
-//! on (server x86-64 with AVX2); their ratios, which decide the ranking, move little between machines.
+//! It ranks; it does not predict. The constants are those of one core of the class the library is developed on (server
+//! x86-64 with AVX2), fitted to products of many shapes; their ratios, which decide the ranking, move little between
+//! machines. Measuring them in some milliseconds of every process chose worse: a neighbour on a shared core slows one
+//! GEMM's kernels more than another's, for longer than such a measurement lasts. EFFORT_MEASURE times the layer itself.
 
 use crate::algorithms::{Calls, Cost};
 use crate::gemm::Backend;
