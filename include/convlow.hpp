@@ -207,7 +207,8 @@ class pool {
         return pool(&call<ParallelFor>, context, threads);
     }
 
-    /// For how many microseconds the threads look out for the next execute before they sleep; 0: they never spin.
+    /// For how many microseconds the threads look out for the next execute before they sleep; 0: they never
+    /// spin.
     pool &spin(std::uint32_t microseconds) {
         check(convlow_pool_set_spin(handle_.get(), microseconds));
         return *this;
