@@ -188,7 +188,7 @@ impl TileOf<'_> {
         Matrix::new(&self.weights[tap * depth * channels..][..depth * channels], depth, channels, channels)
     }
 
-    /// dst[to] += pixels `ld` apart · the tap's weights.
+    /// Adds to dst the product of pixels that lie `ld` floats apart and a tap's weights.
     fn add(&self, (i, j): (usize, usize), from: &[f32], ld: usize, mut dst: MatrixMut<'_>) {
         let tap = self.tap(i, j, dst.cols());
         let src = Matrix::new(from, dst.rows(), self.problem.group_in(), ld);
