@@ -80,15 +80,27 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
         bench(f"batch-{batch}", "--network", networks[0], *words, *short)
 
 
-def main() -> None:
+def run() -> None:
     arguments = parse_arguments()
     networks = arguments.network or list(NETWORKS)
     pictures = arguments.document.with_suffix("")
     if not arguments.write_only:
         measure(arguments, networks, pictures)
-    results = figures.load(arguments.results)
+    try:
+        results = figures.load(arguments.results)
+    except FileNotFoundError as missing:
+        sys.exit(f"{missing.filename} is missing: run ./dev evaluate without --write-only first")
     arguments.document.write_text(document.write(results, pictures), encoding="utf-8")
     say(f"{arguments.document} is written")
+
+
+def main() -> None:
+    try:
+        run()
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted; the document is as it was")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{error.cmd[0]} ended with {error.returncode}; the document is as it was")
 
 
 if __name__ == "__main__":

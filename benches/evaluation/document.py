@@ -31,6 +31,10 @@ SPACE = {
     "kn2-aa": ("O(KW)", "at most 16,384 a thread"),
     "direct": ("0", "0"),
     "conv-1x1": ("0", "0"),
+    "tiled": ("not in it", "0"),
+    "flat": ("not in it", "Kw/2·R·Mb"),
+    "strip": ("not in it", "C·Kh·Kw·T"),
+    "moved": ("not in it", "(R·s+Kh)·W·C + R·OW·Mb"),
 }
 
 
