@@ -74,8 +74,10 @@ pub struct Packing {
 impl Packing {
     /// Weights of `problem` in `order`.
     pub fn new(problem: &Problem, order: WeightOrder) -> Self {
+        // One block of all channels is the plain order, and the blobs of both fit either.
+        let block = if order.block < problem.group_out() { order.block } else { 0 };
         Self {
-            order,
+            order: WeightOrder { block, ..order },
             groups: problem.groups,
             out_channels: problem.group_out(),
             in_channels: problem.group_in(),
