@@ -25,7 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--convlow", type=Path, required=True, metavar="FILE", help="the program")
     add("--network", action="append", metavar="NAME|FILE", help=f"lists ({', '.join(NETWORKS)})")
-    add("--seconds", type=float, default=300, metavar="N", help="of each of the two measurements (%(default)s)")
+    add("--seconds", type=float, default=180, metavar="N", help="of each of the two measurements (%(default)s)")
     add("--peer-rounds", type=int, default=15, metavar="N", help="0 leaves the other engines out (%(default)s)")
     add("--peer-threads", default="1", metavar="LIST", help="(%(default)s)")
     add("--results", type=Path, default=ROOT / "build/evaluation", metavar="PATH", help="(%(default)s)")
