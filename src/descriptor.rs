@@ -3,7 +3,8 @@
 //!
 //! Keys: `mb` batch (1), `g` groups (1), `ic`, `oc`, `ih`/`iw`, `oh`/`ow`, `kh`/`kw`, `sh`/`sw` stride (1),
 //! `dh`/`dw` dilation minus one (0), `ph`/`pw` top and left padding (0), `n` a name to the end of the entry.
-//! A missing `w` copies its `h` and the reverse. Bottom and right padding follow from `oh` and `ow`; without
+//! A missing `w` copies its `h`, and the reverse unless there is no height at all: then the problem has one
+//! dimension, and rows of 1. Bottom and right padding follow from `oh` and `ow`; without
 //! those they equal the top and left. convlow adds `pb` and `pr` for padding that says otherwise. `*count` behind or inside the name says how often a network has it.
 
 use std::fmt;
@@ -174,9 +175,16 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
     let needed = |key: &str, value: Option<usize>| {
         value.ok_or_else(|| Error::InvalidArgument(format!("{text:?} has no {key}")))
     };
+    if ["ih", "kh", "oh"].iter().all(|key| numbers.get(key).is_none()) && numbers.get("iw").is_some() {
+        let row = [("ih", 1), ("kh", 1), ("oh", 1), ("sh", 1), ("dh", 0), ("ph", 0)];
+        let flat = row.into_iter().chain(numbers.0.iter().copied().filter(|(key, _)| !key.ends_with('h')));
+        return problem_of(&Numbers(flat.collect()), text);
+    }
     let [ih, iw] = numbers.pair(["ih", "iw"]);
     let [kh, kw] = numbers.pair(["kh", "kw"]);
-    let [oh, ow] = numbers.pair(["oh", "ow"]);
+    // An output size is copied in squares only: elsewhere it follows from the other sizes of its own axis.
+    let square = numbers.get("iw").is_none() && numbers.get("kw").is_none();
+    let [oh, ow] = if square { numbers.pair(["oh", "ow"]) } else { ["oh", "ow"].map(|key| numbers.get(key)) };
     let [sh, sw] = numbers.pair(["sh", "sw"]);
     let [dh, dw] = numbers.pair(["dh", "dw"]);
     let [ph, pw] = numbers.pair(["ph", "pw"]);
@@ -248,13 +256,22 @@ impl fmt::Display for Problem {
         write!(f, "ic{}ih{}", self.in_channels, rows.input)?;
         unless(f, rows.input, "iw", cols.input)?;
         write!(f, "oc{}oh{}", self.out_channels, rows.output)?;
-        unless(f, rows.output, "ow", cols.output)?;
+        if rows.output != cols.output || rows.input != cols.input || rows.kernel != cols.kernel {
+            write!(f, "ow{}", cols.output)?;
+        }
         write!(f, "kh{}", rows.kernel)?;
         unless(f, rows.kernel, "kw", cols.kernel)?;
-        unless(f, 1, "sh", rows.stride)?;
-        unless(f, rows.stride, "sw", cols.stride)?;
-        unless(f, 0, "dh", rows.dilation - 1)?;
-        unless(f, rows.dilation - 1, "dw", cols.dilation - 1)?;
+        // Of two that differ, one left out would copy the other.
+        for (keys, [h, w], missing) in [
+            (["sh", "sw"], [rows.stride, cols.stride], 1),
+            (["dh", "dw"], [rows.dilation - 1, cols.dilation - 1], 0),
+        ] {
+            if h != w {
+                write!(f, "{}{h}{}{w}", keys[0], keys[1])?;
+            } else {
+                unless(f, missing, keys[0], h)?;
+            }
+        }
         write!(f, "ph{}", rows.pad_before)?;
         unless(f, rows.pad_before, "pw", cols.pad_before)?;
         for (key, axis) in [("pb", rows), ("pr", cols)] {
@@ -331,8 +348,24 @@ mod tests {
     fn a_missing_width_copies_its_height_and_the_reverse() {
         let both = parsed("ic1ih9iw9oc1oh5ow5kh3kw3sh2sw2dh0dw0ph1pw1").problem;
         assert_eq!(parsed("ic1ih9oc1oh5kh3sh2dh0ph1").problem, both);
-        assert_eq!(parsed("ic1iw9oc1ow5kw3sw2dw0pw1").problem, both);
+        assert_eq!(parsed("ic1ih9iw9oc1oh5ow5kw3sw2dw0pw1").problem, both);
         assert_eq!(parsed("ic1ih9oc1kh3iw20").problem.cols.input, 20);
+    }
+
+    #[test]
+    fn an_output_width_beside_a_width_follows_from_it() {
+        for (text, outputs) in [("ic16ih1iw8oc6oh1kh1kw3dh0dw2", (1, 2)), ("ic1ih9iw8oc1kh3sh1sw2", (7, 3))] {
+            let problem = parsed(text).problem;
+            assert_eq!((problem.rows.output, problem.cols.output), outputs, "{text}");
+            assert_eq!(parsed(&problem.to_string()).problem, problem, "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_problem_without_heights_has_one_row() {
+        let problem = parsed("ic1iw9oc1ow5kw3sw2pw1").problem;
+        assert_eq!(problem, parsed("ic1ih1iw9oc1oh1ow5kh1kw3sh1sw2ph0pw1").problem);
+        assert_eq!((problem.rows.input, problem.rows.output, problem.rows.stride), (1, 1, 1));
     }
 
     #[test]

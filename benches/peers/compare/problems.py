@@ -86,7 +86,9 @@ def axis(numbers: dict[str, int], letter: str) -> Axis:
     dilation = (size("d") or 0) + 1
     before = size("p") or 0
     reach = (kernel - 1) * dilation + 1
-    given = size("o")
+    # An output size is copied in squares only.
+    square = "iw" not in numbers and "kw" not in numbers
+    given = size("o") if square else numbers.get("o" + letter)
     behind = numbers.get("pb" if letter == "h" else "pr")
     if behind is None:
         behind = before if given is None else max(0, (given - 1) * stride + reach - extent - before)
@@ -118,6 +120,10 @@ def parse(text: str, network: str) -> Problem:
             count = int(times)
         else:
             raise Mistake(f"expected a count of at least 1 behind *, found {times!r}")
+    if "iw" in numbers and not {"ih", "kh", "oh"} & set(numbers):
+        # One dimension: rows of 1.
+        row = {"ih": 1, "kh": 1, "oh": 1, "sh": 1, "dh": 0, "ph": 0}
+        numbers = {key: value for key, value in numbers.items() if not key.endswith("h")} | row
     for key in ("ic", "oc"):
         if numbers.get(key, 0) < 1:
             raise Mistake(f"there is no {key}")
