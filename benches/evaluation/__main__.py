@@ -27,6 +27,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--network", action="append", metavar="NAME|FILE", help=f"lists ({', '.join(NETWORKS)})")
     add("--seconds", type=float, default=180, metavar="N", help="of each of the two measurements (%(default)s)")
     add("--peer-rounds", type=int, default=15, metavar="N", help="0 leaves the other engines out (%(default)s)")
+    add("--keep-peers", action="store_true", help="take the other engines' results that are there")
     add("--peer-threads", default="1", metavar="LIST", help="(%(default)s)")
     add("--results", type=Path, default=ROOT / "build/evaluation", metavar="PATH", help="(%(default)s)")
     add("--document", type=Path, default=ROOT / "docs/evaluation.md", metavar="FILE", help="(%(default)s)")
@@ -42,7 +43,8 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
     results: Path = arguments.results
     results.mkdir(parents=True, exist_ok=True)
     for stale in results.glob("*.json"):
-        stale.unlink()
+        if not (arguments.keep_peers and stale.name.startswith("peers")):
+            stale.unlink()
     lists = [word for network in networks for word in ("--network", network)]
     cores = len(os.sched_getaffinity(0))
     several = [2**power for power in range(cores.bit_length()) if 2**power < cores] + [cores]
@@ -53,7 +55,7 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
             subprocess.run([arguments.convlow, "bench", *words, "--json", file], check=True, stdout=table)
 
     peers = results / "peers.json"
-    if arguments.peer_rounds > 0:
+    if arguments.peer_rounds > 0 and not arguments.keep_peers:
         parts = []
         for threads in arguments.peer_threads.split(","):
             say(f"other engines, {threads} thread(s)")
@@ -61,7 +63,10 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
             command = [ROOT / "benches/peers/run", *lists, "--threads", threads, "--json", parts[-1]]
             subprocess.run([*command, "--rounds", str(arguments.peer_rounds)], check=True, stdout=sys.stderr)
         peers.write_text("".join(part.read_text() for part in parts))
-    both = ["--threads", ",".join(map(str, dict.fromkeys((1, min(2, cores))))), "--gemm", "auto,embedded"]
+    query = [arguments.convlow, "query", "--gemm", "blas", SCALED]
+    has_blas = subprocess.run(query, capture_output=True, check=False).returncode == 0
+    both = ["--threads", ",".join(map(str, dict.fromkeys((1, min(2, cores)))))]
+    both += ["--gemm", "blas,embedded" if has_blas else "embedded"]
     limit = ["--time-limit", str(arguments.seconds)]
     for repeat in ("first", "second"):
         say(f"every family, {repeat} measurement")

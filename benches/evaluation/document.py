@@ -152,8 +152,8 @@ within {noise.of_sums:.1%}. The tables show the first measurement; take differen
 
 *Low-memory GEMM-based convolution algorithms for deep neural networks* ([arXiv 1709.03395](https://arxiv.org/abs/1709.03395)) says
 that its low-memory algorithms are as fast as the best that build patches on one thread, and faster with more threads.
-Here that is the time of the faster of im2col and im2row divided by that of the fastest of kn2row-as, kn2col-as, kn2row-aa and
-direct, layer by layer, each family at the layouts and with the primitive that the planner rates highest. **Above 1 the
+Here that is the time of the faster of im2col and im2row divided by that of the fastest of kn2row-as, kn2col-as and
+kn2row-aa, layer by layer, each family at the layouts and with the primitive that the planner rates highest. **Above 1 the
 low-memory algorithm is faster.** It counts the layers with more than one tap that both can do, which leaves out those with
 a stride: the accumulating algorithms need stride 1. Times within {LEVEL:.0%} of one another are level.
 
@@ -397,6 +397,7 @@ tensors and one copy of the weights, counted as [benches/peers/README.md](../ben
 ```sh
 ./dev evaluate                     # everything, on all {len(os.sched_getaffinity(0))} cores here; nothing else should run meanwhile
 ./dev evaluate --peer-rounds 0     # without the other engines
+./dev evaluate --keep-peers        # with the other engines' results of the last time
 ./dev evaluate --write-only        # this page from the results in build/evaluation
 ```
 

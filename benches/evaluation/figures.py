@@ -16,7 +16,7 @@ Record = dict[str, Any]
 
 #: The families that build patches, and those of the paper that need less than all patches.
 PATCH_BUILDING = ("im2col", "im2row")
-LOW_MEMORY = ("direct", "kn2-as", "kn2-aa")
+LOW_MEMORY = ("kn2-as", "kn2-aa")
 
 
 @dataclass(frozen=True)
