@@ -1,8 +1,8 @@
 //! [`Pool`]: where the tiles of one execute run.
 //!
 //! A pool never decides *what* a tile is; it only hands tiles to threads, so the arithmetic of a plan does
-//! not depend on it. Three kinds: none (the calling thread), the library's own threads, which spin for a moment and then sleep, or the
-//! caller's parallel-for.
+//! not depend on it. Three kinds: none (the calling thread), the library's own threads, which spin for a
+//! moment and then sleep, or the caller's parallel-for.
 //!
 //! The own threads are plain threads behind one mutex and two condition variables rather than a
 //! work-stealing pool, for three promises of the C surface: execute allocates nothing (the queues of

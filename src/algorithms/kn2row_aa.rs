@@ -180,8 +180,7 @@ impl Algorithm for Kn2rowAa {
         // The strip follows from the limit alone; threads take what room is left.
         let slot = strip_rows * saved_row;
         let tiles = self.grid(problem, &Workspace { strip: strip_rows, ..whole }).tiles();
-        let slots = limits.threads.min(tiles).min(limits.floats / slot);
-        Some(Workspace { floats: slots * slot, slots, strip: strip_rows })
+        Workspace::of_tiles(slot, tiles, strip_rows, limits)
     }
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {

@@ -5,9 +5,7 @@
 //! Wins in NHWC with a GEMM that wants large calls, and where dst is added to.
 //! Source: convlow; the column repair is that of kn2row-aa.
 
-use super::tiles::{
-    self, Joining, Rows, channel_block, flattened, multiply_taps, multiply_taps_saving, saved_cols,
-};
+use super::tiles::{self, Joining, Rows, TapTile, channel_block, flattened, saved_cols};
 use super::{
     Algorithm, Cost, Limits, Reason, Unit, Workspace, require, require_layouts, require_unit_stride,
 };
@@ -48,8 +46,7 @@ impl Algorithm for Kn2rowFlat {
         let workspace = Workspace { floats: 0, slots: 1, strip: rows * width };
         let floats = product(&[rows, saved_row])?;
         let tiles = Self::grid(problem, &workspace).tiles();
-        let slots = limits.threads.min(tiles).min(limits.floats / floats).max(1);
-        Some(Workspace { floats: product(&[slots, floats])?, slots, ..workspace })
+        Workspace::of_tiles(floats, tiles, workspace.strip, limits)
     }
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
@@ -68,11 +65,11 @@ impl Algorithm for Kn2rowFlat {
         unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, saved| {
             let (first, depth) = (tile.cols.start, problem.depth());
             let weights = &unit.weights[first * depth..][..tile.cols.len() * depth];
+            let taps = TapTile { unit, problem, src: &src, weights, pixels: &tile.rows };
             if problem.rows.output == 1 {
-                // There is nothing to join.
-                multiply_taps(unit, problem, &src, weights, &tile.rows, &mut view);
+                taps.multiply(&mut view); // There is nothing to join.
             } else {
-                multiply_taps_saving(unit, problem, &src, weights, &tile.rows, &mut view, saved);
+                taps.multiply_saving(&mut view, saved);
             }
             unit.finish(&mut view, first);
         });

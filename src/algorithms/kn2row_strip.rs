@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::tiles::{self, Joining, Rows, channel_block, flattened, multiply_taps};
+use super::tiles::{self, Joining, Rows, TapTile, channel_block, flattened};
 use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require, work};
 use crate::lowering::moves::transpose;
 use crate::lowering::weights::{IJCM, WeightOrder};
@@ -105,11 +105,14 @@ impl Kn2rowStrip {
                     let fresh = Problem { accumulate: false, ..*problem };
                     let tile = &mut tile[..pixels.len() * part.len()];
                     let mut sums = MatrixMut::new(tile, pixels.len(), part.len(), part.len());
-                    multiply_taps(unit, &fresh, &src, weights, &pixels, &mut sums);
+                    TapTile { unit, problem: &fresh, src: &src, weights, pixels: &pixels }
+                        .multiply(&mut sums);
                     let sums = Matrix::new(tile, pixels.len(), part.len(), part.len());
                     transpose(&sums, &mut to, problem.accumulate);
                 }
-                Layout::Nhwc => multiply_taps(unit, problem, &src, weights, &pixels, &mut to),
+                Layout::Nhwc => {
+                    TapTile { unit, problem, src: &src, weights, pixels: &pixels }.multiply(&mut to);
+                }
             }
             unit.finish(&mut to, first);
         }
@@ -149,8 +152,7 @@ impl Algorithm for Kn2rowStrip {
         let strip = strip_pixels(problem, SCRATCH_FLOATS.min(limits.floats))?;
         let floats: usize =
             scratch(problem, strip)?.iter().try_fold(0, |sum: usize, &x| sum.checked_add(x))?;
-        let slots = limits.threads.min(Self::grid(problem, strip).tiles()).min(limits.floats / floats).max(1);
-        Some(Workspace { floats: product(&[slots, floats])?, slots, strip })
+        Workspace::of_tiles(floats, Self::grid(problem, strip).tiles(), strip, limits)
     }
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {

@@ -4,7 +4,7 @@
 //! Wins in NHWC wherever C is not tiny: nothing is lowered, dst stays in the cache, padding is never multiplied.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
-use super::tiles::{self, Joining, Rows, channel_block, flattened};
+use super::tiles::{self, Joining, Rows, TapTile, channel_block, flattened};
 use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require_layouts};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::MatrixMut;
@@ -38,7 +38,7 @@ impl Algorithm for Kn2rowTiled {
             let first_channel = tile.cols.start;
             let weights =
                 &unit.weights[first_channel * problem.depth()..][..tile.cols.len() * problem.depth()];
-            tiles::multiply_taps(unit, problem, &src, weights, &tile.rows, &mut view);
+            TapTile { unit, problem, src: &src, weights, pixels: &tile.rows }.multiply(&mut view);
             unit.finish(&mut view, first_channel);
         });
     }

@@ -85,6 +85,13 @@ impl Workspace {
         Some(Self { floats, slots: limits.threads, strip: 0 })
     }
 
+    /// Scratch of so many floats for each of the tiles that run at once: as many as threads, tiles and the limit
+    /// allow, and one in any case.
+    fn of_tiles(floats: usize, tiles: usize, strip: usize, limits: Limits) -> Option<Self> {
+        let slots = limits.threads.min(tiles).min(limits.floats / floats).max(1);
+        Some(Self { floats: crate::problem::product(&[slots, floats])?, slots, strip })
+    }
+
     /// No scratch.
     fn none(limits: Limits) -> Option<Self> {
         Self::shared(&[0], limits)

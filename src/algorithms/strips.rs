@@ -123,8 +123,7 @@ impl Algorithm for Strip {
         let strip = strip_pixels(problem).min(limits.floats / depth).max(1);
         let strips = problem.out_pixels().div_ceil(strip);
         let floats = crate::problem::product(&[strip, depth])?;
-        let slots = limits.threads.min(strips).min(limits.floats / floats).max(1);
-        Some(Workspace { floats: crate::problem::product(&[slots, floats])?, slots, strip })
+        Workspace::of_tiles(floats, strips, strip, limits)
     }
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {

@@ -106,59 +106,6 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// dst ← all taps of the output pixels of a tile, added to what dst holds where the problem accumulates.
-/// `weights` are those of the tile's channels, taps × C × channels; `dst` is pixels × channels. The problem is
-/// flattened.
-pub fn multiply_taps(
-    unit: &Unit<'_>,
-    problem: &Problem,
-    src: &Rows<'_>,
-    weights: &[f32],
-    pixels: &Range<usize>,
-    dst: &mut MatrixMut<'_>,
-) {
-    if !problem.accumulate {
-        dst.fill(0.0);
-    }
-    let tile = TileOf { unit, problem, src, weights, pixels };
-    if joins_rows(problem) {
-        tile.add_joined(dst);
-    } else {
-        let columns = 0..problem.cols.kernel;
-        tile.add_rows(columns, dst);
-    }
-}
-
-/// [`multiply_taps`] for whole rows, always joined; the columns that junk would spoil are saved and put back.
-/// `saved` has [`saved_cols`] × rows × channels floats.
-pub fn multiply_taps_saving(
-    unit: &Unit<'_>,
-    problem: &Problem,
-    src: &Rows<'_>,
-    weights: &[f32],
-    pixels: &Range<usize>,
-    dst: &mut MatrixMut<'_>,
-    saved: &mut [f32],
-) {
-    let (tile, cols) = (TileOf { unit, problem, src, weights, pixels }, &problem.cols);
-    if !problem.accumulate {
-        dst.fill(0.0);
-    }
-    for j in (0..cols.kernel).filter(|&j| !cols.outputs_of_tap(j).is_empty()) {
-        let junk = junk_of(problem, j);
-        let save = must_save(problem, j);
-        if save {
-            tile.for_each_pixel(&junk, dst, saved, |pixel, saved| saved.copy_from_slice(pixel));
-        }
-        tile.add_column(j, dst);
-        if save {
-            tile.for_each_pixel(&junk, dst, saved, |pixel, saved| pixel.copy_from_slice(saved));
-        } else {
-            tile.clear(junk, dst);
-        }
-    }
-}
-
 /// The output rows and columns of a tile: whole rows, or a part of one.
 pub fn rows_and_columns(problem: &Problem, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
     let width = problem.cols.output;
@@ -168,15 +115,55 @@ pub fn rows_and_columns(problem: &Problem, pixels: &Range<usize>) -> (Range<usiz
     (ys, xs)
 }
 
-struct TileOf<'a> {
-    unit: &'a Unit<'a>,
-    problem: &'a Problem,
-    src: &'a Rows<'a>,
-    weights: &'a [f32],
-    pixels: &'a Range<usize>,
+/// A tile of dst and what its taps are multiplied from.
+pub struct TapTile<'a> {
+    pub unit: &'a Unit<'a>,
+    /// The unit's problem, flattened.
+    pub problem: &'a Problem,
+    pub src: &'a Rows<'a>,
+    /// Those of the tile's channels, taps × C × channels.
+    pub weights: &'a [f32],
+    /// The output pixels.
+    pub pixels: &'a Range<usize>,
 }
 
-impl TileOf<'_> {
+impl TapTile<'_> {
+    /// dst ← all taps, added to what dst holds where the problem accumulates. `dst` is pixels × channels.
+    pub fn multiply(&self, dst: &mut MatrixMut<'_>) {
+        self.begin(dst);
+        if joins_rows(self.problem) {
+            self.add_joined(dst);
+        } else {
+            self.add_rows(dst);
+        }
+    }
+
+    /// [`TapTile::multiply`] for whole rows, always joined; the columns that junk would spoil are saved and put
+    /// back. `saved` has [`saved_cols`] × rows × channels floats.
+    pub fn multiply_saving(&self, dst: &mut MatrixMut<'_>, saved: &mut [f32]) {
+        let (problem, cols) = (self.problem, &self.problem.cols);
+        self.begin(dst);
+        for j in (0..cols.kernel).filter(|&j| !cols.outputs_of_tap(j).is_empty()) {
+            let junk = junk_of(problem, j);
+            let save = must_save(problem, j);
+            if save {
+                self.for_each_pixel(&junk, dst, saved, |pixel, saved| saved.copy_from_slice(pixel));
+            }
+            self.add_column(j, dst);
+            if save {
+                self.for_each_pixel(&junk, dst, saved, |pixel, saved| pixel.copy_from_slice(saved));
+            } else {
+                self.clear(junk, dst);
+            }
+        }
+    }
+
+    fn begin(&self, dst: &mut MatrixMut<'_>) {
+        if !self.problem.accumulate {
+            dst.fill(0.0);
+        }
+    }
+
     fn rows(&self) -> Range<usize> {
         rows_and_columns(self.problem, self.pixels).0
     }
@@ -189,32 +176,27 @@ impl TileOf<'_> {
     }
 
     /// Adds to dst the product of pixels that lie `ld` floats apart and a tap's weights.
-    fn add(&self, (i, j): (usize, usize), from: &[f32], ld: usize, mut dst: MatrixMut<'_>) {
+    fn add(&self, (i, j): (usize, usize), from: &[f32], ld: usize, dst: MatrixMut<'_>) {
         let tap = self.tap(i, j, dst.cols());
         let src = Matrix::new(from, dst.rows(), self.problem.group_in(), ld);
-        self.unit.gemm.multiply(dst.reborrow(), src.into(), tap.into(), 1.0);
+        self.unit.gemm.multiply(dst, src.into(), tap.into(), 1.0);
     }
 
-    /// Row by row, the taps of these kernel columns.
-    fn add_rows(&self, columns: Range<usize>, dst: &mut MatrixMut<'_>) {
+    /// Row by row, all taps.
+    fn add_rows(&self, dst: &mut MatrixMut<'_>) {
         let Problem { rows, cols, .. } = self.problem;
         let (ys, xs) = rows_and_columns(self.problem, self.pixels);
+        let (channels, ld) = (dst.cols(), cols.stride * self.src.pixel);
         for i in 0..rows.kernel {
-            for j in columns.clone() {
+            for j in 0..cols.kernel {
                 let xs = common(&xs, &cols.outputs_of_tap(j));
+                if xs.is_empty() {
+                    continue;
+                }
                 for y in common(&ys, &rows.outputs_of_tap(i)) {
-                    if xs.is_empty() {
-                        continue;
-                    }
                     let from = self.src.at(rows.input_of(y, i), cols.input_of(xs.start, j));
                     let to = y * cols.output + xs.start - self.pixels.start;
-                    let channels = dst.cols();
-                    self.add(
-                        (i, j),
-                        from,
-                        cols.stride * self.src.pixel,
-                        dst.part(to..to + xs.len(), 0..channels),
-                    );
+                    self.add((i, j), from, ld, dst.part(to..to + xs.len(), 0..channels));
                 }
             }
         }
@@ -229,17 +211,15 @@ impl TileOf<'_> {
         let to_right = (0..cols.kernel).rev().filter(|&j| cols.shift_of_tap(j) > 0);
         let mut lost = cols.output;
         for j in to_left.clone().chain(to_right) {
-            let xs = cols.outputs_of_tap(j);
-            if xs.is_empty() {
+            if cols.outputs_of_tap(j).is_empty() {
                 continue;
             }
             self.add_column(j, dst);
-            if xs.start > 0 {
-                self.clear(0..xs.start, dst);
-            } else {
-                self.clear(xs.end..cols.output, dst);
-                lost = lost.min(xs.end);
+            let junk = junk_of(self.problem, j);
+            if junk.start > 0 {
+                lost = lost.min(junk.start);
             }
+            self.clear(junk, dst);
         }
         for j in (0..cols.kernel).filter(|&j| cols.shift_of_tap(j) == 0) {
             self.add_column(j, dst);
