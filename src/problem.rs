@@ -139,6 +139,16 @@ impl Axis {
         (tap * self.dilation) as isize - self.pad_before as isize
     }
 
+    /// How far back the neighbour tap that reads the same input positions is, and by how many outputs they lie
+    /// apart there: taps t and t − back with back·dilation = ahead·stride.
+    pub fn neighbour_taps(&self) -> (usize, usize) {
+        let (mut a, mut b) = (self.stride, self.dilation);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        (self.stride / a, self.dilation / a)
+    }
+
     fn complete(mut self, name: &str) -> Result<Self> {
         let too_large = || Error::Overflow(format!("the padded {name} does not fit size_t"));
         for (field, value) in [

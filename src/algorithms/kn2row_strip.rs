@@ -3,19 +3,34 @@
 //! Workspace: for each thread ((R−1)·s+(Kh−1)·d+1)·W·C floats for an NCHW src and R·OW·Mb for an NCHW dst, R rows and
 //! Mb channels a tile; as few as one row where the limit says so.
 //! Wins in NCHW where a tap is more than one: rows of NHWC pixels make better GEMMs than planes far apart.
-//! Source: convlow.
+//!
+//! `kn2row-fold`: the kernel columns are folded into the depth: with L[h][x][j][c] = src[c, h, x·s+j·d−pad], for a tile
+//! of rows and each kernel row i, dst[pixels × M] += L[rows of i as pixels × Kw·C]·weights[Kw·C × M]. The input rows
+//! that one kernel row reads lie one behind the other in L, those of another phase of the stride apart from them.
+//! Workspace: for each thread R·s+Kh−1 rows of OW·Kw·C floats, W·C for an NCHW src and R·OW·Mb for an NCHW dst.
+//! Wins where C is small under a large kernel, and with strides: GEMMs are deep and span rows, for 1/Kh of the patches.
+//!
+//! Source: convlow; L is the compact lowering of MEC (arXiv 1706.06873) with its two outer axes exchanged.
 
 use std::ops::Range;
 
 use super::tiles::{self, Joining, Rows, TapTile, channel_block, flattened};
-use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require, work};
+use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require, weights_streamed, work};
+use crate::lowering::image::Image;
 use crate::lowering::moves::transpose;
+use crate::lowering::patches::fill_pixel_patches;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
-use crate::problem::{Axis, Layout, Problem, product};
+use crate::problem::{Axis, Layout, Problem, common, product};
 
-/// The taps of one tile of dst after the other, from and to scratch.
-pub struct Kn2rowStrip;
+/// What one GEMM call takes of the kernel.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kn2rowStrip {
+    /// One tap.
+    Taps,
+    /// One kernel row.
+    Fold,
+}
 
 /// Floats of scratch of a thread, unless a single row needs more: 448 KiB.
 const SCRATCH_FLOATS: usize = 112 * 1024;
@@ -34,44 +49,119 @@ fn largest_window(axis: &Axis, outputs: usize) -> usize {
     ((outputs - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1).min(axis.input)
 }
 
-/// Floats of the moved input and of the tile, for strips of so many output pixels.
-fn scratch(problem: &Problem, pixels: usize) -> Option<[usize; 2]> {
-    let (rows, cols) = (&problem.rows, &problem.cols);
-    let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
-    let moved = match problem.src_layout {
-        Layout::Nchw => {
-            product(&[largest_window(rows, height), largest_window(cols, width), problem.group_in()])?
-        }
-        Layout::Nhwc => 0,
-    };
-    let tile = match problem.dst_layout {
-        Layout::Nchw => product(&[pixels, channel_block(problem)])?,
-        Layout::Nhwc => 0,
-    };
-    Some([moved, tile])
+/// The input rows of a strip in the order in which they are lowered: phase by phase of the stride, so that the rows
+/// that a kernel row reads for neighbouring output rows are neighbours.
+struct Phases<'a> {
+    rows: &'a Axis,
+    ys: Range<usize>,
+    /// See [`Axis::neighbour_taps`].
+    back: usize,
+    ahead: usize,
+    /// Places of one phase.
+    len: usize,
 }
 
-/// Output pixels of a strip within so many floats of scratch; whole rows unless there is but one.
-fn strip_pixels(problem: &Problem, floats: usize) -> Option<usize> {
-    let step = if problem.rows.output == 1 { 1 } else { problem.cols.output };
-    let fits = |steps: usize| Some(scratch(problem, steps * step)?.iter().sum::<usize>() <= floats);
-    let mut steps = tiles::tile_size(problem).0 / step;
-    while steps > 1 && fits(steps) != Some(true) {
-        steps -= 1;
+impl<'a> Phases<'a> {
+    fn new(rows: &'a Axis, ys: Range<usize>) -> Self {
+        let (back, ahead) = rows.neighbour_taps();
+        // No more of a phase than the image has.
+        let len = (ys.len() + (rows.kernel - 1) / back * ahead).min(rows.input.div_ceil(rows.stride));
+        Self { rows, ys, back, ahead, len }
     }
-    // Strips of about the same size.
-    let all = problem.out_pixels() / step;
-    Some(all.div_ceil(all.div_ceil(steps)) * step)
+
+    /// Places of all phases.
+    fn places(&self) -> usize {
+        self.back.min(self.rows.kernel) * self.len
+    }
+
+    /// Output rows that the first place of a phase lies behind the strip's first, because the image begins there.
+    fn skipped(&self, phase: usize) -> usize {
+        let first = self.ys.start * self.rows.stride + phase * self.rows.dilation;
+        self.rows.pad_before.saturating_sub(first).div_ceil(self.rows.stride)
+    }
+
+    /// Where the input row lies that kernel row `i` reads for output row `y`; it is inside the image.
+    fn place(&self, y: usize, i: usize) -> usize {
+        let phase = i % self.back;
+        phase * self.len + y - self.ys.start + i / self.back * self.ahead - self.skipped(phase)
+    }
+
+    /// Every input row that is read, with its place.
+    fn for_each(&self, mut f: impl FnMut(usize, usize)) {
+        for i in 0..self.rows.kernel {
+            // What the tap before in the same phase has not read.
+            let seen = if i < self.back { 0 } else { self.ys.len().saturating_sub(self.ahead) };
+            let fresh = self.ys.start + seen..self.ys.end;
+            let inside = common(&self.ys, &self.rows.outputs_of_tap(i));
+            common(&fresh, &inside).for_each(|y| f(self.rows.input_of(y, i), self.place(y, i)));
+        }
+    }
+}
+
+/// Scratch of one tile, in floats.
+#[derive(Default)]
+struct Sizes {
+    /// Input pixels moved to NHWC.
+    moved: usize,
+    /// Input rows with their kernel columns folded.
+    folded: usize,
+    /// The tile before it is moved to NCHW.
+    tile: usize,
+}
+
+impl Sizes {
+    fn sum(&self) -> Option<usize> {
+        self.moved.checked_add(self.folded)?.checked_add(self.tile)
+    }
 }
 
 impl Kn2rowStrip {
-    /// Channels × pixels of a tile, as dst lies.
-    fn grid(problem: &Problem, strip: usize) -> Grid {
+    /// The scratch for strips of so many output pixels.
+    fn sizes(self, problem: &Problem, pixels: usize) -> Option<Sizes> {
+        let (rows, cols) = (&problem.rows, &problem.cols);
+        let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
+        let moved_rows = match self {
+            Kn2rowStrip::Taps => largest_window(rows, height),
+            Kn2rowStrip::Fold => 1,
+        };
+        let moved = match problem.src_layout {
+            Layout::Nchw => product(&[moved_rows, largest_window(cols, width), problem.group_in()])?,
+            Layout::Nhwc => 0,
+        };
+        let folded = match self {
+            Kn2rowStrip::Taps => 0,
+            Kn2rowStrip::Fold => {
+                product(&[Phases::new(rows, 0..height).places(), width, cols.kernel, problem.group_in()])?
+            }
+        };
+        let tile = match problem.dst_layout {
+            Layout::Nchw => product(&[pixels, channel_block(problem)])?,
+            Layout::Nhwc => 0,
+        };
+        Some(Sizes { moved, folded, tile })
+    }
+
+    /// Output pixels of a strip within so many floats of scratch; whole rows unless there is but one.
+    fn strip_pixels(self, problem: &Problem, floats: usize) -> Option<usize> {
+        let step = if problem.rows.output == 1 { 1 } else { problem.cols.output };
+        let fits = |steps: usize| Some(self.sizes(problem, steps * step)?.sum()? <= floats);
+        let mut steps = tiles::tile_size(problem).0 / step;
+        while steps > 1 && fits(steps) != Some(true) {
+            steps -= 1;
+        }
+        // Strips of about the same size.
+        let all = problem.out_pixels() / step;
+        Some(all.div_ceil(all.div_ceil(steps)) * step)
+    }
+
+    /// Channels × pixels of a tile, as dst lies. Which channels share a tile changes no sum.
+    fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
         let block = channel_block(problem);
-        // Where strips are few, each is moved again for several groups of channel blocks.
-        let groups = (TILES / pixels.div_ceil(strip)).clamp(1, channels.div_ceil(block));
-        let channel_group = (channels.div_ceil(block).div_ceil(groups) * block).min(channels);
+        let blocks = channels.div_ceil(block);
+        // Where strips are few, each is moved again for several groups of channel blocks, one for a thread alone.
+        let groups = if threads == 1 { 1 } else { (TILES / pixels.div_ceil(strip)).clamp(1, blocks) };
+        let channel_group = (blocks.div_ceil(groups) * block).min(channels);
         match problem.dst_layout {
             Layout::Nchw => Grid::new(channels, pixels, channel_group, strip),
             Layout::Nhwc => Grid::new(pixels, channels, strip, channel_group),
@@ -79,16 +169,23 @@ impl Kn2rowStrip {
     }
 
     fn run_tile(
+        self,
         unit: &Unit<'_>,
         problem: &Problem,
         (pixels, channels): (Range<usize>, Range<usize>),
         dst: &mut MatrixMut<'_>,
-        [moved, tile]: [&mut [f32]; 2],
+        scratch: &mut [f32],
+        sizes: &Sizes,
     ) {
-        // 1. Move the input rows.
-        let src = match problem.src_layout {
-            Layout::Nchw => gather(unit, problem, &pixels, moved),
-            Layout::Nhwc => Rows::of_image(&unit.src, problem),
+        let (moved, scratch) = scratch.split_at_mut(sizes.moved);
+        let (folded, tile) = scratch.split_at_mut(sizes.folded);
+        // 1. Move and lower the input rows.
+        let source = match self {
+            Kn2rowStrip::Taps => Source::Taps(match problem.src_layout {
+                Layout::Nchw => gather(unit, problem, &pixels, moved),
+                Layout::Nhwc => Rows::of_image(&unit.src, problem),
+            }),
+            Kn2rowStrip::Fold => Source::Fold(fold(unit, problem, &pixels, moved, folded)),
         };
         let (block, depth) = (channel_block(problem), problem.depth());
         for first in channels.clone().step_by(block) {
@@ -105,41 +202,146 @@ impl Kn2rowStrip {
                     let fresh = Problem { accumulate: false, ..*problem };
                     let tile = &mut tile[..pixels.len() * part.len()];
                     let mut sums = MatrixMut::new(tile, pixels.len(), part.len(), part.len());
-                    TapTile { unit, problem: &fresh, src: &src, weights, pixels: &pixels }
-                        .multiply(&mut sums);
+                    source.multiply(unit, &fresh, weights, &pixels, &mut sums);
                     let sums = Matrix::new(tile, pixels.len(), part.len(), part.len());
                     transpose(&sums, &mut to, problem.accumulate);
                 }
-                Layout::Nhwc => {
-                    TapTile { unit, problem, src: &src, weights, pixels: &pixels }.multiply(&mut to);
-                }
+                Layout::Nhwc => source.multiply(unit, problem, weights, &pixels, &mut to),
             }
             unit.finish(&mut to, first);
         }
     }
 }
 
-/// Moves the part of an NCHW input that these output pixels see.
-fn gather<'a>(unit: &Unit<'_>, problem: &Problem, pixels: &Range<usize>, moved: &'a mut [f32]) -> Rows<'a> {
-    let (rows, cols) = (&problem.rows, &problem.cols);
-    let (ys, xs) = tiles::rows_and_columns(problem, pixels);
-    let (hs, ws) = (window(rows, &ys), window(cols, &xs));
-    let (channels, plane) = (problem.group_in(), problem.in_pixels());
-    let row = ws.len() * channels;
-    if !ws.is_empty() {
-        for (h, to) in hs.clone().zip(moved.chunks_exact_mut(row)) {
-            let from = &unit.src.data[h * cols.input + ws.start..];
-            let from = Matrix::new(from, channels, ws.len(), plane);
-            transpose(&from, &mut MatrixMut::new(to, ws.len(), channels, channels), false);
+/// What the weights of a strip are multiplied with.
+enum Source<'a> {
+    Taps(Rows<'a>),
+    Fold(&'a [f32]),
+}
+
+impl Source<'_> {
+    /// dst ← all taps, added to what dst holds where the problem accumulates. `dst` is pixels × channels.
+    fn multiply(
+        &self,
+        unit: &Unit<'_>,
+        problem: &Problem,
+        weights: &[f32],
+        pixels: &Range<usize>,
+        dst: &mut MatrixMut<'_>,
+    ) {
+        match self {
+            Source::Taps(src) => TapTile { unit, problem, src, weights, pixels }.multiply(dst),
+            Source::Fold(folded) => multiply_folded(unit, problem, folded, weights, pixels, dst),
         }
     }
-    Rows::moved(moved, &hs, &ws, channels)
+}
+
+/// Moves columns `ws` of row `h` of an NCHW image: |ws| × C.
+fn move_row(unit: &Unit<'_>, problem: &Problem, h: usize, ws: &Range<usize>, to: &mut [f32]) {
+    let (channels, plane) = (problem.group_in(), problem.in_pixels());
+    let from = &unit.src.data[h * problem.cols.input + ws.start..];
+    let from = Matrix::new(from, channels, ws.len(), plane);
+    transpose(&from, &mut MatrixMut::new(to, ws.len(), channels, channels), false);
+}
+
+/// Moves the part of an NCHW input that these output pixels see.
+fn gather<'a>(unit: &Unit<'_>, problem: &Problem, pixels: &Range<usize>, moved: &'a mut [f32]) -> Rows<'a> {
+    let (ys, xs) = tiles::rows_and_columns(problem, pixels);
+    let (hs, ws) = (window(&problem.rows, &ys), window(&problem.cols, &xs));
+    let row = ws.len() * problem.group_in();
+    if !ws.is_empty() {
+        for (h, to) in hs.clone().zip(moved.chunks_exact_mut(row)) {
+            move_row(unit, problem, h, &ws, to);
+        }
+    }
+    Rows::moved(moved, &hs, &ws, problem.group_in())
+}
+
+/// Lowers the input rows that these output pixels see: places × |xs| × Kw·C. `moved` has a row's floats for NCHW.
+fn fold<'a>(
+    unit: &Unit<'_>,
+    problem: &Problem,
+    pixels: &Range<usize>,
+    moved: &mut [f32],
+    folded: &'a mut [f32],
+) -> &'a [f32] {
+    let (ys, xs) = tiles::rows_and_columns(problem, pixels);
+    let ws = window(&problem.cols, &xs);
+    let channels = problem.group_in();
+    let len = xs.len() * problem.cols.kernel * channels;
+    // One input row is an image of its own, under a kernel of one row.
+    let one = Axis { output: 1, ..Axis::dense(1, 1) };
+    let row_of_image = Problem { rows: one, ..*problem };
+    // The moved row holds nothing but its window and its group.
+    let row_of_window = Problem {
+        cols: Axis {
+            input: ws.len(),
+            output: xs.len(),
+            pad_before: (problem.cols.pad_before + ws.start).saturating_sub(xs.start * problem.cols.stride),
+            ..problem.cols
+        },
+        in_channels: channels,
+        groups: 1,
+        ..row_of_image
+    };
+    Phases::new(&problem.rows, ys).for_each(|h, place| {
+        let to = &mut folded[place * len..][..len];
+        match problem.src_layout {
+            Layout::Nchw if ws.is_empty() => to.fill(0.0),
+            Layout::Nchw => {
+                move_row(unit, problem, h, &ws, moved);
+                let image = Image { data: moved, channel: 1, row: ws.len() * channels, pixel: channels };
+                fill_pixel_patches(&row_of_window, &image, &(0..xs.len()), to);
+            }
+            Layout::Nhwc => {
+                let image = Image { data: unit.src.at(0, h, 0), ..unit.src };
+                fill_pixel_patches(&row_of_image, &image, &xs, to);
+            }
+        }
+    });
+    folded
+}
+
+/// dst ← the sum over the kernel rows of their folded input rows times their weights.
+fn multiply_folded(
+    unit: &Unit<'_>,
+    problem: &Problem,
+    folded: &[f32],
+    weights: &[f32],
+    pixels: &Range<usize>,
+    dst: &mut MatrixMut<'_>,
+) {
+    let (ys, xs) = tiles::rows_and_columns(problem, pixels);
+    let (rows, width, channels) = (&problem.rows, xs.len(), dst.cols());
+    let depth = problem.cols.kernel * problem.group_in();
+    let phases = Phases::new(rows, ys.clone());
+    // A kernel row that reaches all pixels overwrites them.
+    let first = (0..rows.kernel).find(|&i| common(&ys, &rows.outputs_of_tap(i)) == ys);
+    if first.is_none() && !problem.accumulate {
+        dst.fill(0.0);
+    }
+    for i in first.into_iter().chain((0..rows.kernel).filter(|&i| Some(i) != first)) {
+        let inside = common(&ys, &rows.outputs_of_tap(i));
+        if inside.is_empty() {
+            continue;
+        }
+        let from = &folded[phases.place(inside.start, i) * width * depth..];
+        let from = Matrix::new(from, inside.len() * width, depth, depth);
+        let kernel_row = &weights[i * depth * channels..][..depth * channels];
+        let kernel_row = Matrix::new(kernel_row, depth, channels, channels);
+        let to = dst.part((inside.start - ys.start) * width..(inside.end - ys.start) * width, 0..channels);
+        let beta = if Some(i) == first && !problem.accumulate { 0.0 } else { 1.0 };
+        unit.gemm.multiply(to, from.into(), kernel_row.into(), beta);
+    }
 }
 
 impl Algorithm for Kn2rowStrip {
     fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
         let native = (problem.src_layout, problem.dst_layout) == (Layout::Nhwc, Layout::Nhwc);
-        require(!native, c"needs src_layout NCHW or dst_layout NCHW: else there is nothing to move")
+        require(
+            *self == Kn2rowStrip::Fold || !native,
+            c"needs src_layout NCHW or dst_layout NCHW: else there is nothing to move",
+        )
     }
 
     fn weight_order(&self, problem: &Problem) -> WeightOrder {
@@ -149,39 +351,65 @@ impl Algorithm for Kn2rowStrip {
     fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
         let problem = &flattened(problem);
         // The strip follows from the limit alone; threads take what room is left.
-        let strip = strip_pixels(problem, SCRATCH_FLOATS.min(limits.floats))?;
-        let floats: usize =
-            scratch(problem, strip)?.iter().try_fold(0, |sum: usize, &x| sum.checked_add(x))?;
-        Workspace::of_tiles(floats, Self::grid(problem, strip).tiles(), strip, limits)
+        let strip = self.strip_pixels(problem, SCRATCH_FLOATS.min(limits.floats))?;
+        let floats = self.sizes(problem, strip)?.sum()?;
+        let tiles = Self::grid(problem, strip, limits.threads).tiles();
+        Workspace::of_tiles(floats, tiles, strip, limits)
     }
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
         let problem = &flattened(problem);
-        let cost = tiles::cost(
-            &Problem { accumulate: problem.accumulate && problem.dst_layout == Layout::Nhwc, ..*problem },
-            workspace.strip,
-            Joining::WhereShort,
-        );
+        let accumulate = problem.accumulate && problem.dst_layout == Layout::Nhwc;
+        let cost = match self {
+            Kn2rowStrip::Taps => {
+                tiles::cost(&Problem { accumulate, ..*problem }, workspace.strip, Joining::WhereShort)
+            }
+            Kn2rowStrip::Fold => cost_of_folded(problem, workspace.strip),
+        };
         let strips = work(&[problem.out_pixels()]) / work(&[workspace.strip]);
-        let groups = (Self::grid(problem, workspace.strip).tiles() as f64 / strips.ceil()).max(1.0);
-        let [moved, _] = scratch(problem, workspace.strip).unwrap_or_default();
+        let tiles = Self::grid(problem, workspace.strip, workspace.slots).tiles() as f64;
+        let lowered = strips * (tiles / strips.ceil()).max(1.0);
+        let Sizes { moved, folded, .. } = self.sizes(problem, workspace.strip).unwrap_or_default();
+        let moved = match self {
+            Kn2rowStrip::Taps => moved,
+            Kn2rowStrip::Fold => folded / problem.cols.kernel * usize::from(moved > 0),
+        };
         let stored = match problem.dst_layout {
             Layout::Nchw => work(&[problem.out_pixels(), problem.group_out()]),
             Layout::Nhwc => 0.0,
         };
-        Cost { moved: strips * groups * moved as f64 + stored, ..cost }
+        Cost { moved: lowered * moved as f64 + stored, cached: 2.0 * lowered * folded as f64, ..cost }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch_floats: &mut [f32]) {
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
         let problem = &flattened(unit.problem);
-        let grid = Self::grid(problem, workspace.strip);
-        let [moved, _] = scratch(problem, workspace.strip).unwrap_or_default();
-        unit.pool.for_each_tile(dst, grid, scratch_floats, workspace.slots, |tile, mut view, scratch| {
+        let grid = Self::grid(problem, workspace.strip, workspace.slots);
+        let sizes = self.sizes(problem, workspace.strip).unwrap_or_default();
+        unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
             let place = match problem.dst_layout {
                 Layout::Nchw => (tile.cols, tile.rows),
                 Layout::Nhwc => (tile.rows, tile.cols),
             };
-            Self::run_tile(unit, problem, place, &mut view, scratch.split_at_mut(moved).into());
+            self.run_tile(unit, problem, place, &mut view, scratch, &sizes);
         });
     }
+}
+
+/// The GEMM calls of all strips of `pixels` output pixels.
+fn cost_of_folded(problem: &Problem, pixels: usize) -> Cost {
+    let (rows, cols) = (&problem.rows, &problem.cols);
+    let (channels, block) = (problem.group_out(), channel_block(problem));
+    let depth = cols.kernel * problem.group_in();
+    let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
+    let parts = cols.output.div_ceil(width);
+    let runs = rows.count_taps_of_strips(height).saturating_mul(parts);
+    let calls = Calls {
+        shape: [pixels, block, depth],
+        count: runs.saturating_mul(channels.div_ceil(block)),
+        macs: work(&[rows.count_inside(), cols.output, depth, channels]),
+        plane: 0,
+    };
+    let largest_size = [depth, pixels, problem.out_channels].into_iter().max().unwrap_or_default();
+    let streamed = weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
+    Cost { calls: vec![calls], largest_size, streamed, ..Cost::default() }
 }

@@ -151,21 +151,11 @@ fn copy_long(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut [
     }
 }
 
-/// How far back the neighbour tap that reads the same input positions is, and by how many outputs they lie
-/// apart there: taps t and t − back with back·dilation = ahead·stride.
-fn neighbour(axis: &Axis) -> (usize, usize) {
-    let (mut a, mut b) = (axis.stride, axis.dilation);
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    (axis.stride / a, axis.dilation / a)
-}
-
 fn copy_self(problem: &Problem, plane: &[f32], i: usize, j: usize, patches: &mut MatrixMut<'_>) {
     let (rows, cols) = (&problem.rows, &problem.cols);
     let pixels = problem.out_pixels();
-    let (back_i, ahead_y) = neighbour(rows);
-    let (back_j, ahead_x) = neighbour(cols);
+    let (back_i, ahead_y) = rows.neighbour_taps();
+    let (back_j, ahead_x) = cols.neighbour_taps();
     let tap = i * cols.kernel + j;
     if i >= back_i && ahead_y < rows.output {
         // The tap above holds all but the last rows, as one run.

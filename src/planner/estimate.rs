@@ -18,8 +18,7 @@ struct Model {
     depth: f64,
     /// Added to `rows` where they are not a multiple of 4.
     odd_rows: f64,
-    /// Added to `rows` where the second factor is planes, and where those are so long that each of its rows lies in
-    /// a page of memory of its own.
+    /// Added to `rows` where the second factor is planes, and where its rows lie in too many pages of memory.
     planes: [f64; 2],
     /// Columns are computed in vectors of so many.
     vector: usize,
@@ -31,7 +30,7 @@ struct Model {
 const BLAS: Model = Model {
     large: 1.06,
     rows: 9.0,
-    cols: 9.6,
+    cols: 6.0,
     depth: 16.0,
     odd_rows: 6.0,
     planes: [0.0, 0.0],
@@ -44,7 +43,7 @@ const EMBEDDED: Model = Model {
     cols: 0.0,
     depth: 5.5,
     odd_rows: 0.5,
-    planes: [10.0, 40.0],
+    planes: [2.5, 15.0],
     vector: 16,
     seconds_per_call: 0.3e-6,
 };
@@ -55,8 +54,8 @@ impl Model {
         let odd = if calls.shape[0].is_multiple_of(4) { 0.0 } else { self.odd_rows };
         let planes = match calls.plane {
             0 => 0.0,
-            1..LONG_PLANE => self.planes[0],
-            _ => self.planes[1],
+            LONG_PLANE.. if calls.shape[2] > PAGES => self.planes[1],
+            _ => self.planes[0],
         };
         let loss = (self.rows + odd + planes) / rows + self.cols / cols + self.depth / depth;
         let vectors = calls.shape[1].next_multiple_of(self.vector) as f64 / cols;
@@ -65,8 +64,10 @@ impl Model {
     }
 }
 
-/// Floats of a plane from which on the pages of a strip of all planes are more than the processor keeps track of.
-const LONG_PLANE: usize = 8192;
+/// Floats of a plane from which on each row of it lies in a page of memory of its own.
+const LONG_PLANE: usize = 2048;
+/// Pages that the processor keeps track of at no cost.
+const PAGES: usize = 64;
 /// Multiply-adds a second of one core.
 const MACS: f64 = 52e9;
 /// Floats a second in contiguous runs.
@@ -74,7 +75,7 @@ const STREAM: f64 = 2.0e9;
 /// Floats a second in contiguous runs, from or to the cache.
 const CACHED: f64 = 8.0e9;
 /// Floats a second from one layout to the other, from or to the cache.
-const MOVED: f64 = 2.0e9;
+const MOVED: f64 = 1.5e9;
 /// Floats a second one by one.
 const SCATTER: f64 = 0.5e9;
 /// Multiply-adds a second of a long direct run, and elements' worth of time to start one.
