@@ -26,7 +26,7 @@ fn formula(name: &str, p: &Problem) -> Option<usize> {
     let (kh, kw) = (p.rows.kernel, p.cols.kernel);
     let floats = match name {
         "direct-sum2d" | "kn2row-tiled" => 0,
-        _ if name.ends_with("-strip") || name == "kn2row-flat" => return None,
+        _ if name.ends_with("-strip") || ["kn2row-flat", "kn2row-fold"].contains(&name) => return None,
         "kn2row" | "kn2col" => kh * kw * m * h * w,
         "kn2row-as" | "kn2col-as" => m * h * w,
         _ if name.starts_with("im2col-") || name.starts_with("im2row-") => c * kh * kw * oh * ow,
@@ -97,7 +97,7 @@ fn strips_need_what_their_size_says_and_no_more_than_their_bound() {
         for (src_layout, dst_layout) in LAYOUTS {
             let problem = Problem { src_layout, dst_layout, ..layer };
             let (c, m, depth) = (problem.in_channels, problem.out_channels, problem.depth());
-            for name in ["im2row-strip", "im2col-strip", "kn2row-strip", "kn2row-flat"] {
+            for name in ["im2row-strip", "im2col-strip", "kn2row-strip", "kn2row-fold", "kn2row-flat"] {
                 let options = common::options(bounded(name), BackendChoice::Auto, &Pool::SERIAL);
                 let Ok(plan) = plan_for(&problem, &options) else { continue };
                 let bytes = plan.info().workspace_bytes;
@@ -111,6 +111,12 @@ fn strips_need_what_their_size_says_and_no_more_than_their_bound() {
                     // 448 KiB, unless the least window is larger.
                     "kn2row-strip" => {
                         let least = 4 * problem.rows.kernel * problem.cols.input * c + one_row;
+                        assert!(bytes <= least.max(448 * 1024), "{name} on {problem}: {bytes}");
+                    }
+                    // The same, where the window of one output row is lowered Kw times.
+                    "kn2row-fold" => {
+                        let lowered = problem.rows.kernel * problem.cols.output * problem.cols.kernel * c;
+                        let least = 4 * (lowered + problem.cols.input * c) + one_row;
                         assert!(bytes <= least.max(448 * 1024), "{name} on {problem}: {bytes}");
                     }
                     // Half the kernel's width of columns, of all rows at most.
@@ -134,7 +140,11 @@ fn strips_shrink_with_the_limit() {
         dst_layout: convlow::Layout::Nchw,
         ..descriptor::parse("ic64ih56oc64oh56kh3ph1").expect("a problem").problem
     };
-    for (name, least) in [(c"im2col-strip", 4 * 576), (c"kn2row-strip", 4 * (3 * 56 * 64 + 56 * 64))] {
+    for (name, least) in [
+        (c"im2col-strip", 4 * 576),
+        (c"kn2row-strip", 4 * (3 * 56 * 64 + 56 * 64)),
+        (c"kn2row-fold", 4 * (3 * 56 * 3 * 64 + 56 * 64 + 56 * 64)),
+    ] {
         let entry = Entry::by_name(name).expect("registered");
         for limit in [least, 2 * least, 5 * least + 1] {
             let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);

@@ -35,6 +35,7 @@ SPACE = {
     "flat": ("not in it", "Kw/2·R·Mb"),
     "strip": ("not in it", "C·Kh·Kw·T"),
     "moved": ("not in it", "(R·s+Kh)·W·C + R·OW·Mb"),
+    "folded": ("not in it", "Kw·C·OW·(R·s+Kh) + W·C + R·OW·Mb"),
 }
 
 
