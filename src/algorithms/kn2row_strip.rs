@@ -15,7 +15,9 @@
 use std::ops::Range;
 
 use super::tiles::{self, Joining, Rows, TapTile, channel_block, flattened};
-use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require, weights_streamed, work};
+use super::{
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channel_group, require, weights_streamed, work,
+};
 use crate::lowering::image::Image;
 use crate::lowering::moves::transpose;
 use crate::lowering::patches::fill_pixel_patches;
@@ -34,9 +36,6 @@ pub enum Kn2rowStrip {
 
 /// Floats of scratch of a thread, unless a single row needs more: 448 KiB.
 const SCRATCH_FLOATS: usize = 112 * 1024;
-/// Tiles to have, so that several threads finish together.
-const TILES: usize = 8;
-
 /// Input positions that these outputs see, taps between them included; possibly empty.
 fn window(axis: &Axis, outputs: &Range<usize>) -> Range<usize> {
     let start = (outputs.start * axis.stride).saturating_sub(axis.pad_before).min(axis.input);
@@ -154,17 +153,13 @@ impl Kn2rowStrip {
         Some(all.div_ceil(all.div_ceil(steps)) * step)
     }
 
-    /// Channels × pixels of a tile, as dst lies. Which channels share a tile changes no sum.
+    /// Channels × pixels of a tile, as dst lies.
     fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
-        let block = channel_block(problem);
-        let blocks = channels.div_ceil(block);
-        // Where strips are few, each is moved again for several groups of channel blocks, one for a thread alone.
-        let groups = if threads == 1 { 1 } else { (TILES / pixels.div_ceil(strip)).clamp(1, blocks) };
-        let channel_group = (blocks.div_ceil(groups) * block).min(channels);
+        let group = channel_group(channels, channel_block(problem), pixels.div_ceil(strip), threads);
         match problem.dst_layout {
-            Layout::Nchw => Grid::new(channels, pixels, channel_group, strip),
-            Layout::Nhwc => Grid::new(pixels, channels, strip, channel_group),
+            Layout::Nchw => Grid::new(channels, pixels, group, strip),
+            Layout::Nhwc => Grid::new(pixels, channels, strip, group),
         }
     }
 

@@ -203,6 +203,15 @@ impl std::fmt::Debug for Entry {
     }
 }
 
+/// Channels of one group of channel blocks, where strips of pixels alone are too few for so many threads: what a strip
+/// has lowered is then lowered again for each group. Which blocks share a tile changes no sum.
+fn channel_group(channels: usize, block: usize, strips: usize, threads: usize) -> usize {
+    let wanted = if threads == 1 { 1 } else { 2 * threads };
+    let blocks = channels.div_ceil(block);
+    let groups = (wanted / strips).clamp(1, blocks);
+    (blocks.div_ceil(groups) * block).min(channels)
+}
+
 /// Floats of weights that `passes` over all of them bring from beyond the second cache level. They come at twice the
 /// pace of other streams, being read in order and far ahead of their use.
 fn weights_streamed(problem: &Problem, passes: usize) -> f64 {

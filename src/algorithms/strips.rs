@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
-use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require, weights_streamed, work};
+use super::{
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channel_group, require, weights_streamed, work,
+};
 use crate::lowering::patches::{fill_pixel_patches, fill_plane_patches};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
@@ -44,29 +46,36 @@ fn strip_pixels(problem: &Problem) -> usize {
 
 impl Strip {
     /// Output channels that are packed and multiplied as one.
-    fn channel_block(self, channels: usize) -> usize {
-        match self {
-            Strip::Im2row => {
-                channels.div_ceil(channels.div_ceil(CHANNELS)).next_multiple_of(16).min(channels)
-            }
-            // A GEMM would pack the patches again for each block.
-            Strip::Im2col => channels,
-        }
+    fn channel_block(self, problem: &Problem) -> usize {
+        let channels = problem.group_out();
+        let blocks = match self {
+            Strip::Im2row => channels.div_ceil(CHANNELS),
+            // A GEMM packs the patches again for each block; two of them where there is but one strip.
+            Strip::Im2col if strip_pixels(problem) < problem.out_pixels() => 1,
+            Strip::Im2col => (channels / CHANNELS).clamp(1, 2),
+        };
+        channels.div_ceil(blocks).next_multiple_of(16).min(channels)
     }
 
-    /// The tiles of dst: all channels of a strip.
-    fn grid(problem: &Problem, workspace: &Workspace) -> Grid {
+    /// The tiles of dst.
+    fn grid(self, problem: &Problem, strip: usize, threads: usize) -> Grid {
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
+        let group = channel_group(channels, self.channel_block(problem), pixels.div_ceil(strip), threads);
         match problem.dst_layout {
-            Layout::Nchw => Grid::new(channels, pixels, channels, workspace.strip),
-            Layout::Nhwc => Grid::new(pixels, channels, workspace.strip, channels),
+            Layout::Nchw => Grid::new(channels, pixels, group, strip),
+            Layout::Nhwc => Grid::new(pixels, channels, strip, group),
         }
     }
 
-    /// dst ← patches · weights, or its transpose, for the pixels of one strip.
-    fn run_strip(self, unit: &Unit<'_>, pixels: &Range<usize>, dst: &mut MatrixMut<'_>, scratch: &mut [f32]) {
-        let problem = unit.problem;
-        let (depth, channels) = (problem.depth(), problem.group_out());
+    /// dst ← patches · weights, or its transpose, for some channels of the pixels of one strip.
+    fn run_strip(
+        self,
+        unit: &Unit<'_>,
+        (pixels, channels): (&Range<usize>, &Range<usize>),
+        dst: &mut MatrixMut<'_>,
+        scratch: &mut [f32],
+    ) {
+        let (problem, depth) = (unit.problem, unit.problem.depth());
         let scratch = &mut scratch[..depth * pixels.len()];
         // 1. Fill the patches; as a pixels × depth factor.
         let patches = match self {
@@ -80,18 +89,18 @@ impl Strip {
             }
         };
         // 2. Multiply, a block of channels after the other.
-        let block = self.channel_block(channels);
-        for first in (0..channels).step_by(block) {
-            let part = first..(first + block).min(channels);
+        for first in channels.clone().step_by(self.channel_block(problem)) {
+            let part = first..(first + self.channel_block(problem)).min(channels.end);
             let weights = &unit.weights[first * depth..part.end * depth];
+            let in_dst = first - channels.start..part.end - channels.start;
             // As a depth × channels factor.
             let weights = match self {
                 Strip::Im2row => Operand::from(Matrix::new(weights, depth, part.len(), part.len())),
                 Strip::Im2col => Matrix::new(weights, part.len(), depth, depth).t(),
             };
             let mut part = match problem.dst_layout {
-                Layout::Nchw => dst.part(part, 0..pixels.len()),
-                Layout::Nhwc => dst.part(0..pixels.len(), part),
+                Layout::Nchw => dst.part(in_dst, 0..pixels.len()),
+                Layout::Nhwc => dst.part(0..pixels.len(), in_dst),
             };
             match problem.dst_layout {
                 Layout::Nchw => unit.gemm.multiply(part.reborrow(), weights.t(), patches.t(), unit.beta()),
@@ -112,7 +121,7 @@ impl Algorithm for Strip {
 
     fn weight_order(&self, problem: &Problem) -> WeightOrder {
         match self {
-            Strip::Im2row => IJCM.blocked(self.channel_block(problem.group_out())),
+            Strip::Im2row => IJCM.blocked(self.channel_block(problem)),
             Strip::Im2col => MCIJ,
         }
     }
@@ -121,14 +130,13 @@ impl Algorithm for Strip {
         let depth = problem.depth();
         // The strip follows from the limit alone; threads take what room is left.
         let strip = strip_pixels(problem).min(limits.floats / depth).max(1);
-        let strips = problem.out_pixels().div_ceil(strip);
         let floats = crate::problem::product(&[strip, depth])?;
-        Workspace::of_tiles(floats, strips, strip, limits)
+        Workspace::of_tiles(floats, self.grid(problem, strip, limits.threads).tiles(), strip, limits)
     }
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
         let (pixels, channels, depth) = (problem.out_pixels(), problem.group_out(), problem.depth());
-        let block = self.channel_block(channels);
+        let block = self.channel_block(problem);
         let strips = pixels.div_ceil(workspace.strip);
         let calls = Calls {
             shape: match problem.dst_layout {
@@ -141,7 +149,8 @@ impl Algorithm for Strip {
         };
         let largest_size = [depth, pixels, problem.out_channels].into_iter().max().unwrap_or_default();
         let streamed = weights_streamed(problem, strips);
-        let patches = work(&[pixels, depth]);
+        let fills = self.grid(problem, workspace.strip, workspace.slots).tiles() / strips;
+        let patches = work(&[pixels, depth, fills]);
         let cached = match self {
             Strip::Im2row => 2.0 * patches,
             // Copied a row at a time, each with a start of its own, and packed by the GEMM.
@@ -151,13 +160,13 @@ impl Algorithm for Strip {
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
-        let grid = Self::grid(unit.problem, workspace);
+        let grid = self.grid(unit.problem, workspace.strip, workspace.slots);
         unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
-            let pixels = match unit.problem.dst_layout {
-                Layout::Nchw => tile.cols,
-                Layout::Nhwc => tile.rows,
+            let place = match unit.problem.dst_layout {
+                Layout::Nchw => (&tile.cols, &tile.rows),
+                Layout::Nhwc => (&tile.rows, &tile.cols),
             };
-            self.run_strip(unit, &pixels, &mut view, scratch);
+            self.run_strip(unit, place, &mut view, scratch);
         });
     }
 }

@@ -18,6 +18,8 @@ const LEAST_CHANNELS: usize = 64;
 /// Output pixels of a tile, and of a GEMM call where rows can be joined: the weights of a tap are packed once for
 /// so many.
 const PIXELS: usize = 448;
+/// The fewest pixels to which a tile is reduced for that.
+const LEAST_PIXELS: usize = 96;
 /// Tiles to have, if the sizes allow: enough for several threads to finish together.
 const TILES: usize = 8;
 /// Rows at least this long make good GEMM calls by themselves; shorter ones are joined.
@@ -29,8 +31,10 @@ pub fn tile_size(problem: &Problem) -> (usize, usize) {
     let pixels = if height == 1 {
         width.div_ceil(width.div_ceil(PIXELS))
     } else {
-        // Strips of equal height.
-        let strips = height.div_ceil((PIXELS / width).max(1));
+        // Strips of equal height; two at least where there is but one block of channels.
+        let fitting = height.div_ceil((PIXELS / width).max(1));
+        let alone = problem.group_out() < 2 * LEAST_CHANNELS && problem.out_pixels() >= 2 * LEAST_PIXELS;
+        let strips = fitting.max(if alone { 2 } else { 1 });
         height.div_ceil(strips) * width
     };
     let strips = problem.out_pixels().div_ceil(pixels);
