@@ -40,7 +40,10 @@ impl Kn2rowAa {
             0 => strip_rows(problem),
             rows => rows,
         };
+        // A strip that is alone is shared by two threads.
+        let most = if strip_rows(problem) == problem.rows.output { channels.div_ceil(2) } else { channels };
         let (_, channel_block) = tile_size(problem.out_pixels(), channels);
+        let channel_block = channel_block.min(most.next_multiple_of(16));
         Grid::new(channels, problem.out_pixels(), channel_block, rows * width)
     }
 
@@ -211,7 +214,7 @@ impl Algorithm for Kn2rowAa {
         let streamed = 4.0 * workspace.floats as f64
             + work(&[problem.group_out(), problem.out_pixels()])
             + weights_streamed(problem, problem.out_pixels().div_ceil(tile.cols.len()));
-        Cost { calls: vec![calls], largest_size, streamed, ..Cost::default() }
+        Cost { calls: vec![calls], largest_size, tiles: grid.tiles(), streamed, ..Cost::default() }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {

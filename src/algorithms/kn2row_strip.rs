@@ -362,8 +362,8 @@ impl Algorithm for Kn2rowStrip {
             Kn2rowStrip::Fold => cost_of_folded(problem, workspace.strip),
         };
         let strips = work(&[problem.out_pixels()]) / work(&[workspace.strip]);
-        let tiles = Self::grid(problem, workspace.strip, workspace.slots).tiles() as f64;
-        let lowered = strips * (tiles / strips.ceil()).max(1.0);
+        let tiles = Self::grid(problem, workspace.strip, workspace.slots).tiles();
+        let lowered = strips * (tiles as f64 / strips.ceil()).max(1.0);
         let Sizes { moved, folded, .. } = self.sizes(problem, workspace.strip).unwrap_or_default();
         let moved = match self {
             Kn2rowStrip::Taps => moved,
@@ -373,7 +373,8 @@ impl Algorithm for Kn2rowStrip {
             Layout::Nchw => work(&[problem.out_pixels(), problem.group_out()]),
             Layout::Nhwc => 0.0,
         };
-        Cost { moved: lowered * moved as f64 + stored, cached: 2.0 * lowered * folded as f64, ..cost }
+        let moved = lowered * moved as f64 + stored;
+        Cost { tiles, moved, cached: 2.0 * lowered * folded as f64, ..cost }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {

@@ -119,6 +119,8 @@ pub struct Cost {
     pub calls: Vec<Calls>,
     /// The largest dimension or leading dimension of a call, which must fit the BLAS's integer.
     pub largest_size: usize,
+    /// Tiles that threads share; 0 for as many as anyone could want.
+    pub tiles: usize,
     /// Floats read or written in contiguous runs beside the GEMMs.
     pub streamed: f64,
     /// Floats read or written one by one.

@@ -33,6 +33,8 @@ pub enum Form {
 /// Pixels that make a tile of a product worth a GEMM call of its own: with fewer, packing the kernel anew
 /// for each tile costs more than a few percent.
 const TILE_PIXELS: usize = 512;
+/// The fewest pixels to which a tile is reduced so that there are two.
+const LEAST_PIXELS: usize = 96;
 /// Output channels of a tile where there are too few pixels for `TARGET_TILES`.
 const TILE_CHANNELS: usize = 128;
 /// Tiles to have, if both sizes allow: enough to keep several threads busy to the end.
@@ -40,8 +42,11 @@ const TARGET_TILES: usize = 8;
 
 /// Pixels and channels of the tiles into which a pixels × channels result is divided.
 pub fn tile_size(pixels: usize, channels: usize) -> (usize, usize) {
+    let along = |across: usize| (TARGET_TILES / across).min(channels / TILE_CHANNELS).max(1);
     let across = (pixels / TILE_PIXELS).max(1);
-    let along = (TARGET_TILES / across).min(channels / TILE_CHANNELS).max(1);
+    // Two threads may share what would be a single tile, unless it is small.
+    let across = if across * along(across) == 1 && pixels >= 2 * LEAST_PIXELS { 2 } else { across };
+    let along = along(across);
     // Multiples of 16 fill the vector registers of every kernel in use.
     let block = |size: usize, parts: usize| size.div_ceil(parts).next_multiple_of(16);
     (block(pixels, across), block(channels, along))
@@ -141,6 +146,6 @@ impl Form {
             .unwrap_or_default();
         let (pixels, _) = tile_size(problem.out_pixels(), problem.group_out());
         let streamed = weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
-        Cost { calls: vec![calls], largest_size, streamed, ..Cost::default() }
+        Cost { calls: vec![calls], largest_size, tiles: grid.tiles(), streamed, ..Cost::default() }
     }
 }

@@ -149,14 +149,15 @@ impl Algorithm for Strip {
         };
         let largest_size = [depth, pixels, problem.out_channels].into_iter().max().unwrap_or_default();
         let streamed = weights_streamed(problem, strips);
-        let fills = self.grid(problem, workspace.strip, workspace.slots).tiles() / strips;
+        let tiles = self.grid(problem, workspace.strip, workspace.slots).tiles();
+        let fills = tiles / strips;
         let patches = work(&[pixels, depth, fills]);
         let cached = match self {
             Strip::Im2row => 2.0 * patches,
             // Copied a row at a time, each with a start of its own, and packed by the GEMM.
             Strip::Im2col => (4.0 + 64.0 / problem.cols.output as f64) * patches,
         };
-        Cost { calls: vec![calls], largest_size, streamed, cached, ..Cost::default() }
+        Cost { calls: vec![calls], largest_size, tiles, streamed, cached, ..Cost::default() }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {

@@ -385,7 +385,13 @@ pub fn cost(problem: &Problem, pixels: usize, joining: Joining) -> Cost {
     // The zeros that a tile begins with, and the epilogue.
     let streamed = work(&[problem.out_pixels(), channels])
         + weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
-    Cost { calls, largest_size, streamed, ..Cost::default() }
+    Cost {
+        calls,
+        largest_size,
+        tiles: problem.out_pixels().div_ceil(pixels).saturating_mul(blocks),
+        streamed,
+        ..Cost::default()
+    }
 }
 
 /// Where rows are joined: the columns on the right that are computed anew, and the pairs of such a column and a

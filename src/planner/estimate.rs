@@ -89,7 +89,11 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
         #[cfg(feature = "openblas")]
         Some(Backend::Blas) => BLAS,
     };
-    let (units, threads) = (units as f64, threads as f64);
+    let units = units as f64;
+    // Units share the threads or follow each other; in either case the last tiles may leave some idle.
+    let tiles = if cost.tiles == 0 { f64::INFINITY } else { cost.tiles as f64 * units };
+    let rounds = (tiles / threads as f64).ceil();
+    let threads = if tiles.is_finite() { tiles / rounds } else { threads as f64 };
     let gemms: f64 = cost
         .calls
         .iter()
