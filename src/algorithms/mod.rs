@@ -21,6 +21,7 @@ mod mec;
 mod product;
 mod strips;
 mod tiles;
+mod winograd;
 
 use std::ffi::CStr;
 
@@ -43,6 +44,11 @@ pub trait Algorithm: Sync {
     /// # Errors
     /// The condition that the problem fails.
     fn applicable(&self, problem: &Problem) -> Result<(), Reason>;
+
+    /// Whether every product of the definition is formed. What is not exact needs `MATH_FAST`.
+    fn is_exact(&self) -> bool {
+        true
+    }
 
     /// The order in which `run` reads the weights.
     fn weight_order(&self, problem: &Problem) -> WeightOrder;
@@ -129,6 +135,8 @@ pub struct Cost {
     pub cached: f64,
     /// Floats moved from one layout to the other, on one side within the cache.
     pub moved: f64,
+    /// Floats of Winograd tiles, before and behind the GEMMs.
+    pub transformed: f64,
     /// Multiplications outside any GEMM: how many runs, and elements a run.
     pub direct_runs: f64,
     /// Elements of one such run.
@@ -217,8 +225,12 @@ fn channel_group(channels: usize, block: usize, strips: usize, threads: usize) -
 /// Floats of weights that `passes` over all of them bring from beyond the second cache level. They come at twice the
 /// pace of other streams, being read in order and far ahead of their use.
 fn weights_streamed(problem: &Problem, passes: usize) -> f64 {
+    streamed_floats(problem.group_out() * problem.depth(), passes)
+}
+
+/// [`weights_streamed`] for weights of so many floats.
+fn streamed_floats(floats: usize, passes: usize) -> f64 {
     const CACHED_FLOATS: usize = 1 << 18;
-    let floats = problem.group_out() * problem.depth();
     if floats > CACHED_FLOATS { work(&[floats, passes]) / 2.0 } else { 0.0 }
 }
 
@@ -276,6 +288,7 @@ use kn2row_tiled::Kn2rowTiled;
 #[cfg(feature = "mec")]
 use mec::Mec;
 use strips::Strip::{Im2col as Im2colStrip, Im2row as Im2rowStrip};
+use winograd::Winograd;
 
 registry! {
     "direct", "0" {
@@ -355,6 +368,13 @@ registry! {
     "folded", "Kw·C·OW·(R·s+Kh)" {
         49 c"kn2row-fold" Kn2rowStrip::Fold,
     }
+    "winograd", "α²·T·(C+Mb)" {
+        50 c"winograd-strip-2x2-3x3" Winograd::<4, 3>,
+        51 c"winograd-strip-4x4-3x3" Winograd::<6, 3>,
+        52 c"winograd-strip-6x6-3x3" Winograd::<8, 3>,
+        53 c"winograd-strip-2x2-5x5" Winograd::<6, 5>,
+        54 c"winograd-strip-4x4-5x5" Winograd::<8, 5>,
+    }
 }
 
 #[cfg(test)]
@@ -363,13 +383,25 @@ mod tests {
 
     use super::*;
     use crate::gemm::Backend;
+    use crate::lowering::weights::Packing;
     use crate::matrix::Operand;
     use crate::problem::Axis;
 
     #[test]
     fn ids_and_names_are_unique_and_the_paper_s_primitives_are_all_there() {
-        const OWN: [&str; 6] =
-            ["kn2row-tiled", "kn2row-flat", "im2row-strip", "im2col-strip", "kn2row-strip", "kn2row-fold"];
+        const OWN: [&str; 11] = [
+            "kn2row-tiled",
+            "kn2row-flat",
+            "im2row-strip",
+            "im2col-strip",
+            "kn2row-strip",
+            "kn2row-fold",
+            "winograd-strip-2x2-3x3",
+            "winograd-strip-4x4-3x3",
+            "winograd-strip-6x6-3x3",
+            "winograd-strip-2x2-5x5",
+            "winograd-strip-4x4-5x5",
+        ];
         let mecs = if cfg!(feature = "mec") { 2 } else { 0 };
         assert_eq!(REGISTRY.iter().filter(|entry| !OWN.contains(&entry.name())).count(), 41 + mecs);
         assert_eq!(REGISTRY.len(), 41 + mecs + OWN.len());
@@ -449,10 +481,11 @@ mod tests {
             let cost = entry.algorithm.cost(problem, &workspace);
             let counting = Counting::default();
             let src = vec![1.0; problem.src_len()];
+            let packing = Packing::new(problem, entry.algorithm.weight_order(problem));
             let unit = Unit {
                 problem,
                 src: Image::new(problem, &src, 0, 0),
-                weights: &vec![1.0; problem.weights_len()],
+                weights: &vec![1.0; packing.group_len()],
                 bias: None,
                 gemm: &counting,
                 pool: &Pool::SERIAL,

@@ -1,5 +1,5 @@
-//! Data movement that the families share: views of the input, patches, shifted adds, the epilogue, and the
-//! packing of weights.
+//! Data movement that the families share: views of the input, patches, shifted adds, the epilogue, the
+//! packing of weights, and Winograd's transforms.
 
 pub mod epilogue;
 pub mod image;
@@ -7,3 +7,4 @@ pub mod moves;
 pub mod patches;
 pub mod shifted_add;
 pub mod weights;
+pub mod winograd;

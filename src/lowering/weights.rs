@@ -4,6 +4,7 @@
 //! it to one packing, so weights of another plan, or cut short, are refused before any arithmetic. Two plans
 //! that pack alike may share a blob.
 
+use super::winograd;
 use crate::error::{Error, Result};
 use crate::problem::{Problem, WeightsLayout};
 
@@ -30,6 +31,8 @@ pub struct WeightOrder {
     dims: [Dim; 4],
     /// Output channels that are packed as if there were no others, block behind block; 0 for all of them.
     block: usize,
+    /// m where the taps I × J are those of a kernel transformed for Winograd's F(m×m, r×r), α × α of them; else 0.
+    winograd: u8,
 }
 
 /// M × (C·Kh·Kw): one row of the kernel matrix an output channel, channels outermost in the depth.
@@ -45,13 +48,18 @@ pub const IJMC: WeightOrder = WeightOrder::plain([I, J, M, C]);
 
 impl WeightOrder {
     const fn plain(dims: [Dim; 4]) -> Self {
-        Self { dims, block: 0 }
+        Self { dims, block: 0, winograd: 0 }
     }
 
     /// The same order within each block of this many output channels; the last block may be smaller. The block
     /// that begins with channel m begins at m·C·Kh·Kw floats.
     pub const fn blocked(self, block: usize) -> Self {
         Self { block, ..self }
+    }
+
+    /// Blocks of α² C × M matrices, for Winograd tiles of m×m outputs.
+    pub const fn winograd(m: usize, block: usize) -> Self {
+        Self { winograd: m as u8, ..IJCM.blocked(block) }
     }
 }
 
@@ -88,7 +96,15 @@ impl Packing {
 
     /// Floats of one group.
     pub fn group_len(&self) -> usize {
-        self.out_channels * self.in_channels * self.kernel[0] * self.kernel[1]
+        self.out_channels * self.in_channels * self.taps()
+    }
+
+    /// Positions of a kernel as it is packed: its taps, or α².
+    fn taps(&self) -> usize {
+        match self.order.winograd {
+            0 => self.kernel[0] * self.kernel[1],
+            m => winograd::alpha(m.into(), self.kernel[0]).pow(2),
+        }
     }
 
     fn floats(&self) -> usize {
@@ -108,7 +124,7 @@ impl Packing {
         let order = u32::from_le_bytes(self.order.dims.map(|dim| dim as u8));
         [
             u64::from_le_bytes(*b"convloww"),
-            u64::from(FORMAT) << 32 | u64::from(order),
+            u64::from(self.order.winograd) << 48 | u64::from(FORMAT) << 32 | u64::from(order),
             self.groups as u64,
             self.out_channels as u64,
             self.in_channels as u64,
@@ -157,6 +173,26 @@ impl Packing {
             J => (kw, stride_j),
         };
         let block = if self.order.block == 0 { m } else { self.order.block };
+        if self.order.winograd > 0 {
+            let taps = self.taps();
+            for first in (0..m).step_by(block) {
+                let outputs = block.min(m - first);
+                let packed = &mut packed[first * taps * c..][..outputs * taps * c];
+                for channel in 0..c {
+                    for output in 0..outputs {
+                        let kernel =
+                            &weights[(group_first + first + output) * stride_m + channel * stride_c..];
+                        let alpha = winograd::alpha(self.order.winograd.into(), kh);
+                        let transformed =
+                            winograd::transform_kernel(alpha, kh, |i, j| kernel[i * stride_i + j * stride_j]);
+                        for (position, value) in transformed.iter().enumerate().take(taps) {
+                            packed[(position * c + channel) * outputs + output] = *value as f32;
+                        }
+                    }
+                }
+            }
+            return;
+        }
         let mut packed = packed.iter_mut();
         for first in (0..m).step_by(block) {
             let first_weight = (group_first + first) * stride_m;
@@ -187,7 +223,11 @@ impl Packing {
         if found[1] != expected[1] {
             let text = |word: u64| {
                 let [order @ .., _, _, _, _] = word.to_le_bytes();
-                format!("format {} order {}", word >> 32, String::from_utf8_lossy(&order))
+                let tile = match word >> 48 {
+                    0 => String::new(),
+                    m => format!(" for Winograd tiles of {m}x{m}"),
+                };
+                format!("format {} order {}{tile}", word >> 32 & 0xffff, String::from_utf8_lossy(&order))
             };
             return mismatch(format!(
                 "packed_weights has {}, but the plan reads {}",

@@ -76,6 +76,8 @@ const STREAM: f64 = 2.0e9;
 const CACHED: f64 = 8.0e9;
 /// Floats a second from one layout to the other, from or to the cache.
 const MOVED: f64 = 1.5e9;
+/// Floats of Winograd tiles a second.
+const TRANSFORMED: f64 = 4.0e9;
 /// Floats a second one by one.
 const SCATTER: f64 = 0.5e9;
 /// Multiply-adds a second of a long direct run, and elements' worth of time to start one.
@@ -100,6 +102,10 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
         .map(|calls| model.seconds(calls, units) / threads.min((calls.count as f64 * units).max(1.0)))
         .sum();
     let direct = cost.direct_runs * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
-    let moved = cost.streamed / STREAM + cost.scattered / SCATTER + cost.cached / CACHED + cost.moved / MOVED;
+    let moved = cost.streamed / STREAM
+        + cost.scattered / SCATTER
+        + cost.cached / CACHED
+        + cost.moved / MOVED
+        + cost.transformed / TRANSFORMED;
     gemms + (direct + moved) * units / threads
 }

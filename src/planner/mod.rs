@@ -31,7 +31,7 @@ pub enum AlgorithmChoice {
 /// Which arithmetic is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Math {
-    /// Only algorithms that form every product of the definition, which all registered ones do.
+    /// Only algorithms that form every product of the definition.
     #[default]
     Exact,
     /// Winograd's too.
@@ -121,6 +121,9 @@ type Answer = std::result::Result<Vec<Candidate>, Declined>;
 fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends: &[Backend]) -> Answer {
     let algorithm = entry.algorithm;
     algorithm.applicable(problem).map_err(|reason| Declined { reason, overflow: false })?;
+    if options.math == Math::Exact && !algorithm.is_exact() {
+        return Err(Declined { reason: c"needs math = FAST", overflow: false });
+    }
     let threads = options.pool.threads();
     let schedule = Schedule::new(problem, algorithm, threads, options.max_workspace_bytes);
     let schedule = schedule.ok_or(SIZE_OVERFLOWS)?;

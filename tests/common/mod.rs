@@ -6,7 +6,7 @@
 use convlow::algorithms::Entry;
 use convlow::gemm::BackendChoice;
 use convlow::reference::{self, Output, Tensors, index};
-use convlow::{AlgorithmChoice, Axis, Buffer, Error, Layout, Options, Plan, Pool, Problem, WeightsLayout};
+use convlow::{AlgorithmChoice, Axis, Buffer, Error, Layout, Math, Options, Plan, Pool, Problem, WeightsLayout};
 
 pub const LAYOUTS: [(Layout, Layout); 4] = [
     (Layout::Nchw, Layout::Nchw),
@@ -142,8 +142,10 @@ pub fn weights_to_layout(values: &[f32], problem: &Problem) -> Vec<f32> {
     moved
 }
 
+/// The options for one algorithm, whatever its arithmetic.
 pub fn options(entry: &'static Entry, gemm: BackendChoice, pool: &Pool) -> Options {
-    Options { algorithm: AlgorithmChoice::One(entry), gemm, pool: pool.clone(), ..Options::default() }
+    let algorithm = AlgorithmChoice::One(entry);
+    Options { algorithm, gemm, math: Math::Fast, pool: pool.clone(), ..Options::default() }
 }
 
 /// The plan for one algorithm; `Err(reason)` if the algorithm declines the problem.

@@ -1,0 +1,190 @@
+//! `winograd-strip-{m}x{m}-{r}x{r}`: minimal filtering F(m×m, r×r) over strips of T tiles: the input transform to
+//! V[α²][T][C], for each block of Mb output channels α² GEMMs with U[M/Mb][α²][C][Mb] to Y[α²][T][Mb], and the output
+//! transform into dst; α = m + r − 1.
+//! Workspace: α²·T·(C + Mb) for each thread; T shrinks to 1 where the limit says so.
+//! Wins with `MATH_FAST` on r×r kernels with stride 1, unless channels or outputs are few: α² products serve the m²·r²
+//! of the definition. A NaN or an infinity in src reaches all outputs of the tiles whose α×α inputs hold it.
+//! Source: Winograd 1980; Lavin, Gray, arXiv 1509.09308. Strips, block order and scratch: convlow.
+
+use std::ops::Range;
+
+use super::{
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channel_group, require, streamed_floats, work,
+};
+use crate::lowering::weights::WeightOrder;
+use crate::lowering::winograd::{InputTransform, OutputTransform, Strip};
+use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::problem::{Axis, Layout, Problem, product};
+
+/// F(m×m, r×r) with α = `A` and r = `R`.
+pub struct Winograd<const A: usize, const R: usize>;
+
+/// Floats of scratch of a thread, unless a single tile needs more: 2 MiB.
+const SCRATCH_FLOATS: usize = 512 * 1024;
+/// Tiles of a strip, if there are more: enough for a GEMM to run near its peak.
+const TILES: usize = 48;
+/// Output channels of a block, if there are more.
+const CHANNELS: usize = 64;
+
+/// Output channels that are packed and multiplied as one.
+fn channel_block(channels: usize) -> usize {
+    channels.div_ceil(channels.div_ceil(CHANNELS)).next_multiple_of(16).min(channels)
+}
+
+impl<const A: usize, const R: usize> Winograd<A, R> {
+    /// m.
+    const OUTPUTS: usize = A - R + 1;
+    /// α².
+    const POSITIONS: usize = A * A;
+
+    fn tiles(axis: &Axis) -> usize {
+        axis.output.div_ceil(Self::OUTPUTS)
+    }
+
+    /// Floats of scratch for strips of so many tiles.
+    fn scratch(problem: &Problem, tiles: usize) -> Option<[usize; 2]> {
+        let block = channel_block(problem.group_out());
+        let inputs = product(&[Self::POSITIONS, tiles, problem.group_in()])?;
+        Some([inputs, product(&[Self::POSITIONS, tiles, block])?])
+    }
+
+    /// Tiles of a strip within so many floats: whole rows of tiles, or a part of one.
+    fn strip(problem: &Problem, floats: usize) -> Option<usize> {
+        let [inputs, sums] = Self::scratch(problem, 1)?;
+        let fitting = (floats / inputs.checked_add(sums)?).clamp(1, TILES);
+        let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
+        // Strips of about the same size.
+        Some(match fitting / across {
+            0 => across.div_ceil(across.div_ceil(fitting)),
+            rows => along.div_ceil(along.div_ceil(rows)) * across,
+        })
+    }
+
+    /// Output rows of a strip, or of the row of tiles of which it is a part.
+    fn strip_rows(problem: &Problem, strip: usize) -> usize {
+        let rows = (strip / Self::tiles(&problem.cols)).max(1) * Self::OUTPUTS;
+        rows.min(problem.rows.output)
+    }
+
+    fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
+        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
+        let rows = Self::strip_rows(problem, strip);
+        let strips = problem.rows.output.div_ceil(rows);
+        let group = channel_group(channels, channel_block(channels), strips, threads);
+        match problem.dst_layout {
+            Layout::Nchw => Grid::new(channels, pixels, group, rows * problem.cols.output),
+            Layout::Nhwc => Grid::new(pixels, channels, rows * problem.cols.output, group),
+        }
+    }
+
+    /// Some channels of one strip. `first_row` is the output row with which `dst` begins.
+    fn run_strip(
+        unit: &Unit<'_>,
+        strip: &Strip<'_>,
+        channels: &Range<usize>,
+        (dst, first_row): (&mut MatrixMut<'_>, usize),
+        scratch: &mut [f32],
+    ) {
+        let (problem, tiles, depth) = (unit.problem, strip.tiles.len(), unit.problem.group_in());
+        let (inputs, sums) = scratch.split_at_mut(Self::POSITIONS * tiles * depth);
+        // 1. Transform the input.
+        InputTransform::<A, R> { strip, image: &unit.src, out: inputs }.run();
+        let block = channel_block(problem.group_out());
+        for first in channels.clone().step_by(block) {
+            let part = first..(first + block).min(channels.end);
+            let sums = &mut sums[..Self::POSITIONS * tiles * part.len()];
+            // 2. Multiply, position by position.
+            let weights = unit.weights[first * Self::POSITIONS * depth..].chunks_exact(depth * part.len());
+            let products = sums.chunks_exact_mut(tiles * part.len()).zip(inputs.chunks_exact(tiles * depth));
+            for ((sum, input), weights) in products.zip(weights) {
+                let sum = MatrixMut::new(sum, tiles, part.len(), part.len());
+                let input = Matrix::new(input, tiles, depth, depth);
+                let weights = Matrix::new(weights, depth, part.len(), part.len());
+                unit.gemm.multiply(sum, input.into(), weights.into(), 0.0);
+            }
+            // 3. Transform the output.
+            let bias = unit.bias.map(|bias| &bias[part.clone()]);
+            let in_dst = part.start - channels.start..part.end - channels.start;
+            let (rows, cols) = (dst.rows(), dst.cols());
+            let dst = &mut match problem.dst_layout {
+                Layout::Nchw => dst.part(in_dst, 0..cols),
+                Layout::Nhwc => dst.part(0..rows, in_dst),
+            };
+            OutputTransform::<A, R> { strip, sums, bias, dst, first_row }.run();
+        }
+    }
+}
+
+impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
+    fn is_exact(&self) -> bool {
+        false
+    }
+
+    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
+        let Problem { rows, cols, .. } = problem;
+        require(
+            (rows.kernel, cols.kernel) == (R, R),
+            if R == 3 { c"needs a 3x3 kernel" } else { c"needs a 5x5 kernel" },
+        )?;
+        require(problem.unit_stride(), c"needs stride 1")?;
+        require((rows.dilation, cols.dilation) == (1, 1), c"needs dilation 1")
+    }
+
+    fn weight_order(&self, problem: &Problem) -> WeightOrder {
+        WeightOrder::winograd(Self::OUTPUTS, channel_block(problem.group_out()))
+    }
+
+    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
+        // The strip follows from the limit alone; threads take what room is left.
+        let strip = Self::strip(problem, SCRATCH_FLOATS.min(limits.floats))?;
+        let [inputs, sums] = Self::scratch(problem, strip)?;
+        let tiles = Self::grid(problem, strip, limits.threads).tiles();
+        Workspace::of_tiles(inputs.checked_add(sums)?, tiles, strip, limits)
+    }
+
+    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
+        let (depth, channels) = (problem.group_in(), problem.group_out());
+        let block = channel_block(channels);
+        let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
+        let strips = match workspace.strip / across {
+            0 => along.saturating_mul(across.div_ceil(workspace.strip)),
+            rows => along.div_ceil(rows),
+        };
+        let calls = Calls {
+            shape: [workspace.strip, block, depth],
+            count: product(&[Self::POSITIONS, strips, channels.div_ceil(block)]).unwrap_or(usize::MAX),
+            macs: work(&[Self::POSITIONS, across, along, depth, channels]),
+            plane: 0,
+        };
+        let grid = Self::grid(problem, workspace.strip, workspace.slots);
+        let strip_rows = Self::strip_rows(problem, workspace.strip);
+        let groups = grid.tiles() / problem.rows.output.div_ceil(strip_rows);
+        let all = work(&[Self::POSITIONS, across, along]);
+        Cost {
+            calls: vec![calls],
+            largest_size: depth.max(block).max(workspace.strip),
+            tiles: grid.tiles(),
+            streamed: streamed_floats(Self::POSITIONS.saturating_mul(depth).saturating_mul(channels), strips),
+            transformed: all * (work(&[groups, depth]) + work(&[channels])),
+            ..Cost::default()
+        }
+    }
+
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
+        let problem = unit.problem;
+        let grid = Self::grid(problem, workspace.strip, workspace.slots);
+        let across = Self::tiles(&problem.cols);
+        unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
+            let (channels, pixels) = match problem.dst_layout {
+                Layout::Nchw => (tile.rows, tile.cols),
+                Layout::Nhwc => (tile.cols, tile.rows),
+            };
+            let (first_row, end) = (pixels.start / problem.cols.output, pixels.end / problem.cols.output);
+            let tiles = first_row / Self::OUTPUTS * across..end.div_ceil(Self::OUTPUTS) * across;
+            for first in tiles.clone().step_by(workspace.strip) {
+                let strip = Strip { problem, tiles: first..(first + workspace.strip).min(tiles.end) };
+                Self::run_strip(unit, &strip, &channels, (&mut view, first_row), scratch);
+            }
+        });
+    }
+}
