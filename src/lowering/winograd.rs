@@ -243,6 +243,7 @@ impl<const A: usize, const R: usize> WithSimd for InputTransform<'_, A, R> {
         let step = self.strip.tiles.len() * channels;
         // Channels by turns as they lie in NCHW; see `gather`.
         let mut buffer = [0.0; MOST * MOST * LANES];
+        let mut half: Half = [[0.0; LANES]; MOST * MOST];
         for (number, tile) in self.strip.tiles.clone().enumerate() {
             let (ty, tx) = self.strip.place(tile, A - R + 1);
             let rows = clip(ty * (A - R + 1), problem.rows.pad_before, A, problem.rows.input);
@@ -265,7 +266,7 @@ impl<const A: usize, const R: usize> WithSimd for InputTransform<'_, A, R> {
                     }
                 };
                 let out = &mut self.out[number * channels + first..];
-                input_tile::<S, A>(simd, &window, count, out, step);
+                input_tile::<S, A>(simd, &window, count, &mut half, out, step);
             }
         }
     }
@@ -331,27 +332,33 @@ fn store<S: Simd>(simd: S, to: &mut [f32], value: S::f32s, count: usize) {
     }
 }
 
+/// Vectors between the two passes of a transform, in `LANES` floats each: kept outside of them, so that it is not
+/// cleared for every tile.
+type Half = [[f32; LANES]; MOST * MOST];
+
 #[inline(always)]
 fn input_tile<S: Simd, const A: usize>(
     simd: S,
     window: &Window<'_>,
     count: usize,
+    half: &mut Half,
     out: &mut [f32],
     step: usize,
 ) {
     let zero = simd.splat_f32s(0.0);
-    let mut half = [[zero; A]; A];
-    for (j, half) in half.iter_mut().enumerate() {
+    for j in 0..A {
         let mut column = [zero; A];
         for (i, value) in column.iter_mut().enumerate() {
             *value = window.load(simd, (i, j), count);
         }
-        *half = transform_input::<S, A>(simd, column);
+        for (k, value) in transform_input::<S, A>(simd, column).into_iter().enumerate() {
+            store(simd, &mut half[k * MOST + j], value, S::F32_LANES);
+        }
     }
     for k in 0..A {
         let mut row = [zero; A];
         for (j, value) in row.iter_mut().enumerate() {
-            *value = half[j][k];
+            *value = load(simd, &half[k * MOST + j], S::F32_LANES);
         }
         for (l, value) in transform_input::<S, A>(simd, row).into_iter().enumerate() {
             store(simd, &mut out[(k * A + l) * step..], value, count);
@@ -419,6 +426,7 @@ impl<const A: usize, const R: usize> WithSimd for OutputTransform<'_, '_, A, R> 
         };
         let step = self.strip.tiles.len() * channels;
         let mut buffer = [0.0; MOST * LANES];
+        let mut half: Half = [[0.0; LANES]; MOST * MOST];
         for (number, tile) in self.strip.tiles.clone().enumerate() {
             let (ty, tx) = self.strip.place(tile, m);
             let (y, x) = (ty * m, tx * m);
@@ -426,9 +434,10 @@ impl<const A: usize, const R: usize> WithSimd for OutputTransform<'_, '_, A, R> 
             for first in (0..channels).step_by(S::F32_LANES) {
                 let count = (channels - first).min(S::F32_LANES);
                 let sums = &self.sums[number * channels + first..];
-                let outputs = output_tile::<S, A, R>(simd, sums, step, count);
+                output_columns::<S, A, R>(simd, sums, step, count, &mut half);
                 let bias = self.bias.map_or(simd.splat_f32s(0.0), |bias| load(simd, &bias[first..], count));
-                for (i, outputs) in outputs.iter().enumerate().take(height) {
+                for i in 0..height {
+                    let outputs = output_row::<S, A, R>(simd, &half, i);
                     let pixel = (y + i - self.first_row) * problem.cols.output + x;
                     match problem.dst_layout {
                         Layout::Nhwc => {
@@ -462,31 +471,34 @@ impl<const A: usize, const R: usize> WithSimd for OutputTransform<'_, '_, A, R> 
     }
 }
 
+/// The first pass over a tile's columns; row i of what it leaves in `half` gives output row i.
 #[inline(always)]
-fn output_tile<S: Simd, const A: usize, const R: usize>(
+fn output_columns<S: Simd, const A: usize, const R: usize>(
     simd: S,
     sums: &[f32],
     step: usize,
     count: usize,
-) -> [[S::f32s; A]; A] {
-    let zero = simd.splat_f32s(0.0);
-    let mut half = [[zero; A]; A];
-    for (l, half) in half.iter_mut().enumerate() {
-        let mut column = [zero; A];
+    half: &mut Half,
+) {
+    for l in 0..A {
+        let mut column = [simd.splat_f32s(0.0); A];
         for (k, value) in column.iter_mut().enumerate() {
             *value = load(simd, &sums[(k * A + l) * step..], count);
         }
-        *half = transform_output::<S, A, R>(simd, column);
-    }
-    let mut out = [[zero; A]; A];
-    for (i, out) in out.iter_mut().enumerate().take(A - R + 1) {
-        let mut row = [zero; A];
-        for (l, value) in row.iter_mut().enumerate() {
-            *value = half[l][i];
+        for (i, value) in transform_output::<S, A, R>(simd, column).into_iter().enumerate().take(A - R + 1) {
+            store(simd, &mut half[i * MOST + l], value, S::F32_LANES);
         }
-        *out = transform_output::<S, A, R>(simd, row);
     }
-    out
+}
+
+/// The second pass: one output row of a tile, of which the first m count.
+#[inline(always)]
+fn output_row<S: Simd, const A: usize, const R: usize>(simd: S, half: &Half, i: usize) -> [S::f32s; A] {
+    let mut row = [simd.splat_f32s(0.0); A];
+    for (l, value) in row.iter_mut().enumerate() {
+        *value = load(simd, &half[i * MOST + l], S::F32_LANES);
+    }
+    transform_output::<S, A, R>(simd, row)
 }
 
 /// A NaN stays a NaN, since it compares with nothing.

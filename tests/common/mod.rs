@@ -6,7 +6,9 @@
 use convlow::algorithms::Entry;
 use convlow::gemm::BackendChoice;
 use convlow::reference::{self, Output, Tensors, index};
-use convlow::{AlgorithmChoice, Axis, Buffer, Error, Layout, Math, Options, Plan, Pool, Problem, WeightsLayout};
+use convlow::{
+    AlgorithmChoice, Axis, Buffer, Error, Layout, Math, Options, Plan, Pool, Problem, WeightsLayout,
+};
 
 pub const LAYOUTS: [(Layout, Layout); 4] = [
     (Layout::Nchw, Layout::Nchw),
