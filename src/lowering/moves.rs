@@ -1,5 +1,7 @@
 //! Moves between NCHW and NHWC: transpositions of a few rows at a time.
 
+use std::ops::Range;
+
 use crate::matrix::{Matrix, MatrixMut};
 
 /// Rows and columns that are transposed at once: vector shuffles on every machine.
@@ -10,20 +12,39 @@ const BLOCK: usize = 4;
 /// # Panics
 /// If the shapes do not agree.
 pub fn transpose(from: &Matrix<'_>, to: &mut MatrixMut<'_>, add: bool) {
+    transpose_here(from, to, add);
+}
+
+/// [`transpose`] for small matrices, in the instructions of the function that calls it.
+#[inline(always)]
+pub fn transpose_here(from: &Matrix<'_>, to: &mut MatrixMut<'_>, add: bool) {
     assert!(from.rows() == to.cols() && from.cols() == to.rows(), "shapes disagree");
-    let (rows, cols) = (from.rows() / BLOCK * BLOCK, from.cols() / BLOCK * BLOCK);
-    // Along the rows that lie farther apart, so that as few of them as possible are in use at a time.
+    // Along the rows that lie farther apart, so that as few of them as possible are in use at a time. Plain loops:
+    // what iterators call is not compiled for the caller's instructions.
+    let (rows, cols) = (from.rows(), from.cols());
+    let (mut row, mut col) = (0, 0);
     if from.ld() > to.ld() {
-        for row in (0..rows).step_by(BLOCK) {
-            (0..cols).step_by(BLOCK).for_each(|col| transpose_block(from, to, (row, col), add));
+        while row + BLOCK <= rows {
+            col = 0;
+            while col + BLOCK <= cols {
+                transpose_block(from, to, (row, col), add);
+                col += BLOCK;
+            }
+            row += BLOCK;
         }
     } else {
-        for col in (0..cols).step_by(BLOCK) {
-            (0..rows).step_by(BLOCK).for_each(|row| transpose_block(from, to, (row, col), add));
+        while col + BLOCK <= cols {
+            row = 0;
+            while row + BLOCK <= rows {
+                transpose_block(from, to, (row, col), add);
+                row += BLOCK;
+            }
+            col += BLOCK;
         }
     }
-    transpose_rest(from, to, 0..rows, cols..from.cols(), add);
-    transpose_rest(from, to, rows..from.rows(), 0..from.cols(), add);
+    let (row, col) = (rows / BLOCK * BLOCK, cols / BLOCK * BLOCK);
+    transpose_rest(from, to, 0..row, col..cols, add);
+    transpose_rest(from, to, row..rows, 0..cols, add);
 }
 
 #[inline(always)]
@@ -43,11 +64,38 @@ fn transpose_block(from: &Matrix<'_>, to: &mut MatrixMut<'_>, (row, col): (usize
     }
 }
 
+/// Rows and columns behind the last whole block.
+#[inline(always)]
 fn transpose_rest(
     from: &Matrix<'_>,
     to: &mut MatrixMut<'_>,
-    rows: std::ops::Range<usize>,
-    cols: std::ops::Range<usize>,
+    rows: Range<usize>,
+    cols: Range<usize>,
+    add: bool,
+) {
+    if rows.is_empty() || cols.is_empty() {
+        return;
+    }
+    if add || from.rows() < BLOCK || from.cols() < BLOCK {
+        return transpose_elements(from, to, rows, cols, add);
+    }
+    // Blocks that overlap the others.
+    let mut row = rows.start.min(from.rows() - BLOCK);
+    while row < rows.end {
+        let mut col = cols.start.min(from.cols() - BLOCK);
+        while col < cols.end {
+            transpose_block(from, to, (row.min(from.rows() - BLOCK), col.min(from.cols() - BLOCK)), false);
+            col += BLOCK;
+        }
+        row += BLOCK;
+    }
+}
+
+fn transpose_elements(
+    from: &Matrix<'_>,
+    to: &mut MatrixMut<'_>,
+    rows: Range<usize>,
+    cols: Range<usize>,
     add: bool,
 ) {
     for row in rows {

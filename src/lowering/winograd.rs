@@ -12,7 +12,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::epilogue;
 use super::image::Image;
-use super::moves::transpose;
+use super::moves::transpose_here;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Clamp, Layout, Problem};
 
@@ -236,160 +236,198 @@ impl<const A: usize, const R: usize> WithSimd for InputTransform<'_, A, R> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let problem = self.strip.problem;
-        let channels = problem.group_in();
-        // From one position of the tiles to the next.
-        let step = self.strip.tiles.len() * channels;
-        // Channels by turns as they lie in NCHW; see `gather`.
-        let mut buffer = [0.0; MOST * MOST * LANES];
-        let mut half: Half = [[0.0; LANES]; MOST * MOST];
-        for (number, tile) in self.strip.tiles.clone().enumerate() {
-            let (ty, tx) = self.strip.place(tile, A - R + 1);
-            let rows = clip(ty * (A - R + 1), problem.rows.pad_before, A, problem.rows.input);
-            let cols = clip(tx * (A - R + 1), problem.cols.pad_before, A, problem.cols.input);
-            for first in (0..channels).step_by(S::F32_LANES) {
-                let count = (channels - first).min(S::F32_LANES);
-                let window = match problem.src_layout {
-                    Layout::Nhwc => Window::of(self.image, &rows, &cols, first),
-                    Layout::Nchw => {
-                        gather::<A>(self.image, &rows, &cols, first, count, &mut buffer);
-                        let inside = !(rows.0.is_empty() || cols.0.is_empty());
-                        let whole = if inside { 0..A } else { 0..0 };
-                        Window {
-                            data: &buffer,
-                            row: MOST * LANES,
-                            pixel: LANES,
-                            rows: whole.clone(),
-                            cols: whole,
-                        }
-                    }
-                };
-                let out = &mut self.out[number * channels + first..];
-                input_tile::<S, A>(simd, &window, count, &mut half, out, step);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let channels = self.strip.problem.group_in();
+        let mut buffers = Buffers::default();
+        for number in 0..self.strip.tiles.len() {
+            let mut first = 0;
+            let window = self.window(number);
+            while first + S::F32_LANES <= channels {
+                self.transform(simd, Lanes::<true>(S::F32_LANES), (number, &window), first, &mut buffers);
+                first += S::F32_LANES;
+            }
+            if first < channels {
+                self.transform(
+                    simd,
+                    Lanes::<false>(channels - first),
+                    (number, &window),
+                    first,
+                    &mut buffers,
+                );
             }
         }
     }
 }
 
-/// A tile's window of the image, with the channels of each pixel side by side; zero outside of `rows` and `cols`.
-struct Window<'a> {
-    /// From the first position inside.
+impl<const A: usize, const R: usize> InputTransform<'_, A, R> {
+    fn window(&self, number: usize) -> Window {
+        let Problem { rows, cols, .. } = self.strip.problem;
+        let (ty, tx) = self.strip.place(self.strip.tiles.start + number, A - R + 1);
+        let (is, h) = clip(ty * (A - R + 1), rows.pad_before, A, rows.input);
+        let (js, w) = clip(tx * (A - R + 1), cols.pad_before, A, cols.input);
+        if is.is_empty() || js.is_empty() { Window::default() } else { Window { is, js, h, w } }
+    }
+
+    /// Some channels, from `first` on, of one tile.
+    #[inline(always)]
+    fn transform<S: Simd, const ALL: bool>(
+        &mut self,
+        simd: S,
+        lanes: Lanes<ALL>,
+        (number, window): (usize, &Window),
+        first: usize,
+        buffers: &mut Buffers,
+    ) {
+        let problem = self.strip.problem;
+        let channels = problem.group_in();
+        // From one position of the tiles to the next.
+        let step = self.strip.tiles.len() * channels;
+        let out = &mut self.out[number * channels + first..];
+        match problem.src_layout {
+            Layout::Nchw => {
+                gather::<A>(self.image, window, first..first + lanes.0, &mut buffers.pixels);
+                let pixels = Pixels { data: &buffers.pixels, row: MOST * LANES, pixel: LANES };
+                input_tile::<S, A, ALL, true>(simd, lanes, &pixels, window, &mut buffers.half, out, step);
+            }
+            Layout::Nhwc => {
+                let data = self.image.at(first, window.h, window.w);
+                let pixels = Pixels { data, row: self.image.row, pixel: self.image.pixel };
+                if window.is.len() == A && window.js.len() == A {
+                    input_tile::<S, A, ALL, true>(simd, lanes, &pixels, window, &mut buffers.half, out, step);
+                } else {
+                    input_tile::<S, A, ALL, false>(
+                        simd,
+                        lanes,
+                        &pixels,
+                        window,
+                        &mut buffers.half,
+                        out,
+                        step,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// A tile's window of the image: its rows and columns inside, and the place in the image of the first of them.
+#[derive(Default)]
+struct Window {
+    is: Range<usize>,
+    js: Range<usize>,
+    h: usize,
+    w: usize,
+}
+
+/// Pixels whose channels lie side by side.
+struct Pixels<'a> {
     data: &'a [f32],
     row: usize,
     pixel: usize,
-    rows: Range<usize>,
-    cols: Range<usize>,
 }
 
-impl<'a> Window<'a> {
-    fn of(
-        image: &Image<'a>,
-        rows: &(Range<usize>, usize),
-        cols: &(Range<usize>, usize),
-        channel: usize,
-    ) -> Self {
-        let (rows, cols) =
-            if rows.0.is_empty() || cols.0.is_empty() { (&(0..0, 0), &(0..0, 0)) } else { (rows, cols) };
-        Self {
-            data: image.at(channel, rows.1, cols.1),
-            row: image.row,
-            pixel: image.pixel,
-            rows: rows.0.clone(),
-            cols: cols.0.clone(),
+/// Memory of one strip's transforms. It is not cleared for every tile.
+struct Buffers {
+    /// Vectors between the two passes, row by row.
+    half: Half,
+    /// A window of NCHW with its channels side by side.
+    pixels: [f32; MOST * MOST * LANES],
+}
+
+type Half = [[f32; LANES]; MOST * MOST];
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { half: [[0.0; LANES]; MOST * MOST], pixels: [0.0; MOST * MOST * LANES] }
+    }
+}
+
+/// How many of a vector's channels there are: all of them, or fewer at the end of the channels.
+#[derive(Clone, Copy)]
+struct Lanes<const ALL: bool>(usize);
+
+impl<const ALL: bool> Lanes<ALL> {
+    #[inline(always)]
+    fn load<S: Simd>(self, simd: S, from: &[f32]) -> S::f32s {
+        if ALL {
+            S::as_simd_f32s(&from[..S::F32_LANES]).0[0]
+        } else {
+            simd.partial_load_f32s(&from[..self.0])
         }
     }
 
     #[inline(always)]
-    fn load<S: Simd>(&self, simd: S, (i, j): (usize, usize), count: usize) -> S::f32s {
-        if self.rows.contains(&i) && self.cols.contains(&j) {
-            load(
-                simd,
-                &self.data[(i - self.rows.start) * self.row + (j - self.cols.start) * self.pixel..],
-                count,
-            )
+    fn store<S: Simd>(self, simd: S, to: &mut [f32], value: S::f32s) {
+        if ALL {
+            S::as_mut_simd_f32s(&mut to[..S::F32_LANES]).0[0] = value;
         } else {
-            simd.splat_f32s(0.0)
+            simd.partial_store_f32s(&mut to[..self.0], value);
         }
     }
 }
 
-/// The first `count` floats, at most a vector's.
+/// `INSIDE`: the pixels are those of the whole window; else those of its part inside, and the others are zeros.
 #[inline(always)]
-fn load<S: Simd>(simd: S, from: &[f32], count: usize) -> S::f32s {
-    match S::as_simd_f32s(from).0.first() {
-        Some(vector) if count == S::F32_LANES => *vector,
-        _ => simd.partial_load_f32s(&from[..count]),
-    }
-}
-
-#[inline(always)]
-fn store<S: Simd>(simd: S, to: &mut [f32], value: S::f32s, count: usize) {
-    let to = &mut to[..count];
-    match S::as_mut_simd_f32s(to).0.first_mut() {
-        Some(vector) => *vector = value,
-        None => simd.partial_store_f32s(to, value),
-    }
-}
-
-/// Vectors between the two passes of a transform, in `LANES` floats each: kept outside of them, so that it is not
-/// cleared for every tile.
-type Half = [[f32; LANES]; MOST * MOST];
-
-#[inline(always)]
-fn input_tile<S: Simd, const A: usize>(
+fn input_tile<S: Simd, const A: usize, const ALL: bool, const INSIDE: bool>(
     simd: S,
-    window: &Window<'_>,
-    count: usize,
+    lanes: Lanes<ALL>,
+    pixels: &Pixels<'_>,
+    window: &Window,
     half: &mut Half,
     out: &mut [f32],
     step: usize,
 ) {
     let zero = simd.splat_f32s(0.0);
+    let full = Lanes::<true>(S::F32_LANES);
     for j in 0..A {
         let mut column = [zero; A];
         for (i, value) in column.iter_mut().enumerate() {
-            *value = window.load(simd, (i, j), count);
+            if INSIDE {
+                *value = lanes.load(simd, &pixels.data[i * pixels.row + j * pixels.pixel..]);
+            } else if window.is.contains(&i) && window.js.contains(&j) {
+                let at = (i - window.is.start) * pixels.row + (j - window.js.start) * pixels.pixel;
+                *value = lanes.load(simd, &pixels.data[at..]);
+            }
         }
         for (k, value) in transform_input::<S, A>(simd, column).into_iter().enumerate() {
-            store(simd, &mut half[k * MOST + j], value, S::F32_LANES);
+            full.store(simd, &mut half[k * MOST + j], value);
         }
     }
     for k in 0..A {
         let mut row = [zero; A];
         for (j, value) in row.iter_mut().enumerate() {
-            *value = load(simd, &half[k * MOST + j], S::F32_LANES);
+            *value = full.load(simd, &half[k * MOST + j]);
         }
         for (l, value) in transform_input::<S, A>(simd, row).into_iter().enumerate() {
-            store(simd, &mut out[(k * A + l) * step..], value, count);
+            lanes.store(simd, &mut out[(k * A + l) * step..], value);
         }
     }
 }
 
-/// Brings `count` channels of an NCHW image's window side by side: rows of `MOST` pixels of `LANES` channels.
+/// Brings some channels of an NCHW image's window side by side: α rows of `MOST` pixels of `LANES` channels.
 #[inline(always)]
-fn gather<const A: usize>(
-    image: &Image<'_>,
-    (is, h): &(Range<usize>, usize),
-    (js, w): &(Range<usize>, usize),
-    first: usize,
-    count: usize,
-    buffer: &mut [f32],
-) {
-    if is.is_empty() || js.is_empty() {
-        return;
-    }
-    if is.len() < A || js.len() < A {
-        buffer.fill(0.0);
+fn gather<const A: usize>(image: &Image<'_>, window: &Window, channels: Range<usize>, to: &mut [f32]) {
+    let Window { is, js, h, w } = window;
+    for i in (0..is.start).chain(is.end..A) {
+        to[i * MOST * LANES..][..MOST * LANES].fill(0.0);
     }
     for (row, i) in is.clone().enumerate() {
-        let from = image.at(first, h + row, *w);
-        // Whole blocks of columns, if the image goes on behind the window.
-        let columns =
-            if js.len() == A && (count - 1) * image.channel + MOST <= from.len() { MOST } else { js.len() };
-        let from = Matrix::new(from, count, columns, image.channel);
-        let to = &mut buffer[(i * MOST + js.start) * LANES..];
-        transpose(&from, &mut MatrixMut::new(to, columns, count, LANES), false);
+        let to = &mut to[i * MOST * LANES..][..MOST * LANES];
+        let plane = image.at(channels.start, h + row, *w);
+        let behind = (channels.len() - 1) * image.channel + MOST - js.start;
+        // Whole blocks of columns, if the image goes on around the window; what is outside is cleared then.
+        let first = channels.start * image.channel + (h + row) * image.row + w;
+        if first >= js.start && behind <= plane.len() {
+            let from = Matrix::new(&image.data[first - js.start..], channels.len(), MOST, image.channel);
+            transpose_here(&from, &mut MatrixMut::new(to, MOST, channels.len(), LANES), false);
+        } else {
+            let from = Matrix::new(plane, channels.len(), js.len(), image.channel);
+            let to = &mut to[js.start * LANES..];
+            transpose_here(&from, &mut MatrixMut::new(to, js.len(), channels.len(), LANES), false);
+        }
+        for j in (0..js.start).chain(js.end..A) {
+            to[j * LANES..][..LANES].fill(0.0);
+        }
     }
 }
 
@@ -418,52 +456,75 @@ impl<const A: usize, const R: usize> WithSimd for OutputTransform<'_, '_, A, R> 
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (problem, m) = (self.strip.problem, A - R + 1);
-        let channels = match problem.dst_layout {
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let channels = self.channels();
+        let mut buffers = Buffers::default();
+        for number in 0..self.strip.tiles.len() {
+            let mut first = 0;
+            while first + S::F32_LANES <= channels {
+                self.transform(simd, Lanes::<true>(S::F32_LANES), number, first, &mut buffers);
+                first += S::F32_LANES;
+            }
+            if first < channels {
+                self.transform(simd, Lanes::<false>(channels - first), number, first, &mut buffers);
+            }
+        }
+    }
+}
+
+impl<const A: usize, const R: usize> OutputTransform<'_, '_, A, R> {
+    fn channels(&self) -> usize {
+        match self.strip.problem.dst_layout {
             Layout::Nchw => self.dst.rows(),
             Layout::Nhwc => self.dst.cols(),
-        };
+        }
+    }
+
+    /// Some channels, from `first` on, of one tile.
+    #[inline(always)]
+    fn transform<S: Simd, const ALL: bool>(
+        &mut self,
+        simd: S,
+        lanes: Lanes<ALL>,
+        number: usize,
+        first: usize,
+        buffers: &mut Buffers,
+    ) {
+        let (problem, m, channels) = (self.strip.problem, A - R + 1, self.channels());
         let step = self.strip.tiles.len() * channels;
-        let mut buffer = [0.0; MOST * LANES];
-        let mut half: Half = [[0.0; LANES]; MOST * MOST];
-        for (number, tile) in self.strip.tiles.clone().enumerate() {
-            let (ty, tx) = self.strip.place(tile, m);
-            let (y, x) = (ty * m, tx * m);
-            let (height, width) = (m.min(problem.rows.output - y), m.min(problem.cols.output - x));
-            for first in (0..channels).step_by(S::F32_LANES) {
-                let count = (channels - first).min(S::F32_LANES);
-                let sums = &self.sums[number * channels + first..];
-                output_columns::<S, A, R>(simd, sums, step, count, &mut half);
-                let bias = self.bias.map_or(simd.splat_f32s(0.0), |bias| load(simd, &bias[first..], count));
-                for i in 0..height {
-                    let outputs = output_row::<S, A, R>(simd, &half, i);
-                    let pixel = (y + i - self.first_row) * problem.cols.output + x;
-                    match problem.dst_layout {
-                        Layout::Nhwc => {
-                            for (j, &value) in outputs.iter().enumerate().take(width) {
-                                let to = &mut self.dst.row_mut(pixel + j)[first..];
-                                let mut value = simd.add_f32s(value, bias);
-                                if problem.accumulate {
-                                    value = simd.add_f32s(value, load(simd, to, count));
-                                }
-                                store(simd, to, clamp(simd, value, problem.clamp), count);
-                            }
+        let (ty, tx) = self.strip.place(self.strip.tiles.start + number, m);
+        let (y, x) = (ty * m, tx * m);
+        let (height, width) = (m.min(problem.rows.output - y), m.min(problem.cols.output - x));
+        let bias = self.bias.map_or(simd.splat_f32s(0.0), |bias| lanes.load(simd, &bias[first..]));
+        let sums = &self.sums[number * channels + first..];
+        output_columns::<S, A, R, ALL>(simd, lanes, sums, step, &mut buffers.half);
+        for i in 0..height {
+            let outputs = output_row::<S, A, R>(simd, &buffers.half, i);
+            let pixel = (y + i - self.first_row) * problem.cols.output + x;
+            match problem.dst_layout {
+                Layout::Nhwc => {
+                    for (j, &value) in outputs.iter().enumerate().take(width) {
+                        let to = &mut self.dst.row_mut(pixel + j)[first..];
+                        let mut value = simd.add_f32s(value, bias);
+                        if problem.accumulate {
+                            value = simd.add_f32s(value, lanes.load(simd, to));
                         }
-                        Layout::Nchw => {
-                            // What dst holds is added behind the move, and the clamp comes last.
-                            let early = if problem.accumulate { None } else { problem.clamp };
-                            for (j, &value) in outputs.iter().enumerate().take(width) {
-                                let value = clamp(simd, simd.add_f32s(value, bias), early);
-                                store(simd, &mut buffer[j * LANES..], value, count);
-                            }
-                            let moved = Matrix::new(&buffer, width, count, LANES);
-                            let mut to = self.dst.part(first..first + count, pixel..pixel + width);
-                            transpose(&moved, &mut to, problem.accumulate);
-                            if problem.accumulate {
-                                epilogue::finish(&mut to, Layout::Nchw, None, problem.clamp);
-                            }
-                        }
+                        lanes.store(simd, to, clamp(simd, value, problem.clamp));
+                    }
+                }
+                Layout::Nchw => {
+                    // What dst holds is added behind the move, and the clamp comes last.
+                    let early = if problem.accumulate { None } else { problem.clamp };
+                    let full = Lanes::<true>(S::F32_LANES);
+                    for (j, &value) in outputs.iter().enumerate().take(width) {
+                        let value = clamp(simd, simd.add_f32s(value, bias), early);
+                        full.store(simd, &mut buffers.pixels[j * LANES..], value);
+                    }
+                    let moved = Matrix::new(&buffers.pixels, width, lanes.0, LANES);
+                    let mut to = self.dst.part(first..first + lanes.0, pixel..pixel + width);
+                    transpose_here(&moved, &mut to, problem.accumulate);
+                    if problem.accumulate {
+                        epilogue::finish(&mut to, Layout::Nchw, None, problem.clamp);
                     }
                 }
             }
@@ -473,20 +534,20 @@ impl<const A: usize, const R: usize> WithSimd for OutputTransform<'_, '_, A, R> 
 
 /// The first pass over a tile's columns; row i of what it leaves in `half` gives output row i.
 #[inline(always)]
-fn output_columns<S: Simd, const A: usize, const R: usize>(
+fn output_columns<S: Simd, const A: usize, const R: usize, const ALL: bool>(
     simd: S,
+    lanes: Lanes<ALL>,
     sums: &[f32],
     step: usize,
-    count: usize,
     half: &mut Half,
 ) {
     for l in 0..A {
         let mut column = [simd.splat_f32s(0.0); A];
         for (k, value) in column.iter_mut().enumerate() {
-            *value = load(simd, &sums[(k * A + l) * step..], count);
+            *value = lanes.load(simd, &sums[(k * A + l) * step..]);
         }
         for (i, value) in transform_output::<S, A, R>(simd, column).into_iter().enumerate().take(A - R + 1) {
-            store(simd, &mut half[i * MOST + l], value, S::F32_LANES);
+            Lanes::<true>(S::F32_LANES).store(simd, &mut half[i * MOST + l], value);
         }
     }
 }
@@ -496,7 +557,7 @@ fn output_columns<S: Simd, const A: usize, const R: usize>(
 fn output_row<S: Simd, const A: usize, const R: usize>(simd: S, half: &Half, i: usize) -> [S::f32s; A] {
     let mut row = [simd.splat_f32s(0.0); A];
     for (l, value) in row.iter_mut().enumerate() {
-        *value = load(simd, &half[i * MOST + l], S::F32_LANES);
+        *value = Lanes::<true>(S::F32_LANES).load(simd, &half[i * MOST + l]);
     }
     transform_output::<S, A, R>(simd, row)
 }
