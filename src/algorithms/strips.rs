@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::tiles::most_channels;
 use super::{
     Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channel_group, require, weights_streamed, work,
 };
@@ -49,7 +50,7 @@ impl Strip {
     fn channel_block(self, problem: &Problem) -> usize {
         let channels = problem.group_out();
         let blocks = match self {
-            Strip::Im2row => channels.div_ceil(CHANNELS),
+            Strip::Im2row => channels.div_ceil(most_channels(strip_pixels(problem), problem.depth())),
             // A GEMM packs the patches again for each block; two of them where there is but one strip.
             Strip::Im2col if strip_pixels(problem) < problem.out_pixels() => 1,
             Strip::Im2col => (channels / CHANNELS).clamp(1, 2),

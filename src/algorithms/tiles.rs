@@ -13,6 +13,13 @@ use crate::problem::{Axis, Problem, common};
 /// Output channels of a tile, if there are more: enough for a GEMM to run near its peak, and few enough that a
 /// tile stays in the second cache level.
 const CHANNELS: usize = 128;
+/// The same where weights are read once for few pixels: a few vectors, so that a GEMM reads its weights almost in the
+/// order in which they lie.
+const STREAMED_CHANNELS: usize = 32;
+/// Pixels up to which that is so, and the least depth of a call.
+const STREAMED_PIXELS: usize = 256;
+/// See `STREAMED_PIXELS`.
+const STREAMED_DEPTH: usize = 96;
 /// The fewest channels that a tile is reduced to for the sake of more tiles.
 const LEAST_CHANNELS: usize = 64;
 /// Output pixels of a tile, and of a GEMM call where rows can be joined: the weights of a tap are packed once for
@@ -39,9 +46,14 @@ pub fn tile_size(problem: &Problem) -> (usize, usize) {
     };
     let strips = problem.out_pixels().div_ceil(pixels);
     let channels = problem.group_out();
-    let fewest = channels.div_ceil(CHANNELS);
+    let fewest = channels.div_ceil(most_channels(pixels, problem.group_in()));
     let blocks = fewest.max(TILES.div_ceil(strips).min(channels / LEAST_CHANNELS));
     (pixels, channels.div_ceil(blocks).next_multiple_of(16).min(channels))
+}
+
+/// Output channels that make a good block for GEMM calls of so many pixels and such a depth.
+pub fn most_channels(pixels: usize, depth: usize) -> usize {
+    if pixels <= STREAMED_PIXELS && depth >= STREAMED_DEPTH { STREAMED_CHANNELS } else { CHANNELS }
 }
 
 /// Output channels of a tile, which are packed as one block of weights.

@@ -157,7 +157,7 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
 }
 
 /// Estimates within this factor of the least say nothing on which is faster; the least workspace does.
-const ESTIMATE_SLACK: f64 = 1.04;
+const ESTIMATE_SLACK: f64 = 1.06;
 
 /// The best of some candidates. Times from the clock and from the model do not compare: once something is
 /// measured, the model's opinion of the rest no longer counts.
