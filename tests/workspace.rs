@@ -26,6 +26,7 @@ fn formula(name: &str, p: &Problem) -> Option<usize> {
     let (kh, kw) = (p.rows.kernel, p.cols.kernel);
     let floats = match name {
         "direct-sum2d" | "kn2row-tiled" => 0,
+        _ if name.starts_with("winograd-strip-") => return None,
         _ if name.ends_with("-strip") || ["kn2row-flat", "kn2row-fold"].contains(&name) => return None,
         "kn2row" | "kn2col" => kh * kw * m * h * w,
         "kn2row-as" | "kn2col-as" => m * h * w,
@@ -126,6 +127,33 @@ fn strips_need_what_their_size_says_and_no_more_than_their_bound() {
                     }
                 }
                 plans += 1;
+            }
+        }
+    }
+    assert!(plans > 500, "{plans}");
+}
+
+/// Winograd's strips hold α² values of whole tiles for C and Mb channels, and at most 2 MiB of them a thread.
+#[test]
+fn winograd_needs_what_its_tiles_say_and_at_most_2_mib() {
+    let mut plans = 0;
+    for layer in layers() {
+        for (src_layout, dst_layout) in LAYOUTS {
+            let problem = Problem { src_layout, dst_layout, ..layer };
+            for entry in REGISTRY.iter().filter(|entry| entry.family == "winograd") {
+                let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
+                let [m, r] = [15, 19].map(|at| usize::from(entry.name().as_bytes()[at] - b'0'));
+                let (c, outputs) = (problem.in_channels, problem.out_channels);
+                let block = outputs.div_ceil(outputs.div_ceil(32)).next_multiple_of(16).min(outputs);
+                let tile = 4 * (m + r - 1).pow(2) * (c + block);
+                for limit in [usize::MAX, 512 << 10, tile] {
+                    let options = Options { max_workspace_bytes: limit, ..options.clone() };
+                    let Ok(plan) = plan_for(&problem, &options) else { continue };
+                    let bytes = plan.info().workspace_bytes;
+                    assert!(bytes > 0 && bytes % tile == 0, "{} on {problem}: {bytes}", entry.name());
+                    assert!(bytes <= limit.min(2 << 20), "{} on {problem}: {bytes}", entry.name());
+                    plans += 1;
+                }
             }
         }
     }

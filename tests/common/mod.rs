@@ -159,6 +159,18 @@ pub fn plan_for(problem: &Problem, options: &Options) -> Result<Plan, String> {
     }
 }
 
+/// What a primitive that is not exact may err by, as a share of the largest output: the README's table.
+pub fn stated_error(name: &str) -> Option<f64> {
+    Some(match name {
+        "winograd-strip-2x2-3x3" => 2e-6,
+        "winograd-strip-4x4-3x3" => 5e-6,
+        "winograd-strip-6x6-3x3" => 4e-5,
+        "winograd-strip-2x2-5x5" => 5e-6,
+        "winograd-strip-4x4-5x5" => 2e-5,
+        _ => return None,
+    })
+}
+
 /// 32 bytes of a pattern on both sides of what an algorithm may write.
 const GUARD: usize = 32;
 const DIRT: u8 = 0xA5;
