@@ -117,13 +117,16 @@ fn records_follow_the_schema() {
         printed(&[PROBLEMS[0], PROBLEMS[1], "--rounds", "3", "--check", "--threads", "1,2", "--json", "-"]);
     let records = records(&json);
     records.iter().for_each(check_schema);
-    let families = if cfg!(feature = "mec") { 12 } else { 11 };
+    let families = if cfg!(feature = "mec") { 14 } else { 13 };
     assert_eq!(records.len(), 2 * 2 * families, "{json}");
     for record in &records {
         let field = |name: &str| &record[name];
         if record["skipped"] == true {
-            assert_eq!((field("family"), field("name")), (&"conv-1x1".into(), &"first".into()));
-            assert_eq!(field("reason"), "needs a 1x1 kernel");
+            let reason = match field("name").as_str() {
+                Some("first") => ("conv-1x1", "needs a 1x1 kernel"),
+                _ => ("winograd", "needs a 3x3 kernel"),
+            };
+            assert_eq!((field("family"), field("reason")), (&reason.0.into(), &reason.1.into()));
             assert_eq!((field("rounds"), field("median_seconds")), (&0.into(), &Value::Null));
             continue;
         }
@@ -132,6 +135,7 @@ fn records_follow_the_schema() {
         assert!(number("first_quartile_seconds") <= number("median_seconds"));
         assert!(number("median_seconds") <= number("third_quartile_seconds"));
         assert!(number("error") < 1e-5);
+        assert_eq!(field("math"), if field("family") == "winograd" { "fast" } else { "exact" });
         let taps = if record["name"] == "first" { 9.0 } else { 1.0 };
         let operations = 2.0 * 8.0 * 12.0 * taps * 81.0;
         assert!((number("gflops") * number("median_seconds") * 1e9 / operations - 1.0).abs() < 1e-9);
@@ -222,7 +226,13 @@ fn algorithms_are_chosen_by_name_family_and_layout() {
     let family = names(&["--algorithms", "kn2-aa", "--gemm", "embedded"]);
     assert!(family.len() == 1 && family[0].0.starts_with("kn2row-aa-"), "{family:?}");
     let all = names(&["--algorithms", "all", "--gemm", "embedded"]);
-    assert_eq!(all.len(), if cfg!(feature = "mec") { 48 } else { 46 });
+    assert_eq!(all.len(), if cfg!(feature = "mec") { 49 } else { 47 });
+    let all_of_fast = names(&["--algorithms", "all", "--gemm", "embedded", "--math", "fast"]);
+    assert_eq!(all_of_fast.len(), all.len() + 5);
+    assert_eq!(
+        names(&["--algorithms", "winograd-strip-2x2-3x3", "--gemm", "embedded"]),
+        [pair("winograd-strip-2x2-3x3", "embedded")]
+    );
     for (name, _) in names(&["--algorithms", "im2row", "--layout", "nhwc"]) {
         assert!(name.ends_with("-ik"), "{name} makes NCHW");
     }

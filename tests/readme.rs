@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{LAYOUTS, padded};
-use convlow::Problem;
 use convlow::algorithms::{Entry, REGISTRY};
+use convlow::{Layout, Problem};
 
 const BEGIN: &str = "<!-- algorithms: written by ./dev generate -->\n";
 const END: &str = "<!-- end of algorithms -->";
@@ -23,13 +23,16 @@ fn readme() -> String {
 
 /// The layouts an algorithm takes, and what else it needs, asked of the algorithm itself.
 fn row(entry: &Entry) -> String {
-    let one = padded([4, 4], [6, 6], [1, 1], 0);
-    let pairs: Vec<_> = LAYOUTS
-        .into_iter()
-        .filter(|&(src_layout, dst_layout)| {
-            entry.algorithm.applicable(&Problem { src_layout, dst_layout, ..one }).is_ok()
-        })
-        .collect();
+    // Of the kernels that some algorithms are made for, the first that this one takes.
+    let takes = |size: usize| -> Vec<_> {
+        let probe = padded([4, 4], [6, 6], [size, size], size / 2);
+        let taken = |&(src_layout, dst_layout): &(Layout, Layout)| {
+            entry.algorithm.applicable(&Problem { src_layout, dst_layout, ..probe }).is_ok()
+        };
+        LAYOUTS.into_iter().filter(taken).collect()
+    };
+    let size = [1, 3, 5].into_iter().find(|&size| !takes(size).is_empty()).expect("it takes some kernel");
+    let pairs = takes(size);
     let layouts = match pairs[..] {
         [(src, dst)] => format!("{} → {}", src.name(), dst.name()).to_uppercase(),
         [(src, _), (other, _)] if src == other => format!("{} → any", src.name().to_uppercase()),
@@ -47,6 +50,13 @@ fn row(entry: &Entry) -> String {
     strided.rows.stride = 2;
     let shrinking = padded([4, 4], [6, 6], [3, 3], 0);
     let needs = match (accepts(kernel), accepts(strided), accepts(shrinking)) {
+        _ if size > 1 => {
+            return format!(
+                "| `{}` | {layouts} | {size}×{size}, stride 1, `MATH_FAST` | {} |",
+                entry.name(),
+                entry.space
+            );
+        }
         (true, true, _) => "",
         (true, false, true) => "stride 1",
         (true, false, false) => "stride 1, OW = W",

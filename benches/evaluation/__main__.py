@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,10 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
             drawn = ["--plot", str(pictures / "all.svg")]
             drawn += ["--peers", str(peers)] if peers.exists() else []
         bench(repeat, *lists, *both, *limit, *drawn)
+    say("Winograd's algorithms and their errors")
+    text = subprocess.run([arguments.convlow, "query", SCALED], check=True, capture_output=True, text=True).stdout
+    inexact = sorted(set(re.findall(r"winograd-strip-\S+", text)))
+    bench("winograd", *lists, "--algorithms", ",".join(["auto", *inexact]), "--check", *limit)
     short = ["--time-limit", str(arguments.seconds / 10)]
     say("one layer on more and more threads")
     bench("scaling", SCALED, "--threads", ",".join(map(str, several)), *short)

@@ -36,6 +36,7 @@ SPACE = {
     "strip": ("not in it", "C·Kh·Kw·T"),
     "moved": ("not in it", "(R·s+Kh)·W·C + R·OW·Mb"),
     "folded": ("not in it", "Kw·C·OW·(R·s+Kh) + W·C + R·OW·Mb"),
+    "winograd": ("not in it", "α²·T·(C+Mb)"),
 }
 
 
@@ -87,7 +88,7 @@ class Writer:
 
     def write(self) -> str:
         parts = [
-            self.opening(), self.claims(), self.space(), self.families(), self.layers(), self.scaling(),
+            self.opening(), self.claims(), self.space(), self.families(), self.layers(), self.winograd(), self.scaling(),
             self.peers(), self.reading(),
         ]  # fmt: skip
         return "\n".join(filter(None, parts))
@@ -249,7 +250,9 @@ holds only these. AUTO is the planner's choice, all layers. The pictures take th
         ratios = {}
         if {"blas", "embedded"} <= set(self.gemms):
             for threads in self.threads:
-                pick = lambda gemm, t=threads: lambda r: r["gemm"] == gemm and r["threads"] == t  # noqa: E731
+                pick = lambda gemm, t=threads: lambda r: (  # noqa: E731
+                    r["gemm"] == gemm and r["threads"] == t and r["math"] == "exact"
+                )
                 ratios[threads] = mean(figures.compare(self.records, pick("embedded"), pick("blas")).ratios)
             said = ", ".join(f"{value:.2f} on {threads_named(threads)}" for threads, value in ratios.items())
             parts.append(f"""### BLAS and embedded GEMM
@@ -290,6 +293,47 @@ The best patch-building and the best low-memory algorithm of the layers with mor
 <details><summary>{len(rows)} layers</summary>
 
 {table(heading, rows)}
+</details>
+"""
+
+    # Winograd.
+
+    def winograd(self) -> str:
+        records = self.results.winograd
+        exact = {figures.layer(record): record for record in records if record["math"] == "exact"}
+        rows, layers = [], []
+        for algorithm in unique(record["algorithm"] for record in records if record["math"] != "exact"):
+            mine = [record for record in records if record["algorithm"] == algorithm]
+            for network in (*self.networks, None):
+                part = [record for record in mine if network in (record["network"], None)]
+                if not part:
+                    continue
+                gains = [seconds(exact[figures.layer(record)]) / seconds(record) for record in part]
+                rows.append((
+                    algorithm, network or "**all**", str(len(part)), f"{mean(gains):.2f}", f"{min(gains):.2f}",
+                    f"{max(gains):.2f}", f"{max(record['error'] for record in part):.1e}",
+                    f"{max(record['workspace_bytes'] for record in part):,}",
+                ))  # fmt: skip
+        quickest = figures.fastest(records, lambda record: record["math"] != "exact")
+        for place, record in quickest.items():
+            layers.append((
+                place[1], record["algorithm"].removeprefix("winograd-strip-"), milliseconds(seconds(record)),
+                f"{record['gflops']:.1f}", f"{record['workspace_bytes']:,}", f"{record['error']:.1e}",
+                exact[place]["algorithm"], f"{seconds(exact[place]) / seconds(record):.2f}",
+            ))  # fmt: skip
+        heading = ("algorithm", "network", "layers", "gain", "least", "most", "error", "largest workspace")
+        each = ("layer", "tile and kernel", "ms", "GFLOP/s", "workspace", "error", "exact", "gain")
+        return f"""
+## Winograd
+
+`MATH_FAST`, one thread: each of Winograd's algorithms at the layouts that the planner rates highest, and AUTO with exact arithmetic
+in the same run. *Gain* is AUTO's time divided by the algorithm's, as a geometric mean; *error* is the largest distance
+from the definition in float64, relative to the layer's largest output.
+
+{table(heading, rows, 2) if rows else 'No layer is for them.' + chr(10)}
+<details><summary>The fastest of them on each layer</summary>
+
+{table(each, layers, 2) if layers else ''}
 </details>
 """
 
@@ -349,8 +393,9 @@ grow with the batch, except where images too small for all threads run side by s
         parts = ["""
 ## Other engines
 
-`benches/peers/run`: each layer in turns, convlow, a peer, convlow, the next, all on the same cores; convlow with AUTO. A ratio is the
-peer's time divided by convlow's: **above 1, convlow is faster**. Memory is the most of a layer, beside the
+`benches/peers/run`: each layer in turns, convlow, a peer, convlow, the next, all on the same cores; convlow with AUTO,
+with exact arithmetic beside exact peers and `MATH_FAST` beside those with Winograd. A ratio is the peer's time divided by
+convlow's: **above 1, convlow is faster**; *convlow, exact* says what Winograd gains. Memory is the most of a layer, beside the
 tensors and one copy of the weights, counted as [benches/peers/README.md](../benches/peers/README.md) says.
 """]  # fmt: skip
         keys = unique((one.layout, one.threads) for one in self.results.peers)
@@ -383,7 +428,7 @@ tensors and one copy of the weights, counted as [benches/peers/README.md](../ben
             cells = [name, layout.upper(), str(threads), own.implementation, f"{own.gflops:.1f}", f"{own.memory_bytes:,}"]
             for kind in ("exact", "winograd"):
                 best = report.best(group, kind)
-                cells += [best[0][1].engine, f"{best[0][1].ratio_median:.2f}"] if best else ["–", "–"]
+                cells += [best[0][1].engine, f"{report.ratio(*best[0]):.2f}"] if best else ["–", "–"]
             rows.append(cells)
         heading = (
             "layer", "layout", "threads", "convlow", "GFLOP/s", "workspace", "fastest exact", "ratio",

@@ -27,6 +27,7 @@ class Results:
     second: list[Record]
     scaling: list[Record]
     batches: dict[int, list[Record]]
+    winograd: list[Record]  # Every one of them and AUTO without them, with their errors.
     peers: list[Measured]
 
 
@@ -45,6 +46,7 @@ def load(folder: Path) -> Results:
         records("second"),
         records("scaling"),
         {batch: records(f"batch-{batch}") for batch in batches},
+        records("winograd"),
         [Measured(**line) for line in read(peers)] if peers.exists() else [],
     )
 

@@ -28,7 +28,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--threads", type=positive, default=1, metavar="N", help="threads, on as many cores (1)")
     add("--rounds", type=positive, default=15, metavar="N", help="turns of each engine (15)")
     add("--engines", metavar="LIST", help=f"some of {','.join(engines.PEERS)} (all)")
-    add("--algorithms", default="auto", metavar="LIST", help="convlow's; ratios are to the first (auto)")
+    help_of_algorithms = "convlow's, fast being auto with Winograd; ratios are to the first (%(default)s)"
+    add("--algorithms", default="auto,fast", metavar="LIST", help=help_of_algorithms)
     add("--json", type=Path, metavar="FILE", help="one line of JSON an engine and layer")
     add("--venv", metavar="PATH", help="the virtual environment to make or reuse (build/peers-venv)")
     add("--build", type=Path, default=Path("build/peers"), metavar="PATH", help="what is built (%(default)s)")

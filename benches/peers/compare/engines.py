@@ -88,7 +88,8 @@ def convlow(place: Place, algorithm: str, reference: bool) -> Engine:
         link.symlink_to(library)
     flags = [f"-I{INCLUDE}", str(library), f"-Wl,-rpath,{folder}"]
     name = "convlow" if reference else f"convlow:{algorithm}"
-    return Engine(name, "exact", BOTH, compiled(place, "convlow.cpp", "convlow", flags), algorithm)
+    math = "winograd" if algorithm == "fast" or algorithm.startswith("winograd") else "exact"
+    return Engine(name, math, BOTH, compiled(place, "convlow.cpp", "convlow", flags), algorithm)
 
 
 def onednn(place: Place, name: str, option: str, layouts: tuple[str, ...]) -> Engine:

@@ -55,18 +55,31 @@ def key(result: Measured) -> tuple[str, ...]:
     return result.network, result.name, result.problem, result.layout
 
 
+def own(results: list[Measured], kind: str) -> dict[tuple[str, ...], Measured]:
+    """convlow's own result on each layer: what it may do in this class of arithmetic, if that was measured."""
+    ours = {key(result): result for result in results if result.engine == "convlow"}
+    if kind != "exact":
+        ours |= {key(result): result for result in results if result.engine == "convlow:fast"}
+    return ours
+
+
+def peers(results: list[Measured]) -> list[Measured]:
+    return [result for result in results if not result.engine.startswith("convlow")]
+
+
 def best(results: list[Measured], kind: str) -> list[tuple[Measured, Measured]]:
     """Per layer convlow and the fastest of the other engines of this class of arithmetic."""
     pairs = []
-    for ours in (result for result in results if result.engine == "convlow"):
-        peers = [
-            result
-            for result in results
-            if result.math == kind and key(result) == key(ours) and not result.engine.startswith("convlow")
-        ]
-        if peers:
-            pairs.append((ours, min(peers, key=lambda result: result.ratio_median)))
+    for layer, ours in own(results, kind).items():
+        others = [result for result in peers(results) if result.math == kind and key(result) == layer]
+        if others:
+            pairs.append((ours, min(others, key=lambda result: result.ratio_median)))
     return pairs
+
+
+def ratio(mine: Measured, peer: Measured) -> float:
+    """The peer's time divided by that of `mine`: both were divided by that of `convlow` round by round."""
+    return peer.ratio_median / mine.ratio_median
 
 
 @dataclass(frozen=True)
@@ -91,8 +104,8 @@ def total(engine: str, pairs: list[tuple[Measured, Measured]]) -> Total:
     return Total(
         engine,
         len(pairs),
-        geometric_mean([peer.ratio_median for _, peer in pairs]),
-        min(peer.ratio_median for _, peer in pairs),
+        geometric_mean([ratio(mine, peer) for mine, peer in pairs]),
+        min(ratio(mine, peer) for mine, peer in pairs),
         math.fsum(peer.count * peer.median_seconds for _, peer in pairs),
         math.fsum(mine.count * mine.median_seconds for mine, _ in pairs),
         max(peer.memory_bytes for _, peer in pairs),
@@ -102,12 +115,16 @@ def total(engine: str, pairs: list[tuple[Measured, Measured]]) -> Total:
 
 def totals(results: list[Measured]) -> list[Total]:
     """For one network and layout, or several: engine by engine, then the fastest of them on each layer."""
-    ours = {key(result): result for result in results if result.engine == "convlow"}
     groups: dict[str, list[tuple[Measured, Measured]]] = {}
-    for result in sorted(results, key=lambda result: result.math != "exact"):
-        if result.engine != "convlow":
-            name = result.engine + (" (Winograd)" if result.math == "winograd" else "")
-            groups.setdefault(name, []).append((ours[key(result)], result))
+    for kind in ("exact", "winograd"):
+        ours = own(results, kind)
+        for result in peers(results):
+            if result.math == kind:
+                name = result.engine + (" (Winograd)" if kind == "winograd" else "")
+                groups.setdefault(name, []).append((ours[key(result)], result))
+    exact, fast = own(results, "exact"), own(results, "winograd")
+    if exact != fast:
+        groups["convlow, exact"] = [(fast[layer], result) for layer, result in exact.items()]
     for kind, label in (("exact", "fastest exact peer"), ("winograd", "fastest with Winograd")):
         if pairs := best(results, kind):
             groups[label] = pairs

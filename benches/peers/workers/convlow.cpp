@@ -31,7 +31,8 @@ class Convlow : public peers::Engine {
         convlow_plan_options options;
         convlow_plan_options_init(&options, sizeof options);
         options.algorithm = CONVLOW_ALGORITHM_AUTO;
-        if (spec.option != "auto") {
+        options.math = spec.option == "auto" ? CONVLOW_MATH_EXACT : CONVLOW_MATH_FAST;
+        if (spec.option != "auto" && spec.option != "fast") {
             options.algorithm = convlow_algorithm_from_name(spec.option.c_str());
             if (options.algorithm < 0)
                 throw peers::Unsupported("this build has no algorithm " + spec.option);

@@ -63,18 +63,21 @@ pub(crate) fn pair_name((src, dst): Pair) -> String {
 
 /// Whether the primitive works on these layouts, whatever else it needs: a single product has the rest.
 pub(crate) fn takes_layouts(entry: &algorithms::Entry, (src_layout, dst_layout): Pair) -> bool {
-    let single = Problem::new(Problem {
-        batch: 1,
-        in_channels: 1,
-        out_channels: 1,
-        groups: 1,
-        rows: Axis::dense(1, 1),
-        cols: Axis::dense(1, 1),
-        src_layout,
-        dst_layout,
-        weights_layout: WeightsLayout::Oihw,
-        clamp: None,
-        accumulate: false,
-    });
-    single.is_ok_and(|single| entry.algorithm.applicable(&single).is_ok())
+    // A single output, under the kernels that some algorithms are made for.
+    [1, 3, 5].into_iter().any(|kernel| {
+        let single = Problem::new(Problem {
+            batch: 1,
+            in_channels: 1,
+            out_channels: 1,
+            groups: 1,
+            rows: Axis::dense(kernel, kernel),
+            cols: Axis::dense(kernel, kernel),
+            src_layout,
+            dst_layout,
+            weights_layout: WeightsLayout::Oihw,
+            clamp: None,
+            accumulate: false,
+        });
+        single.is_ok_and(|single| entry.algorithm.applicable(&single).is_ok())
+    })
 }

@@ -114,8 +114,10 @@ pub(super) fn measure(
         // An output that is never written must not look like one.
         data.dst.floats_mut().fill(f32::NAN);
         round_seconds += data.run(index, candidate).map_err(named)?;
-        let check =
-            data.oracle.as_ref().map(|oracle| oracle.check(candidate.plan.problem(), data.dst.floats()));
+        let check = data.oracle.as_ref().map(|oracle| {
+            let plan = &candidate.plan;
+            oracle.check(plan.problem(), data.dst.floats(), plan.info().entry.algorithm.is_exact())
+        });
         let (error, mistake) = check.map_or((None, None), |check| (Some(check.error), check.mistake));
         timings.push(Timing { seconds: Vec::new(), error, mistake });
         if rules.clock.interrupted() {

@@ -61,8 +61,9 @@ pub(crate) struct Arguments {
     /// alexnet, googlenet, resnet50, vgg16, a list file, or paper for the four; may be repeated
     #[arg(long = "network", value_name = "NAME|FILE", value_delimiter = ',')]
     networks: Vec<String>,
-    /// What to measure: auto, primitives, families (the best of each by estimate), best (of every family), all
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "best,auto",
+    /// What to measure: auto, primitives, families (the best of each by estimate), best (of every family), all; of those
+    /// that are not exact, best and all take what --math allows
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "best,auto,winograd",
           value_parser = select::wanted)]
     algorithms: Vec<Wanted>,
     #[command(flatten)]
@@ -73,7 +74,7 @@ pub(crate) struct Arguments {
     /// Matrix multiplications
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "auto", value_parser = options::gemm())]
     gemm: Vec<BackendChoice>,
-    /// The arithmetic: every product of the definition, or Winograd's too
+    /// The arithmetic of auto, best and all: every product of the definition, or Winograd's too
     #[arg(long, value_enum, default_value_t = Arithmetic::Exact)]
     math: Arithmetic,
     /// Most bytes of workspace for a problem, as 65536, 64K or 1M
@@ -122,13 +123,6 @@ impl Arithmetic {
             Self::Fast => Math::Fast,
         }
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Fast => "fast",
-        }
-    }
 }
 
 /// A problem to measure.
@@ -157,11 +151,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Outcome<()> {
 
     let clock = Clock::new(Duration::from_secs_f64(arguments.time_limit), interrupted);
     let peak = measure_all(&mut jobs, arguments, &clock)?;
-    let setting = Setting {
-        math: arguments.math.name(),
-        machine: record::machine(),
-        peak_flops_per_second: peak.flops_per_second(),
-    };
+    let setting = Setting { machine: record::machine(), peak_flops_per_second: peak.flops_per_second() };
     let records = records(&jobs, &setting);
     if let Some(sink) = json {
         sink.write(out, |out| record::write_json(&records, out))?;

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use convlow::algorithms::Entry;
 use serde::Serialize;
 
 use super::Job;
@@ -35,6 +36,7 @@ pub(super) struct Record {
     /// The GEMM that was called; for what was skipped, the one that was asked for.
     pub(super) gemm: Option<&'static str>,
     pub(super) threads: usize,
+    /// The arithmetic that the primitive needs.
     math: &'static str,
     rounds: usize,
     pub(super) median_seconds: Option<f64>,
@@ -64,7 +66,6 @@ pub(super) struct Record {
 
 /// What is the same in all records.
 pub(super) struct Setting {
-    pub(super) math: &'static str,
     pub(super) machine: String,
     pub(super) peak_flops_per_second: f64,
 }
@@ -88,7 +89,7 @@ impl Record {
             auto: false,
             gemm: None,
             threads,
-            math: setting.math,
+            math: "",
             rounds: 0,
             median_seconds: None,
             first_quartile_seconds: None,
@@ -117,6 +118,7 @@ impl Record {
             dst_layout: dst.name(),
             algorithm: info.entry.name(),
             family: info.entry.family,
+            math: math_of(info.entry),
             auto: !candidate.auto_for.is_empty(),
             gemm: candidate.gemm(),
             rounds: timing.rounds(),
@@ -140,6 +142,7 @@ impl Record {
             dst_layout: passed.pair.1.name(),
             algorithm: passed.entry.name(),
             family: passed.entry.family,
+            math: math_of(passed.entry),
             gemm: Some(passed.gemm),
             skipped: true,
             reason: Some(passed.reason.clone()),
@@ -151,7 +154,7 @@ impl Record {
     /// The machine and the batch, in words.
     pub(super) fn setting(&self) -> String {
         let batch = if self.batch == 1 { "batch 1".to_string() } else { format!("batch {}", self.batch) };
-        format!("{}; {batch}; {} arithmetic", self.machine, self.math)
+        format!("{}; {batch}", self.machine)
     }
 
     /// Whether the other is the same computation of the same problem, on however many threads.
@@ -159,6 +162,11 @@ impl Record {
         let key = |record: &Record| (record.algorithm, record.src_layout, record.dst_layout, record.gemm);
         key(self) == key(other)
     }
+}
+
+/// The arithmetic that a primitive needs.
+fn math_of(entry: &Entry) -> &'static str {
+    if entry.algorithm.is_exact() { "exact" } else { "fast" }
 }
 
 /// Enters the efficiency into the records of one problem.

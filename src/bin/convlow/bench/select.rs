@@ -116,7 +116,8 @@ impl Selection {
             for &gemm in &settings.gemms {
                 let options = Options {
                     gemm,
-                    math: settings.math,
+                    // Whoever names a primitive or its family has allowed its arithmetic.
+                    math: Math::Fast,
                     max_workspace_bytes: settings.max_workspace_bytes,
                     pool: pool.clone(),
                     ..Options::default()
@@ -140,10 +141,11 @@ impl Selection {
     }
 }
 
-/// Every primitive's answer for every pair of layouts.
+/// Every primitive's answer for every pair of layouts, and the planner's choice.
 struct Survey {
     options: Options,
     answers: Vec<(Problem, Vec<Info>)>,
+    choices: Vec<(Problem, Info)>,
 }
 
 impl Survey {
@@ -152,8 +154,13 @@ impl Survey {
             let problem = Problem { src_layout, dst_layout, ..*problem };
             Ok((problem, planner::query(&problem, &options)?))
         };
-        let answers = settings.pairs.iter().map(answer).collect::<Outcome<_>>()?;
-        Ok(Self { options, answers })
+        let answers: Vec<_> = settings.pairs.iter().map(answer).collect::<Outcome<_>>()?;
+        let mut choices = Vec::new();
+        for (problem, _) in &answers {
+            let infos = planner::query(problem, &Options { math: settings.math, ..options.clone() })?;
+            choices.extend(infos.into_iter().find(|info| info.reason.is_none()).map(|info| (*problem, info)));
+        }
+        Ok(Self { options, answers, choices })
     }
 
     fn select(&self, settings: &Settings, selection: &mut Selection) -> Outcome<()> {
@@ -161,12 +168,16 @@ impl Survey {
             match *wanted {
                 Wanted::Auto => self.auto(selection)?,
                 Wanted::All => {
-                    REGISTRY.iter().try_for_each(|entry| self.best(&[entry], false, selection))?;
+                    allowed(settings).try_for_each(|entry| self.best(&[entry], false, selection))?;
                 }
                 Wanted::Best => {
-                    families()
-                        .into_iter()
-                        .try_for_each(|family| self.best(&members(family), false, selection))?;
+                    for family in families() {
+                        let members: Vec<_> =
+                            allowed(settings).filter(|entry| entry.family == family).collect();
+                        if !members.is_empty() {
+                            self.best(&members, false, selection)?;
+                        }
+                    }
                 }
                 Wanted::Family(family) => self.best(&members(family), true, selection)?,
                 Wanted::One(entry) => self.best(&[entry], true, selection)?,
@@ -177,7 +188,7 @@ impl Survey {
 
     /// The planner's choice, for the layouts at which it is the cheapest.
     fn auto(&self, selection: &mut Selection) -> Outcome<()> {
-        let chosen = self.usable().filter(|(_, info)| info.reason.is_none());
+        let chosen = self.choices.iter().map(|(problem, info)| (problem, info));
         let best = chosen.min_by(by_estimate);
         if let Some((problem, info)) = best {
             selection.add(self.candidate(problem, info.entry, true)?);
@@ -247,6 +258,12 @@ impl Survey {
             slow,
         }
     }
+}
+
+/// What the arithmetic allows that all plans are asked for.
+fn allowed(settings: &Settings) -> impl Iterator<Item = &'static Entry> {
+    let fast = settings.math == Math::Fast;
+    REGISTRY.iter().filter(move |entry| fast || entry.algorithm.is_exact())
 }
 
 fn members(family: &str) -> Vec<&'static Entry> {
