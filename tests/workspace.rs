@@ -144,7 +144,9 @@ fn winograd_needs_what_its_tiles_say_and_at_most_2_mib() {
                 let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
                 let [m, r] = [15, 19].map(|at| usize::from(entry.name().as_bytes()[at] - b'0'));
                 let (c, outputs) = (problem.in_channels, problem.out_channels);
-                let block = outputs.div_ceil(outputs.div_ceil(32)).next_multiple_of(16).min(outputs);
+                let parts =
+                    |most: usize| outputs.div_ceil(outputs.div_ceil(most)).next_multiple_of(16).min(outputs);
+                let block = parts(64).next_multiple_of(parts(32)).min(outputs);
                 let tile = 4 * (m + r - 1).pow(2) * (c + block);
                 for limit in [usize::MAX, 512 << 10, tile] {
                     let options = Options { max_workspace_bytes: limit, ..options.clone() };

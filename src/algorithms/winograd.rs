@@ -23,13 +23,27 @@ pub struct Winograd<const A: usize, const R: usize>;
 const SCRATCH_FLOATS: usize = 512 * 1024;
 /// Tiles of a strip, if there are more: enough for a GEMM to run near its peak.
 const TILES: usize = 48;
-/// Output channels of a block, if there are more: a few vectors, so that a GEMM reads its weights almost in the order
-/// in which they lie. Weights come from beyond the cache here, and with blocks of 64 they came half as fast.
-const CHANNELS: usize = 32;
+/// Output channels of a block, if there are more: what is transformed for a strip is read once for so many.
+const CHANNELS: usize = 64;
+/// Output channels of a GEMM: a few vectors, so that it reads its weights almost in the order in which they lie. They
+/// come from beyond the cache here, and with 64 they came half as fast.
+const PANEL: usize = 32;
+/// Strips up to which they need not be whole rows of tiles; threads then share the channels.
+const FEW_STRIPS: usize = 4;
+
+/// Of the channels, parts of about the same size, of at most `most`.
+fn parts(channels: usize, most: usize) -> usize {
+    channels.div_ceil(channels.div_ceil(most)).next_multiple_of(16).min(channels)
+}
 
 /// Output channels that are packed and multiplied as one.
-fn channel_block(channels: usize) -> usize {
-    channels.div_ceil(channels.div_ceil(CHANNELS)).next_multiple_of(16).min(channels)
+fn panel(channels: usize) -> usize {
+    parts(channels, PANEL)
+}
+
+/// Output channels of a block: whole panels.
+fn block(channels: usize) -> usize {
+    parts(channels, CHANNELS).next_multiple_of(panel(channels)).min(channels)
 }
 
 impl<const A: usize, const R: usize> Winograd<A, R> {
@@ -44,38 +58,51 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
 
     /// Floats of scratch for strips of so many tiles.
     fn scratch(problem: &Problem, tiles: usize) -> Option<[usize; 2]> {
-        let block = channel_block(problem.group_out());
         let inputs = product(&[Self::POSITIONS, tiles, problem.group_in()])?;
-        Some([inputs, product(&[Self::POSITIONS, tiles, block])?])
+        Some([inputs, product(&[Self::POSITIONS, tiles, block(problem.group_out())])?])
     }
 
-    /// Tiles of a strip within so many floats: whole rows of tiles, or a part of one.
+    /// Tiles of a strip within so many floats. Strips are whole rows of tiles, or parts of a row; or if they are few,
+    /// any tiles of the image.
     fn strip(problem: &Problem, floats: usize) -> Option<usize> {
         let [inputs, sums] = Self::scratch(problem, 1)?;
         let fitting = (floats / inputs.checked_add(sums)?).clamp(1, TILES);
         let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
+        let all = across * along;
         // Strips of about the same size.
         Some(match fitting / across {
+            _ if all.div_ceil(fitting) <= FEW_STRIPS => all.div_ceil(all.div_ceil(fitting)),
             0 => across.div_ceil(across.div_ceil(fitting)),
             rows => along.div_ceil(along.div_ceil(rows)) * across,
         })
     }
 
-    /// Output rows of a strip, or of the row of tiles of which it is a part.
+    /// Output rows that are divided into strips by themselves.
     fn strip_rows(problem: &Problem, strip: usize) -> usize {
-        let rows = (strip / Self::tiles(&problem.cols)).max(1) * Self::OUTPUTS;
-        rows.min(problem.rows.output)
+        let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
+        if (across * along).div_ceil(strip) <= FEW_STRIPS {
+            return problem.rows.output;
+        }
+        ((strip / across).max(1) * Self::OUTPUTS).min(problem.rows.output)
     }
 
     fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
         let rows = Self::strip_rows(problem, strip);
-        let strips = problem.rows.output.div_ceil(rows);
-        let group = channel_group(channels, channel_block(channels), strips, threads);
+        let group = channel_group(channels, block(channels), problem.rows.output.div_ceil(rows), threads);
         match problem.dst_layout {
             Layout::Nchw => Grid::new(channels, pixels, group, rows * problem.cols.output),
             Layout::Nhwc => Grid::new(pixels, channels, rows * problem.cols.output, group),
         }
+    }
+
+    /// How many strips there are.
+    fn strips(problem: &Problem, strip: usize) -> usize {
+        let rows = Self::strip_rows(problem, strip);
+        let across = Self::tiles(&problem.cols);
+        let of = |rows: usize| (rows.div_ceil(Self::OUTPUTS) * across).div_ceil(strip);
+        let (whole, rest) = (problem.rows.output / rows, problem.rows.output % rows);
+        whole.saturating_mul(of(rows)) + of(rest)
     }
 
     /// Some channels of one strip. `first_row` is the output row with which `dst` begins.
@@ -90,18 +117,23 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         let (inputs, sums) = scratch.split_at_mut(Self::POSITIONS * tiles * depth);
         // 1. Transform the input.
         InputTransform::<A, R> { strip, image: &unit.src, out: inputs }.run();
-        let block = channel_block(problem.group_out());
+        let (block, panel) = (block(problem.group_out()), panel(problem.group_out()));
         for first in channels.clone().step_by(block) {
             let part = first..(first + block).min(channels.end);
             let sums = &mut sums[..Self::POSITIONS * tiles * part.len()];
             // 2. Multiply, position by position.
-            let weights = unit.weights[first * Self::POSITIONS * depth..].chunks_exact(depth * part.len());
             let products = sums.chunks_exact_mut(tiles * part.len()).zip(inputs.chunks_exact(tiles * depth));
-            for ((sum, input), weights) in products.zip(weights) {
-                let sum = MatrixMut::new(sum, tiles, part.len(), part.len());
+            for (position, (sum, input)) in products.enumerate() {
+                let mut sum = MatrixMut::new(sum, tiles, part.len(), part.len());
                 let input = Matrix::new(input, tiles, depth, depth);
-                let weights = Matrix::new(weights, depth, part.len(), part.len());
-                unit.gemm.multiply(sum, input.into(), weights.into(), 0.0);
+                for first in part.clone().step_by(panel) {
+                    let of_panel = first..(first + panel).min(part.end);
+                    let weights =
+                        &unit.weights[(first * Self::POSITIONS + position * of_panel.len()) * depth..];
+                    let weights = Matrix::new(weights, depth, of_panel.len(), of_panel.len());
+                    let sum = sum.part(0..tiles, of_panel.start - part.start..of_panel.end - part.start);
+                    unit.gemm.multiply(sum, input.into(), weights.into(), 0.0);
+                }
             }
             // 3. Transform the output.
             let bias = unit.bias.map(|bias| &bias[part.clone()]);
@@ -132,7 +164,7 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
     }
 
     fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        WeightOrder::winograd(Self::OUTPUTS, channel_block(problem.group_out()))
+        WeightOrder::winograd(Self::OUTPUTS, panel(problem.group_out()))
     }
 
     fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
@@ -145,21 +177,19 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
         let (depth, channels) = (problem.group_in(), problem.group_out());
-        let block = channel_block(channels);
+        let (block, panel) = (block(channels), panel(channels));
         let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
-        let strips = match workspace.strip / across {
-            0 => along.saturating_mul(across.div_ceil(workspace.strip)),
-            rows => along.div_ceil(rows),
-        };
+        let strips = Self::strips(problem, workspace.strip);
+        let panels =
+            (channels / block).saturating_mul(block.div_ceil(panel)) + (channels % block).div_ceil(panel);
         let calls = Calls {
-            shape: [workspace.strip, block, depth],
-            count: product(&[Self::POSITIONS, strips, channels.div_ceil(block)]).unwrap_or(usize::MAX),
+            shape: [workspace.strip, panel, depth],
+            count: product(&[Self::POSITIONS, strips, panels]).unwrap_or(usize::MAX),
             macs: work(&[Self::POSITIONS, across, along, depth, channels]),
             plane: 0,
         };
         let grid = Self::grid(problem, workspace.strip, workspace.slots);
-        let strip_rows = Self::strip_rows(problem, workspace.strip);
-        let groups = grid.tiles() / problem.rows.output.div_ceil(strip_rows);
+        let groups = grid.tiles() / problem.rows.output.div_ceil(Self::strip_rows(problem, workspace.strip));
         let all = work(&[Self::POSITIONS, across, along]);
         Cost {
             calls: vec![calls],
