@@ -8,9 +8,7 @@
 
 use std::ops::Range;
 
-use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channel_group, require, streamed_floats, work,
-};
+use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require, streamed_floats, work};
 use crate::lowering::weights::WeightOrder;
 use crate::lowering::winograd::{InputTransform, OutputTransform, Strip};
 use crate::matrix::{Grid, Matrix, MatrixMut};
@@ -89,7 +87,12 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
     fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
         let rows = Self::strip_rows(problem, strip);
-        let group = channel_group(channels, block(channels), problem.rows.output.div_ceil(rows), threads);
+        let strips = problem.rows.output.div_ceil(rows);
+        let blocks = channels.div_ceil(block(channels));
+        // Each group of channels transforms the input again: as few as keep the threads busy to the end.
+        let uneven = !strips.is_multiple_of(threads) && strips < 4 * threads;
+        let groups = threads.div_ceil(strips).max(if uneven { 2 } else { 1 }).min(blocks);
+        let group = (blocks.div_ceil(groups) * block(channels)).min(channels);
         match problem.dst_layout {
             Layout::Nchw => Grid::new(channels, pixels, group, rows * problem.cols.output),
             Layout::Nhwc => Grid::new(pixels, channels, rows * problem.cols.output, group),
