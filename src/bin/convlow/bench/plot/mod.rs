@@ -273,9 +273,10 @@ fn algorithms(records: &[&Record]) -> Vec<Algorithm> {
     for family in families() {
         let mine: Vec<_> = records.iter().filter(|record| record.family == family).collect();
         let competes = mine.iter().enumerate().any(|(index, a)| {
-            mine[..index]
-                .iter()
-                .any(|b| report::same_problem(a, b) && a.algorithm != b.algorithm && !a.auto && !b.auto)
+            mine[..index].iter().any(|b| {
+                let alike = report::same_problem(a, b) && a.gemm == b.gemm;
+                alike && a.algorithm != b.algorithm && !a.auto && !b.auto
+            })
         });
         if competes {
             let mut names: Vec<_> = mine.iter().map(|record| record.algorithm).collect();
