@@ -101,7 +101,7 @@ class Writer:
         engines = "".join(
             f"- {engine} {version}\n"
             for engine, version in unique((one.engine, one.version) for one in self.results.peers)
-            if engine != "convlow"
+            if not engine.startswith("convlow")
         )
         return f"""# Evaluation
 

@@ -4,7 +4,7 @@
 //! Mb channels a tile; as few as one row where the limit says so.
 //! Wins in NCHW where a tap is more than one: rows of NHWC pixels make better GEMMs than planes far apart.
 //!
-//! `kn2row-fold`: the kernel columns are folded into the depth: with L[h][x][j][c] = src[c, h, x·s+j·d−pad], for a tile
+//! `kn2row-fold`: the kernel columns are folded into the depth: with `L[h][x][j][c] = src[c, h, x·s+j·d−pad]`, for a tile
 //! of rows and each kernel row i, dst[pixels × M] += L[rows of i as pixels × Kw·C]·weights[Kw·C × M]. The input rows
 //! that one kernel row reads lie one behind the other in L, those of another phase of the stride apart from them.
 //! Workspace: for each thread R·s+Kh−1 rows of OW·Kw·C floats, W·C for an NCHW src and R·OW·Mb for an NCHW dst.

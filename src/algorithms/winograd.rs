@@ -1,6 +1,6 @@
 //! `winograd-strip-{m}x{m}-{r}x{r}`: minimal filtering F(m×m, r×r) over strips of T tiles: the input transform to
-//! V[α²][T][C], for each block of Mb output channels α² GEMMs with U[M/Mb][α²][C][Mb] to Y[α²][T][Mb], and the output
-//! transform into dst; α = m + r − 1.
+//! α² matrices V of T × C, for each block of Mb output channels α² products with U of C × Mb to Y of T × Mb, and the
+//! output transform into dst; α = m + r − 1. U lies in panels of 32 channels, each a GEMM for itself.
 //! Workspace: α²·T·(C + Mb) for each thread; T shrinks to 1 where the limit says so.
 //! Wins with `MATH_FAST` on r×r kernels with stride 1, unless channels or outputs are few: α² products serve the m²·r²
 //! of the definition. A NaN or an infinity in src reaches all outputs of the tiles whose α×α inputs hold it.

@@ -118,7 +118,7 @@ pub fn transform_kernel(alpha: usize, r: usize, g: impl Fn(usize, usize) -> f32)
     all
 }
 
-/// Σ factors[j]·values[j] over every second j from `first` on. The factors are constants, so that zeros and ones
+/// The sum of factor·value over every `step`-th of them from `first` on. The factors are constants, so that zeros and ones
 /// cost nothing.
 #[inline(always)]
 fn dot<S: Simd, const A: usize>(
