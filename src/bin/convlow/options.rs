@@ -2,11 +2,11 @@
 
 use std::ffi::CString;
 
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{AlgorithmChoice, Effort, Layout, Options, Pool};
+use convlow::{AlgorithmChoice, Effort, Layout, Math, Options, Pool};
 
 use crate::Outcome;
 
@@ -19,6 +19,9 @@ pub(crate) struct PlanArguments {
     /// The matrix multiplication
     #[arg(long, value_name = "GEMM", default_value = "auto", value_parser = gemm())]
     gemm: BackendChoice,
+    /// The arithmetic: every product of the definition, or Winograd's too
+    #[arg(long, value_enum, default_value_t = Arithmetic::Exact)]
+    math: Arithmetic,
     /// Most bytes of workspace for a layer, as 65536, 64K or 1M
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     max_workspace: Option<usize>,
@@ -27,12 +30,29 @@ pub(crate) struct PlanArguments {
     measure: bool,
 }
 
+/// Which arithmetic is allowed.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Arithmetic {
+    Exact,
+    Fast,
+}
+
+impl Arithmetic {
+    pub(crate) fn math(self) -> Math {
+        match self {
+            Self::Exact => Math::Exact,
+            Self::Fast => Math::Fast,
+        }
+    }
+}
+
 impl PlanArguments {
     /// The options, with their pool started.
     pub(crate) fn options(&self) -> Outcome<Options> {
         Ok(Options {
             effort: if self.measure { Effort::Measure } else { Effort::Estimate },
             gemm: self.gemm,
+            math: self.math.math(),
             max_workspace_bytes: self.max_workspace.unwrap_or(usize::MAX),
             pool: Pool::new(self.threads)?,
             ..Options::default()

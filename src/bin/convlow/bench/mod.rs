@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use convlow::Pool;
 use convlow::descriptor::{self, Entry};
 use convlow::gemm::BackendChoice;
-use convlow::{Math, Pool};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::measure::{Clock, Rules, Timing};
@@ -26,6 +26,7 @@ use self::peak::Peak;
 use self::record::{Record, Setting};
 use self::select::{Selection, Settings, Wanted};
 use crate::layouts::LayoutArguments;
+use crate::options::Arithmetic;
 use crate::seeded::Seeded;
 use crate::{Failure, Outcome, lists, options};
 
@@ -108,21 +109,6 @@ pub(crate) struct Arguments {
     /// Results of other engines for the picture of time against memory, as benches/peers/run --json writes them
     #[arg(long, value_name = "FILE", requires = "plots")]
     peers: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Arithmetic {
-    Exact,
-    Fast,
-}
-
-impl Arithmetic {
-    fn math(self) -> Math {
-        match self {
-            Self::Exact => Math::Exact,
-            Self::Fast => Math::Fast,
-        }
-    }
 }
 
 /// A problem to measure.
