@@ -16,7 +16,8 @@ use std::ops::Range;
 
 use super::tiles::{self, Joining, Rows, TapTile, channel_block, flattened};
 use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channel_group, require, weights_streamed, work,
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channels_of_group, dst_grid, groups_of_strips,
+    part_of_channels, pixels_and_channels, require, weights_streamed, work,
 };
 use crate::lowering::image::Image;
 use crate::lowering::moves::transpose;
@@ -36,6 +37,7 @@ pub enum Kn2rowStrip {
 
 /// Floats of scratch of a thread, unless a single row needs more: 448 KiB.
 const SCRATCH_FLOATS: usize = 112 * 1024;
+
 /// Input positions that these outputs see, taps between them included; possibly empty.
 fn window(axis: &Axis, outputs: &Range<usize>) -> Range<usize> {
     let start = (outputs.start * axis.stride).saturating_sub(axis.pad_before).min(axis.input);
@@ -155,12 +157,8 @@ impl Kn2rowStrip {
 
     /// Channels × pixels of a tile, as dst lies.
     fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
-        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
-        let group = channel_group(channels, channel_block(problem), pixels.div_ceil(strip), threads);
-        match problem.dst_layout {
-            Layout::Nchw => Grid::new(channels, pixels, group, strip),
-            Layout::Nhwc => Grid::new(pixels, channels, strip, group),
-        }
+        let groups = groups_of_strips(problem.out_pixels().div_ceil(strip), threads);
+        dst_grid(problem, strip, channels_of_group(problem.group_out(), channel_block(problem), groups))
     }
 
     fn run_tile(
@@ -187,10 +185,7 @@ impl Kn2rowStrip {
             let part = first..(first + block).min(channels.end);
             let weights = &unit.weights[first * depth..part.end * depth];
             let in_dst = first - channels.start..part.end - channels.start;
-            let mut to = match problem.dst_layout {
-                Layout::Nchw => dst.part(in_dst, 0..pixels.len()),
-                Layout::Nhwc => dst.part(0..pixels.len(), in_dst),
-            };
+            let mut to = part_of_channels(problem, dst, in_dst);
             // 2. Multiply, 3. move the tile, which is added where the problem accumulates.
             match problem.dst_layout {
                 Layout::Nchw => {
@@ -382,10 +377,7 @@ impl Algorithm for Kn2rowStrip {
         let grid = Self::grid(problem, workspace.strip, workspace.slots);
         let sizes = self.sizes(problem, workspace.strip).unwrap_or_default();
         unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
-            let place = match problem.dst_layout {
-                Layout::Nchw => (tile.cols, tile.rows),
-                Layout::Nhwc => (tile.rows, tile.cols),
-            };
+            let place = pixels_and_channels(problem, tile);
             self.run_tile(unit, problem, place, &mut view, scratch, &sizes);
         });
     }

@@ -24,12 +24,13 @@ mod tiles;
 mod winograd;
 
 use std::ffi::CStr;
+use std::ops::Range;
 
 use crate::gemm::Gemm;
 use crate::lowering::epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::weights::WeightOrder;
-use crate::matrix::MatrixMut;
+use crate::matrix::{Grid, MatrixMut, Tile};
 use crate::parallel::Pool;
 use crate::problem::{Layout, Problem};
 use product::Form;
@@ -213,13 +214,52 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// Channels of one group of channel blocks, where strips of pixels alone are too few for so many threads: what a strip
-/// has lowered is then lowered again for each group. Which blocks share a tile changes no sum.
-fn channel_group(channels: usize, block: usize, strips: usize, threads: usize) -> usize {
+/// Channels of each of so many blocks of about the same size, in whole vectors.
+fn channels_of_block(channels: usize, blocks: usize) -> usize {
+    channels.div_ceil(blocks).next_multiple_of(16).min(channels)
+}
+
+/// Groups of channel blocks, where strips of pixels alone are too few for so many threads: what a strip has lowered is
+/// then lowered again for each group. Which blocks share a tile changes no sum.
+fn groups_of_strips(strips: usize, threads: usize) -> usize {
     let wanted = if threads == 1 { 1 } else { 2 * threads };
+    wanted / strips
+}
+
+/// Channels of one of so many groups of whole blocks, of which there is at least one and no more than blocks.
+fn channels_of_group(channels: usize, block: usize, groups: usize) -> usize {
     let blocks = channels.div_ceil(block);
-    let groups = (wanted / strips).clamp(1, blocks);
-    (blocks.div_ceil(groups) * block).min(channels)
+    (blocks.div_ceil(groups.clamp(1, blocks)) * block).min(channels)
+}
+
+/// The tiles of a unit's dst, of so many pixels and channels, as dst lies.
+fn dst_grid(problem: &Problem, tile_pixels: usize, tile_channels: usize) -> Grid {
+    let (pixels, channels) = (problem.out_pixels(), problem.group_out());
+    match problem.dst_layout {
+        Layout::Nchw => Grid::new(channels, pixels, tile_channels, tile_pixels),
+        Layout::Nhwc => Grid::new(pixels, channels, tile_pixels, tile_channels),
+    }
+}
+
+/// Pixels and channels of a tile of [`dst_grid`].
+fn pixels_and_channels(problem: &Problem, tile: Tile) -> (Range<usize>, Range<usize>) {
+    match problem.dst_layout {
+        Layout::Nchw => (tile.cols, tile.rows),
+        Layout::Nhwc => (tile.rows, tile.cols),
+    }
+}
+
+/// Some channels of all pixels of such a tile's dst, counted from its first.
+fn part_of_channels<'a>(
+    problem: &Problem,
+    dst: &'a mut MatrixMut<'_>,
+    channels: Range<usize>,
+) -> MatrixMut<'a> {
+    let (rows, cols) = (dst.rows(), dst.cols());
+    match problem.dst_layout {
+        Layout::Nchw => dst.part(channels, 0..cols),
+        Layout::Nhwc => dst.part(0..rows, channels),
+    }
 }
 
 /// Floats of weights that `passes` over all of them bring from beyond the second cache level. They come at twice the

@@ -4,7 +4,7 @@
 //! D is the depth of the sum, P the pixels. `ki` gives M × P (an NCHW dst), `ik` gives P × M (an NHWC dst);
 //! a `t` says that the factor before it is stored transposed and passed with the transpose flag.
 
-use super::{Calls, Cost, Unit, weights_streamed, work};
+use super::{Calls, Cost, Unit, dst_grid, weights_streamed, work};
 use crate::lowering::weights::{CIJM, IJCM, MCIJ, MIJC, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
@@ -96,12 +96,8 @@ impl Form {
 
     /// The tiles of a whole unit's dst.
     pub fn grid(self, problem: &Problem) -> Grid {
-        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
-        let (pixel_block, channel_block) = tile_size(pixels, channels);
-        match self.dst_layout() {
-            Layout::Nchw => Grid::new(channels, pixels, channel_block, pixel_block),
-            Layout::Nhwc => Grid::new(pixels, channels, pixel_block, channel_block),
-        }
+        let (pixels, channels) = tile_size(problem.out_pixels(), problem.group_out());
+        dst_grid(problem, pixels, channels)
     }
 
     /// dst ← product + β·dst, then the epilogue, tile by tile.

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::tiles::most_channels;
 use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channel_group, require, weights_streamed, work,
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channels_of_block, channels_of_group, dst_grid,
+    groups_of_strips, part_of_channels, pixels_and_channels, require, weights_streamed, work,
 };
 use crate::lowering::patches::{fill_pixel_patches, fill_plane_patches};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
@@ -55,24 +56,21 @@ impl Strip {
             Strip::Im2col if strip_pixels(problem) < problem.out_pixels() => 1,
             Strip::Im2col => (channels / CHANNELS).clamp(1, 2),
         };
-        channels.div_ceil(blocks).next_multiple_of(16).min(channels)
+        channels_of_block(channels, blocks)
     }
 
     /// The tiles of dst.
     fn grid(self, problem: &Problem, strip: usize, threads: usize) -> Grid {
-        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
-        let group = channel_group(channels, self.channel_block(problem), pixels.div_ceil(strip), threads);
-        match problem.dst_layout {
-            Layout::Nchw => Grid::new(channels, pixels, group, strip),
-            Layout::Nhwc => Grid::new(pixels, channels, strip, group),
-        }
+        let groups = groups_of_strips(problem.out_pixels().div_ceil(strip), threads);
+        let channels = channels_of_group(problem.group_out(), self.channel_block(problem), groups);
+        dst_grid(problem, strip, channels)
     }
 
     /// dst ← patches · weights, or its transpose, for some channels of the pixels of one strip.
     fn run_strip(
         self,
         unit: &Unit<'_>,
-        (pixels, channels): (&Range<usize>, &Range<usize>),
+        (pixels, channels): &(Range<usize>, Range<usize>),
         dst: &mut MatrixMut<'_>,
         scratch: &mut [f32],
     ) {
@@ -99,10 +97,7 @@ impl Strip {
                 Strip::Im2row => Operand::from(Matrix::new(weights, depth, part.len(), part.len())),
                 Strip::Im2col => Matrix::new(weights, part.len(), depth, depth).t(),
             };
-            let mut part = match problem.dst_layout {
-                Layout::Nchw => dst.part(in_dst, 0..pixels.len()),
-                Layout::Nhwc => dst.part(0..pixels.len(), in_dst),
-            };
+            let mut part = part_of_channels(problem, dst, in_dst);
             match problem.dst_layout {
                 Layout::Nchw => unit.gemm.multiply(part.reborrow(), weights.t(), patches.t(), unit.beta()),
                 Layout::Nhwc => unit.gemm.multiply(part.reborrow(), patches, weights, unit.beta()),
@@ -164,11 +159,8 @@ impl Algorithm for Strip {
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
         let grid = self.grid(unit.problem, workspace.strip, workspace.slots);
         unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
-            let place = match unit.problem.dst_layout {
-                Layout::Nchw => (&tile.cols, &tile.rows),
-                Layout::Nhwc => (&tile.rows, &tile.cols),
-            };
-            self.run_strip(unit, place, &mut view, scratch);
+            let place = pixels_and_channels(unit.problem, tile);
+            self.run_strip(unit, &place, &mut view, scratch);
         });
     }
 }

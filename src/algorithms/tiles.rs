@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Calls, Cost, Unit, weights_streamed, work};
+use super::{Calls, Cost, Unit, channels_of_block, weights_streamed, work};
 use crate::lowering::image::Image;
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, common};
@@ -48,7 +48,7 @@ pub fn tile_size(problem: &Problem) -> (usize, usize) {
     let channels = problem.group_out();
     let fewest = channels.div_ceil(most_channels(pixels, problem.group_in()));
     let blocks = fewest.max(TILES.div_ceil(strips).min(channels / LEAST_CHANNELS));
-    (pixels, channels.div_ceil(blocks).next_multiple_of(16).min(channels))
+    (pixels, channels_of_block(channels, blocks))
 }
 
 /// Output channels that make a good block for GEMM calls of so many pixels and such a depth.

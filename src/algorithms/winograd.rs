@@ -8,11 +8,14 @@
 
 use std::ops::Range;
 
-use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require, streamed_floats, work};
+use super::{
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channels_of_block, channels_of_group, dst_grid,
+    part_of_channels, pixels_and_channels, require, streamed_floats, work,
+};
 use crate::lowering::weights::WeightOrder;
 use crate::lowering::winograd::{InputTransform, OutputTransform, Strip};
 use crate::matrix::{Grid, Matrix, MatrixMut};
-use crate::problem::{Axis, Layout, Problem, product};
+use crate::problem::{Axis, Problem, product};
 
 /// F(m×m, r×r) with α = `A` and r = `R`.
 pub struct Winograd<const A: usize, const R: usize>;
@@ -31,7 +34,7 @@ const FEW_STRIPS: usize = 4;
 
 /// Of the channels, parts of about the same size, of at most `most`.
 fn parts(channels: usize, most: usize) -> usize {
-    channels.div_ceil(channels.div_ceil(most)).next_multiple_of(16).min(channels)
+    channels_of_block(channels, channels.div_ceil(most))
 }
 
 /// Output channels that are packed and multiplied as one.
@@ -85,18 +88,13 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
     }
 
     fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
-        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
         let rows = Self::strip_rows(problem, strip);
         let strips = problem.rows.output.div_ceil(rows);
-        let blocks = channels.div_ceil(block(channels));
         // Each group of channels transforms the input again: as few as keep the threads busy to the end.
         let uneven = !strips.is_multiple_of(threads) && strips < 4 * threads;
-        let groups = threads.div_ceil(strips).max(if uneven { 2 } else { 1 }).min(blocks);
-        let group = (blocks.div_ceil(groups) * block(channels)).min(channels);
-        match problem.dst_layout {
-            Layout::Nchw => Grid::new(channels, pixels, group, rows * problem.cols.output),
-            Layout::Nhwc => Grid::new(pixels, channels, rows * problem.cols.output, group),
-        }
+        let groups = threads.div_ceil(strips).max(if uneven { 2 } else { 1 });
+        let channels = problem.group_out();
+        dst_grid(problem, rows * problem.cols.output, channels_of_group(channels, block(channels), groups))
     }
 
     /// How many strips there are.
@@ -141,11 +139,7 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
             // 3. Transform the output.
             let bias = unit.bias.map(|bias| &bias[part.clone()]);
             let in_dst = part.start - channels.start..part.end - channels.start;
-            let (rows, cols) = (dst.rows(), dst.cols());
-            let dst = &mut match problem.dst_layout {
-                Layout::Nchw => dst.part(in_dst, 0..cols),
-                Layout::Nhwc => dst.part(0..rows, in_dst),
-            };
+            let dst = &mut part_of_channels(problem, dst, in_dst);
             OutputTransform::<A, R> { strip, sums, bias, dst, first_row }.run();
         }
     }
@@ -211,10 +205,7 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
         let grid = Self::grid(problem, workspace.strip, workspace.slots);
         let across = Self::tiles(&problem.cols);
         unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
-            let (channels, pixels) = match problem.dst_layout {
-                Layout::Nchw => (tile.rows, tile.cols),
-                Layout::Nhwc => (tile.cols, tile.rows),
-            };
+            let (pixels, channels) = pixels_and_channels(problem, tile);
             let (first_row, end) = (pixels.start / problem.cols.output, pixels.end / problem.cols.output);
             let tiles = first_row / Self::OUTPUTS * across..end.div_ceil(Self::OUTPUTS) * across;
             for first in tiles.clone().step_by(workspace.strip) {

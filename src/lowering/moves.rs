@@ -22,25 +22,16 @@ pub fn transpose_here(from: &Matrix<'_>, to: &mut MatrixMut<'_>, add: bool) {
     // Along the rows that lie farther apart, so that as few of them as possible are in use at a time. Plain loops:
     // what iterators call is not compiled for the caller's instructions.
     let (rows, cols) = (from.rows(), from.cols());
-    let (mut row, mut col) = (0, 0);
-    if from.ld() > to.ld() {
-        while row + BLOCK <= rows {
-            col = 0;
-            while col + BLOCK <= cols {
-                transpose_block(from, to, (row, col), add);
-                col += BLOCK;
-            }
-            row += BLOCK;
+    let by_rows = from.ld() > to.ld();
+    let (outer, inner) = if by_rows { (rows, cols) } else { (cols, rows) };
+    let mut far = 0;
+    while far + BLOCK <= outer {
+        let mut near = 0;
+        while near + BLOCK <= inner {
+            transpose_block(from, to, if by_rows { (far, near) } else { (near, far) }, add);
+            near += BLOCK;
         }
-    } else {
-        while col + BLOCK <= cols {
-            row = 0;
-            while row + BLOCK <= rows {
-                transpose_block(from, to, (row, col), add);
-                row += BLOCK;
-            }
-            col += BLOCK;
-        }
+        far += BLOCK;
     }
     let (row, col) = (rows / BLOCK * BLOCK, cols / BLOCK * BLOCK);
     transpose_rest(from, to, 0..row, col..cols, add);

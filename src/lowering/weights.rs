@@ -4,7 +4,7 @@
 //! it to one packing, so weights of another plan, or cut short, are refused before any arithmetic. Two plans
 //! that pack alike may share a blob.
 
-use super::winograd;
+use super::winograd::{self, KernelTransform};
 use crate::error::{Error, Result};
 use crate::problem::{Problem, WeightsLayout};
 
@@ -174,24 +174,9 @@ impl Packing {
         };
         let block = if self.order.block == 0 { m } else { self.order.block };
         if self.order.winograd > 0 {
-            let taps = self.taps();
-            for first in (0..m).step_by(block) {
-                let outputs = block.min(m - first);
-                let packed = &mut packed[first * taps * c..][..outputs * taps * c];
-                for channel in 0..c {
-                    for output in 0..outputs {
-                        let kernel =
-                            &weights[(group_first + first + output) * stride_m + channel * stride_c..];
-                        let alpha = winograd::alpha(self.order.winograd.into(), kh);
-                        let transformed =
-                            winograd::transform_kernel(alpha, kh, |i, j| kernel[i * stride_i + j * stride_j]);
-                        for (position, value) in transformed.iter().enumerate().take(taps) {
-                            packed[(position * c + channel) * outputs + output] = *value as f32;
-                        }
-                    }
-                }
-            }
-            return;
+            return self.pack_transformed(block, packed, |output, channel, i, j| {
+                weights[(group_first + output) * stride_m + channel * stride_c + i * stride_i + j * stride_j]
+            });
         }
         let mut packed = packed.iter_mut();
         for first in (0..m).step_by(block) {
@@ -204,6 +189,27 @@ impl Packing {
                         let run = weights[first_weight + a * s0 + b * s1 + c * s2..].iter().step_by(s3);
                         run.take(n3).zip(&mut packed).for_each(|(weight, packed)| *packed = *weight);
                     }
+                }
+            }
+        }
+    }
+
+    /// Packs one group's kernels `weight(m, c, i, j)` behind Winograd's transform.
+    fn pack_transformed(
+        &self,
+        block: usize,
+        packed: &mut [f32],
+        weight: impl Fn(usize, usize, usize, usize) -> f32,
+    ) {
+        let [r, _] = self.kernel;
+        let transform = KernelTransform::new(winograd::alpha(self.order.winograd.into(), r), r);
+        let (taps, c) = (self.taps(), self.in_channels);
+        for (number, packed) in packed.chunks_mut(block * taps * c).enumerate() {
+            let outputs = packed.len() / (taps * c);
+            for (channel, output) in (0..c).flat_map(|c| (0..outputs).map(move |m| (c, m))) {
+                let kernel = transform.apply(|i, j| weight(number * block + output, channel, i, j));
+                for (position, value) in kernel.iter().enumerate().take(taps) {
+                    packed[(position * c + channel) * outputs + output] = *value as f32;
                 }
             }
         }

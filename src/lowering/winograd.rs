@@ -101,21 +101,34 @@ pub fn alpha(m: usize, r: usize) -> usize {
     m + r - 1
 }
 
-/// G·g·Gᵀ, α×α in row-major order, for the kernel g[i, j], r×r. In float64: weights are transformed once.
-pub fn transform_kernel(alpha: usize, r: usize, g: impl Fn(usize, usize) -> f32) -> [f64; MOST * MOST] {
-    let mut all = [0.0; MOST * MOST];
-    for k in 0..alpha {
-        let rows = kernel_row(alpha, r, k);
-        let half: [f64; MOST] = std::array::from_fn(|j| match j < r {
-            true => (0..r).map(|i| rows[i] * f64::from(g(i, j))).sum(),
-            false => 0.0,
-        });
-        for l in 0..alpha {
-            let columns = kernel_row(alpha, r, l);
-            all[k * alpha + l] = (0..r).map(|j| half[j] * columns[j]).sum();
-        }
+/// The transform of kernels, in float64: weights are transformed once.
+pub struct KernelTransform {
+    alpha: usize,
+    r: usize,
+    /// G.
+    rows: [[f64; MOST]; MOST],
+}
+
+impl KernelTransform {
+    /// For r×r kernels and tiles of α×α.
+    pub fn new(alpha: usize, r: usize) -> Self {
+        Self { alpha, r, rows: std::array::from_fn(|k| kernel_row(alpha, r, k)) }
     }
-    all
+
+    /// G·g·Gᵀ, α×α in row-major order, for the kernel g(i, j).
+    pub fn apply(&self, g: impl Fn(usize, usize) -> f32) -> [f64; MOST * MOST] {
+        let mut all = [0.0; MOST * MOST];
+        for k in 0..self.alpha {
+            let mut half = [0.0; MOST];
+            for (j, half) in half.iter_mut().enumerate().take(self.r) {
+                *half = (0..self.r).map(|i| self.rows[k][i] * f64::from(g(i, j))).sum();
+            }
+            for l in 0..self.alpha {
+                all[k * self.alpha + l] = (0..self.r).map(|j| half[j] * self.rows[l][j]).sum();
+            }
+        }
+        all
+    }
 }
 
 /// The sum of factor·value over every `step`-th of them from `first` on. The factors are constants, so that zeros and ones
@@ -225,6 +238,46 @@ fn clip(start: usize, before: usize, len: usize, size: usize) -> (Range<usize>, 
     (first..end, (start + first).saturating_sub(before))
 }
 
+/// One of the transforms of a strip's tiles.
+trait TileTransform {
+    /// What all channels of a tile share.
+    type Place;
+
+    fn channels(&self) -> usize;
+
+    /// Of the tile of this number in the strip.
+    fn place(&self, number: usize) -> Self::Place;
+
+    /// The channels from `first` on that `lanes` holds, of one tile.
+    fn transform<S: Simd, const ALL: bool>(
+        &mut self,
+        simd: S,
+        lanes: Lanes<ALL>,
+        tile: (usize, &Self::Place),
+        first: usize,
+        buffers: &mut Buffers,
+    );
+}
+
+/// Transforms all channels of the tiles, a vector of channels at a time.
+#[inline(always)]
+fn run_tiles<S: Simd, T: TileTransform>(simd: S, mut transform: T, tiles: usize) {
+    let channels = transform.channels();
+    let mut buffers = Buffers::default();
+    for number in 0..tiles {
+        let place = transform.place(number);
+        let tile = (number, &place);
+        let mut first = 0;
+        while first + S::F32_LANES <= channels {
+            transform.transform(simd, Lanes::<true>(S::F32_LANES), tile, first, &mut buffers);
+            first += S::F32_LANES;
+        }
+        if first < channels {
+            transform.transform(simd, Lanes::<false>(channels - first), tile, first, &mut buffers);
+        }
+    }
+}
+
 /// Bᵀ·d·B for every input tile of a strip and every channel.
 pub struct InputTransform<'a, const A: usize, const R: usize> {
     /// The strip.
@@ -246,31 +299,20 @@ impl<const A: usize, const R: usize> WithSimd for InputTransform<'_, A, R> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let channels = self.strip.problem.group_in();
-        let mut buffers = Buffers::default();
-        for number in 0..self.strip.tiles.len() {
-            let mut first = 0;
-            let window = self.window(number);
-            while first + S::F32_LANES <= channels {
-                self.transform(simd, Lanes::<true>(S::F32_LANES), (number, &window), first, &mut buffers);
-                first += S::F32_LANES;
-            }
-            if first < channels {
-                self.transform(
-                    simd,
-                    Lanes::<false>(channels - first),
-                    (number, &window),
-                    first,
-                    &mut buffers,
-                );
-            }
-        }
+    fn with_simd<S: Simd>(self, simd: S) {
+        let tiles = self.strip.tiles.len();
+        run_tiles(simd, self, tiles);
     }
 }
 
-impl<const A: usize, const R: usize> InputTransform<'_, A, R> {
-    fn window(&self, number: usize) -> Window {
+impl<const A: usize, const R: usize> TileTransform for InputTransform<'_, A, R> {
+    type Place = Window;
+
+    fn channels(&self) -> usize {
+        self.strip.problem.group_in()
+    }
+
+    fn place(&self, number: usize) -> Window {
         let Problem { rows, cols, .. } = self.strip.problem;
         let (ty, tx) = self.strip.place(self.strip.tiles.start + number, A - R + 1);
         let (is, h) = clip(ty * (A - R + 1), rows.pad_before, A, rows.input);
@@ -278,7 +320,6 @@ impl<const A: usize, const R: usize> InputTransform<'_, A, R> {
         if is.is_empty() || js.is_empty() { Window::default() } else { Window { is, js, h, w } }
     }
 
-    /// Some channels, from `first` on, of one tile.
     #[inline(always)]
     fn transform<S: Simd, const ALL: bool>(
         &mut self,
@@ -466,23 +507,16 @@ impl<const A: usize, const R: usize> WithSimd for OutputTransform<'_, '_, A, R> 
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let channels = self.channels();
-        let mut buffers = Buffers::default();
-        for number in 0..self.strip.tiles.len() {
-            let mut first = 0;
-            while first + S::F32_LANES <= channels {
-                self.transform(simd, Lanes::<true>(S::F32_LANES), number, first, &mut buffers);
-                first += S::F32_LANES;
-            }
-            if first < channels {
-                self.transform(simd, Lanes::<false>(channels - first), number, first, &mut buffers);
-            }
-        }
+    fn with_simd<S: Simd>(self, simd: S) {
+        let tiles = self.strip.tiles.len();
+        run_tiles(simd, self, tiles);
     }
 }
 
-impl<const A: usize, const R: usize> OutputTransform<'_, '_, A, R> {
+impl<const A: usize, const R: usize> TileTransform for OutputTransform<'_, '_, A, R> {
+    /// The first output's row and column.
+    type Place = (usize, usize);
+
     fn channels(&self) -> usize {
         match self.strip.problem.dst_layout {
             Layout::Nchw => self.dst.rows(),
@@ -490,20 +524,22 @@ impl<const A: usize, const R: usize> OutputTransform<'_, '_, A, R> {
         }
     }
 
-    /// Some channels, from `first` on, of one tile.
+    fn place(&self, number: usize) -> (usize, usize) {
+        let (ty, tx) = self.strip.place(self.strip.tiles.start + number, A - R + 1);
+        (ty * (A - R + 1), tx * (A - R + 1))
+    }
+
     #[inline(always)]
     fn transform<S: Simd, const ALL: bool>(
         &mut self,
         simd: S,
         lanes: Lanes<ALL>,
-        number: usize,
+        (number, &(y, x)): (usize, &(usize, usize)),
         first: usize,
         buffers: &mut Buffers,
     ) {
         let (problem, m, channels) = (self.strip.problem, A - R + 1, self.channels());
         let step = self.strip.tiles.len() * channels;
-        let (ty, tx) = self.strip.place(self.strip.tiles.start + number, m);
-        let (y, x) = (ty * m, tx * m);
         let (height, width) = (m.min(problem.rows.output - y), m.min(problem.cols.output - x));
         let bias = self.bias.map_or(simd.splat_f32s(0.0), |bias| lanes.load(simd, &bias[first..]));
         let sums = &self.sums[number * channels + first..];
