@@ -7,10 +7,10 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Whether a matrix, not empty and with rows that do not overlap, lies inside `len` elements.
+/// Whether a matrix that is not empty lies inside `len` elements.
 fn lies_inside(rows: usize, cols: usize, ld: usize, len: usize) -> bool {
     let end = rows.checked_sub(1).and_then(|last| last.checked_mul(ld)).and_then(|at| at.checked_add(cols));
-    cols > 0 && cols <= ld && end.is_some_and(|end| end <= len)
+    cols > 0 && ld > 0 && end.is_some_and(|end| end <= len)
 }
 
 /// A read-only rows × cols matrix, rows `ld` elements apart.
@@ -28,6 +28,15 @@ impl<'a> Matrix<'a> {
     /// # Panics
     /// If the matrix does not lie inside `data` or its rows overlap.
     pub fn new(data: &'a [f32], rows: usize, cols: usize, ld: usize) -> Self {
+        assert!(cols <= ld && lies_inside(rows, cols, ld, data.len()));
+        Self { data, rows, cols, ld }
+    }
+
+    /// The same with rows that may overlap, for a GEMM that takes them.
+    ///
+    /// # Panics
+    /// If the matrix does not lie inside `data`.
+    pub fn overlapping(data: &'a [f32], rows: usize, cols: usize, ld: usize) -> Self {
         assert!(lies_inside(rows, cols, ld, data.len()));
         Self { data, rows, cols, ld }
     }
@@ -122,7 +131,7 @@ impl<'a> MatrixMut<'a> {
     /// # Panics
     /// If the matrix does not lie inside `data` or its rows overlap.
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize, ld: usize) -> Self {
-        assert!(lies_inside(rows, cols, ld, data.len()));
+        assert!(cols <= ld && lies_inside(rows, cols, ld, data.len()));
         Self { first: data.as_mut_ptr(), rows, cols, ld, borrow: PhantomData }
     }
 

@@ -78,6 +78,11 @@ impl Axis {
         first.min(end)..end
     }
 
+    /// The outputs all of whose taps lie inside the input; possibly empty.
+    pub fn outputs_of_all_taps(&self) -> Range<usize> {
+        common(&self.outputs_of_tap(0), &self.outputs_of_tap(self.kernel - 1))
+    }
+
     /// The taps of output `output` that lie inside the input; possibly empty.
     pub fn taps_of_output(&self, output: usize) -> Range<usize> {
         let start = output * self.stride;

@@ -5,7 +5,7 @@
 //! Wins in NHWC with a GEMM that wants large calls, and where dst is added to.
 //! Source: convlow; the column repair is that of kn2row-aa.
 
-use super::tiles::{self, Joining, Rows, TapTile, channel_block, flattened, saved_cols};
+use super::tiles::{self, Joining, Rows, TapTile, flattened, saved_cols};
 use super::{
     Algorithm, Cost, Limits, Reason, Unit, Workspace, require, require_layouts, require_unit_stride,
 };
@@ -18,7 +18,8 @@ pub struct Kn2rowFlat;
 
 impl Kn2rowFlat {
     fn grid(problem: &Problem, workspace: &Workspace) -> Grid {
-        Grid::new(problem.out_pixels(), problem.group_out(), workspace.strip, channel_block(problem))
+        let (_, channels) = tiles::tile_size(problem);
+        Grid::new(problem.out_pixels(), problem.group_out(), workspace.strip, channels)
     }
 }
 
@@ -30,13 +31,13 @@ impl Algorithm for Kn2rowFlat {
     }
 
     fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        IJCM.blocked(channel_block(problem))
+        IJCM.blocked(tiles::tile_size(&flattened(problem)).1)
     }
 
     fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
         let problem = &flattened(problem);
-        let pixels = tiles::tile_size(problem).0;
-        let saved_row = product(&[saved_cols(problem), channel_block(problem)])?;
+        let (pixels, channels) = tiles::tile_size(problem);
+        let saved_row = product(&[saved_cols(problem), channels])?;
         if saved_row == 0 || problem.rows.output == 1 {
             return Some(Workspace { floats: 0, slots: limits.threads, strip: pixels });
         }
@@ -51,8 +52,9 @@ impl Algorithm for Kn2rowFlat {
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
         let problem = &flattened(problem);
-        let joining = if problem.rows.output == 1 { Joining::WhereShort } else { Joining::Always };
-        let cost = tiles::cost(problem, workspace.strip, joining);
+        let alone = Joining::WhereShort { dense: problem.groups == 1 };
+        let joining = if problem.rows.output == 1 { alone } else { Joining::Always };
+        let cost = tiles::cost(problem, (workspace.strip, tiles::tile_size(problem).1), joining);
         // Every saved column is read and written for each kernel column that needs it.
         let taps = problem.cols.count_taps_inside() as f64;
         Cost { cached: 2.0 * taps * workspace.floats as f64, ..cost }

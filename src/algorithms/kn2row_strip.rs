@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use super::tiles::{self, Joining, Rows, TapTile, channel_block, flattened};
+use super::tiles::{self, Joining, Rows, TapTile, flattened};
 use super::{
     Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channels_of_group, dst_grid, groups_of_strips,
     part_of_channels, pixels_and_channels, require, weights_streamed, work,
@@ -117,6 +117,14 @@ impl Sizes {
 }
 
 impl Kn2rowStrip {
+    /// Output channels that are packed as one block of weights. The problem is flattened.
+    fn channel_block(self, problem: &Problem) -> usize {
+        match self {
+            Kn2rowStrip::Taps => tiles::folded_tile_size(problem, is_dense(problem)).1,
+            Kn2rowStrip::Fold => tiles::tile_size(problem).1,
+        }
+    }
+
     /// The scratch for strips of so many output pixels.
     fn sizes(self, problem: &Problem, pixels: usize) -> Option<Sizes> {
         let (rows, cols) = (&problem.rows, &problem.cols);
@@ -136,7 +144,7 @@ impl Kn2rowStrip {
             }
         };
         let tile = match problem.dst_layout {
-            Layout::Nchw => product(&[pixels, channel_block(problem)])?,
+            Layout::Nchw => product(&[pixels, self.channel_block(problem)])?,
             Layout::Nhwc => 0,
         };
         Some(Sizes { moved, folded, tile })
@@ -156,9 +164,9 @@ impl Kn2rowStrip {
     }
 
     /// Channels × pixels of a tile, as dst lies.
-    fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
+    fn grid(self, problem: &Problem, strip: usize, threads: usize) -> Grid {
         let groups = groups_of_strips(problem.out_pixels().div_ceil(strip), threads);
-        dst_grid(problem, strip, channels_of_group(problem.group_out(), channel_block(problem), groups))
+        dst_grid(problem, strip, channels_of_group(problem.group_out(), self.channel_block(problem), groups))
     }
 
     fn run_tile(
@@ -180,7 +188,7 @@ impl Kn2rowStrip {
             }),
             Kn2rowStrip::Fold => Source::Fold(fold(unit, problem, &pixels, moved, folded)),
         };
-        let (block, depth) = (channel_block(problem), problem.depth());
+        let (block, depth) = (self.channel_block(problem), problem.depth());
         for first in channels.clone().step_by(block) {
             let part = first..(first + block).min(channels.end);
             let weights = &unit.weights[first * depth..part.end * depth];
@@ -201,6 +209,11 @@ impl Kn2rowStrip {
             unit.finish(&mut to, first);
         }
     }
+}
+
+/// Whether the pixels that taps read hold one group's channels and no others: moved ones do.
+fn is_dense(problem: &Problem) -> bool {
+    problem.src_layout == Layout::Nchw || problem.groups == 1
 }
 
 /// What the weights of a strip are multiplied with.
@@ -335,7 +348,7 @@ impl Algorithm for Kn2rowStrip {
     }
 
     fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        IJCM.blocked(channel_block(problem))
+        IJCM.blocked(self.channel_block(&flattened(problem)))
     }
 
     fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
@@ -343,7 +356,7 @@ impl Algorithm for Kn2rowStrip {
         // The strip follows from the limit alone; threads take what room is left.
         let strip = self.strip_pixels(problem, SCRATCH_FLOATS.min(limits.floats))?;
         let floats = self.sizes(problem, strip)?.sum()?;
-        let tiles = Self::grid(problem, strip, limits.threads).tiles();
+        let tiles = self.grid(problem, strip, limits.threads).tiles();
         Workspace::of_tiles(floats, tiles, strip, limits)
     }
 
@@ -352,12 +365,14 @@ impl Algorithm for Kn2rowStrip {
         let accumulate = problem.accumulate && problem.dst_layout == Layout::Nhwc;
         let cost = match self {
             Kn2rowStrip::Taps => {
-                tiles::cost(&Problem { accumulate, ..*problem }, workspace.strip, Joining::WhereShort)
+                let tile = (workspace.strip, self.channel_block(problem));
+                let joining = Joining::WhereShort { dense: is_dense(problem) };
+                tiles::cost(&Problem { accumulate, ..*problem }, tile, joining)
             }
-            Kn2rowStrip::Fold => cost_of_folded(problem, workspace.strip),
+            Kn2rowStrip::Fold => cost_of_folded(problem, (workspace.strip, self.channel_block(problem))),
         };
         let strips = work(&[problem.out_pixels()]) / work(&[workspace.strip]);
-        let tiles = Self::grid(problem, workspace.strip, workspace.slots).tiles();
+        let tiles = self.grid(problem, workspace.strip, workspace.slots).tiles();
         let lowered = strips * (tiles as f64 / strips.ceil()).max(1.0);
         let Sizes { moved, folded, .. } = self.sizes(problem, workspace.strip).unwrap_or_default();
         let moved = match self {
@@ -374,7 +389,7 @@ impl Algorithm for Kn2rowStrip {
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
         let problem = &flattened(unit.problem);
-        let grid = Self::grid(problem, workspace.strip, workspace.slots);
+        let grid = self.grid(problem, workspace.strip, workspace.slots);
         let sizes = self.sizes(problem, workspace.strip).unwrap_or_default();
         unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
             let place = pixels_and_channels(problem, tile);
@@ -383,10 +398,10 @@ impl Algorithm for Kn2rowStrip {
     }
 }
 
-/// The GEMM calls of all strips of `pixels` output pixels.
-fn cost_of_folded(problem: &Problem, pixels: usize) -> Cost {
+/// The GEMM calls of all strips of so many output pixels, in blocks of channels.
+fn cost_of_folded(problem: &Problem, (pixels, block): (usize, usize)) -> Cost {
     let (rows, cols) = (&problem.rows, &problem.cols);
-    let (channels, block) = (problem.group_out(), channel_block(problem));
+    let channels = problem.group_out();
     let depth = cols.kernel * problem.group_in();
     let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
     let parts = cols.output.div_ceil(width);

@@ -1,17 +1,31 @@
 //! `kn2row-tiled`: for a tile of output pixels × channels and each tap, dst[pixels × M] += src[pixels × C]·weights[C × M],
-//! straight on the rows of src, clipped to the columns that the tap sees.
+//! straight on the rows of src, clipped to the columns that the tap sees. Where a tap is shallow or rows are short, and
+//! the GEMM takes overlapping rows, all taps of a kernel row are one product of depth Kw·C: a pixel and the Kw−1 behind
+//! it lie in memory as a row of its patch matrix does.
 //! Workspace: 0.
 //! Wins in NHWC wherever C is not tiny: nothing is lowered, dst stays in the cache, padding is never multiplied.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
-use super::tiles::{self, Joining, Rows, TapTile, channel_block, flattened};
+use super::tiles::{self, Joining, Rows, TapTile, flattened};
 use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require_layouts};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::MatrixMut;
+use crate::matrix::{Grid, MatrixMut};
 use crate::problem::{Layout, Problem};
 
 /// The taps of one tile of dst after the other.
 pub struct Kn2rowTiled;
+
+impl Kn2rowTiled {
+    /// Output pixels and channels of a tile. The problem is flattened.
+    fn tile_size(problem: &Problem) -> (usize, usize) {
+        tiles::folded_tile_size(problem, is_dense(problem))
+    }
+}
+
+/// Whether an NHWC pixel holds one group's channels and no others.
+fn is_dense(problem: &Problem) -> bool {
+    problem.groups == 1
+}
 
 impl Algorithm for Kn2rowTiled {
     fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
@@ -19,7 +33,7 @@ impl Algorithm for Kn2rowTiled {
     }
 
     fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        IJCM.blocked(channel_block(problem))
+        IJCM.blocked(Self::tile_size(&flattened(problem)).1)
     }
 
     fn workspace(&self, _: &Problem, limits: Limits) -> Option<Workspace> {
@@ -28,13 +42,15 @@ impl Algorithm for Kn2rowTiled {
 
     fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
         let problem = &flattened(problem);
-        tiles::cost(problem, tiles::tile_size(problem).0, Joining::WhereShort)
+        tiles::cost(problem, Self::tile_size(problem), Joining::WhereShort { dense: is_dense(problem) })
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
         let problem = &flattened(unit.problem);
         let src = Rows::of_image(&unit.src, problem);
-        unit.pool.for_each_tile_plain(dst, tiles::grid(problem), |tile, mut view| {
+        let (pixels, channels) = Self::tile_size(problem);
+        let grid = Grid::new(problem.out_pixels(), problem.group_out(), pixels, channels);
+        unit.pool.for_each_tile_plain(dst, grid, |tile, mut view| {
             let first_channel = tile.cols.start;
             let weights =
                 &unit.weights[first_channel * problem.depth()..][..tile.cols.len() * problem.depth()];

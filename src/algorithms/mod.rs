@@ -124,6 +124,8 @@ pub struct Calls {
 pub struct Cost {
     /// The GEMM calls.
     pub calls: Vec<Calls>,
+    /// Those that a GEMM which takes overlapping rows gets instead, if any: few rows each, of unpacked factors.
+    pub overlapping: Vec<Calls>,
     /// The largest dimension or leading dimension of a call, which must fit the BLAS's integer.
     pub largest_size: usize,
     /// Tiles that threads share; 0 for as many as anyone could want.
@@ -142,6 +144,17 @@ pub struct Cost {
     pub direct_runs: f64,
     /// Elements of one such run.
     pub direct_run_len: usize,
+}
+
+impl Cost {
+    /// The calls of a GEMM, and whether they are those with overlapping rows.
+    pub fn calls_on(&self, gemm: &dyn Gemm) -> (&[Calls], bool) {
+        if gemm.takes_overlapping_rows() && !self.overlapping.is_empty() {
+            (&self.overlapping, true)
+        } else {
+            (&self.calls, false)
+        }
+    }
 }
 
 /// One group of one image, and what to compute it with.
@@ -457,9 +470,14 @@ mod tests {
         calls: AtomicUsize,
         macs: AtomicUsize,
         largest: AtomicUsize,
+        overlapping: bool,
     }
 
     impl Gemm for Counting {
+        fn takes_overlapping_rows(&self) -> bool {
+            self.overlapping
+        }
+
         fn multiply(&self, c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
             self.calls.fetch_add(1, Ordering::Relaxed);
             self.macs.fetch_add(c.rows() * c.cols() * a.cols(), Ordering::Relaxed);
@@ -508,18 +526,21 @@ mod tests {
                         clamp: None,
                         accumulate: true,
                     };
-                    count_calls(&Problem::new(problem).expect("the problems are valid"), limit);
+                    for overlapping in [false, true] {
+                        let problem = Problem::new(problem).expect("the problems are valid");
+                        count_calls(&problem, limit, overlapping);
+                    }
                 }
             }
         }
     }
 
-    fn count_calls(problem: &Problem, limit: usize) {
+    fn count_calls(problem: &Problem, limit: usize, overlapping: bool) {
         let limits = Limits { threads: 2, floats: limit };
         for entry in REGISTRY.iter().filter(|entry| entry.algorithm.applicable(problem).is_ok()) {
             let workspace = entry.algorithm.workspace(problem, limits).expect("a small problem");
             let cost = entry.algorithm.cost(problem, &workspace);
-            let counting = Counting::default();
+            let counting = Counting { overlapping, ..Counting::default() };
             let src = vec![1.0; problem.src_len()];
             let packing = Packing::new(problem, entry.algorithm.weight_order(problem));
             let unit = Unit {
@@ -537,8 +558,14 @@ mod tests {
             let mut dst = vec![0.0; rows * cols];
             let mut scratch = vec![0.0; workspace.floats];
             entry.algorithm.run(&unit, MatrixMut::new(&mut dst, rows, cols, cols), &workspace, &mut scratch);
-            let counted: usize = cost.calls.iter().map(|calls| calls.count).sum();
-            assert_eq!(counted, counting.calls.into_inner(), "{entry:?} on {problem}, {limit} floats");
+            let calls = cost.calls_on(&counting).0;
+            let counted: usize = calls.iter().map(|calls| calls.count).sum();
+            let macs = calls.iter().map(|calls| calls.macs).sum::<f64>() as usize;
+            assert_eq!(
+                counted,
+                counting.calls.into_inner(),
+                "{entry:?} on {problem}, {limit} floats, {overlapping}"
+            );
             let largest = counting.largest.into_inner();
             assert!(
                 largest <= cost.largest_size,
@@ -547,8 +574,7 @@ mod tests {
             );
             // The count takes whole rows; calls may leave out what wraps around at their ends, which is at most
             // as wide as the farthest tap reaches.
-            let (macs, real) =
-                (cost.calls.iter().map(|calls| calls.macs).sum::<f64>() as usize, counting.macs.into_inner());
+            let real = counting.macs.into_inner();
             let width = problem.cols.output;
             let reach = (0..problem.cols.kernel).map(|j| problem.cols.shift_of_tap(j).unsigned_abs()).max();
             let least = macs / width * width.saturating_sub(reach.unwrap_or_default());

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::{Calls, Cost, Unit, channels_of_block, weights_streamed, work};
 use crate::lowering::image::Image;
-use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, common};
 
 /// Output channels of a tile, if there are more: enough for a GEMM to run near its peak, and few enough that a
@@ -31,6 +31,23 @@ const LEAST_PIXELS: usize = 96;
 const TILES: usize = 8;
 /// Rows at least this long make good GEMM calls by themselves; shorter ones are joined.
 const LONG_ROW: usize = 160;
+/// Rows shorter than this are joined only where their kernel columns cannot be folded.
+const SHORT_ROW: usize = 16;
+/// Input channels up to which a tap by itself is a shallow sum.
+const SHALLOW: usize = 128;
+/// Floats of weights of a folded kernel row that stay in the first cache level from one row of pixels to the next, which
+/// reads them unpacked.
+const FOLDED_FLOATS: usize = 8 * 1024;
+
+/// [`tile_size`] where rows are joined only if their kernel columns cannot be folded better.
+pub fn folded_tile_size(problem: &Problem, dense: bool) -> (usize, usize) {
+    let (pixels, channels) = tile_size(problem);
+    if !folds_columns(problem, dense) {
+        return (pixels, channels);
+    }
+    let fitting = FOLDED_FLOATS / problem.cols.kernel.saturating_mul(problem.group_in()) / 16 * 16;
+    (pixels, channels.min(fitting.clamp(16, LEAST_CHANNELS)))
+}
 
 /// Output pixels and channels of a tile. The problem is flattened.
 pub fn tile_size(problem: &Problem) -> (usize, usize) {
@@ -56,11 +73,6 @@ pub fn most_channels(pixels: usize, depth: usize) -> usize {
     if pixels <= STREAMED_PIXELS && depth >= STREAMED_DEPTH { STREAMED_CHANNELS } else { CHANNELS }
 }
 
-/// Output channels of a tile, which are packed as one block of weights.
-pub fn channel_block(problem: &Problem) -> usize {
-    tile_size(&flattened(problem)).1
-}
-
 /// The problem as one long row, where every output pixel reads the input pixel of the same number.
 pub fn flattened(problem: &Problem) -> Problem {
     if problem.taps() > 1 || !problem.unit_stride() || problem.in_pixels() != problem.out_pixels() {
@@ -71,12 +83,6 @@ pub fn flattened(problem: &Problem) -> Problem {
     Problem { rows: one, cols: Axis { input: pixels, output: pixels, ..one }, ..*problem }
 }
 
-/// The tiles of dst, pixels × channels: whole rows, or parts of a row that is alone. The problem is flattened.
-pub fn grid(problem: &Problem) -> Grid {
-    let (pixels, channels) = tile_size(problem);
-    Grid::new(problem.out_pixels(), problem.group_out(), pixels, channels)
-}
-
 /// Whether the rows of a tile are joined into one run of pixels for each tap. Then the columns that wrap around
 /// the row end receive junk; what they held is lost, so dst must not have held anything before.
 fn joins_rows(problem: &Problem) -> bool {
@@ -85,6 +91,18 @@ fn joins_rows(problem: &Problem) -> bool {
         && !problem.accumulate
         && problem.rows.output > 1
         && problem.cols.output < LONG_ROW
+}
+
+/// Whether the taps of a kernel row are one sum over its columns and channels, for a GEMM that takes overlapping rows:
+/// where a tap by itself is shallow, and where rows are short, which then need not be joined. `dense` says that the
+/// pixels have no other channels between them.
+fn folds_columns(problem: &Problem, dense: bool) -> bool {
+    let Problem { rows, cols, .. } = problem;
+    let short = cols.output < SHORT_ROW || cols.output < LONG_ROW && !joins_rows(problem) && rows.output > 1;
+    match cols.kernel {
+        1 => short && rows.output > 1,
+        _ => dense && cols.dilation == 1 && (short || problem.group_in() <= SHALLOW),
+    }
 }
 
 /// Rows of an NHWC input, or of a part of it.
@@ -147,7 +165,11 @@ impl TapTile<'_> {
     /// dst ← all taps, added to what dst holds where the problem accumulates. `dst` is pixels × channels.
     pub fn multiply(&self, dst: &mut MatrixMut<'_>) {
         self.begin(dst);
-        if joins_rows(self.problem) {
+        if self.unit.gemm.takes_overlapping_rows()
+            && folds_columns(self.problem, self.src.pixel == self.problem.group_in())
+        {
+            self.add_folded(dst);
+        } else if joins_rows(self.problem) {
             self.add_joined(dst);
         } else {
             self.add_rows(dst);
@@ -196,6 +218,54 @@ impl TapTile<'_> {
         let tap = self.tap(i, j, dst.cols());
         let src = Matrix::new(from, dst.rows(), self.problem.group_in(), ld);
         self.unit.gemm.multiply(dst, src.into(), tap.into(), 1.0);
+    }
+
+    /// The same for taps `js` of a kernel row at once: a pixel and those behind it are one row of the factor.
+    fn add_run(&self, i: usize, js: Range<usize>, from: &[f32], ld: usize, dst: MatrixMut<'_>) {
+        let (channels, depth) = (dst.cols(), js.len() * self.problem.group_in());
+        let first = (i * self.problem.cols.kernel + js.start) * self.problem.group_in() * channels;
+        let taps = Matrix::new(&self.weights[first..][..depth * channels], depth, channels, channels);
+        let src = Matrix::overlapping(from, dst.rows(), depth, ld);
+        self.unit.gemm.multiply(dst, src.into(), taps.into(), 1.0);
+    }
+
+    /// All taps of a kernel row at once: row by row for the columns that all of them see, column by column for those
+    /// at the borders.
+    fn add_folded(&self, dst: &mut MatrixMut<'_>) {
+        let Problem { rows, cols, .. } = self.problem;
+        let (ys, xs) = rows_and_columns(self.problem, self.pixels);
+        let channels = dst.cols();
+        let inside = common(&xs, &cols.outputs_of_all_taps());
+        for i in 0..rows.kernel {
+            let ys_of_tap = common(&ys, &rows.outputs_of_tap(i));
+            if ys_of_tap.is_empty() {
+                continue;
+            }
+            let at = |y: usize, x: usize, j: usize| self.src.at(rows.input_of(y, i), cols.input_of(x, j));
+            if !inside.is_empty() {
+                for y in ys_of_tap.clone() {
+                    let to = y * cols.output + inside.start - self.pixels.start;
+                    let run = dst.part(to..to + inside.len(), 0..channels);
+                    self.add_run(
+                        i,
+                        0..cols.kernel,
+                        at(y, inside.start, 0),
+                        cols.stride * self.src.pixel,
+                        run,
+                    );
+                }
+            }
+            for x in xs.clone().filter(|x| !inside.contains(x)) {
+                let js = cols.taps_of_output(x);
+                if js.is_empty() {
+                    continue;
+                }
+                let to = ys_of_tap.start - ys.start..ys_of_tap.end - ys.start;
+                let mut column = dst.every(xs.len(), x - xs.start);
+                let from = at(ys_of_tap.start, x, js.start);
+                self.add_run(i, js, from, rows.stride * self.src.row, column.part(to, 0..channels));
+            }
+        }
     }
 
     /// Row by row, all taps.
@@ -351,15 +421,14 @@ pub fn flat_run(
 pub enum Joining {
     /// All, with scratch for the columns that junk would spoil.
     Always,
-    /// Short ones, without scratch.
-    WhereShort,
+    /// Short ones whose kernel columns are not folded, without scratch; for `dense` see [`folds_columns`].
+    WhereShort { dense: bool },
 }
 
-/// The GEMM calls of all tiles of `pixels` output pixels. The problem is flattened.
-pub fn cost(problem: &Problem, pixels: usize, joining: Joining) -> Cost {
+/// The GEMM calls of all tiles of so many output pixels and channels. The problem is flattened.
+pub fn cost(problem: &Problem, (pixels, block): (usize, usize), joining: Joining) -> Cost {
     let Problem { rows, cols, .. } = problem;
     let (depth, channels) = (problem.group_in(), problem.group_out());
-    let block = tile_size(problem).1;
     let blocks = channels.div_ceil(block);
     let reached = cols.count_taps_inside();
     let of_runs = |runs: usize, pixels: usize, per_run: f64| Calls {
@@ -387,11 +456,18 @@ pub fn cost(problem: &Problem, pixels: usize, joining: Joining) -> Cost {
         let pairs = work(&[rows.count_inside(), cols.count_inside()]);
         vec![of_runs(runs, pixels.min(cols.output), pairs)]
     };
+    let overlapping = match joining {
+        Joining::WhereShort { dense } if folds_columns(problem, dense) => {
+            folded_calls(problem, (pixels, block))
+        }
+        _ => Vec::new(),
+    };
     // Columns are strided by rows where what they lost is added anew.
     let largest_size = [
         problem.out_pixels(),
         problem.out_channels.max(block.next_multiple_of(16)).saturating_mul(cols.output),
-        problem.in_channels.saturating_mul(cols.input.max(cols.stride)),
+        problem.in_channels.saturating_mul(cols.input.max(cols.stride)).saturating_mul(rows.stride),
+        problem.in_channels.saturating_mul(cols.kernel),
     ];
     let largest_size = largest_size.into_iter().fold(0, usize::max);
     // The zeros that a tile begins with, and the epilogue.
@@ -399,11 +475,41 @@ pub fn cost(problem: &Problem, pixels: usize, joining: Joining) -> Cost {
         + weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
     Cost {
         calls,
+        overlapping,
         largest_size,
         tiles: problem.out_pixels().div_ceil(pixels).saturating_mul(blocks),
         streamed,
         ..Cost::default()
     }
+}
+
+/// The calls of tiles with folded kernel columns: those of the columns that all taps see, and those at the borders.
+fn folded_calls(problem: &Problem, (pixels, block): (usize, usize)) -> Vec<Calls> {
+    let Problem { rows, cols, .. } = problem;
+    let (depth, channels) = (problem.group_in(), problem.group_out());
+    let (blocks, folded) = (channels.div_ceil(block), cols.kernel.saturating_mul(depth));
+    let width = pixels.min(cols.output);
+    let inside = cols.outputs_of_all_taps();
+    let parts = if inside.is_empty() { 0 } else { (inside.end - 1) / width - inside.start / width + 1 };
+    let inside = inside.len();
+    let run = Calls {
+        shape: [inside.clamp(1, width), block, folded],
+        count: rows.count_inside().saturating_mul(parts).saturating_mul(blocks),
+        macs: work(&[rows.count_inside(), inside, folded, channels]),
+        plane: 0,
+    };
+    let height = pixels.div_ceil(cols.output);
+    let border = Calls {
+        shape: [height, block, folded],
+        count: rows
+            .count_taps_of_strips(height)
+            .saturating_mul(cols.count_outputs_inside().saturating_sub(inside))
+            .saturating_mul(blocks),
+        macs: work(&[rows.count_inside(), depth, channels])
+            * (cols.count_inside() as f64 - work(&[inside, cols.kernel])).max(0.0),
+        plane: 0,
+    };
+    [run, border].into_iter().filter(|calls| calls.macs > 0.0).collect()
 }
 
 /// Where rows are joined: the columns on the right that are computed anew, and the pairs of such a column and a

@@ -15,6 +15,9 @@ pub trait Gemm: Sync {
     /// # Panics
     /// If the shapes do not agree.
     fn multiply(&self, c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32);
+
+    /// Whether the factors' rows may overlap in memory ([`crate::matrix::Matrix::overlapping`]).
+    fn takes_overlapping_rows(&self) -> bool;
 }
 
 /// Shared by the backends: the shapes of one product, checked.

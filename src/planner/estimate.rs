@@ -22,20 +22,20 @@ struct Model {
     planes: [f64; 2],
     /// Columns are computed in vectors of so many.
     vector: usize,
-    /// Seconds of a call beside its arithmetic.
-    seconds_per_call: f64,
+    /// Seconds of a call beside its arithmetic, and of one that packs nothing.
+    seconds_per_call: [f64; 2],
 }
 
 #[cfg(feature = "openblas")]
 const BLAS: Model = Model {
-    large: 1.06,
+    large: 1.18,
     rows: 9.0,
     cols: 6.0,
     depth: 16.0,
     odd_rows: 6.0,
     planes: [0.0, 0.0],
     vector: 4,
-    seconds_per_call: 0.3e-6,
+    seconds_per_call: [0.3e-6, 0.3e-6],
 };
 const EMBEDDED: Model = Model {
     large: 1.05,
@@ -45,22 +45,26 @@ const EMBEDDED: Model = Model {
     odd_rows: 0.5,
     planes: [2.5, 15.0],
     vector: 16,
-    seconds_per_call: 0.3e-6,
+    seconds_per_call: [0.3e-6, 0.08e-6],
 };
 
 impl Model {
-    fn seconds(&self, calls: &Calls, units: f64) -> f64 {
+    /// Seconds of calls that pack their factors, or do not.
+    fn seconds(&self, calls: &Calls, units: f64, unpacked: bool) -> f64 {
         let [rows, cols, depth] = calls.shape.map(|size| size as f64);
+        let (per_row, per_call) = match unpacked {
+            false => (self.rows, self.seconds_per_call[0]),
+            true => (0.0, self.seconds_per_call[1]),
+        };
         let odd = if calls.shape[0].is_multiple_of(4) { 0.0 } else { self.odd_rows };
         let planes = match calls.plane {
             0 => 0.0,
             LONG_PLANE.. if calls.shape[2] > PAGES => self.planes[1],
             _ => self.planes[0],
         };
-        let loss = (self.rows + odd + planes) / rows + self.cols / cols + self.depth / depth;
+        let loss = (per_row + odd + planes) / rows + self.cols / cols + self.depth / depth;
         let vectors = calls.shape[1].next_multiple_of(self.vector) as f64 / cols;
-        calls.macs * units / MACS * (self.large + loss) * vectors
-            + calls.count as f64 * units * self.seconds_per_call
+        calls.macs * units / MACS * (self.large + loss) * vectors + calls.count as f64 * units * per_call
     }
 }
 
@@ -96,10 +100,15 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
     let tiles = if cost.tiles == 0 { f64::INFINITY } else { cost.tiles as f64 * units };
     let rounds = (tiles / threads as f64).ceil();
     let threads = if tiles.is_finite() { tiles / rounds } else { threads as f64 };
-    let gemms: f64 = cost
-        .calls
+    let (calls, overlapping) = match backend {
+        Some(backend) => cost.calls_on(backend.gemm()),
+        None => (&*cost.calls, false),
+    };
+    let gemms: f64 = calls
         .iter()
-        .map(|calls| model.seconds(calls, units) / threads.min((calls.count as f64 * units).max(1.0)))
+        .map(|calls| {
+            model.seconds(calls, units, overlapping) / threads.min((calls.count as f64 * units).max(1.0))
+        })
         .sum();
     let direct = cost.direct_runs * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
     let moved = cost.streamed / STREAM

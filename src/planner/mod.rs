@@ -10,7 +10,7 @@ pub mod wisdom;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::algorithms::{Entry, REGISTRY, Reason};
+use crate::algorithms::{Calls, Entry, REGISTRY, Reason};
 use crate::error::{Error, Result, invalid};
 use crate::gemm::{Backend, BackendChoice};
 use crate::lowering::weights::Packing;
@@ -132,9 +132,12 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     let packed_weights_bytes = packing.bytes().ok_or(SIZE_OVERFLOWS)?;
     let cost = algorithm.cost(problem, &schedule.unit);
     let units = problem.batch * problem.groups;
-    let calls: usize = cost.calls.iter().map(|calls| calls.count).sum();
-    let gemm_calls = product(&[calls, units]).ok_or(SIZE_OVERFLOWS)?;
+    let count = |calls: &[Calls]| product(&[calls.iter().map(|calls| calls.count).sum(), units]);
+    let gemm_calls = count(&cost.calls).ok_or(SIZE_OVERFLOWS)?;
+    let overlapping_calls = count(&cost.overlapping).ok_or(SIZE_OVERFLOWS)?;
     let candidate = |backend: Option<Backend>| {
+        let overlaps = backend.is_some_and(|backend| cost.calls_on(backend.gemm()).1);
+        let gemm_calls = if overlaps { overlapping_calls } else { gemm_calls };
         let info = Info {
             entry,
             applicable: true,
