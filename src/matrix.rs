@@ -322,6 +322,9 @@ mod tests {
             let mut data = [0.0; 4];
             let refused = crate::panics::catch_quietly(|| Matrix::new(&data, rows, cols, ld).rows());
             assert!(refused.is_err(), "{rows} x {cols}, ld {ld}");
+            let overlapping =
+                crate::panics::catch_quietly(|| Matrix::overlapping(&data, rows, cols, ld).rows());
+            assert_eq!(overlapping.is_ok(), (rows, cols, ld) == (2, 2, 1), "{rows} x {cols}, ld {ld}");
             let refused = crate::panics::catch_quietly(|| MatrixMut::new(&mut data, rows, cols, ld).rows());
             assert!(refused.is_err(), "{rows} x {cols}, ld {ld}");
         }

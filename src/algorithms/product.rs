@@ -141,8 +141,13 @@ impl Form {
             .max()
             .unwrap_or_default();
         let (pixels, _) = tile_size(problem.out_pixels(), problem.group_out());
-        // Some channels of a row at a time are out of order, which a processor does not foresee.
-        let streamed = 2.0 * weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
-        Cost { calls: vec![calls], largest_size, tiles: grid.tiles(), streamed, ..Cost::default() }
+        let passes = problem.out_pixels().div_ceil(pixels);
+        let streamed = weights_streamed(problem, passes);
+        // As the second factor they are packed from a part of each row, not being in blocks.
+        let cached = match self.dst_layout() {
+            Layout::Nchw => 0.0,
+            Layout::Nhwc => work(&[problem.group_out(), problem.depth(), passes]),
+        };
+        Cost { calls: vec![calls], largest_size, tiles: grid.tiles(), streamed, cached, ..Cost::default() }
     }
 }
