@@ -52,8 +52,7 @@ impl Algorithm for Kn2rowFlat {
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
         let problem = &flattened(problem);
-        let alone = Joining::WhereShort { dense: problem.groups == 1 };
-        let joining = if problem.rows.output == 1 { alone } else { Joining::Always };
+        let joining = if problem.rows.output == 1 { Joining::WhereShort } else { Joining::Always };
         let cost = tiles::cost(problem, (workspace.strip, tiles::tile_size(problem).1), joining);
         // Every saved column is read and written for each kernel column that needs it.
         let taps = problem.cols.count_taps_inside() as f64;

@@ -120,7 +120,7 @@ impl Kn2rowStrip {
     /// Output channels that are packed as one block of weights. The problem is flattened.
     fn channel_block(self, problem: &Problem) -> usize {
         match self {
-            Kn2rowStrip::Taps => tiles::folded_tile_size(problem, is_dense(problem)).1,
+            Kn2rowStrip::Taps => tiles::folded_tile_size(problem).1,
             Kn2rowStrip::Fold => tiles::tile_size(problem).1,
         }
     }
@@ -209,11 +209,6 @@ impl Kn2rowStrip {
             unit.finish(&mut to, first);
         }
     }
-}
-
-/// Whether the pixels that taps read hold one group's channels and no others: moved ones do.
-fn is_dense(problem: &Problem) -> bool {
-    problem.src_layout == Layout::Nchw || problem.groups == 1
 }
 
 /// What the weights of a strip are multiplied with.
@@ -366,8 +361,7 @@ impl Algorithm for Kn2rowStrip {
         let cost = match self {
             Kn2rowStrip::Taps => {
                 let tile = (workspace.strip, self.channel_block(problem));
-                let joining = Joining::WhereShort { dense: is_dense(problem) };
-                tiles::cost(&Problem { accumulate, ..*problem }, tile, joining)
+                tiles::cost(&Problem { accumulate, ..*problem }, tile, Joining::WhereShort)
             }
             Kn2rowStrip::Fold => cost_of_folded(problem, (workspace.strip, self.channel_block(problem))),
         };

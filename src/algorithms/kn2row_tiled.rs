@@ -15,25 +15,13 @@ use crate::problem::{Layout, Problem};
 /// The taps of one tile of dst after the other.
 pub struct Kn2rowTiled;
 
-impl Kn2rowTiled {
-    /// Output pixels and channels of a tile. The problem is flattened.
-    fn tile_size(problem: &Problem) -> (usize, usize) {
-        tiles::folded_tile_size(problem, is_dense(problem))
-    }
-}
-
-/// Whether an NHWC pixel holds one group's channels and no others.
-fn is_dense(problem: &Problem) -> bool {
-    problem.groups == 1
-}
-
 impl Algorithm for Kn2rowTiled {
     fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
         require_layouts(problem, Layout::Nhwc, Layout::Nhwc)
     }
 
     fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        IJCM.blocked(Self::tile_size(&flattened(problem)).1)
+        IJCM.blocked(tiles::folded_tile_size(&flattened(problem)).1)
     }
 
     fn workspace(&self, _: &Problem, limits: Limits) -> Option<Workspace> {
@@ -42,13 +30,13 @@ impl Algorithm for Kn2rowTiled {
 
     fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
         let problem = &flattened(problem);
-        tiles::cost(problem, Self::tile_size(problem), Joining::WhereShort { dense: is_dense(problem) })
+        tiles::cost(problem, tiles::folded_tile_size(problem), Joining::WhereShort)
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
         let problem = &flattened(unit.problem);
         let src = Rows::of_image(&unit.src, problem);
-        let (pixels, channels) = Self::tile_size(problem);
+        let (pixels, channels) = tiles::folded_tile_size(problem);
         let grid = Grid::new(problem.out_pixels(), problem.group_out(), pixels, channels);
         unit.pool.for_each_tile_plain(dst, grid, |tile, mut view| {
             let first_channel = tile.cols.start;

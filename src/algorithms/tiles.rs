@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::{Calls, Cost, Unit, channels_of_block, weights_streamed, work};
 use crate::lowering::image::Image;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::problem::{Axis, Problem, common};
+use crate::problem::{Axis, Layout, Problem, common};
 
 /// Output channels of a tile, if there are more: enough for a GEMM to run near its peak, and few enough that a
 /// tile stays in the second cache level.
@@ -40,9 +40,9 @@ const SHALLOW: usize = 128;
 const FOLDED_FLOATS: usize = 8 * 1024;
 
 /// [`tile_size`] where rows are joined only if their kernel columns cannot be folded better.
-pub fn folded_tile_size(problem: &Problem, dense: bool) -> (usize, usize) {
+pub fn folded_tile_size(problem: &Problem) -> (usize, usize) {
     let (pixels, channels) = tile_size(problem);
-    if !folds_columns(problem, dense) {
+    if !folds_columns(problem) {
         return (pixels, channels);
     }
     let fitting = FOLDED_FLOATS / problem.cols.kernel.saturating_mul(problem.group_in()) / 16 * 16;
@@ -94,11 +94,12 @@ fn joins_rows(problem: &Problem) -> bool {
 }
 
 /// Whether the taps of a kernel row are one sum over its columns and channels, for a GEMM that takes overlapping rows:
-/// where a tap by itself is shallow, and where rows are short, which then need not be joined. `dense` says that the
-/// pixels have no other channels between them.
-fn folds_columns(problem: &Problem, dense: bool) -> bool {
+/// where a tap by itself is shallow, and where rows are short, which then need not be joined. Several taps are one run
+/// only where pixels, like those moved from NCHW, hold one group's channels and no others.
+fn folds_columns(problem: &Problem) -> bool {
     let Problem { rows, cols, .. } = problem;
     let short = cols.output < SHORT_ROW || cols.output < LONG_ROW && !joins_rows(problem) && rows.output > 1;
+    let dense = problem.src_layout == Layout::Nchw || problem.groups == 1;
     match cols.kernel {
         1 => short && rows.output > 1,
         _ => dense && cols.dilation == 1 && (short || problem.group_in() <= SHALLOW),
@@ -165,9 +166,7 @@ impl TapTile<'_> {
     /// dst ← all taps, added to what dst holds where the problem accumulates. `dst` is pixels × channels.
     pub fn multiply(&self, dst: &mut MatrixMut<'_>) {
         self.begin(dst);
-        if self.unit.gemm.takes_overlapping_rows()
-            && folds_columns(self.problem, self.src.pixel == self.problem.group_in())
-        {
+        if self.unit.gemm.takes_overlapping_rows() && folds_columns(self.problem) {
             self.add_folded(dst);
         } else if joins_rows(self.problem) {
             self.add_joined(dst);
@@ -421,8 +420,8 @@ pub fn flat_run(
 pub enum Joining {
     /// All, with scratch for the columns that junk would spoil.
     Always,
-    /// Short ones whose kernel columns are not folded, without scratch; for `dense` see [`folds_columns`].
-    WhereShort { dense: bool },
+    /// Short ones whose kernel columns are not folded, without scratch.
+    WhereShort,
 }
 
 /// The GEMM calls of all tiles of so many output pixels and channels. The problem is flattened.
@@ -457,9 +456,7 @@ pub fn cost(problem: &Problem, (pixels, block): (usize, usize), joining: Joining
         vec![of_runs(runs, pixels.min(cols.output), pairs)]
     };
     let overlapping = match joining {
-        Joining::WhereShort { dense } if folds_columns(problem, dense) => {
-            folded_calls(problem, (pixels, block))
-        }
+        Joining::WhereShort if folds_columns(problem) => folded_calls(problem, (pixels, block)),
         _ => Vec::new(),
     };
     // Columns are strided by rows where what they lost is added anew.
