@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Whether a matrix that is not empty lies inside `len` elements.
+#[inline]
 fn lies_inside(rows: usize, cols: usize, ld: usize, len: usize) -> bool {
     let end = rows.checked_sub(1).and_then(|last| last.checked_mul(ld)).and_then(|at| at.checked_add(cols));
     cols > 0 && ld > 0 && end.is_some_and(|end| end <= len)
@@ -27,6 +28,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If the matrix does not lie inside `data` or its rows overlap.
+    #[inline]
     pub fn new(data: &'a [f32], rows: usize, cols: usize, ld: usize) -> Self {
         assert!(cols <= ld && lies_inside(rows, cols, ld, data.len()));
         Self { data, rows, cols, ld }
@@ -36,6 +38,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If the matrix does not lie inside `data`.
+    #[inline]
     pub fn overlapping(data: &'a [f32], rows: usize, cols: usize, ld: usize) -> Self {
         assert!(lies_inside(rows, cols, ld, data.len()));
         Self { data, rows, cols, ld }
@@ -59,6 +62,14 @@ impl<'a> Matrix<'a> {
     /// The elements from the first one on.
     pub fn data(&self) -> &'a [f32] {
         self.data
+    }
+
+    /// One row.
+    #[inline]
+    pub fn row(&self, row: usize) -> &'a [f32] {
+        assert!(row < self.rows);
+        // SAFETY: `new` and `overlapping` checked that every row lies inside `data`.
+        unsafe { self.data.get_unchecked(row * self.ld..row * self.ld + self.cols) }
     }
 
     /// The part with these rows and columns.
@@ -130,6 +141,7 @@ impl<'a> MatrixMut<'a> {
     ///
     /// # Panics
     /// If the matrix does not lie inside `data` or its rows overlap.
+    #[inline]
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize, ld: usize) -> Self {
         assert!(cols <= ld && lies_inside(rows, cols, ld, data.len()));
         Self { first: data.as_mut_ptr(), rows, cols, ld, borrow: PhantomData }
@@ -163,6 +175,7 @@ impl<'a> MatrixMut<'a> {
     }
 
     /// One row, to be written.
+    #[inline]
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows);
         // SAFETY: as in `row`, and `&mut self` makes the access exclusive.
@@ -177,6 +190,7 @@ impl<'a> MatrixMut<'a> {
     }
 
     /// The part with these rows and columns, for as long as `self` is not used.
+    #[inline]
     pub fn part(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'_> {
         assert!(rows.start < rows.end && rows.end <= self.rows);
         assert!(cols.start < cols.end && cols.end <= self.cols);

@@ -195,7 +195,8 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
             tiles: grid.tiles(),
             // In panels, weights come twice as fast as in wide blocks.
             streamed: streamed_floats(weights, strips) / 2.0,
-            transformed: all * (work(&[groups, depth]) + work(&[channels])),
+            // Operations for each element grow with the tile.
+            transformed: all * (work(&[groups, depth]) + work(&[channels])) * A as f64 / 6.0,
             ..Cost::default()
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod epilogue;
 pub mod image;
+pub mod lanes;
 pub mod moves;
 pub mod patches;
 pub mod shifted_add;

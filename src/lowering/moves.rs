@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
+use pulp::{Arch, Simd, WithSimd};
+
+use super::lanes::{Lanes, QUAD, load_columns};
 use crate::matrix::{Matrix, MatrixMut};
 
-/// Rows and columns that are transposed at once: vector shuffles on every machine.
+/// Rows and columns that are transposed at once without long vectors: shuffles on every machine.
 const BLOCK: usize = 4;
 
 /// to ← fromᵀ, or to ← to + fromᵀ.
@@ -12,30 +15,82 @@ const BLOCK: usize = 4;
 /// # Panics
 /// If the shapes do not agree.
 pub fn transpose(from: &Matrix<'_>, to: &mut MatrixMut<'_>, add: bool) {
-    transpose_here(from, to, add);
+    assert!(from.rows() == to.cols() && from.cols() == to.rows(), "shapes disagree");
+    Arch::new().dispatch(Transpose { from, to, add });
 }
 
-/// [`transpose`] for small matrices, in the instructions of the function that calls it.
-#[inline(always)]
-pub fn transpose_here(from: &Matrix<'_>, to: &mut MatrixMut<'_>, add: bool) {
-    assert!(from.rows() == to.cols() && from.cols() == to.rows(), "shapes disagree");
-    // Along the rows that lie farther apart, so that as few of them as possible are in use at a time. Plain loops:
-    // what iterators call is not compiled for the caller's instructions.
-    let (rows, cols) = (from.rows(), from.cols());
-    let by_rows = from.ld() > to.ld();
-    let (outer, inner) = if by_rows { (rows, cols) } else { (cols, rows) };
-    let mut far = 0;
-    while far + BLOCK <= outer {
-        let mut near = 0;
-        while near + BLOCK <= inner {
-            transpose_block(from, to, if by_rows { (far, near) } else { (near, far) }, add);
-            near += BLOCK;
+struct Transpose<'a, 'b> {
+    from: &'a Matrix<'a>,
+    to: &'a mut MatrixMut<'b>,
+    add: bool,
+}
+
+impl WithSimd for Transpose<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { from, to, add } = self;
+        let (rows, cols) = (from.rows(), from.cols());
+        let (row, col) = (rows / BLOCK * BLOCK, cols / BLOCK * BLOCK);
+        // Whole vectors of rows.
+        let wide = if S::F32_LANES > BLOCK { rows / S::F32_LANES * S::F32_LANES } else { 0 };
+        // Along the rows that lie farther apart, so that as few of them as possible are in use at a time. Plain loops:
+        // what iterators call is not compiled for the caller's instructions.
+        if from.ld() > to.ld() {
+            let mut row = 0;
+            while row < wide {
+                let mut col = 0;
+                while col + QUAD <= cols {
+                    transpose_columns(simd, from, to, (row, col), add);
+                    col += QUAD;
+                }
+                row += S::F32_LANES;
+            }
+        } else {
+            let mut col = 0;
+            while col + QUAD <= cols {
+                let mut row = 0;
+                while row < wide {
+                    transpose_columns(simd, from, to, (row, col), add);
+                    row += S::F32_LANES;
+                }
+                col += QUAD;
+            }
         }
-        far += BLOCK;
+        let mut block = wide;
+        while block < row {
+            let mut near = 0;
+            while near < col {
+                transpose_block(from, to, (block, near), add);
+                near += BLOCK;
+            }
+            block += BLOCK;
+        }
+        transpose_rest(from, to, 0..row, col..cols, add);
+        transpose_rest(from, to, row..rows, 0..cols, add);
     }
-    let (row, col) = (rows / BLOCK * BLOCK, cols / BLOCK * BLOCK);
-    transpose_rest(from, to, 0..row, col..cols, add);
-    transpose_rest(from, to, row..rows, 0..cols, add);
+}
+
+/// Four columns of a vector's rows.
+#[inline(always)]
+fn transpose_columns<S: Simd>(
+    simd: S,
+    from: &Matrix<'_>,
+    to: &mut MatrixMut<'_>,
+    (row, col): (usize, usize),
+    add: bool,
+) {
+    let full = Lanes::<true>(S::F32_LANES);
+    let lines = Matrix::new(&from.data()[row * from.ld() + col..], S::F32_LANES, QUAD, from.ld());
+    let columns = load_columns(simd, &lines, 0);
+    for (j, mut column) in columns.into_iter().enumerate() {
+        let to = &mut to.row_mut(col + j)[row..];
+        if add {
+            column = simd.add_f32s(column, full.load(simd, to));
+        }
+        full.store(simd, to, column);
+    }
 }
 
 #[inline(always)]

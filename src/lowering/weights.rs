@@ -4,7 +4,7 @@
 //! it to one packing, so weights of another plan, or cut short, are refused before any arithmetic. Two plans
 //! that pack alike may share a blob.
 
-use super::winograd::{self, KernelTransform};
+use super::winograd::matrices::{KernelTransform, alpha};
 use crate::error::{Error, Result};
 use crate::problem::{Problem, WeightsLayout};
 
@@ -103,7 +103,7 @@ impl Packing {
     fn taps(&self) -> usize {
         match self.order.winograd {
             0 => self.kernel[0] * self.kernel[1],
-            m => winograd::alpha(m.into(), self.kernel[0]).pow(2),
+            m => alpha(m.into(), self.kernel[0]).pow(2),
         }
     }
 
@@ -202,7 +202,7 @@ impl Packing {
         weight: impl Fn(usize, usize, usize, usize) -> f32,
     ) {
         let [r, _] = self.kernel;
-        let transform = KernelTransform::new(winograd::alpha(self.order.winograd.into(), r), r);
+        let transform = KernelTransform::new(alpha(self.order.winograd.into(), r), r);
         let (taps, c) = (self.taps(), self.in_channels);
         for (number, packed) in packed.chunks_mut(block * taps * c).enumerate() {
             let outputs = packed.len() / (taps * c);

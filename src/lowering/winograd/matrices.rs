@@ -1,0 +1,228 @@
+//! The matrices of F(m×m, r×r), from their points, and the transforms of one line of a tile.
+//!
+//! The matrices evaluate and interpolate polynomials at α − 1 points and at infinity (Toom and Cook); the points are 0
+//! and pairs ±p, whose rows differ in signs only. `A` is α, `R` is r throughout.
+
+use pulp::Simd;
+
+/// The largest α.
+pub const MOST: usize = 8;
+/// Where the polynomials are evaluated, beside infinity: the first α − 1 of these. Of the points tried for each α they
+/// gave the smallest errors: with 0, ±1, ±2 they are four times as large for α = 6.
+const fn points(alpha: usize) -> [f64; MOST - 1] {
+    use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+    if alpha == 6 {
+        [0.0, FRAC_1_SQRT_2, -FRAC_1_SQRT_2, SQRT_2, -SQRT_2, 0.0, 0.0]
+    } else {
+        [0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5]
+    }
+}
+
+/// Bᵀ, α × α. Row k holds the coefficients of Π (x − p) over all points but the k-th, the last row over all points.
+const fn input_matrix<const A: usize>() -> [[f32; A]; A] {
+    let points = points(A);
+    let mut rows = [[0.0; A]; A];
+    let mut k = 0;
+    while k < A {
+        let mut poly = [0.0; A];
+        poly[0] = 1.0;
+        let (mut point, mut degree) = (0, 0);
+        while point < A - 1 {
+            if point != k {
+                // Times x, minus p times itself.
+                degree += 1;
+                let mut at = degree;
+                while at > 0 {
+                    poly[at] = poly[at - 1] - points[point] * poly[at];
+                    at -= 1;
+                }
+                poly[0] *= -points[point];
+            }
+            point += 1;
+        }
+        let mut column = 0;
+        while column < A {
+            rows[k][column] = poly[column] as f32;
+            column += 1;
+        }
+        k += 1;
+    }
+    rows
+}
+
+/// Aᵀ, of which the first m = α − r + 1 rows count: row i holds the i-th powers of the points, and the last one of
+/// infinity.
+const fn output_matrix<const A: usize, const R: usize>() -> [[f32; A]; A] {
+    let points = points(A);
+    let mut rows = [[0.0; A]; A];
+    let mut point = 0;
+    while point < A - 1 {
+        let (mut i, mut power) = (0, 1.0);
+        while i <= A - R {
+            rows[i][point] = power as f32;
+            power *= points[point];
+            i += 1;
+        }
+        point += 1;
+    }
+    rows[A - R][A - 1] = 1.0;
+    rows
+}
+
+/// Row `k` of G, r columns: powers of the point over the product of its distances from the others.
+fn kernel_row(alpha: usize, r: usize, k: usize) -> [f64; MOST] {
+    let mut row = [0.0; MOST];
+    let points = points(alpha);
+    let Some(&point) = points[..alpha - 1].get(k) else {
+        row[r - 1] = 1.0;
+        return row;
+    };
+    let others = points[..alpha - 1].iter().filter(|&&other| other != point);
+    let distances: f64 = others.map(|other| point - other).product();
+    (0..r).for_each(|j| row[j] = point.powi(j as i32) / distances);
+    row
+}
+
+/// α of the tiles of m×m outputs under r×r kernels.
+pub fn alpha(m: usize, r: usize) -> usize {
+    m + r - 1
+}
+
+/// The transform of kernels, in float64: weights are transformed once.
+pub struct KernelTransform {
+    alpha: usize,
+    r: usize,
+    /// G.
+    rows: [[f64; MOST]; MOST],
+}
+
+impl KernelTransform {
+    /// For r×r kernels and tiles of α×α.
+    pub fn new(alpha: usize, r: usize) -> Self {
+        Self { alpha, r, rows: std::array::from_fn(|k| kernel_row(alpha, r, k)) }
+    }
+
+    /// G·g·Gᵀ, α×α in row-major order, for the kernel g(i, j).
+    pub fn apply(&self, g: impl Fn(usize, usize) -> f32) -> [f64; MOST * MOST] {
+        let mut all = [0.0; MOST * MOST];
+        for k in 0..self.alpha {
+            let mut half = [0.0; MOST];
+            for (j, half) in half.iter_mut().enumerate().take(self.r) {
+                *half = (0..self.r).map(|i| self.rows[k][i] * f64::from(g(i, j))).sum();
+            }
+            for l in 0..self.alpha {
+                all[k * self.alpha + l] = (0..self.r).map(|j| half[j] * self.rows[l][j]).sum();
+            }
+        }
+        all
+    }
+}
+
+/// The sum of factor·value over every `step`-th of them from `first` on. The factors are constants, so that zeros and
+/// ones cost nothing; a 1, if there is one, begins the sum.
+#[inline(always)]
+fn dot<S: Simd, const A: usize>(
+    simd: S,
+    factors: &[f32; A],
+    values: &[S::f32s; A],
+    first: usize,
+    step: usize,
+) -> S::f32s {
+    let mut one = first;
+    while one < A && factors[one] != 1.0 {
+        one += step;
+    }
+    let mut sum = if one < A { Some(values[one]) } else { None };
+    let mut j = first;
+    while j < A {
+        let (factor, value) = (factors[j], values[j]);
+        if j != one && factor != 0.0 {
+            sum = Some(match sum {
+                None => simd.mul_f32s(simd.splat_f32s(factor), value),
+                Some(sum) if factor == 1.0 => simd.add_f32s(sum, value),
+                Some(sum) if factor == -1.0 => simd.sub_f32s(sum, value),
+                Some(sum) => simd.mul_add_f32s(simd.splat_f32s(factor), value, sum),
+            });
+        }
+        j += step;
+    }
+    sum.unwrap_or(simd.splat_f32s(0.0))
+}
+
+/// Bᵀ·d. Rows of a pair of points agree in the even columns and differ in the sign of the odd ones.
+#[inline(always)]
+pub fn transform_input<S: Simd, const A: usize>(simd: S, d: [S::f32s; A]) -> [S::f32s; A] {
+    let matrix = const { input_matrix::<A>() };
+    let mut out = [simd.splat_f32s(0.0); A];
+    out[0] = dot(simd, &matrix[0], &d, 0, 1);
+    out[A - 1] = dot(simd, &matrix[A - 1], &d, 0, 1);
+    let mut k = 1;
+    while k < A - 1 {
+        let (even, odd) = (dot(simd, &matrix[k], &d, 0, 2), dot(simd, &matrix[k], &d, 1, 2));
+        out[k] = simd.add_f32s(even, odd);
+        out[k + 1] = simd.sub_f32s(even, odd);
+        k += 2;
+    }
+    out
+}
+
+/// Aᵀ·v, of which the first m elements count. Columns of a pair of points agree in the even rows and differ in the
+/// sign of the odd ones.
+#[inline(always)]
+pub fn transform_output<S: Simd, const A: usize, const R: usize>(simd: S, v: [S::f32s; A]) -> [S::f32s; A] {
+    let matrix = const { output_matrix::<A, R>() };
+    // Sums of pairs where point p was, differences where −p was.
+    let mut sums = v;
+    let mut k = 1;
+    while k < A - 1 {
+        sums[k] = simd.add_f32s(v[k], v[k + 1]);
+        sums[k + 1] = simd.sub_f32s(v[k], v[k + 1]);
+        k += 2;
+    }
+    let mut out = [simd.splat_f32s(0.0); A];
+    let mut i = 0;
+    while i <= A - R {
+        // Infinity, and 0, which counts in row 0 only.
+        let mut sum = if i == A - R { Some(v[A - 1]) } else { None };
+        if i == 0 {
+            sum = Some(sum.map_or(v[0], |sum| simd.add_f32s(sum, v[0])));
+        }
+        let mut k = 1;
+        while k < A - 1 {
+            let (factor, value) = (matrix[i][k], sums[k + i % 2]);
+            sum = Some(match sum {
+                None if factor == 1.0 => value,
+                None => simd.mul_f32s(simd.splat_f32s(factor), value),
+                Some(sum) if factor == 1.0 => simd.add_f32s(sum, value),
+                Some(sum) => simd.mul_add_f32s(simd.splat_f32s(factor), value, sum),
+            });
+            k += 2;
+        }
+        out[i] = sum.unwrap_or(simd.splat_f32s(0.0));
+        i += 1;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The well-known matrices of F(2×2, 3×3), up to signs that G takes back.
+    #[test]
+    fn matrices_are_those_of_the_paper() {
+        let b = input_matrix::<4>();
+        assert_eq!(
+            b,
+            [[-1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, -1.0, 1.0, 0.0], [0.0, -1.0, 0.0, 1.0]]
+        );
+        let a = output_matrix::<4, 3>();
+        assert_eq!(a[..2], [[1.0, 1.0, 1.0, 0.0], [0.0, 1.0, -1.0, 1.0]]);
+        let g: Vec<_> = (0..4).map(|k| kernel_row(4, 3, k)).collect();
+        assert_eq!(g[0][..3], [-1.0, 0.0, 0.0]);
+        assert_eq!(g[1][..3], [0.5, 0.5, 0.5]);
+        assert_eq!(g[2][..3], [0.5, -0.5, 0.5]);
+        assert_eq!(g[3][..3], [0.0, 0.0, 1.0]);
+        assert_eq!(input_matrix::<8>()[7], [0.0, -1.0, 0.0, 5.25, 0.0, -5.25, 0.0, 1.0]);
+    }
+}
