@@ -32,7 +32,8 @@ impl Algorithm for Conv1x1 {
     }
 
     fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
-        self.0.cost(problem, problem.in_channels.max(problem.in_pixels()))
+        let image_ld = if self.0.image_by_depth() { problem.in_pixels() } else { problem.in_channels };
+        self.0.cost(problem, image_ld)
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {

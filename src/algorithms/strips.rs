@@ -153,6 +153,8 @@ impl Algorithm for Strip {
             // Copied a row at a time, each with a start of its own, and packed by the GEMM.
             Strip::Im2col => (4.0 + 64.0 / problem.cols.output as f64) * patches,
         };
+        // The GEMM packs the weights for each strip.
+        let cached = cached + 2.0 * work(&[depth, channels, strips]);
         Cost { calls: vec![calls], largest_size, tiles, streamed, cached, ..Cost::default() }
     }
 

@@ -88,7 +88,7 @@ const STREAM: f64 = 2.0e9;
 /// Floats a second in contiguous runs, from or to the cache.
 const CACHED: f64 = 8.0e9;
 /// Floats a second from one layout to the other, from or to the cache.
-const MOVED: f64 = 1.3e9;
+const MOVED: f64 = 1.5e9;
 /// Floats of Winograd tiles a second.
 const TRANSFORMED: f64 = 4.0e9;
 /// Floats a second one by one.
