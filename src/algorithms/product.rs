@@ -146,7 +146,7 @@ impl Form {
         // As the second factor they are packed from a part of each row, not being in blocks.
         let cached = match self.dst_layout() {
             Layout::Nchw => 0.0,
-            Layout::Nhwc => work(&[problem.group_out(), problem.depth(), passes]),
+            Layout::Nhwc => 2.0 * work(&[problem.group_out(), problem.depth(), passes]),
         };
         Cost { calls: vec![calls], largest_size, tiles: grid.tiles(), streamed, cached, ..Cost::default() }
     }

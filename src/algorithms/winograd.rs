@@ -32,6 +32,9 @@ const PANEL: usize = 32;
 /// Strips up to which they need not be whole rows of tiles; threads then share the channels.
 const FEW_STRIPS: usize = 4;
 
+/// Floats of weights of which the last cache level does not keep enough: 12 MiB.
+const FAR_FLOATS: usize = 3 << 20;
+
 /// Of the channels, parts of about the same size, of at most `most`.
 fn parts(channels: usize, most: usize) -> usize {
     channels_of_block(channels, channels.div_ceil(most))
@@ -189,12 +192,13 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
         let groups = grid.tiles() / problem.rows.output.div_ceil(Self::strip_rows(problem, workspace.strip));
         let all = work(&[Self::POSITIONS, across, along]);
         let weights = Self::POSITIONS.saturating_mul(depth).saturating_mul(channels);
+        // In panels, weights come twice as fast as in wide blocks, unless memory has to bring them again and again.
+        let far = weights > FAR_FLOATS && strips > FEW_STRIPS;
         Cost {
             calls: vec![calls],
             largest_size: depth.max(block).max(workspace.strip),
             tiles: grid.tiles(),
-            // In panels, weights come twice as fast as in wide blocks.
-            streamed: streamed_floats(weights, strips) / 2.0,
+            streamed: streamed_floats(weights, strips) / if far { 1.0 } else { 2.0 },
             // Operations for each element grow with the tile.
             transformed: all * (work(&[groups, depth]) + work(&[channels])) * A as f64 / 6.0,
             ..Cost::default()
