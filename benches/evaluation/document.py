@@ -36,7 +36,7 @@ SPACE = {
     "strip": ("not in it", "C·Kh·Kw·T"),
     "moved": ("not in it", "(R·s+Kh)·W·C + R·OW·Mb"),
     "folded": ("not in it", "Kw·C·OW·(R·s+Kh) + W·C + R·OW·Mb"),
-    "winograd": ("not in it", "α²·T·(C+Mb)"),
+    "winograd": ("not in it", "α²·T·(Cb+Mb)"),
 }
 
 

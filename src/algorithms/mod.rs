@@ -421,7 +421,7 @@ registry! {
     "folded", "Kw·C·OW·(R·s+Kh)" {
         49 c"kn2row-fold" Kn2rowStrip::Fold,
     }
-    "winograd", "α²·T·(C+Mb)" {
+    "winograd", "α²·T·(Cb+Mb)" {
         50 c"winograd-strip-2x2-3x3" Winograd::<4, 3>,
         51 c"winograd-strip-4x4-3x3" Winograd::<6, 3>,
         52 c"winograd-strip-6x6-3x3" Winograd::<8, 3>,

@@ -1,7 +1,8 @@
 //! `winograd-strip-{m}x{m}-{r}x{r}`: minimal filtering F(m×m, r×r) over strips of T tiles: the input transform to
 //! α² matrices V of T × C, for each block of Mb output channels α² products with U of C × Mb to Y of T × Mb, and the
 //! output transform into dst; α = m + r − 1. U lies in panels of 32 channels, each a GEMM for itself.
-//! Workspace: α²·T·(C + Mb) for each thread; T shrinks to 1 where the limit says so.
+//! Workspace: α²·T·(Cb + Mb) for each thread. Cb is C, unless that leaves a GEMM few tiles: then the products are sums
+//! over parts of the depth, each transformed again for every block. T shrinks to 1 where the limit says so.
 //! Wins with `MATH_FAST` on r×r kernels with stride 1, unless channels or outputs are few: α² products serve the m²·r²
 //! of the definition. A NaN or an infinity in src reaches all outputs of the tiles whose α×α inputs hold it.
 //! Source: Winograd 1980; Lavin, Gray, arXiv 1509.09308. Strips, block order and scratch: convlow.
@@ -24,6 +25,10 @@ pub struct Winograd<const A: usize, const R: usize>;
 const SCRATCH_FLOATS: usize = 512 * 1024;
 /// Tiles of a strip, if there are more: enough for a GEMM to run near its peak.
 const TILES: usize = 48;
+/// Tiles of a strip for which the depth is divided: every strip reads all weights, from memory where they are many.
+const FEW_TILES: usize = 16;
+/// The least part of the depth: its transform and its share of the sums are to cost less than its products.
+const LEAST_DEPTH: usize = 64;
 /// Output channels of a block, if there are more: what is transformed for a strip is read once for so many.
 const CHANNELS: usize = 64;
 /// Output channels of a GEMM: a few vectors, so that it reads its weights almost in the order in which they lie. They
@@ -60,25 +65,35 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         axis.output.div_ceil(Self::OUTPUTS)
     }
 
-    /// Floats of scratch for strips of so many tiles.
-    fn scratch(problem: &Problem, tiles: usize) -> Option<[usize; 2]> {
-        let inputs = product(&[Self::POSITIONS, tiles, problem.group_in()])?;
-        Some([inputs, product(&[Self::POSITIONS, tiles, block(problem.group_out())])?])
+    /// Floats of scratch for each tile of a strip, whose products are sums over parts of the depth.
+    fn floats_of_tile(problem: &Problem, depth: usize) -> Option<usize> {
+        product(&[Self::POSITIONS, depth.checked_add(block(problem.group_out()))?])
     }
 
-    /// Tiles of a strip within so many floats. Strips are whole rows of tiles, or parts of a row; or if they are few,
-    /// any tiles of the image.
-    fn strip(problem: &Problem, floats: usize) -> Option<usize> {
-        let [inputs, sums] = Self::scratch(problem, 1)?;
-        let fitting = (floats / inputs.checked_add(sums)?).clamp(1, TILES);
+    /// Tiles of a strip within so many floats, and the part of the depth that is transformed at once. Strips are whole
+    /// rows of tiles, or parts of a row; or if they are few, any tiles of the image.
+    fn strip(problem: &Problem, floats: usize) -> Option<(usize, usize)> {
         let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
         let all = across * along;
+        let mut depth = problem.group_in();
+        let mut fitting = floats / Self::floats_of_tile(problem, depth)?;
+        while fitting < all.min(FEW_TILES) && depth >= 2 * LEAST_DEPTH {
+            depth = parts(depth, depth / 2);
+            fitting = floats / Self::floats_of_tile(problem, depth)?;
+        }
+        let fitting = fitting.clamp(1, TILES);
         // Strips of about the same size.
-        Some(match fitting / across {
+        let strip = match fitting / across {
             _ if all.div_ceil(fitting) <= FEW_STRIPS => all.div_ceil(all.div_ceil(fitting)),
             0 => across.div_ceil(across.div_ceil(fitting)),
             rows => along.div_ceil(along.div_ceil(rows)) * across,
-        })
+        };
+        Some((strip, depth))
+    }
+
+    /// The part of the depth that is transformed at once, where the scratch is as large as `workspace` says.
+    fn depth(problem: &Problem, workspace: &Workspace) -> usize {
+        workspace.floats / workspace.slots / workspace.strip / Self::POSITIONS - block(problem.group_out())
     }
 
     /// Output rows that are divided into strips by themselves.
@@ -115,35 +130,59 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         strip: &Strip<'_>,
         channels: &Range<usize>,
         (dst, first_row): (&mut MatrixMut<'_>, usize),
-        scratch: &mut [f32],
+        (scratch, depth): (&mut [f32], usize),
     ) {
-        let (problem, tiles, depth) = (unit.problem, strip.tiles.len(), unit.problem.group_in());
+        let (problem, tiles) = (unit.problem, strip.tiles.len());
+        let all = problem.group_in();
         let (inputs, sums) = scratch.split_at_mut(Self::POSITIONS * tiles * depth);
-        // 1. Transform the input.
-        InputTransform::<A, R> { strip, image: &unit.src, out: inputs }.run();
-        let (block, panel) = (block(problem.group_out()), panel(problem.group_out()));
+        let block = block(problem.group_out());
         for first in channels.clone().step_by(block) {
             let part = first..(first + block).min(channels.end);
             let sums = &mut sums[..Self::POSITIONS * tiles * part.len()];
-            // 2. Multiply, position by position.
-            let products = sums.chunks_exact_mut(tiles * part.len()).zip(inputs.chunks_exact(tiles * depth));
-            for (position, (sum, input)) in products.enumerate() {
-                let mut sum = MatrixMut::new(sum, tiles, part.len(), part.len());
-                let input = Matrix::new(input, tiles, depth, depth);
-                for first in part.clone().step_by(panel) {
-                    let of_panel = first..(first + panel).min(part.end);
-                    let weights =
-                        &unit.weights[(first * Self::POSITIONS + position * of_panel.len()) * depth..];
-                    let weights = Matrix::new(weights, depth, of_panel.len(), of_panel.len());
-                    let sum = sum.part(0..tiles, of_panel.start - part.start..of_panel.end - part.start);
-                    unit.gemm.multiply(sum, input.into(), weights.into(), 0.0);
+            for above in (0..all).step_by(depth) {
+                let depths = above..(above + depth).min(all);
+                let inputs = &mut inputs[..Self::POSITIONS * tiles * depths.len()];
+                // 1. Transform the input; all of it serves all blocks.
+                if depth < all || first == channels.start {
+                    let (image, channels) = (&unit.src.channels_from(above), depths.len());
+                    InputTransform::<A, R> { strip, image, channels, out: inputs }.run();
                 }
+                // 2. Multiply.
+                Self::multiply(unit, inputs, &part, &depths, sums);
             }
             // 3. Transform the output.
             let bias = unit.bias.map(|bias| &bias[part.clone()]);
             let in_dst = part.start - channels.start..part.end - channels.start;
             let dst = &mut part_of_channels(problem, dst, in_dst);
             OutputTransform::<A, R> { strip, sums, bias, dst, first_row }.run();
+        }
+    }
+
+    /// Position by position, sums ← inputs · weights for a block's channels; or added to them, if the depth is not the
+    /// first part.
+    fn multiply(
+        unit: &Unit<'_>,
+        inputs: &[f32],
+        channels: &Range<usize>,
+        depths: &Range<usize>,
+        sums: &mut [f32],
+    ) {
+        let (all, panel) = (unit.problem.group_in(), panel(unit.problem.group_out()));
+        let tiles = inputs.len() / depths.len() / Self::POSITIONS;
+        let beta = if depths.start > 0 { 1.0 } else { 0.0 };
+        let inputs = inputs.chunks_exact(tiles * depths.len());
+        let products = sums.chunks_exact_mut(tiles * channels.len()).zip(inputs);
+        for (position, (sum, input)) in products.enumerate() {
+            let mut sum = MatrixMut::new(sum, tiles, channels.len(), channels.len());
+            let input = Matrix::new(input, tiles, depths.len(), depths.len());
+            for first in channels.clone().step_by(panel) {
+                let of_panel = first..(first + panel).min(channels.end);
+                let width = of_panel.len();
+                let at = (first * Self::POSITIONS + position * width) * all + depths.start * width;
+                let weights = Matrix::new(&unit.weights[at..], depths.len(), width, width);
+                let sum = sum.part(0..tiles, first - channels.start..of_panel.end - channels.start);
+                unit.gemm.multiply(sum, input.into(), weights.into(), beta);
+            }
         }
     }
 }
@@ -169,14 +208,15 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
 
     fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
         // The strip follows from the limit alone; threads take what room is left.
-        let strip = Self::strip(problem, SCRATCH_FLOATS.min(limits.floats))?;
-        let [inputs, sums] = Self::scratch(problem, strip)?;
+        let (strip, depth) = Self::strip(problem, SCRATCH_FLOATS.min(limits.floats))?;
+        let floats = product(&[strip, Self::floats_of_tile(problem, depth)?])?;
         let tiles = Self::grid(problem, strip, limits.threads).tiles();
-        Workspace::of_tiles(inputs.checked_add(sums)?, tiles, strip, limits)
+        Workspace::of_tiles(floats, tiles, strip, limits)
     }
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
-        let (depth, channels) = (problem.group_in(), problem.group_out());
+        let (all_depth, depth) = (problem.group_in(), Self::depth(problem, workspace));
+        let channels = problem.group_out();
         let (block, panel) = (block(channels), panel(channels));
         let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
         let strips = Self::strips(problem, workspace.strip);
@@ -184,23 +224,26 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
             (channels / block).saturating_mul(block.div_ceil(panel)) + (channels % block).div_ceil(panel);
         let calls = Calls {
             shape: [workspace.strip, panel, depth],
-            count: product(&[Self::POSITIONS, strips, panels]).unwrap_or(usize::MAX),
-            macs: work(&[Self::POSITIONS, across, along, depth, channels]),
+            count: product(&[Self::POSITIONS, strips, panels, all_depth.div_ceil(depth)])
+                .unwrap_or(usize::MAX),
+            macs: work(&[Self::POSITIONS, across, along, all_depth, channels]),
             plane: 0,
         };
         let grid = Self::grid(problem, workspace.strip, workspace.slots);
+        // Tiles that transform the input for themselves.
         let groups = grid.tiles() / problem.rows.output.div_ceil(Self::strip_rows(problem, workspace.strip));
+        let transforms = if depth < all_depth { channels.div_ceil(block) } else { groups };
         let all = work(&[Self::POSITIONS, across, along]);
-        let weights = Self::POSITIONS.saturating_mul(depth).saturating_mul(channels);
+        let weights = Self::POSITIONS.saturating_mul(all_depth).saturating_mul(channels);
         // In panels, weights come twice as fast as in wide blocks, unless memory has to bring them again and again.
         let far = weights > FAR_FLOATS && strips > FEW_STRIPS;
         Cost {
             calls: vec![calls],
-            largest_size: depth.max(block).max(workspace.strip),
+            largest_size: all_depth.max(block).max(workspace.strip),
             tiles: grid.tiles(),
             streamed: streamed_floats(weights, strips) / if far { 1.0 } else { 2.0 },
             // Operations for each element grow with the tile.
-            transformed: all * (work(&[groups, depth]) + work(&[channels])) * A as f64 / 6.0,
+            transformed: all * (work(&[transforms, all_depth]) + work(&[channels])) * A as f64 / 6.0,
             ..Cost::default()
         }
     }
@@ -209,13 +252,14 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
         let problem = unit.problem;
         let grid = Self::grid(problem, workspace.strip, workspace.slots);
         let across = Self::tiles(&problem.cols);
+        let depth = Self::depth(problem, workspace);
         unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
             let (pixels, channels) = pixels_and_channels(problem, tile);
             let (first_row, end) = (pixels.start / problem.cols.output, pixels.end / problem.cols.output);
             let tiles = first_row / Self::OUTPUTS * across..end.div_ceil(Self::OUTPUTS) * across;
             for first in tiles.clone().step_by(workspace.strip) {
                 let strip = Strip { problem, tiles: first..(first + workspace.strip).min(tiles.end) };
-                Self::run_strip(unit, &strip, &channels, (&mut view, first_row), scratch);
+                Self::run_strip(unit, &strip, &channels, (&mut view, first_row), (scratch, depth));
             }
         });
     }

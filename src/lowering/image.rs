@@ -43,6 +43,11 @@ impl<'a> Image<'a> {
         &self.data[channel * self.channel + y * self.row + x * self.pixel..]
     }
 
+    /// The channels from this one on.
+    pub fn channels_from(&self, channel: usize) -> Self {
+        Self { data: &self.data[channel * self.channel..], ..*self }
+    }
+
     /// The group as the matrix it is in memory: C/groups × H·W of NCHW, H·W × C/groups of NHWC.
     pub fn matrix(&self, problem: &Problem) -> Matrix<'a> {
         match problem.src_layout {

@@ -108,8 +108,10 @@ fn run_tiles<S: Simd, T: TileTransform>(simd: S, mut transform: T, tiles: usize)
 pub struct InputTransform<'a, const A: usize, const R: usize> {
     /// The strip.
     pub strip: &'a Strip<'a>,
-    /// The input.
+    /// The input, from the first of the channels on.
     pub image: &'a Image<'a>,
+    /// How many channels, C here.
+    pub channels: usize,
     /// α² × tiles × C.
     pub out: &'a mut [f32],
 }
@@ -198,7 +200,7 @@ impl<const A: usize, const R: usize> TileTransform for InputTransform<'_, A, R> 
     type Place = Window;
 
     fn channels(&self) -> (usize, Layout) {
-        (self.strip.problem.group_in(), self.strip.problem.src_layout)
+        (self.channels, self.strip.problem.src_layout)
     }
 
     fn place(&self, number: usize) -> Window {
@@ -232,7 +234,7 @@ impl<const A: usize, const R: usize> TileTransform for InputTransform<'_, A, R> 
                 }
             }
         }
-        let channels = self.strip.problem.group_in();
+        let channels = self.channels;
         // From one position of the tiles to the next.
         let step = self.strip.tiles.len() * channels;
         let out = &mut self.out[number * channels + first..];
