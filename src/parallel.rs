@@ -401,8 +401,9 @@ impl Shared {
 
     /// Waits for a condition as long as the pool spins; whether it came.
     fn spin_until(&self, condition: impl Fn() -> bool) -> bool {
-        // A look at the clock costs as much as many at the condition.
-        const LOOKS: usize = 32;
+        // A look at the clock costs as much as many at the condition, and so does yielding, without which a thread
+        // that spins on the core of the one it waits for holds it up for as long as it spins.
+        const LOOKS: usize = 64;
         let limit = Duration::from_micros(self.spin_micros.load(Ordering::Relaxed));
         if limit.is_zero() {
             return condition();
@@ -418,6 +419,7 @@ impl Shared {
             if start.elapsed() >= limit {
                 return condition();
             }
+            std::thread::yield_now();
         }
     }
 }
