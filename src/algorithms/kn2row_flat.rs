@@ -7,7 +7,7 @@
 
 use super::tiles::{self, Joining, Rows, TapTile, flattened, saved_cols};
 use super::{
-    Algorithm, Cost, Limits, Reason, Unit, Workspace, require, require_layouts, require_unit_stride,
+    Algorithm, Cost, Limits, Reason, Unit, Workspace, dst_grid, require, require_layouts, require_unit_stride,
 };
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
@@ -19,7 +19,7 @@ pub struct Kn2rowFlat;
 impl Kn2rowFlat {
     fn grid(problem: &Problem, workspace: &Workspace) -> Grid {
         let (_, channels) = tiles::tile_size(problem);
-        Grid::new(problem.out_pixels(), problem.group_out(), workspace.strip, channels)
+        dst_grid(problem, workspace.strip, channels)
     }
 }
 

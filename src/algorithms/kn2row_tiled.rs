@@ -7,9 +7,9 @@
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
 use super::tiles::{self, Joining, Rows, TapTile, flattened};
-use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require_layouts};
+use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, dst_grid, require_layouts};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Grid, MatrixMut};
+use crate::matrix::MatrixMut;
 use crate::problem::{Layout, Problem};
 
 /// The taps of one tile of dst after the other.
@@ -37,7 +37,7 @@ impl Algorithm for Kn2rowTiled {
         let problem = &flattened(unit.problem);
         let src = Rows::of_image(&unit.src, problem);
         let (pixels, channels) = tiles::folded_tile_size(problem);
-        let grid = Grid::new(problem.out_pixels(), problem.group_out(), pixels, channels);
+        let grid = dst_grid(problem, pixels, channels);
         unit.pool.for_each_tile_plain(dst, grid, |tile, mut view| {
             let first_channel = tile.cols.start;
             let weights =

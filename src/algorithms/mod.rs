@@ -250,7 +250,7 @@ fn dst_grid(problem: &Problem, tile_pixels: usize, tile_channels: usize) -> Grid
     let (pixels, channels) = (problem.out_pixels(), problem.group_out());
     match problem.dst_layout {
         Layout::Nchw => Grid::new(channels, pixels, tile_channels, tile_pixels),
-        Layout::Nhwc => Grid::new(pixels, channels, tile_pixels, tile_channels),
+        Layout::Nhwc => Grid::new(pixels, channels, tile_pixels, tile_channels).by_columns(),
     }
 }
 
