@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use super::tiles::{self, Joining, Rows, TapTile, flattened};
+use super::tiles::{self, Joining, Rows, TapTile, beginning_with, flattened, overwriting_tap};
 use super::{
     Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channels_of_group, dst_grid, groups_of_strips,
     part_of_channels, pixels_and_channels, require, weights_streamed, work,
@@ -313,12 +313,11 @@ fn multiply_folded(
     let (rows, width, channels) = (&problem.rows, xs.len(), dst.cols());
     let depth = problem.cols.kernel * problem.group_in();
     let phases = Phases::new(rows, ys.clone());
-    // A kernel row that reaches all pixels overwrites them.
-    let first = (0..rows.kernel).find(|&i| common(&ys, &rows.outputs_of_tap(i)) == ys);
-    if first.is_none() && !problem.accumulate {
+    let overwriting = overwriting_tap(rows, &ys).filter(|_| !problem.accumulate);
+    if overwriting.is_none() && !problem.accumulate {
         dst.fill(0.0);
     }
-    for i in first.into_iter().chain((0..rows.kernel).filter(|&i| Some(i) != first)) {
+    for i in beginning_with(overwriting, rows.kernel) {
         let inside = common(&ys, &rows.outputs_of_tap(i));
         if inside.is_empty() {
             continue;
@@ -328,7 +327,7 @@ fn multiply_folded(
         let kernel_row = &weights[i * depth * channels..][..depth * channels];
         let kernel_row = Matrix::new(kernel_row, depth, channels, channels);
         let to = dst.part((inside.start - ys.start) * width..(inside.end - ys.start) * width, 0..channels);
-        let beta = if Some(i) == first && !problem.accumulate { 0.0 } else { 1.0 };
+        let beta = if Some(i) == overwriting { 0.0 } else { 1.0 };
         unit.gemm.multiply(to, from.into(), kernel_row.into(), beta);
     }
 }

@@ -35,6 +35,8 @@ const LONG_ROW: usize = 160;
 const SHORT_ROW: usize = 16;
 /// Input channels up to which a tap by itself is a shallow sum.
 const SHALLOW: usize = 128;
+/// Pixels up to which the embedded GEMM reads its weights unpacked.
+const UNPACKED_PIXELS: usize = 48;
 /// Floats of weights of a folded kernel row that stay in the first cache level from one row of pixels to the next, which
 /// reads them unpacked.
 const FOLDED_FLOATS: usize = 8 * 1024;
@@ -106,6 +108,29 @@ fn folds_columns(problem: &Problem) -> bool {
     }
 }
 
+/// A tap of an axis that all these outputs see: its products may overwrite what dst holds.
+pub fn overwriting_tap(axis: &Axis, outputs: &Range<usize>) -> Option<usize> {
+    (0..axis.kernel).find(|&tap| common(outputs, &axis.outputs_of_tap(tap)) == *outputs)
+}
+
+/// All taps of a kernel's axis, this one before the others.
+pub fn beginning_with(first: Option<usize>, kernel: usize) -> impl Iterator<Item = usize> {
+    first.into_iter().chain((0..kernel).filter(move |&tap| Some(tap) != first))
+}
+
+/// The columns of a row in runs that read their weights unpacked.
+fn runs(columns: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let (start, end) = (columns.start, columns.end);
+    let len = run_len(columns.len());
+    (start..end).step_by(len).map(move |at| at..(at + len).min(end))
+}
+
+/// The length of all such runs but the last: about the same, and whole groups of rows for the kernel.
+fn run_len(columns: usize) -> usize {
+    const KERNEL_ROWS: usize = 6;
+    columns.div_ceil(columns.div_ceil(UNPACKED_PIXELS).max(1)).next_multiple_of(KERNEL_ROWS).max(1)
+}
+
 /// Rows of an NHWC input, or of a part of it.
 pub struct Rows<'a> {
     data: &'a [f32],
@@ -165,13 +190,13 @@ pub struct TapTile<'a> {
 impl TapTile<'_> {
     /// dst ← all taps, added to what dst holds where the problem accumulates. `dst` is pixels × channels.
     pub fn multiply(&self, dst: &mut MatrixMut<'_>) {
-        self.begin(dst);
         if self.unit.gemm.takes_overlapping_rows() && folds_columns(self.problem) {
-            self.add_folded(dst);
+            self.multiply_folded(dst);
         } else if joins_rows(self.problem) {
+            self.begin(dst);
             self.add_joined(dst);
         } else {
-            self.add_rows(dst);
+            self.multiply_rows(dst);
         }
     }
 
@@ -212,46 +237,54 @@ impl TapTile<'_> {
         Matrix::new(&self.weights[tap * depth * channels..][..depth * channels], depth, channels, channels)
     }
 
-    /// Adds to dst the product of pixels that lie `ld` floats apart and a tap's weights.
-    fn add(&self, (i, j): (usize, usize), from: &[f32], ld: usize, dst: MatrixMut<'_>) {
+    /// dst ← the product of pixels that lie `ld` floats apart and a tap's weights + β·dst.
+    fn add(&self, (i, j): (usize, usize), from: &[f32], ld: usize, beta: f32, dst: MatrixMut<'_>) {
         let tap = self.tap(i, j, dst.cols());
         let src = Matrix::new(from, dst.rows(), self.problem.group_in(), ld);
-        self.unit.gemm.multiply(dst, src.into(), tap.into(), 1.0);
+        self.unit.gemm.multiply(dst, src.into(), tap.into(), beta);
     }
 
     /// The same for taps `js` of a kernel row at once: a pixel and those behind it are one row of the factor.
-    fn add_run(&self, i: usize, js: Range<usize>, from: &[f32], ld: usize, dst: MatrixMut<'_>) {
+    fn add_run(
+        &self,
+        (i, js): (usize, Range<usize>),
+        from: &[f32],
+        ld: usize,
+        beta: f32,
+        dst: MatrixMut<'_>,
+    ) {
         let (channels, depth) = (dst.cols(), js.len() * self.problem.group_in());
         let first = (i * self.problem.cols.kernel + js.start) * self.problem.group_in() * channels;
         let taps = Matrix::new(&self.weights[first..][..depth * channels], depth, channels, channels);
         let src = Matrix::overlapping(from, dst.rows(), depth, ld);
-        self.unit.gemm.multiply(dst, src.into(), taps.into(), 1.0);
+        self.unit.gemm.multiply(dst, src.into(), taps.into(), beta);
     }
 
     /// All taps of a kernel row at once: row by row for the columns that all of them see, column by column for those
     /// at the borders.
-    fn add_folded(&self, dst: &mut MatrixMut<'_>) {
+    fn multiply_folded(&self, dst: &mut MatrixMut<'_>) {
         let Problem { rows, cols, .. } = self.problem;
         let (ys, xs) = rows_and_columns(self.problem, self.pixels);
         let channels = dst.cols();
         let inside = common(&xs, &cols.outputs_of_all_taps());
-        for i in 0..rows.kernel {
+        let all_columns = xs.clone().all(|x| !cols.taps_of_output(x).is_empty());
+        let overwriting = overwriting_tap(rows, &ys).filter(|_| all_columns && !self.problem.accumulate);
+        if overwriting.is_none() {
+            self.begin(dst);
+        }
+        for i in beginning_with(overwriting, rows.kernel) {
+            let beta = if Some(i) == overwriting { 0.0 } else { 1.0 };
             let ys_of_tap = common(&ys, &rows.outputs_of_tap(i));
             if ys_of_tap.is_empty() {
                 continue;
             }
             let at = |y: usize, x: usize, j: usize| self.src.at(rows.input_of(y, i), cols.input_of(x, j));
-            if !inside.is_empty() {
-                for y in ys_of_tap.clone() {
-                    let to = y * cols.output + inside.start - self.pixels.start;
-                    let run = dst.part(to..to + inside.len(), 0..channels);
-                    self.add_run(
-                        i,
-                        0..cols.kernel,
-                        at(y, inside.start, 0),
-                        cols.stride * self.src.pixel,
-                        run,
-                    );
+            for y in ys_of_tap.clone() {
+                for run in runs(&inside) {
+                    let to = y * cols.output + run.start - self.pixels.start;
+                    let part = dst.part(to..to + run.len(), 0..channels);
+                    let from = at(y, run.start, 0);
+                    self.add_run((i, 0..cols.kernel), from, cols.stride * self.src.pixel, beta, part);
                 }
             }
             for x in xs.clone().filter(|x| !inside.contains(x)) {
@@ -262,18 +295,25 @@ impl TapTile<'_> {
                 let to = ys_of_tap.start - ys.start..ys_of_tap.end - ys.start;
                 let mut column = dst.every(xs.len(), x - xs.start);
                 let from = at(ys_of_tap.start, x, js.start);
-                self.add_run(i, js, from, rows.stride * self.src.row, column.part(to, 0..channels));
+                self.add_run((i, js), from, rows.stride * self.src.row, beta, column.part(to, 0..channels));
             }
         }
     }
 
     /// Row by row, all taps.
-    fn add_rows(&self, dst: &mut MatrixMut<'_>) {
+    fn multiply_rows(&self, dst: &mut MatrixMut<'_>) {
         let Problem { rows, cols, .. } = self.problem;
         let (ys, xs) = rows_and_columns(self.problem, self.pixels);
         let (channels, ld) = (dst.cols(), cols.stride * self.src.pixel);
-        for i in 0..rows.kernel {
-            for j in 0..cols.kernel {
+        let overwriting =
+            overwriting_tap(rows, &ys).zip(overwriting_tap(cols, &xs)).filter(|_| !self.problem.accumulate);
+        if overwriting.is_none() {
+            self.begin(dst);
+        }
+        let (first_row, first_col) = overwriting.unzip();
+        for i in beginning_with(first_row, rows.kernel) {
+            for j in beginning_with(first_col, cols.kernel) {
+                let beta = if Some((i, j)) == overwriting { 0.0 } else { 1.0 };
                 let xs = common(&xs, &cols.outputs_of_tap(j));
                 if xs.is_empty() {
                     continue;
@@ -281,7 +321,7 @@ impl TapTile<'_> {
                 for y in common(&ys, &rows.outputs_of_tap(i)) {
                     let from = self.src.at(rows.input_of(y, i), cols.input_of(xs.start, j));
                     let to = y * cols.output + xs.start - self.pixels.start;
-                    self.add((i, j), from, ld, dst.part(to..to + xs.len(), 0..channels));
+                    self.add((i, j), from, ld, beta, dst.part(to..to + xs.len(), 0..channels));
                 }
             }
         }
@@ -327,6 +367,7 @@ impl TapTile<'_> {
                     (i, j),
                     self.src.from(from, self.problem),
                     self.src.pixel,
+                    1.0,
                     dst.part(to, 0..channels),
                 );
             }
@@ -343,7 +384,7 @@ impl TapTile<'_> {
                 let from = self.src.at(rows.input_of(inside.start, i), cols.input_of(x, j));
                 let to = inside.start - ys.start..inside.end - ys.start;
                 let mut column = dst.every(cols.output, x);
-                self.add((i, j), from, self.src.row, column.part(to, 0..channels));
+                self.add((i, j), from, self.src.row, 1.0, column.part(to, 0..channels));
             }
         }
     }
