@@ -266,8 +266,7 @@ pub fn fill_pixel_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<u
             let parts = parts.map(|patch| &mut patch[i * run..][..run]);
             if is.contains(&i) {
                 let from = image.at(0, rows.input_of(y, i), cols.input_of(fast.start, 0));
-                let step = cols.stride * problem.group_in();
-                parts.enumerate().for_each(|(x, part)| copy_run(&from[x * step..][..run], part));
+                copy_runs(from, cols.stride * problem.group_in(), run, parts);
             } else {
                 parts.for_each(|part| part.fill(0.0));
             }
@@ -275,19 +274,30 @@ pub fn fill_pixel_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<u
     }
 }
 
-/// Copies a run. Short ones in whole vectors, of which the last two overlap: calls of memcpy would cost more.
-fn copy_run(from: &[f32], to: &mut [f32]) {
-    const CHUNK: usize = 8;
-    let len = to.len();
-    if !(CHUNK..=8 * CHUNK).contains(&len) {
-        return to.copy_from_slice(from);
+/// Copies runs that begin `step` elements apart: those of a few vectors without calls of memcpy, which would cost more.
+fn copy_runs<'a>(from: &[f32], step: usize, run: usize, to: impl Iterator<Item = &'a mut [f32]>) {
+    let runs = to.enumerate().map(|(x, to)| (to, &from[x * step..][..run]));
+    match run.div_ceil(CHUNK) {
+        _ if run < CHUNK => runs.for_each(|(to, from)| to.copy_from_slice(from)),
+        1 => runs.for_each(copy_chunks::<1>),
+        2 => runs.for_each(copy_chunks::<2>),
+        3 => runs.for_each(copy_chunks::<3>),
+        4 => runs.for_each(copy_chunks::<4>),
+        5 => runs.for_each(copy_chunks::<5>),
+        _ => runs.for_each(|(to, from)| to.copy_from_slice(from)),
     }
-    let mut copy = |start: usize| {
-        let chunk: [f32; CHUNK] = from[start..start + CHUNK].try_into().expect("a whole chunk");
-        to[start..start + CHUNK].copy_from_slice(&chunk);
-    };
-    (0..len / CHUNK).for_each(|chunk| copy(chunk * CHUNK));
-    copy(len - CHUNK);
+}
+
+/// Elements of a vector, or two.
+const CHUNK: usize = 8;
+
+/// Copies that many chunks, of which the last two overlap.
+fn copy_chunks<const CHUNKS: usize>((to, from): (&mut [f32], &[f32])) {
+    for chunk in 0..CHUNKS {
+        let start = (chunk * CHUNK).min(to.len() - CHUNK);
+        let chunk: [f32; CHUNK] = from[start..][..CHUNK].try_into().expect("a whole chunk");
+        to[start..][..CHUNK].copy_from_slice(&chunk);
+    }
 }
 
 /// The parts of output rows that a run of output pixels consists of: row and columns.
