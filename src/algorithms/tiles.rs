@@ -508,9 +508,9 @@ pub fn cost(problem: &Problem, (pixels, block): (usize, usize), joining: Joining
         problem.in_channels.saturating_mul(cols.kernel),
     ];
     let largest_size = largest_size.into_iter().fold(0, usize::max);
-    // The zeros that a tile begins with, and the epilogue.
-    let streamed = work(&[problem.out_pixels(), channels])
-        + weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
+    // The zeros that joined rows begin with.
+    let cleared = if joins { work(&[problem.out_pixels(), channels]) } else { 0.0 };
+    let streamed = cleared + weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
     Cost {
         calls,
         overlapping,
@@ -530,9 +530,14 @@ fn folded_calls(problem: &Problem, (pixels, block): (usize, usize)) -> Vec<Calls
     let inside = cols.outputs_of_all_taps();
     let parts = if inside.is_empty() { 0 } else { (inside.end - 1) / width - inside.start / width + 1 };
     let inside = inside.len();
+    let in_part = inside.clamp(1, width);
     let run = Calls {
-        shape: [inside.clamp(1, width), block, folded],
-        count: rows.count_inside().saturating_mul(parts).saturating_mul(blocks),
+        shape: [run_len(in_part).min(in_part), block, folded],
+        count: rows
+            .count_inside()
+            .saturating_mul(parts)
+            .saturating_mul(in_part.div_ceil(run_len(in_part)))
+            .saturating_mul(blocks),
         macs: work(&[rows.count_inside(), inside, folded, channels]),
         plane: 0,
     };

@@ -15,7 +15,8 @@ struct Model {
     large: f64,
     rows: f64,
     cols: f64,
-    depth: f64,
+    /// For calls that pack their factors, and for those that do not: they add to what the shallow sums before left.
+    depth: [f64; 2],
     /// Added to `rows` where so many do not fill the kernel.
     unfilled: fn(usize) -> f64,
     /// Added to `rows` where the second factor is planes that are not short, and where they lie in too many pages of
@@ -34,7 +35,7 @@ const BLAS: Model = Model {
     large: 1.15,
     rows: 9.0,
     cols: 12.0,
-    depth: 16.0,
+    depth: [16.0, 16.0],
     unfilled: |rows| if rows.is_multiple_of(4) { 0.0 } else { 6.0 },
     planes: [0.0, 0.0],
     long_planes: 0.0,
@@ -45,7 +46,7 @@ const EMBEDDED: Model = Model {
     large: 1.07,
     rows: 3.0,
     cols: 0.0,
-    depth: 5.5,
+    depth: [5.5, 11.0],
     // The kernel has 6 rows; one of fewer than 4 waits for its own sums.
     unfilled: |rows| if rows.is_multiple_of(6) { 0.0 } else { 4_usize.saturating_sub(rows % 6) as f64 },
     planes: [2.5, 11.0],
@@ -58,9 +59,9 @@ impl Model {
     /// Seconds of calls that pack their factors, or do not.
     fn seconds(&self, calls: &Calls, units: f64, unpacked: bool) -> f64 {
         let [rows, cols, depth] = calls.shape.map(|size| size as f64);
-        let (per_row, per_call) = match unpacked {
-            false => (self.rows, self.seconds_per_call[0]),
-            true => (0.0, self.seconds_per_call[1]),
+        let (per_row, per_depth, per_call) = match unpacked {
+            false => (self.rows, self.depth[0], self.seconds_per_call[0]),
+            true => (0.0, self.depth[1], self.seconds_per_call[1]),
         };
         let unfilled = (self.unfilled)(calls.shape[0]);
         let planes = match calls.plane {
@@ -69,7 +70,7 @@ impl Model {
             _ => self.planes[0],
         };
         let long = if calls.plane < SHORT_PLANE { 0.0 } else { self.long_planes };
-        let loss = (per_row + unfilled + planes) / rows + self.cols / cols + self.depth / depth + long;
+        let loss = (per_row + unfilled + planes) / rows + self.cols / cols + per_depth / depth + long;
         let vectors = calls.shape[1].next_multiple_of(self.vector) as f64 / cols;
         calls.macs * units / MACS * (self.large + loss) * vectors + calls.count as f64 * units * per_call
     }
