@@ -39,7 +39,7 @@ const SHALLOW: usize = 128;
 const UNPACKED_PIXELS: usize = 48;
 /// Floats of weights of a folded kernel row that stay in the first cache level from one row of pixels to the next, which
 /// reads them unpacked.
-const FOLDED_FLOATS: usize = 8 * 1024;
+const FOLDED_FLOATS: usize = 6 * 1024;
 
 /// [`tile_size`] where rows are joined only if their kernel columns cannot be folded better.
 pub fn folded_tile_size(problem: &Problem) -> (usize, usize) {

@@ -3,6 +3,8 @@
 //! It keeps a buffer of the size of the L2 cache for each thread, and packs a large right-hand side on the
 //! heap for the time of a call; that memory belongs to the backend, not to the plan's workspace.
 
+use std::ops::Range;
+
 use super::{Gemm, shape_of};
 use crate::matrix::{MatrixMut, Operand};
 
@@ -20,32 +22,49 @@ impl Gemm for Embedded {
             if operand.transposed { (ld, 1) } else { (1, ld) }
         };
         let ((a_cols, a_rows), (b_cols, b_rows)) = (strides(&a), strides(&b));
-        // SAFETY: the views guarantee that every element of the three matrices under these strides lies
-        // inside its borrow, and C, being an exclusive borrow, overlaps neither factor.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                c.as_mut_ptr(),
-                1,
-                c.ld() as isize,
-                beta != 0.0,
-                a.stored.data().as_ptr(),
-                a_cols,
-                a_rows,
-                b.stored.data().as_ptr(),
-                b_cols,
-                b_rows,
-                beta,
-                1.0,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
+        let calls = if b_cols == 1 { remainder_apart(m) } else { [0..m, m..m] };
+        for rows in calls.into_iter().filter(|rows| !rows.is_empty()) {
+            // SAFETY: the views guarantee that every element of the three matrices under these strides lies
+            // inside its borrow, and C, being an exclusive borrow, overlaps neither factor.
+            unsafe {
+                gemm::gemm(
+                    rows.len(),
+                    n,
+                    k,
+                    c.as_mut_ptr().add(rows.start * c.ld()),
+                    1,
+                    c.ld() as isize,
+                    beta != 0.0,
+                    a.stored.data().as_ptr().offset(rows.start as isize * a_rows),
+                    a_cols,
+                    a_rows,
+                    b.stored.data().as_ptr(),
+                    b_cols,
+                    b_rows,
+                    beta,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    gemm::Parallelism::None,
+                );
+            }
         }
     }
+}
+
+/// Rows of the kernel with AVX2 and AVX-512.
+const KERNEL_ROWS: usize = 6;
+/// Rows with which it computes no slower than with all.
+const ENOUGH_ROWS: usize = 4;
+/// Rows up to which that is worth a call; with more it is not where another thread keeps the core's units busy.
+const MOST_ROWS: usize = 24;
+
+/// The rows of a product in one call or two: a remainder of few rows would wait for its own sums.
+fn remainder_apart(rows: usize) -> [Range<usize>; 2] {
+    let few = (1..ENOUGH_ROWS).contains(&(rows % KERNEL_ROWS));
+    let first = if few && rows > ENOUGH_ROWS && rows <= MOST_ROWS { rows - ENOUGH_ROWS } else { rows };
+    [0..first, first..rows]
 }
 
 pub(super) fn description() -> String {

@@ -47,8 +47,13 @@ const EMBEDDED: Model = Model {
     rows: 3.0,
     cols: 0.0,
     depth: [5.5, 11.0],
-    // The kernel has 6 rows; one of fewer than 4 waits for its own sums.
-    unfilled: |rows| if rows.is_multiple_of(6) { 0.0 } else { 4_usize.saturating_sub(rows % 6) as f64 },
+    // The kernel has 6 rows; one of fewer than 4 waits for its own sums, unless it gets rows of the one before.
+    unfilled: |rows| match rows % 6 {
+        0 | 4.. => 0.0,
+        1 if rows <= 24 => 1.0,
+        _ if (6..=24).contains(&rows) => 0.0,
+        few => 4.0 - few as f64,
+    },
     planes: [2.5, 11.0],
     long_planes: 0.05,
     vector: 16,
