@@ -31,6 +31,8 @@ const STRIP_FLOATS: usize = 48 * 1024;
 const LEAST_PIXELS: usize = 96;
 /// The most pixels of a strip: more make no GEMM faster.
 const MOST_PIXELS: usize = 448;
+/// Pixels of the vectors that the kernels take at once.
+const VECTORS: usize = 16;
 /// Strips to have, so that several threads finish together.
 const STRIPS: usize = 8;
 /// Output channels of a GEMM call.
@@ -42,8 +44,8 @@ fn strip_pixels(problem: &Problem) -> usize {
     let fitting = (STRIP_FLOATS / problem.depth()).clamp(LEAST_PIXELS, MOST_PIXELS);
     let shared = pixels.div_ceil(STRIPS).max(LEAST_PIXELS);
     // Whole vectors, strips of about the same size.
-    let strips = pixels.div_ceil(fitting.min(shared));
-    pixels.div_ceil(strips).next_multiple_of(16).min(fitting).min(pixels)
+    let strips = pixels.div_ceil(fitting.min(shared) / VECTORS * VECTORS);
+    pixels.div_ceil(strips).next_multiple_of(VECTORS).min(pixels)
 }
 
 impl Strip {
