@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::{Calls, Cost, Unit, channels_of_block, weights_streamed, work};
+use crate::gemm::{ENOUGH_ROWS, KERNEL_ROWS, leaves_few};
 use crate::lowering::image::Image;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Layout, Problem, common};
@@ -127,8 +128,16 @@ fn runs(columns: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
 
 /// The length of all such runs but the last: about the same, and whole groups of rows for the kernel.
 fn run_len(columns: usize) -> usize {
-    const KERNEL_ROWS: usize = 6;
     columns.div_ceil(columns.div_ceil(UNPACKED_PIXELS).max(1)).next_multiple_of(KERNEL_ROWS).max(1)
+}
+
+/// Of some columns of a tile, those that are multiplied row by row, all taps of a kernel row at once: what all taps see,
+/// less a remainder that would not fill the GEMM's kernel where rows are short and a column of the tile fills it.
+fn columns_by_rows(cols: &Axis, xs: &Range<usize>, height: usize) -> Range<usize> {
+    let inside = common(xs, &cols.outputs_of_all_taps());
+    let worth = (KERNEL_ROWS..UNPACKED_PIXELS).contains(&inside.len()) && height >= ENOUGH_ROWS;
+    let left = if worth && leaves_few(inside.len()) { inside.len() % KERNEL_ROWS } else { 0 };
+    inside.start..inside.end - left
 }
 
 /// Rows of an NHWC input, or of a part of it.
@@ -260,13 +269,13 @@ impl TapTile<'_> {
         self.unit.gemm.multiply(dst, src.into(), taps.into(), beta);
     }
 
-    /// All taps of a kernel row at once: row by row for the columns that all of them see, column by column for those
-    /// at the borders.
+    /// All taps of a kernel row at once: row by row for columns that all of them see, column by column for those at the
+    /// borders.
     fn multiply_folded(&self, dst: &mut MatrixMut<'_>) {
         let Problem { rows, cols, .. } = self.problem;
         let (ys, xs) = rows_and_columns(self.problem, self.pixels);
         let channels = dst.cols();
-        let inside = common(&xs, &cols.outputs_of_all_taps());
+        let by_rows = columns_by_rows(cols, &xs, ys.len());
         let all_columns = xs.clone().all(|x| !cols.taps_of_output(x).is_empty());
         let overwriting = overwriting_tap(rows, &ys).filter(|_| all_columns && !self.problem.accumulate);
         if overwriting.is_none() {
@@ -280,14 +289,14 @@ impl TapTile<'_> {
             }
             let at = |y: usize, x: usize, j: usize| self.src.at(rows.input_of(y, i), cols.input_of(x, j));
             for y in ys_of_tap.clone() {
-                for run in runs(&inside) {
+                for run in runs(&by_rows) {
                     let to = y * cols.output + run.start - self.pixels.start;
                     let part = dst.part(to..to + run.len(), 0..channels);
                     let from = at(y, run.start, 0);
                     self.add_run((i, 0..cols.kernel), from, cols.stride * self.src.pixel, beta, part);
                 }
             }
-            for x in xs.clone().filter(|x| !inside.contains(x)) {
+            for x in xs.clone().filter(|x| !by_rows.contains(x)) {
                 let js = cols.taps_of_output(x);
                 if js.is_empty() {
                     continue;
@@ -527,7 +536,8 @@ fn folded_calls(problem: &Problem, (pixels, block): (usize, usize)) -> Vec<Calls
     let (depth, channels) = (problem.group_in(), problem.group_out());
     let (blocks, folded) = (channels.div_ceil(block), cols.kernel.saturating_mul(depth));
     let width = pixels.min(cols.output);
-    let inside = cols.outputs_of_all_taps();
+    let height = pixels.div_ceil(cols.output);
+    let inside = columns_by_rows(cols, &(0..cols.output), if width < cols.output { 1 } else { height });
     let parts = if inside.is_empty() { 0 } else { (inside.end - 1) / width - inside.start / width + 1 };
     let inside = inside.len();
     let in_part = inside.clamp(1, width);
@@ -541,7 +551,6 @@ fn folded_calls(problem: &Problem, (pixels, block): (usize, usize)) -> Vec<Calls
         macs: work(&[rows.count_inside(), inside, folded, channels]),
         plane: 0,
     };
-    let height = pixels.div_ceil(cols.output);
     let border = Calls {
         shape: [height, block, folded],
         count: rows

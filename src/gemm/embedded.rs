@@ -54,16 +54,24 @@ impl Gemm for Embedded {
 }
 
 /// Rows of the kernel with AVX2 and AVX-512.
-const KERNEL_ROWS: usize = 6;
+pub(crate) const KERNEL_ROWS: usize = 6;
 /// Rows with which it computes no slower than with all.
-const ENOUGH_ROWS: usize = 4;
+pub(crate) const ENOUGH_ROWS: usize = 4;
 /// Rows up to which that is worth a call; with more it is not where another thread keeps the core's units busy.
-const MOST_ROWS: usize = 24;
+pub(crate) const MOST_SPLIT_ROWS: usize = 24;
+
+/// Whether so many rows leave a remainder that does not fill the kernel.
+pub(crate) fn leaves_few(rows: usize) -> bool {
+    (1..ENOUGH_ROWS).contains(&(rows % KERNEL_ROWS))
+}
 
 /// The rows of a product in one call or two: a remainder of few rows would wait for its own sums.
 fn remainder_apart(rows: usize) -> [Range<usize>; 2] {
-    let few = (1..ENOUGH_ROWS).contains(&(rows % KERNEL_ROWS));
-    let first = if few && rows > ENOUGH_ROWS && rows <= MOST_ROWS { rows - ENOUGH_ROWS } else { rows };
+    let first = if leaves_few(rows) && rows > ENOUGH_ROWS && rows <= MOST_SPLIT_ROWS {
+        rows - ENOUGH_ROWS
+    } else {
+        rows
+    };
     [0..first, first..rows]
 }
 

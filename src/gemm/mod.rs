@@ -4,6 +4,7 @@
 mod cblas;
 mod embedded;
 
+pub(crate) use self::embedded::{ENOUGH_ROWS, KERNEL_ROWS, MOST_SPLIT_ROWS, leaves_few};
 use crate::error::{Error, Result};
 use crate::matrix::{MatrixMut, Operand};
 

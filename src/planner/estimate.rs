@@ -6,7 +6,7 @@
 //! GEMM's kernels more than another's, for longer than such a measurement lasts. EFFORT_MEASURE times the layer itself.
 
 use crate::algorithms::{Calls, Cost};
-use crate::gemm::Backend;
+use crate::gemm::{Backend, ENOUGH_ROWS, KERNEL_ROWS, MOST_SPLIT_ROWS, leaves_few};
 
 /// One backend's behaviour: the time of a call relative to that of its multiply-adds at the peak. Large calls take
 /// `large` times as long. Small sizes cost more, as the packing of a factor is used too few times, or the end of
@@ -47,12 +47,12 @@ const EMBEDDED: Model = Model {
     rows: 3.0,
     cols: 0.0,
     depth: [5.5, 11.0],
-    // The kernel has 6 rows; one of fewer than 4 waits for its own sums, unless it gets rows of the one before.
-    unfilled: |rows| match rows % 6 {
-        0 | 4.. => 0.0,
-        1 if rows <= 24 => 1.0,
-        _ if (6..=24).contains(&rows) => 0.0,
-        few => 4.0 - few as f64,
+    // A kernel of few rows waits for its own sums, unless it gets rows of the one before.
+    unfilled: |rows| match rows % KERNEL_ROWS {
+        _ if !leaves_few(rows) => 0.0,
+        few if !(KERNEL_ROWS..=MOST_SPLIT_ROWS).contains(&rows) => (ENOUGH_ROWS - few) as f64,
+        1 => 1.0,
+        _ => 0.0,
     },
     planes: [2.5, 11.0],
     long_planes: 0.05,
