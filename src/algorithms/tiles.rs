@@ -135,8 +135,12 @@ fn run_len(columns: usize) -> usize {
 /// less a remainder that would not fill the GEMM's kernel where rows are short and a column of the tile fills it.
 fn columns_by_rows(cols: &Axis, xs: &Range<usize>, height: usize) -> Range<usize> {
     let inside = common(xs, &cols.outputs_of_all_taps());
-    let worth = (KERNEL_ROWS..UNPACKED_PIXELS).contains(&inside.len()) && height >= ENOUGH_ROWS;
-    let left = if worth && leaves_few(inside.len()) { inside.len() % KERNEL_ROWS } else { 0 };
+    let left = match inside.len() {
+        _ if height < ENOUGH_ROWS => 0,
+        few @ ..ENOUGH_ROWS => few,
+        some @ KERNEL_ROWS..UNPACKED_PIXELS if leaves_few(some) => some % KERNEL_ROWS,
+        _ => 0,
+    };
     inside.start..inside.end - left
 }
 
