@@ -1,7 +1,8 @@
 //! OpenBLAS through CBLAS, one BLAS thread a call.
 //!
 //! Each thread that makes a large call borrows a buffer from OpenBLAS's own pool (32 to 128 MiB mapped,
-//! touched in part); that memory belongs to OpenBLAS, not to the plan's workspace.
+//! touched in part), and its kernels of small products for AVX-512 pack a factor on the heap for the time of
+//! a call; that memory belongs to OpenBLAS, not to the plan's workspace.
 //!
 //! OpenBLAS's number of threads is one setting for the process. [`OneThread`] sets it to 1 while any execute
 //! is running and puts the host's value back when the last one has ended. A build of OpenBLAS over OpenMP
