@@ -64,7 +64,7 @@
 #define CONVLOW_MATH_EXACT 0
 
 /**
- * Winograd allowed too (this version has none).
+ * Winograd allowed too, which rounds differently: the README states each algorithm's error.
  */
 #define CONVLOW_MATH_FAST 1
 
@@ -74,7 +74,7 @@
 #define CONVLOW_EFFORT_ESTIMATE 0
 
 /**
- * Times the candidates within max_workspace_bytes and measure_budget_seconds.
+ * Times the candidates within max_workspace_bytes, measure_budget_seconds and measure_max_bytes.
  */
 #define CONVLOW_EFFORT_MEASURE 1
 
@@ -95,6 +95,16 @@
 #define CONVLOW_GEMM_EMBEDDED 2
 
 /**
+ * The system alone decides where a pool's threads run.
+ */
+#define CONVLOW_BINDING_NONE 0
+
+/**
+ * A pool's threads that wake are spread over the cores.
+ */
+#define CONVLOW_BINDING_CORES 1
+
+/**
  * The version of the header.
  */
 #define CONVLOW_VERSION_MAJOR 0
@@ -107,7 +117,7 @@
 /**
  * The version of the header.
  */
-#define CONVLOW_VERSION_PATCH 0
+#define CONVLOW_VERSION_PATCH 1
 
 /**
  * A convolution ready to run. It never changes: any number of threads may execute it at once, each with its
@@ -258,7 +268,8 @@ typedef struct convlow_plan_options {
      */
     size_t max_workspace_bytes;
     /**
-     * Most seconds of measuring, used with CONVLOW_EFFORT_MEASURE; default 1.
+     * Most seconds of measuring, used with CONVLOW_EFFORT_MEASURE; default 1. One run of the fastest candidate may
+     * come on top.
      */
     double measure_budget_seconds;
     /**
@@ -266,6 +277,11 @@ typedef struct convlow_plan_options {
      * threads until it is destroyed, also if the pool is destroyed before.
      */
     struct convlow_pool *pool;
+    /**
+     * Most bytes of memory that measuring takes, used with CONVLOW_EFFORT_MEASURE; default 256 MiB. Of a problem that
+     * needs more, or too much of the budget, a part is measured.
+     */
+    size_t measure_max_bytes;
 } convlow_plan_options;
 
 /**
@@ -391,7 +407,8 @@ const char *convlow_status_name(convlow_status status);
 
 /**
  * What the last failure on this thread was, naming the field and its value; "" if there was none. The text
- * belongs to the library and stays valid until the next failure on this thread or the thread's end.
+ * belongs to the library, has at most 1023 bytes, and stays valid until the next failure on this thread or the
+ * thread's end.
  */
 const char *convlow_last_error_message(void);
 
@@ -494,6 +511,17 @@ convlow_status convlow_pool_set_spin(struct convlow_pool *pool,
                                      uint32_t microseconds);
 
 /**
+ * Whether a thread of the pool that would share a core with the one that executes, or with another of the pool, is
+ * given a free one when it is called: CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. The system by itself
+ * often wakes a thread on the core of the one that woke it, where it adds nothing. The cores are those that the
+ * executing thread may use, where they are enough for the whole pool, else those that the pool's creator could use; a
+ * thread may leave the core it was given as soon as it runs there. Threads of the host are never moved. Plans made with
+ * the pool before are included. Not for external pools (CONVLOW_ERROR_UNSUPPORTED).
+ */
+convlow_status convlow_pool_set_binding(struct convlow_pool *pool,
+                                        int32_t binding);
+
+/**
  * A pool over the host's own threads: execute calls run(context, jobs, ...) with jobs <= threads, from the thread
  * that executes. `run` and `context` must stay valid until this pool and all plans made with it are destroyed.
  */
@@ -514,8 +542,9 @@ void convlow_pool_destroy(struct convlow_pool *pool);
 convlow_status convlow_wisdom_export(char *text, size_t capacity, size_t *length);
 
 /**
- * Adds `length` bytes of text that convlow_wisdom_export wrote, on this machine, to what is known. On an error
- * nothing is added.
+ * Adds `length` bytes of text that convlow_wisdom_export wrote, on this machine, to what is known: `length` as export
+ * gave it, or by strlen. A line with anything that this build does not know (a problem, an algorithm, a GEMM) is refused
+ * by its number; at most 65,536 times are kept. On an error nothing is added.
  */
 convlow_status convlow_wisdom_import(const char *text,
                                      size_t length);

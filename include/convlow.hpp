@@ -214,6 +214,12 @@ class pool {
         return *this;
     }
 
+    /// CONVLOW_BINDING_CORES or CONVLOW_BINDING_NONE: whether threads that wake are spread over the cores.
+    pool &binding(std::int32_t binding) {
+        check(convlow_pool_set_binding(handle_.get(), binding));
+        return *this;
+    }
+
     /// For calls of convlow.h; the pool keeps it.
     convlow_pool *get() const noexcept { return handle_.get(); }
 

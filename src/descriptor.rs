@@ -7,9 +7,9 @@
 //! dimension, and rows of 1. Bottom and right padding follow from `oh` and `ow`; without
 //! those they equal the top and left. convlow adds `pb` and `pr` for padding that says otherwise. `*count` behind or inside the name says how often a network has it.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, text};
 use crate::problem::{Axis, Layout, Problem, WeightsLayout};
 
 /// A problem with what a list says about it beside its sizes.
@@ -23,17 +23,22 @@ pub struct Entry {
     pub count: usize,
 }
 
-/// The numbers of one entry by key.
-#[derive(Default)]
-struct Numbers(Vec<(&'static str, usize)>);
+/// The numbers of one entry, in the order of [`KEYS`].
+#[derive(Clone, Copy, Default)]
+struct Numbers([Option<usize>; KEYS.len()]);
 
-const KEYS: &[&str] = &[
+const KEYS: [&str; 18] = [
     "mb", "g", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", "dh", "dw", "ph", "pw", "pb", "pr",
 ];
 
 impl Numbers {
+    fn place(&mut self, key: &str) -> &mut Option<usize> {
+        let index = KEYS.iter().position(|name| *name == key);
+        &mut self.0[index.expect("a key of the syntax")]
+    }
+
     fn get(&self, key: &str) -> Option<usize> {
-        self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+        KEYS.iter().zip(self.0).find(|(name, _)| **name == key).and_then(|(_, value)| value)
     }
 
     fn pair(&self, keys: [&str; 2]) -> [Option<usize>; 2] {
@@ -62,7 +67,18 @@ impl From<Error> for Mistake {
 }
 
 fn wrong<T>(at: usize, text: impl fmt::Display) -> std::result::Result<T, Mistake> {
-    Err(Mistake { at: Some(at), error: Error::InvalidArgument(text.to_string()) })
+    Err(Mistake { at: Some(at), error: Error::InvalidArgument(text!("{text}")) })
+}
+
+/// All keys, to be printed.
+struct Keys;
+
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, others @ ..] = KEYS;
+        f.write_str(first)?;
+        others.iter().try_for_each(|key| write!(f, ", {key}"))
+    }
 }
 
 /// Where and why a list is not one of problems.
@@ -110,22 +126,32 @@ pub fn parse_list(text: &str) -> std::result::Result<Vec<Entry>, ListError> {
 /// [`Error::InvalidArgument`] names the column and what was expected there, or the size that makes no sense.
 pub fn parse(text: &str) -> Result<Entry> {
     parse_entry(text).map_err(|mistake| match mistake.column(text) {
-        Some(column) => Error::InvalidArgument(format!("column {column}: {}", mistake.error)),
+        Some(column) => Error::InvalidArgument(text!("column {column}: {}", mistake.error)),
         None => mistake.error,
     })
 }
 
 fn parse_entry(text: &str) -> std::result::Result<Entry, Mistake> {
+    let (numbers, name) = numbers_of(text)?;
+    let (name, count) = match name {
+        Some(at) => name_and_count(at, &text[at..])?,
+        None => (String::new(), 1),
+    };
+    let problem = problem_of(&numbers, text)?;
+    let name = if name.is_empty() { problem.to_string() } else { name };
+    Ok(Entry { problem, name, count })
+}
+
+/// The numbers of an entry, and the byte where its name begins, if it has one.
+fn numbers_of(text: &str) -> std::result::Result<(Numbers, Option<usize>), Mistake> {
     let mut numbers = Numbers::default();
-    let mut name = None;
     let mut at = 0;
     while at < text.len() {
         let rest = &text[at..];
         if rest.starts_with('_') {
             at += 1; // benchdnn allows underscores between keys.
-        } else if let Some(quoted) = rest.strip_prefix('n') {
-            name = Some(quoted);
-            break;
+        } else if rest.starts_with('n') {
+            return Ok((numbers, Some(at + 1)));
         } else if let Some(&key) = KEYS.iter().find(|key| rest.starts_with(**key)) {
             let digits = rest[key.len()..].bytes().take_while(u8::is_ascii_digit).count();
             let value = &rest[key.len()..key.len() + digits];
@@ -135,23 +161,52 @@ fn parse_entry(text: &str) -> std::result::Result<Entry, Mistake> {
             let Ok(value) = value.parse() else {
                 return wrong(at + key.len(), format_args!("{key} = {value} does not fit size_t"));
             };
-            if numbers.get(key).is_some() {
+            if numbers.place(key).replace(value).is_some() {
                 return wrong(at, format_args!("{key} is given twice"));
             }
-            numbers.0.push((key, value));
             at += key.len() + digits;
         } else {
-            let keys = KEYS.join(", ");
-            return wrong(at, format_args!("expected one of {keys}, or n and a name, found {rest:?}"));
+            return wrong(at, format_args!("expected one of {Keys}, or n and a name, found {rest:?}"));
         }
     }
-    let (name, count) = match name {
-        Some(name) => name_and_count(at + 1, name)?,
-        None => (String::new(), 1),
-    };
-    let problem = problem_of(&numbers, text)?;
-    let name = if name.is_empty() { problem.to_string() } else { name };
-    Ok(Entry { problem, name, count })
+    Ok((numbers, None))
+}
+
+/// Reads back what [`Problem`] prints, and nothing else. Allocates nothing but the message of a refusal.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] says what is wrong with it.
+pub(crate) fn parse_printed(text: &str) -> Result<Problem> {
+    let mut parts = text.split(':');
+    let (numbers, name) = numbers_of(parts.next().unwrap_or_default()).map_err(|mistake| mistake.error)?;
+    let mut problem = problem_of(&numbers, text)?;
+    for part in parts {
+        match part.split_once('>').map(|names| (Layout::from_name(names.0), Layout::from_name(names.1))) {
+            Some((Some(src_layout), Some(dst_layout))) => {
+                problem = Problem { src_layout, dst_layout, ..problem }
+            }
+            None if part == "sum" => problem.accumulate = true,
+            _ => return Err(Error::InvalidArgument(text!("{text:?} ends with the unknown {part:?}"))),
+        }
+    }
+    if name.is_some() || !prints(&problem, text) {
+        return Err(Error::InvalidArgument(text!("{text:?} is not as problems are printed: {problem}")));
+    }
+    Ok(problem)
+}
+
+/// Whether a value is printed as exactly this text.
+fn prints(value: &impl fmt::Display, text: &str) -> bool {
+    /// What is left of the text.
+    struct Compare<'a>(&'a str);
+    impl Write for Compare<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut left = Compare(text);
+    write!(left, "{value}").is_ok() && left.0.is_empty()
 }
 
 /// Splits `"name*3"` or `"name"*3` or `name`, which begins at byte `at`.
@@ -173,12 +228,14 @@ fn name_and_count(at: usize, text: &str) -> std::result::Result<(String, usize),
 
 fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
     let needed = |key: &str, value: Option<usize>| {
-        value.ok_or_else(|| Error::InvalidArgument(format!("{text:?} has no {key}")))
+        value.ok_or_else(|| Error::InvalidArgument(text!("{text:?} has no {key}")))
     };
     if ["ih", "kh", "oh"].iter().all(|key| numbers.get(key).is_none()) && numbers.get("iw").is_some() {
-        let row = [("ih", 1), ("kh", 1), ("oh", 1), ("sh", 1), ("dh", 0), ("ph", 0)];
-        let flat = row.into_iter().chain(numbers.0.iter().copied().filter(|(key, _)| !key.ends_with('h')));
-        return problem_of(&Numbers(flat.collect()), text);
+        let mut flat = *numbers;
+        for (key, value) in [("ih", 1), ("kh", 1), ("oh", 1), ("sh", 1), ("dh", 0), ("ph", 0)] {
+            *flat.place(key) = Some(value);
+        }
+        return problem_of(&flat, text);
     }
     let [ih, iw] = numbers.pair(["ih", "iw"]);
     let [kh, kw] = numbers.pair(["kh", "kw"]);
@@ -203,7 +260,7 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
     })?;
     for (key, given, computed) in [("oh", oh, problem.rows.output), ("ow", ow, problem.cols.output)] {
         if let Some(given) = given.filter(|&given| given != computed) {
-            return Err(Error::InvalidArgument(format!(
+            return Err(Error::InvalidArgument(text!(
                 "{key} = {given} in {text:?}, but the other sizes give {computed}"
             )));
         }
@@ -228,7 +285,7 @@ fn axis(
 }
 
 fn too_large() -> Error {
-    Error::Overflow("a padded size does not fit size_t".to_string())
+    Error::Overflow(text!("a padded size does not fit size_t"))
 }
 
 /// The padding behind the input: what the last output reaches beyond the input and the padding before it, or,
@@ -296,6 +353,10 @@ impl Layout {
             Layout::Nchw => "nchw",
             Layout::Nhwc => "nhwc",
         }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Layout::Nchw, Layout::Nhwc].into_iter().find(|layout| layout.name() == name)
     }
 }
 
@@ -446,6 +507,29 @@ mod tests {
         }
         let strided = parse("ic256ih28oc256oh14kh3sh2ph1").expect("a problem").problem;
         assert_eq!(strided.to_string(), "ic256ih28oc256oh14kh3sh2ph1");
+    }
+
+    #[test]
+    fn a_printed_problem_is_read_back_with_its_layouts_and_in_no_other_spelling() {
+        let square = parse("ic3ih9oc4kh3").expect("a problem").problem;
+        let mixed = Problem { src_layout: Layout::Nhwc, accumulate: true, ..square };
+        for problem in [square, mixed, Problem { dst_layout: Layout::Nhwc, ..mixed }] {
+            assert_eq!(parse_printed(&problem.to_string()), Ok(problem));
+        }
+        for text in [
+            "",
+            "ic3ih9oc4kh3",
+            "ic3ih9oc4oh7kh3ph0junk",
+            "ic3ih9oc4oh7kh3ph0n",
+            "ic3ih9oc4oh7kh3ph0:nchw>nchw",
+            "ic3ih9oc4oh7kh3ph0:nhwc",
+            "ic3ih9oc4oh7kh3ph0:sum:sum",
+            "ic03ih9oc4oh7kh3ph0",
+            "ic3_ih9oc4oh7kh3ph0",
+            "ic0ih9oc4oh7kh3ph0",
+        ] {
+            assert!(parse_printed(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -22,17 +22,21 @@
 
 pub mod algorithms;
 pub mod descriptor;
+mod environment;
 mod error;
 pub mod ffi;
 pub mod gemm;
 mod lowering;
 pub mod matrix;
+mod memory;
 mod panics;
 mod parallel;
 mod plan;
 pub mod planner;
 mod problem;
 pub mod reference;
+
+use std::fmt;
 
 pub use error::{Error, Result};
 pub use parallel::{ParallelFor, Pool};
@@ -42,11 +46,17 @@ pub use problem::{Axis, Clamp, Layout, Problem, WeightsLayout};
 
 /// Version, GEMM backends with their configuration, and the optional algorithms of this build.
 pub fn build_info() -> String {
-    let backends: Vec<_> = gemm::Backend::candidates(gemm::BackendChoice::Auto)
-        .unwrap_or_default()
-        .iter()
-        .map(|backend| format!("{}: {}", backend.name(), backend.description()))
-        .collect();
-    let mec = if cfg!(feature = "mec") { "with" } else { "without" };
-    format!("convlow {}; gemm {}; {mec} mec", env!("CARGO_PKG_VERSION"), backends.join("; "))
+    let mut info = String::new();
+    let _ = write_build_info(&mut info);
+    info
+}
+
+fn write_build_info(to: &mut impl fmt::Write) -> fmt::Result {
+    write!(to, "convlow {}; gemm ", env!("CARGO_PKG_VERSION"))?;
+    for backend in gemm::Backend::candidates(gemm::BackendChoice::Auto).unwrap_or_default() {
+        write!(to, "{}: ", backend.name())?;
+        backend.describe(to)?;
+        to.write_str("; ")?;
+    }
+    to.write_str(if cfg!(feature = "mec") { "with mec" } else { "without mec" })
 }

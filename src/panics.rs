@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::OnceLock;
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
@@ -20,14 +20,17 @@ pub(crate) fn catch_quietly<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> 
 /// Makes the panic hook pass over panics that [`catch_quietly`] returns. The C surface calls this, because
 /// a library prints nothing unasked; a Rust host keeps the hook it has.
 pub(crate) fn silence() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
+    type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>;
+    static OTHERS: OnceLock<Hook> = OnceLock::new();
+    OTHERS.get_or_init(|| {
         let others = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !CATCHING.get() {
+        // A closure that holds nothing takes no memory on the heap, which there may be none of.
+        std::panic::set_hook(Box::new(|info| {
+            if let Some(others) = OTHERS.get().filter(|_| !CATCHING.get()) {
                 others(info);
             }
         }));
+        others
     });
 }
 

@@ -1,11 +1,12 @@
 //! [`Plan`]: a problem, the algorithm chosen for it, and everything that execution needs to know.
 
 use crate::algorithms::{Algorithm, Entry, Limits, Reason, Unit, Workspace};
-use crate::error::{Error, Result, invalid};
+use crate::error::{Error, Result, invalid, text};
 use crate::gemm::Backend;
 use crate::lowering::image::Image;
 use crate::lowering::weights::Packing;
 use crate::matrix::{Grid, MatrixMut};
+use crate::memory;
 use crate::parallel::Pool;
 use crate::planner::{self, Options};
 use crate::problem::{Layout, Problem, product};
@@ -214,7 +215,7 @@ fn check_len(what: &str, given: usize, needed: usize) -> Result<()> {
 
 /// The error of a workspace shorter than the plan's figure.
 pub(crate) fn workspace_too_small(given: usize, needed: usize) -> Error {
-    Error::WorkspaceLimit(format!("workspace_bytes = {given} is less than the plan's {needed}"))
+    Error::WorkspaceLimit(text!("workspace_bytes = {given} is less than the plan's {needed}"))
 }
 
 /// Zeroed memory with malloc's alignment, for workspaces and packed weights.
@@ -225,16 +226,15 @@ pub struct Buffer {
 }
 
 impl Buffer {
+    pub(crate) const EMPTY: Self = Self { words: Vec::new(), bytes: 0 };
+
     /// Memory of exactly this many bytes.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] if the system has no more.
     pub fn new(bytes: usize) -> Result<Self> {
         let count = bytes.div_ceil(size_of::<u128>());
-        let mut words = Vec::new();
-        words
-            .try_reserve_exact(count)
-            .map_err(|_| Error::OutOfMemory(format!("{bytes} bytes could not be allocated")))?;
+        let mut words = memory::vec(count)?;
         words.resize(count, 0);
         Ok(Self { words, bytes })
     }

@@ -1,11 +1,12 @@
 //! [`Problem`]: a convolution that is valid by construction. All size arithmetic lives here.
 
+use std::fmt;
 use std::ops::Range;
 
-use crate::error::{Error, Result, invalid};
+use crate::error::{Error, Result, invalid, text};
 
 /// The order in which a tensor's elements lie in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Layout {
     /// Batch, channel, row, column: planes of one channel.
     Nchw,
@@ -45,7 +46,7 @@ pub(crate) fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
 /// One spatial axis: how output positions map to input positions.
 ///
 /// Output `o` and tap `t` read input position `o·stride + t·dilation − pad_before`, which may lie outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Axis {
     /// Input positions (H or W).
     pub input: usize,
@@ -154,16 +155,23 @@ impl Axis {
         (self.stride / a, self.dilation / a)
     }
 
-    fn complete(mut self, name: &str) -> Result<Self> {
-        let too_large = || Error::Overflow(format!("the padded {name} does not fit size_t"));
+    fn complete(mut self, name: &str, [before, after]: [&str; 2]) -> Result<Self> {
+        let too_large = || {
+            Error::Overflow(text!(
+                "in_{name} = {} with {before} = {} and {after} = {} does not fit size_t",
+                self.input,
+                self.pad_before,
+                self.pad_after
+            ))
+        };
         for (field, value) in [
-            (format!("in_{name}"), self.input),
-            (format!("kernel_{name}"), self.kernel),
-            (format!("stride_{name}"), self.stride),
-            (format!("dilation_{name}"), self.dilation),
+            ("in", self.input),
+            ("kernel", self.kernel),
+            ("stride", self.stride),
+            ("dilation", self.dilation),
         ] {
             if value == 0 {
-                return invalid!("{field} = 0, but it must be at least 1");
+                return invalid!("{field}_{name} = 0, but it must be at least 1");
             }
         }
         let padded = self
@@ -176,9 +184,10 @@ impl Axis {
             .checked_mul(self.dilation)
             .and_then(|reach| reach.checked_add(1))
             .ok_or_else(|| {
-                Error::Overflow(format!(
+                Error::Overflow(text!(
                     "kernel_{name} = {} with dilation_{name} = {} does not fit size_t",
-                    self.kernel, self.dilation
+                    self.kernel,
+                    self.dilation
                 ))
             })?;
         if reach > padded {
@@ -247,25 +256,29 @@ impl Problem {
                 return invalid!("groups = {} does not divide {field} = {value}", problem.groups);
             }
         }
-        problem.rows = problem.rows.complete("height")?;
-        problem.cols = problem.cols.complete("width")?;
+        problem.rows = problem.rows.complete("height", ["pad_top", "pad_bottom"])?;
+        problem.cols = problem.cols.complete("width", ["pad_left", "pad_right"])?;
         if let Some(Clamp { min, max }) = problem.clamp {
             if min.is_nan() || max.is_nan() || min > max {
                 return invalid!("activation_min = {min} and activation_max = {max} do not enclose a range");
             }
         }
         let Problem { batch, in_channels, out_channels, rows, cols, .. } = problem;
-        let bytes = |what: &str, sizes: &[usize]| {
-            product(sizes).filter(|&n| n <= isize::MAX as usize / size_of::<f32>()).ok_or_else(|| {
-                Error::Overflow(format!("the bytes of {what} ({sizes:?} floats) do not fit size_t"))
-            })
-        };
-        bytes("src", &[batch, in_channels, rows.input, cols.input])?;
-        let dst = bytes("dst", &[batch, out_channels, rows.output, cols.output])?;
-        bytes("weights", &[out_channels, problem.group_in(), rows.kernel, cols.kernel])?;
-        product(&[dst, problem.depth()]).ok_or_else(|| {
-            Error::Overflow("the number of multiplications does not fit size_t".to_string())
-        })?;
+        let (batch, input, output) =
+            (("batch", batch), ("in_channels", in_channels), ("out_channels", out_channels));
+        let of_group = ("in_channels / groups", problem.group_in());
+        let kernel = [("kernel_height", rows.kernel), ("kernel_width", cols.kernel)];
+        let size = [("output height", rows.output), ("output width", cols.output)];
+        let most = isize::MAX as usize / size_of::<f32>();
+        checked(
+            "bytes of src do",
+            most,
+            &[batch, input, ("in_height", rows.input), ("in_width", cols.input)],
+        )?;
+        checked("bytes of dst do", most, &[batch, output, size[0], size[1]])?;
+        checked("bytes of the weights do", most, &[output, of_group, kernel[0], kernel[1]])?;
+        let factors = [batch, output, size[0], size[1], of_group, kernel[0], kernel[1]];
+        checked("number of multiplications does", usize::MAX, &factors)?;
         Ok(problem)
     }
 
@@ -325,6 +338,24 @@ impl Problem {
     }
 }
 
+/// Makes sure that the product of named sizes is at most `most`.
+fn checked(what: &str, most: usize, sizes: &[(&str, usize)]) -> Result<()> {
+    struct Product<'a>(&'a [(&'a str, usize)]);
+    impl fmt::Display for Product<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            for (index, (name, size)) in self.0.iter().enumerate() {
+                write!(f, "{}{name} = {size}", if index > 0 { ", " } else { "" })?;
+            }
+            Ok(())
+        }
+    }
+    let product = sizes.iter().try_fold(1usize, |all, (_, size)| all.checked_mul(*size));
+    if product.is_none_or(|product| product > most) {
+        return Err(Error::Overflow(text!("the {what} not fit size_t ({})", Product(sizes))));
+    }
+    Ok(())
+}
+
 /// The product of sizes, or `None` if it does not fit.
 pub(crate) fn product(sizes: &[usize]) -> Option<usize> {
     sizes.iter().try_fold(1usize, |all, &size| all.checked_mul(size))
@@ -345,7 +376,9 @@ mod tests {
                         for (pad_before, pad_after) in [(0, 0), (1, 0), (0, 2), (3, 1), (9, 9)] {
                             let axis =
                                 Axis { input, kernel, output: 0, stride, dilation, pad_before, pad_after };
-                            let Ok(axis) = axis.complete("height") else { continue };
+                            let Ok(axis) = axis.complete("height", ["pad_top", "pad_bottom"]) else {
+                                continue;
+                            };
                             axes += 1;
                             let inside = |output: usize, tap: usize| {
                                 let position =

@@ -24,7 +24,7 @@ fn auto_takes_the_quickest_that_fits() {
         check(&problem, &options, |info| info.measured_seconds);
     }
     // What was measured serves plans that do not measure, in this process and, as text, in the next.
-    let known = wisdom::export();
+    let known = wisdom::export().expect("a small copy").to_string();
     let by_measure = Plan::new(&problem, &Options::default()).expect("a valid problem");
     assert!(by_measure.info().measured_seconds > 0.0);
     wisdom::forget();

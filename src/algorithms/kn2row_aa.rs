@@ -214,7 +214,7 @@ impl Algorithm for Kn2rowAa {
         let streamed = 4.0 * workspace.floats as f64
             + work(&[problem.group_out(), problem.out_pixels()])
             + weights_streamed(problem, problem.out_pixels().div_ceil(tile.cols.len()));
-        Cost { calls: vec![calls], largest_size, tiles: grid.tiles(), streamed, ..Cost::default() }
+        Cost { calls: calls.alone(), largest_size, tiles: grid.tiles(), streamed, ..Cost::default() }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {

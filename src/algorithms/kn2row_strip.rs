@@ -407,5 +407,5 @@ fn cost_of_folded(problem: &Problem, (pixels, block): (usize, usize)) -> Cost {
     };
     let largest_size = [depth, pixels, problem.out_channels].into_iter().max().unwrap_or_default();
     let streamed = weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
-    Cost { calls: vec![calls], largest_size, streamed, ..Cost::default() }
+    Cost { calls: calls.alone(), largest_size, streamed, ..Cost::default() }
 }

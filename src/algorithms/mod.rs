@@ -26,6 +26,8 @@ mod winograd;
 use std::ffi::CStr;
 use std::ops::Range;
 
+use arrayvec::ArrayVec;
+
 use crate::gemm::Gemm;
 use crate::lowering::epilogue;
 use crate::lowering::image::Image;
@@ -118,14 +120,24 @@ pub struct Calls {
     pub plane: usize,
 }
 
+/// The shapes of an algorithm's calls: at most those inside and those at the borders.
+pub type CallList = ArrayVec<Calls, 2>;
+
+impl Calls {
+    /// These and no others.
+    fn alone(self) -> CallList {
+        CallList::from_iter([self])
+    }
+}
+
 /// What one unit costs, counted rather than timed: the planner turns counts into seconds. Counts of work are
 /// floating-point, because what an algorithm would do beyond the definition may exceed every integer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cost {
     /// The GEMM calls.
-    pub calls: Vec<Calls>,
+    pub calls: CallList,
     /// Those that a GEMM which takes overlapping rows gets instead, if any: few rows each, of unpacked factors.
-    pub overlapping: Vec<Calls>,
+    pub overlapping: CallList,
     /// The largest dimension or leading dimension of a call, which must fit the BLAS's integer.
     pub largest_size: usize,
     /// Tiles that threads share; 0 for as many as anyone could want.

@@ -157,7 +157,7 @@ impl Algorithm for Strip {
         };
         // The GEMM packs the weights for each strip.
         let cached = cached + 2.0 * work(&[depth, channels, strips]);
-        Cost { calls: vec![calls], largest_size, tiles, streamed, cached, ..Cost::default() }
+        Cost { calls: calls.alone(), largest_size, tiles, streamed, cached, ..Cost::default() }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Calls, Cost, Unit, channels_of_block, weights_streamed, work};
+use super::{CallList, Calls, Cost, Unit, channels_of_block, weights_streamed, work};
 use crate::gemm::{ENOUGH_ROWS, KERNEL_ROWS, leaves_few};
 use crate::lowering::image::Image;
 use crate::matrix::{Matrix, MatrixMut};
@@ -58,10 +58,11 @@ pub fn tile_size(problem: &Problem) -> (usize, usize) {
     let pixels = if height == 1 {
         width.div_ceil(width.div_ceil(PIXELS))
     } else {
-        // Strips of equal height; two at least where there is but one block of channels.
+        // Strips of equal height; an even number where there is but one block of channels, so that two threads finish
+        // together.
         let fitting = height.div_ceil((PIXELS / width).max(1));
         let alone = problem.group_out() < 2 * LEAST_CHANNELS && problem.out_pixels() >= 2 * LEAST_PIXELS;
-        let strips = fitting.max(if alone { 2 } else { 1 });
+        let strips = if alone { fitting.next_multiple_of(2) } else { fitting };
         height.div_ceil(strips) * width
     };
     let strips = problem.out_pixels().div_ceil(pixels);
@@ -498,7 +499,7 @@ pub fn cost(problem: &Problem, (pixels, block): (usize, usize), joining: Joining
         let flat = work(&[rows.count_inside(), cols.output, reached]);
         let repair = of_runs(strips.saturating_mul(pairs), strip, work(&[rows.count_inside(), pairs]));
         let joined = of_runs(strips.saturating_mul(reached), pixels, flat);
-        if columns == 0 || joining == Joining::Always { vec![joined] } else { vec![joined, repair] }
+        if columns == 0 || joining == Joining::Always { joined.alone() } else { [joined, repair].into() }
     } else {
         let parts = if rows.output == 1 { cols.output.div_ceil(pixels) } else { 1 };
         let runs = rows.count_inside().saturating_mul(if parts == 1 {
@@ -507,11 +508,11 @@ pub fn cost(problem: &Problem, (pixels, block): (usize, usize), joining: Joining
             cols.count_taps_of_strips(pixels)
         });
         let pairs = work(&[rows.count_inside(), cols.count_inside()]);
-        vec![of_runs(runs, pixels.min(cols.output), pairs)]
+        of_runs(runs, pixels.min(cols.output), pairs).alone()
     };
     let overlapping = match joining {
         Joining::WhereShort if folds_columns(problem) => folded_calls(problem, (pixels, block)),
-        _ => Vec::new(),
+        _ => CallList::new(),
     };
     // Columns are strided by rows where what they lost is added anew.
     let largest_size = [
@@ -535,7 +536,7 @@ pub fn cost(problem: &Problem, (pixels, block): (usize, usize), joining: Joining
 }
 
 /// The calls of tiles with folded kernel columns: those of the columns that all taps see, and those at the borders.
-fn folded_calls(problem: &Problem, (pixels, block): (usize, usize)) -> Vec<Calls> {
+fn folded_calls(problem: &Problem, (pixels, block): (usize, usize)) -> CallList {
     let Problem { rows, cols, .. } = problem;
     let (depth, channels) = (problem.group_in(), problem.group_out());
     let (blocks, folded) = (channels.div_ceil(block), cols.kernel.saturating_mul(depth));

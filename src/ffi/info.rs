@@ -1,8 +1,9 @@
 //! Version and algorithms.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, c_char};
 use std::sync::OnceLock;
 
+use super::fixed_text::FixedText;
 use super::status::guard_value;
 use crate::algorithms::{Entry, REGISTRY};
 
@@ -11,7 +12,7 @@ pub const CONVLOW_VERSION_MAJOR: u32 = 0;
 /// The version of the header.
 pub const CONVLOW_VERSION_MINOR: u32 = 1;
 /// The version of the header.
-pub const CONVLOW_VERSION_PATCH: u32 = 0;
+pub const CONVLOW_VERSION_PATCH: u32 = 1;
 
 /// The version of the library: major << 16 | minor << 8 | patch.
 #[unsafe(no_mangle)]
@@ -22,9 +23,14 @@ pub extern "C" fn convlow_version() -> u32 {
 /// Version, GEMM backends and their configuration, SIMD level, optional algorithms. Static text.
 #[unsafe(no_mangle)]
 pub extern "C" fn convlow_build_info() -> *const c_char {
-    static TEXT: OnceLock<CString> = OnceLock::new();
+    static TEXT: OnceLock<FixedText<512>> = OnceLock::new();
     guard_value(c"".as_ptr(), || {
-        Ok(TEXT.get_or_init(|| CString::new(crate::build_info()).unwrap_or_default()).as_ptr())
+        let text = TEXT.get_or_init(|| {
+            let mut text = FixedText::EMPTY;
+            let _ = crate::write_build_info(&mut text);
+            text
+        });
+        Ok(text.as_ptr())
     })
 }
 

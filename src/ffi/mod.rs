@@ -8,6 +8,7 @@
 #![allow(clippy::missing_safety_doc)] // The C documentation of each function states its contract.
 
 mod checked;
+mod fixed_text;
 pub mod info;
 pub mod plan;
 pub mod pool;

@@ -16,6 +16,7 @@ use crate::algorithms::Entry;
 use crate::error::{Result, invalid};
 use crate::gemm::{Backend, BackendChoice};
 use crate::lowering::weights::HEADER_BYTES;
+use crate::memory;
 use crate::parallel::Pool;
 use crate::plan::{Info, Plan, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
@@ -59,6 +60,7 @@ unsafe fn options_of(options: *const PlanOptions) -> Result<Options> {
         },
         max_workspace_bytes: options.max_workspace_bytes,
         measure_budget_seconds: options.measure_budget_seconds,
+        measure_max_bytes: options.measure_max_bytes,
         pool: if options.pool.is_null() {
             Pool::SERIAL
         } else {
@@ -143,7 +145,7 @@ pub unsafe extern "C" fn convlow_plan_create(
         unsafe {
             let plan = output("plan", plan)?;
             let made = Plan::new(&problem_of(desc)?, &options_of(options)?)?;
-            plan.write(Box::into_raw(Box::new(PlanHandle(made))));
+            plan.write(Box::into_raw(memory::boxed(PlanHandle(made))?));
         }
         Ok(())
     })

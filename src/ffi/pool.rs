@@ -3,10 +3,11 @@
 use std::ffi::c_void;
 use std::time::Duration;
 
-use super::checked::output;
+use super::checked::{output, reference};
 use super::status::{Status, guard};
-use super::types::ParallelForPtr;
-use crate::error::{Error, Result};
+use super::types::{CONVLOW_BINDING_CORES, CONVLOW_BINDING_NONE, ParallelForPtr};
+use crate::error::{Error, Result, invalid, text};
+use crate::memory;
 use crate::parallel::Pool;
 
 /// Threads for execute, the calling one included. One pool may serve any number of plans and threads; an
@@ -15,9 +16,18 @@ pub struct PoolHandle(pub(super) Pool);
 
 /// # Safety
 /// `pool` may be written.
-unsafe fn hand_over(made: Pool, pool: *mut *mut PoolHandle) {
+unsafe fn hand_over(made: Pool, pool: *mut *mut PoolHandle) -> Result<()> {
+    let handle = memory::boxed(PoolHandle(made))?;
     // SAFETY: the caller's promise.
-    unsafe { pool.write(Box::into_raw(Box::new(PoolHandle(made)))) };
+    unsafe { pool.write(Box::into_raw(handle)) };
+    Ok(())
+}
+
+/// # Safety
+/// A non-null pool came from `hand_over` and lives.
+unsafe fn pool_of<'a>(pool: *const PoolHandle) -> Result<&'a Pool> {
+    // SAFETY: the caller's promise.
+    Ok(&unsafe { reference("pool", pool) }?.0)
 }
 
 /// A pool of `threads` threads, the calling one included; 0: as many as this process may use.
@@ -27,8 +37,7 @@ pub unsafe extern "C" fn convlow_pool_create(threads: usize, pool: *mut *mut Poo
         // SAFETY: the caller promises a writable place.
         let pool = unsafe { output("pool", pool) }?;
         // SAFETY: checked above.
-        unsafe { hand_over(Pool::new(threads)?, pool) };
-        Ok(())
+        unsafe { hand_over(Pool::new(threads)?, pool) }
     })
 }
 
@@ -38,10 +47,27 @@ pub unsafe extern "C" fn convlow_pool_create(threads: usize, pool: *mut *mut Poo
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pool_set_spin(pool: *mut PoolHandle, microseconds: u32) -> Status {
     guard(|| {
-        // SAFETY: a non-null pool came from `hand_over` and lives.
-        let pool = unsafe { pool.as_ref() };
-        let pool = pool.ok_or_else(|| Error::InvalidArgument("pool is NULL".to_string()))?;
-        pool.0.set_spin(Duration::from_micros(microseconds.into()))
+        // SAFETY: the caller promises a pool.
+        unsafe { pool_of(pool) }?.set_spin(Duration::from_micros(microseconds.into()))
+    })
+}
+
+/// Whether a thread of the pool that would share a core with the one that executes, or with another of the pool, is
+/// given a free one when it is called: CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. The system by itself
+/// often wakes a thread on the core of the one that woke it, where it adds nothing. The cores are those that the
+/// executing thread may use, where they are enough for the whole pool, else those that the pool's creator could use; a
+/// thread may leave the core it was given as soon as it runs there. Threads of the host are never moved. Plans made with
+/// the pool before are included. Not for external pools (CONVLOW_ERROR_UNSUPPORTED).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_pool_set_binding(pool: *mut PoolHandle, binding: i32) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises a pool.
+        let pool = unsafe { pool_of(pool) }?;
+        match binding {
+            CONVLOW_BINDING_NONE => pool.set_bound(false),
+            CONVLOW_BINDING_CORES => pool.set_bound(true),
+            other => invalid!("binding = {other} is not a CONVLOW_BINDING_ constant"),
+        }
     })
 }
 
@@ -57,10 +83,9 @@ pub unsafe extern "C" fn convlow_pool_create_external(
     guard(|| {
         // SAFETY: the caller promises a writable place.
         let pool = unsafe { output("pool", pool) }?;
-        let run = run.ok_or_else(|| Error::InvalidArgument("run is NULL".to_string()))?;
+        let run = run.ok_or_else(|| Error::InvalidArgument(text!("run is NULL")))?;
         // SAFETY: `run`'s contract is the caller's promise; the place is checked.
-        unsafe { hand_over(Pool::external(run, context, threads)?, pool) };
-        Ok(())
+        unsafe { hand_over(Pool::external(run, context, threads)?, pool) }
     })
 }
 

@@ -1,9 +1,11 @@
 //! Status codes, the last error of a thread, and the guard around every function that can fail.
 
 use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, c_char};
+use std::fmt::Write;
 
-use crate::error::{Error, Result};
+use super::fixed_text::FixedText;
+use crate::error::{Error, Result, text};
 use crate::panics;
 
 /// What a call came to; 0 is success.
@@ -28,7 +30,8 @@ pub const CONVLOW_ERROR_WEIGHTS_MISMATCH: Status = 6;
 pub const CONVLOW_ERROR_INTERNAL: Status = 7;
 
 thread_local! {
-    static LAST_ERROR: RefCell<CString> = RefCell::default();
+    // Of a type without a destructor: one of a thread that lives on would keep the library from being unloaded.
+    static LAST_ERROR: RefCell<FixedText<1024>> = const { RefCell::new(FixedText::EMPTY) };
 }
 
 impl Error {
@@ -49,7 +52,7 @@ impl Error {
 pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> Status {
     panics::silence();
     let result = panics::catch_quietly(body)
-        .unwrap_or_else(|payload| Err(Error::Internal(panics::text(&*payload).to_string())));
+        .unwrap_or_else(|payload| Err(Error::Internal(text!("{}", panics::text(&*payload)))));
     match result {
         Ok(()) => CONVLOW_OK,
         Err(error) => {
@@ -70,10 +73,13 @@ pub(super) fn guard_value<T>(otherwise: T, body: impl FnOnce() -> Result<T>) -> 
 }
 
 fn remember(error: &Error) {
-    let text: Vec<u8> = error.message().bytes().filter(|&byte| byte != 0).collect();
-    let text = CString::new(text).unwrap_or_default();
-    // A thread that is past its thread-locals loses the text, not the status.
-    let _ = LAST_ERROR.try_with(|last| last.replace(text));
+    LAST_ERROR.with_borrow_mut(|last| {
+        last.clear();
+        let _ = last.write_str(error.message());
+        if last.is_empty() {
+            let _ = last.write_str("there was no memory for the message");
+        }
+    });
 }
 
 /// The name of a status as the constants spell it; "unknown status" for other numbers. Never NULL.
@@ -94,10 +100,11 @@ pub extern "C" fn convlow_status_name(status: Status) -> *const c_char {
 }
 
 /// What the last failure on this thread was, naming the field and its value; "" if there was none. The text
-/// belongs to the library and stays valid until the next failure on this thread or the thread's end.
+/// belongs to the library, has at most 1023 bytes, and stays valid until the next failure on this thread or the
+/// thread's end.
 #[unsafe(no_mangle)]
 pub extern "C" fn convlow_last_error_message() -> *const c_char {
-    LAST_ERROR.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
+    LAST_ERROR.with_borrow(FixedText::as_ptr)
 }
 
 #[cfg(test)]

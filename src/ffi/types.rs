@@ -26,12 +26,12 @@ pub const CONVLOW_ALGORITHM_AUTO: i32 = 0;
 
 /// Only algorithms that form every product of the definition.
 pub const CONVLOW_MATH_EXACT: i32 = 0;
-/// Winograd allowed too (this version has none).
+/// Winograd allowed too, which rounds differently: the README states each algorithm's error.
 pub const CONVLOW_MATH_FAST: i32 = 1;
 
 /// No measuring: wisdom where there is some, else a cost model. Takes microseconds.
 pub const CONVLOW_EFFORT_ESTIMATE: i32 = 0;
-/// Times the candidates within max_workspace_bytes and measure_budget_seconds.
+/// Times the candidates within max_workspace_bytes, measure_budget_seconds and measure_max_bytes.
 pub const CONVLOW_EFFORT_MEASURE: i32 = 1;
 
 /// The BLAS where this build has one and the sizes fit its integer, else the embedded GEMM. In
@@ -41,6 +41,11 @@ pub const CONVLOW_GEMM_AUTO: i32 = 0;
 pub const CONVLOW_GEMM_BLAS: i32 = 1;
 /// The embedded GEMM.
 pub const CONVLOW_GEMM_EMBEDDED: i32 = 2;
+
+/// The system alone decides where a pool's threads run.
+pub const CONVLOW_BINDING_NONE: i32 = 0;
+/// A pool's threads that wake are spread over the cores.
+pub const CONVLOW_BINDING_CORES: i32 = 1;
 
 /// A two-dimensional convolution. Fill it with convlow_conv2d_desc_init, then set what differs. Batch, groups,
 /// dilation, stride and padding mean what ONNX Conv says.
@@ -113,11 +118,15 @@ pub struct PlanOptions {
     pub gemm: i32,
     /// Most bytes of workspace; default SIZE_MAX. 0 always leaves an algorithm to choose.
     pub max_workspace_bytes: usize,
-    /// Most seconds of measuring, used with CONVLOW_EFFORT_MEASURE; default 1.
+    /// Most seconds of measuring, used with CONVLOW_EFFORT_MEASURE; default 1. One run of the fastest candidate may
+    /// come on top.
     pub measure_budget_seconds: f64,
     /// Threads for execute; NULL, the default: everything on the calling thread. A plan keeps its pool's
     /// threads until it is destroyed, also if the pool is destroyed before.
     pub pool: *mut PoolHandle,
+    /// Most bytes of memory that measuring takes, used with CONVLOW_EFFORT_MEASURE; default 256 MiB. Of a problem that
+    /// needs more, or too much of the budget, a part is measured.
+    pub measure_max_bytes: usize,
 }
 
 /// What the planner knows of one algorithm for one problem. Set struct_size, and zero the rest.

@@ -70,6 +70,7 @@ versioned!(PlanOptions, "convlow_plan_options", {
     max_workspace_bytes: usize::MAX,
     measure_budget_seconds: crate::planner::Options::DEFAULT_BUDGET_SECONDS,
     pool: std::ptr::null_mut(),
+    measure_max_bytes: crate::planner::Options::DEFAULT_MEASURE_BYTES,
 });
 
 versioned!(PlanInfo, "convlow_plan_info", {

@@ -10,6 +10,7 @@
 //! ([`OpenMp`]).
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use cblas_sys::{CblasNoTrans, CblasRowMajor, CblasTrans, cblas_sgemm};
@@ -62,10 +63,10 @@ impl Gemm for Cblas {
     }
 }
 
-pub(super) fn description() -> String {
+pub(super) fn describe(to: &mut impl fmt::Write) -> fmt::Result {
     // SAFETY: OpenBLAS returns a static string.
     let config = unsafe { CStr::from_ptr(openblas_get_config()) };
-    config.to_string_lossy().trim().to_string()
+    to.write_str(config.to_str().unwrap_or("OpenBLAS").trim())
 }
 
 /// The executes running now, and the host's number of threads to put back behind the last.

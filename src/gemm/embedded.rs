@@ -3,6 +3,7 @@
 //! It keeps a buffer of the size of the L2 cache for each thread, and packs a large right-hand side on the
 //! heap for the time of a call; that memory belongs to the backend, not to the plan's workspace.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::{Gemm, shape_of};
@@ -75,8 +76,8 @@ fn remainder_apart(rows: usize) -> [Range<usize>; 2] {
     [0..first, first..rows]
 }
 
-pub(super) fn description() -> String {
-    format!("gemm crate ({})", simd_level())
+pub(super) fn describe(to: &mut impl fmt::Write) -> fmt::Result {
+    write!(to, "gemm crate ({})", simd_level())
 }
 
 /// The widest instructions that the `gemm` crate finds here.

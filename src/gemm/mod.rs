@@ -5,7 +5,9 @@ mod cblas;
 mod embedded;
 
 pub(crate) use self::embedded::{ENOUGH_ROWS, KERNEL_ROWS, MOST_SPLIT_ROWS, leaves_few};
-use crate::error::{Error, Result};
+use std::fmt;
+
+use crate::error::{Error, Result, text};
 use crate::matrix::{MatrixMut, Operand};
 
 /// A matrix multiplication. A call runs on the calling thread alone.
@@ -28,7 +30,7 @@ fn shape_of(c: &MatrixMut<'_>, a: &Operand<'_>, b: &Operand<'_>) -> (usize, usiz
 }
 
 /// A GEMM implementation that this build holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Backend {
     /// The system's OpenBLAS through CBLAS.
     #[cfg(feature = "openblas")]
@@ -63,9 +65,9 @@ impl Backend {
             BackendChoice::Auto => Ok(ALL),
             BackendChoice::Embedded => Ok(&[Backend::Embedded]),
             BackendChoice::Blas if ALL.len() == 2 => Ok(&ALL[..1]),
-            BackendChoice::Blas => Err(Error::Unsupported(
-                "gemm = blas, but this build has no BLAS (cargo feature openblas)".to_string(),
-            )),
+            BackendChoice::Blas => Err(Error::Unsupported(text!(
+                "gemm = blas, but this build has no BLAS (cargo feature openblas)"
+            ))),
         }
     }
 
@@ -105,12 +107,15 @@ impl Backend {
         }
     }
 
-    /// Name, version and configuration, for [`crate::build_info`].
-    pub fn description(self) -> String {
+    /// Writes name, version and configuration, for [`crate::build_info`].
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn describe(self, to: &mut impl fmt::Write) -> fmt::Result {
         match self {
             #[cfg(feature = "openblas")]
-            Backend::Blas => cblas::description(),
-            Backend::Embedded => embedded::description(),
+            Backend::Blas => cblas::describe(to),
+            Backend::Embedded => embedded::describe(to),
         }
     }
 }

@@ -4,9 +4,11 @@
 //! it to one packing, so weights of another plan, or cut short, are refused before any arithmetic. Two plans
 //! that pack alike may share a blob.
 
+use std::fmt;
+
 use super::winograd::matrices::{KernelTransform, alpha};
-use crate::error::{Error, Result};
-use crate::problem::{Problem, WeightsLayout};
+use crate::error::{Error, Result, text};
+use crate::problem::{Problem, WeightsLayout, product};
 
 /// A dimension of one group's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,20 @@ const HEADER_WORDS: usize = 8;
 pub const HEADER_BYTES: usize = HEADER_WORDS * size_of::<u64>();
 const END_BYTES: usize = 2 * size_of::<u64>();
 
+/// The word of a header that says in which order the floats lie.
+struct OrderWord(u64);
+
+impl fmt::Display for OrderWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [order @ .., _, _, _, _] = self.0.to_le_bytes();
+        write!(f, "format {} order {}", self.0 >> 32 & 0xffff, order.escape_ascii())?;
+        match self.0 >> 48 {
+            0 => Ok(()),
+            m => write!(f, " for Winograd tiles of {m}x{m}"),
+        }
+    }
+}
+
 /// A packing: which weights, in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packing {
@@ -111,9 +127,9 @@ impl Packing {
         self.groups * self.group_len()
     }
 
-    /// Bytes of a blob: header, floats, end mark. `None` if they do not fit.
+    /// Bytes of a blob: header, floats, end mark. `None` if they do not fit, which nothing else here needs to ask then.
     pub fn bytes(&self) -> Option<usize> {
-        (self.floats() * size_of::<f32>())
+        product(&[self.groups, self.out_channels, self.in_channels, self.taps(), size_of::<f32>()])?
             .checked_add(HEADER_BYTES + END_BYTES)
             .filter(|&bytes| bytes <= isize::MAX as usize)
     }
@@ -145,14 +161,19 @@ impl Packing {
 
     /// Writes the blob. `weights` are all groups' in the problem's weights layout; `blob` has [`Packing::bytes`].
     pub fn pack(&self, weights: &[f32], blob: &mut [u8]) {
+        let floats: &mut [f32] = bytemuck::cast_slice_mut(self.mark(blob));
+        for (group, packed) in floats.chunks_exact_mut(self.group_len()).enumerate() {
+            self.pack_group(group, weights, packed);
+        }
+    }
+
+    /// Writes the header and the end mark of a blob, and returns what lies between.
+    pub fn mark<'a>(&self, blob: &'a mut [u8]) -> &'a mut [u8] {
         let (header, rest) = blob.split_at_mut(HEADER_BYTES);
         let (floats, end) = rest.split_at_mut(self.floats() * size_of::<f32>());
         header.copy_from_slice(bytemuck::bytes_of(&self.header()));
         end.copy_from_slice(bytemuck::bytes_of(&self.end()));
-        let floats: &mut [f32] = bytemuck::cast_slice_mut(floats);
-        for (group, packed) in floats.chunks_exact_mut(self.group_len()).enumerate() {
-            self.pack_group(group, weights, packed);
-        }
+        floats
     }
 
     fn pack_group(&self, group: usize, weights: &[f32], packed: &mut [f32]) {
@@ -224,21 +245,13 @@ impl Packing {
         let expected = self.header();
         let mismatch = |text: String| Err(Error::WeightsMismatch(text));
         if found[0] != expected[0] {
-            return mismatch("packed_weights does not begin with the header of packed weights".to_string());
+            return mismatch(text!("packed_weights does not begin with the header of packed weights"));
         }
         if found[1] != expected[1] {
-            let text = |word: u64| {
-                let [order @ .., _, _, _, _] = word.to_le_bytes();
-                let tile = match word >> 48 {
-                    0 => String::new(),
-                    m => format!(" for Winograd tiles of {m}x{m}"),
-                };
-                format!("format {} order {}{tile}", word >> 32 & 0xffff, String::from_utf8_lossy(&order))
-            };
-            return mismatch(format!(
+            return mismatch(text!(
                 "packed_weights has {}, but the plan reads {}",
-                text(found[1]),
-                text(expected[1])
+                OrderWord(found[1]),
+                OrderWord(expected[1])
             ));
         }
         let names = [
@@ -251,7 +264,7 @@ impl Packing {
         ];
         for ((name, found), expected) in names.iter().zip(&found[2..]).zip(&expected[2..]) {
             if found != expected {
-                return mismatch(format!(
+                return mismatch(text!(
                     "packed_weights was packed for {name} = {found}, but the plan has {expected}"
                 ));
             }
@@ -266,7 +279,7 @@ impl Packing {
     pub fn unpack<'a>(&self, blob: &'a [u8]) -> Result<&'a [f32]> {
         let (floats, end) = blob[HEADER_BYTES..].split_at(self.floats() * size_of::<f32>());
         if end != bytemuck::bytes_of(&self.end()) {
-            return Err(Error::WeightsMismatch(format!(
+            return Err(Error::WeightsMismatch(text!(
                 "packed_weights has no end mark at byte {}: it was cut short or overwritten",
                 HEADER_BYTES + floats.len()
             )));

@@ -1,86 +1,225 @@
-//! Timing of the candidates on tensors of the problem's size.
+//! Timing of the candidates, within a budget of time and memory.
+//!
+//! Where the whole problem takes too much of either, a part of it is timed: fewer images, output rows and columns, then
+//! fewer channels. Its time is scaled by what the cost model says of the whole and of the part.
 
 use std::time::{Duration, Instant};
 
-use super::{Candidate, Options, wisdom};
+use super::{AlgorithmChoice, Candidate, Options, Survey, examine, wisdom};
 use crate::error::Result;
-use crate::plan::{Buffer, Plan};
-use crate::problem::Problem;
+use crate::memory;
+use crate::plan::{Buffer, Info, Plan};
+use crate::problem::{Axis, Problem};
 
 /// Timed runs of a candidate behind one to warm up; the fastest counts.
 const RUNS: usize = 3;
+/// The share of the budget that one run of the candidate estimated fastest may take, so that others are timed too.
+const SHARE_OF_RUN: f64 = 1.0 / 16.0;
+/// The share of the budget in which the tensors are to be filled.
+const SHARE_OF_FILLING: f64 = 1.0 / 4.0;
+/// Bytes a second in which memory is taken from the system and filled.
+const FILLED: f64 = 0.5e9;
 
-/// Times the candidates that fit the workspace limit, the most promising first, until the budget is spent.
-/// Candidates measured before keep their time. Where memory for the tensors is short, nothing is measured.
-pub(super) fn measure<'a>(
-    candidates: impl Iterator<Item = &'a mut Candidate>,
-    problem: &Problem,
-    options: &Options,
-) {
-    let budget = Duration::try_from_secs_f64(options.measure_budget_seconds).unwrap_or(Duration::MAX);
+/// Times the candidates that fit the limits, the most promising first, until the budget is spent. Candidates measured
+/// before keep their time, and where an algorithm is asked for, there are no others. Where memory is short, or no part
+/// of the problem is quick enough, nothing is measured.
+pub(super) fn measure(survey: &mut Survey, problem: &Problem, options: &Options) -> Result<()> {
+    let budget = options.measure_budget_seconds;
     let start = Instant::now();
-    let left = || budget.saturating_sub(start.elapsed()).as_secs_f64();
-    let mut candidates: Vec<_> =
-        candidates.filter(|candidate| candidate.fits(options) && !candidate.measured()).collect();
-    candidates.sort_by(|a, b| a.info.estimated_seconds.total_cmp(&b.info.estimated_seconds));
-    if !candidates.iter().any(|candidate| candidate.info.estimated_seconds < left()) {
-        return;
-    }
-    let Ok(mut tensors) = Tensors::new(problem) else { return };
+    let deadline = Duration::try_from_secs_f64(budget).ok().and_then(|budget| start.checked_add(budget));
+    // A clock that does not reach that far needs no watching.
+    let deadline = deadline.unwrap_or_else(|| start + Duration::from_secs(1 << 30));
+
+    let asked_for = |candidate: &&mut Candidate| match options.algorithm {
+        AlgorithmChoice::Auto => true,
+        AlgorithmChoice::One(entry) => candidate.info.entry.id == entry.id,
+    };
+    let mut candidates = memory::vec(survey.0.len())?;
+    candidates.extend(
+        survey
+            .0
+            .iter_mut()
+            .filter_map(|(_, answer)| answer.as_mut().ok())
+            .filter(|candidate| candidate.fits(options) && !candidate.measured())
+            .filter(asked_for),
+    );
+    candidates.sort_unstable_by(|a, b| a.info.estimated_seconds.total_cmp(&b.info.estimated_seconds));
+    let Some(fastest) = candidates.first() else { return Ok(()) };
+    let Some(part) = choose_part(problem, &fastest.info, options) else { return Ok(()) };
+    let Ok(mut tensors) = Tensors::new(&part) else { return Ok(()) };
+
+    let mut first = true;
     for candidate in candidates {
-        if candidate.info.estimated_seconds >= left() {
+        let Some(in_part) = in_part(&part, &candidate.info, options) else { continue };
+        if tensors.bytes_with(&in_part.info) > options.measure_max_bytes {
             continue;
         }
-        let plan = Plan::for_algorithm(problem, candidate.info, candidate.schedule, &options.pool);
-        let Ok(Some(seconds)) = tensors.time(&plan, &left) else { continue };
-        candidate.info.measured_seconds = seconds;
-        let info = &candidate.info;
-        wisdom::learn(problem, options.pool.threads(), info.backend, info.entry, seconds);
+        let left = deadline.saturating_duration_since(Instant::now());
+        if in_part.info.estimated_seconds >= left.as_secs_f64() {
+            continue;
+        }
+        // The first run of all is not given up, so that there is something to choose by.
+        let seconds = tensors.time(&part, &in_part, options, deadline, first);
+        first = false;
+        let Ok(Some(seconds)) = seconds else { continue };
+        let info = &mut candidate.info;
+        info.measured_seconds = seconds * info.estimated_seconds / in_part.info.estimated_seconds;
+        wisdom::learn(problem, options.pool.threads(), info.backend, info.entry, info.measured_seconds);
+    }
+    Ok(())
+}
+
+/// The same algorithm on the same GEMM for a part of the problem.
+fn in_part(part: &Problem, info: &Info, options: &Options) -> Option<Candidate> {
+    examine(info.entry, part, options, info.backend.as_slice()).ok()
+}
+
+/// The largest part of the problem for which the fastest candidate keeps to its shares of the budget.
+fn choose_part(problem: &Problem, fastest: &Info, options: &Options) -> Option<Problem> {
+    let budget = options.measure_budget_seconds;
+    let mut part = *problem;
+    loop {
+        if let Some(Candidate { info, .. }) = in_part(&part, fastest, options) {
+            let floats = part.src_len().saturating_add(part.dst_len());
+            let bytes = floats
+                .saturating_mul(size_of::<f32>())
+                .saturating_add(info.packed_weights_bytes)
+                .saturating_add(info.workspace_bytes);
+            if bytes <= options.measure_max_bytes
+                && bytes as f64 / FILLED <= budget * SHARE_OF_FILLING
+                && info.estimated_seconds <= budget * SHARE_OF_RUN
+            {
+                return Some(part);
+            }
+        }
+        part = Problem::new(smaller(&part, options.pool.threads())?).ok()?;
     }
 }
 
+/// Output rows, columns and channels of a part that still stands for the whole.
+const ENOUGH_ROWS: usize = 8;
+const ENOUGH_COLUMNS: usize = 64;
+const ENOUGH_CHANNELS: usize = 64;
+
+/// Half of a problem along what tells least about the rest of it; none if nothing is left to halve.
+fn smaller(problem: &Problem, threads: usize) -> Option<Problem> {
+    let Problem { batch, groups, rows, cols, .. } = *problem;
+    let half = |size: usize| size.div_ceil(2);
+    let with_rows = |outputs: usize| Problem { rows: reduced(&rows, outputs), ..*problem };
+    let with_cols = |outputs: usize| Problem { cols: reduced(&cols, outputs), ..*problem };
+    let with_channels = |of_group: [usize; 2], groups: usize| Problem {
+        in_channels: of_group[0] * groups,
+        out_channels: of_group[1] * groups,
+        groups,
+        ..*problem
+    };
+    let [inputs, outputs] = [problem.group_in(), problem.group_out()];
+    // What no output reads, then whatever there are many of.
+    let read = Problem { cols: reduced(&cols, cols.output), ..with_rows(rows.output) };
+    Some(if batch > threads {
+        Problem { batch: half(batch).max(threads), ..*problem }
+    } else if read != *problem {
+        read
+    } else if rows.output > ENOUGH_ROWS {
+        with_rows(half(rows.output))
+    } else if cols.output > ENOUGH_COLUMNS {
+        with_cols(half(cols.output))
+    } else if groups > threads {
+        with_channels([inputs, outputs], half(groups).max(threads))
+    } else if outputs > ENOUGH_CHANNELS {
+        with_channels([inputs, half(outputs)], groups)
+    } else if rows.output > 1 {
+        with_rows(half(rows.output))
+    } else if cols.output > 1 {
+        with_cols(half(cols.output))
+    } else if batch > 1 {
+        Problem { batch: half(batch), ..*problem }
+    } else if inputs > ENOUGH_CHANNELS {
+        with_channels([half(inputs), outputs], groups)
+    } else {
+        return None;
+    })
+}
+
+/// An axis of no more outputs, padded and strided as before.
+fn reduced(axis: &Axis, outputs: usize) -> Axis {
+    let reach = (axis.kernel - 1) * axis.dilation + 1;
+    let read = (outputs - 1) * axis.stride + reach;
+    let input = read.saturating_sub(axis.pad_before).saturating_sub(axis.pad_after).clamp(1, axis.input);
+    let output = (input + axis.pad_before + axis.pad_after - reach) / axis.stride + 1;
+    Axis { input, output, ..*axis }
+}
+
+/// What a part is computed from and into. The values are small, not constant and never denormal: neither page sharing
+/// nor slow arithmetic distorts times. They need not be packed weights, which have no other times.
 struct Tensors {
     src: Buffer,
-    weights: Buffer,
     dst: Buffer,
+    packed: Buffer,
+    workspace: Buffer,
+}
+
+/// Makes a buffer hold at least so many bytes.
+fn grow(buffer: &mut Buffer, bytes: usize) -> Result<()> {
+    if buffer.bytes().len() < bytes {
+        *buffer = Buffer::default(); // Never both in memory at once.
+        *buffer = Buffer::new(bytes)?;
+        buffer.floats_mut().iter_mut().enumerate().for_each(|(index, x)| *x = (index % 13) as f32 - 6.0);
+    }
+    Ok(())
 }
 
 impl Tensors {
     fn new(problem: &Problem) -> Result<Self> {
-        let tensor = |len: usize| -> Result<Buffer> {
-            let mut buffer = Buffer::new(len * size_of::<f32>())?;
-            // Small, not constant, never denormal: neither page sharing nor slow arithmetic distorts times.
-            buffer.floats_mut().iter_mut().enumerate().for_each(|(index, x)| *x = (index % 13) as f32 - 6.0);
-            Ok(buffer)
-        };
-        Ok(Self {
-            src: tensor(problem.src_len())?,
-            weights: tensor(problem.weights_len())?,
-            dst: tensor(problem.dst_len())?,
-        })
+        let [mut src, mut dst, packed, workspace] = [const { Buffer::EMPTY }; 4];
+        grow(&mut src, problem.src_len() * size_of::<f32>())?;
+        grow(&mut dst, problem.dst_len() * size_of::<f32>())?;
+        Ok(Self { src, dst, packed, workspace })
     }
 
-    /// Seconds of the fastest of a few runs; `None` if the budget ended before the first counted one.
-    fn time(&mut self, plan: &Plan, left: &impl Fn() -> f64) -> Result<Option<f64>> {
-        let mut packed = Buffer::new(plan.info().packed_weights_bytes)?;
-        let mut workspace = Buffer::new(plan.info().workspace_bytes)?;
-        plan.pack_weights(self.weights.floats(), packed.bytes_mut())?;
+    /// Bytes of memory when a candidate is timed.
+    fn bytes_with(&self, info: &Info) -> usize {
+        let fixed = self.src.bytes().len() + self.dst.bytes().len();
+        let packed = self.packed.bytes().len().max(info.packed_weights_bytes);
+        fixed.saturating_add(packed).saturating_add(self.workspace.bytes().len().max(info.workspace_bytes))
+    }
+
+    /// Seconds of the fastest of a few runs; `None` if the deadline came before the first counted one. The run to warm
+    /// up counts where there is no time for another and `first` says that nothing has been timed yet.
+    fn time(
+        &mut self,
+        part: &Problem,
+        candidate: &Candidate,
+        options: &Options,
+        deadline: Instant,
+        first: bool,
+    ) -> Result<Option<f64>> {
+        let info = candidate.info;
+        let (packed_bytes, floats) = (info.packed_weights_bytes, info.workspace_bytes / size_of::<f32>());
+        grow(&mut self.packed, packed_bytes)?;
+        grow(&mut self.workspace, info.workspace_bytes)?;
+        let watched = options.pool.until(deadline);
         let mut fastest: Option<f64> = None;
         for run in 0..=RUNS {
+            let pool = if first && run == 0 { &options.pool } else { &watched };
+            let plan = Plan::for_algorithm(part, info, candidate.schedule, pool);
+            plan.packing().mark(&mut self.packed.bytes_mut()[..packed_bytes]);
             let start = Instant::now();
             plan.execute(
                 self.src.floats(),
-                packed.bytes(),
+                &self.packed.bytes()[..packed_bytes],
                 None,
                 self.dst.floats_mut(),
-                workspace.floats_mut(),
+                &mut self.workspace.floats_mut()[..floats],
             )?;
+            let end = Instant::now();
             // A clock that stands still for a tiny problem must not look like "not measured".
-            let seconds = start.elapsed().as_secs_f64().max(1e-9);
-            if run > 0 {
+            let seconds = (end - start).as_secs_f64().max(1e-9);
+            let late = end >= deadline;
+            if (run > 0 && !late) || (first && run == 0 && late) {
                 fastest = Some(fastest.map_or(seconds, |before| before.min(seconds)));
             }
-            if left() < seconds {
+            if late {
                 break;
             }
         }

@@ -7,13 +7,15 @@ mod estimate;
 mod measure;
 pub mod wisdom;
 
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::fmt;
+use std::io::Write;
 
-use crate::algorithms::{Calls, Entry, REGISTRY, Reason};
-use crate::error::{Error, Result, invalid};
+use crate::algorithms::{Calls, Cost, Entry, REGISTRY, Reason};
+use crate::environment::is_verbose;
+use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
 use crate::lowering::weights::Packing;
+use crate::memory::{self, Text};
 use crate::parallel::Pool;
 use crate::plan::{Info, Plan, Schedule};
 use crate::problem::{Problem, product};
@@ -63,6 +65,8 @@ pub struct Options {
     pub max_workspace_bytes: usize,
     /// Most seconds of measuring, for [`Effort::Measure`].
     pub measure_budget_seconds: f64,
+    /// Most bytes of memory that measuring takes.
+    pub measure_max_bytes: usize,
     /// Where tiles run.
     pub pool: Pool,
 }
@@ -70,6 +74,8 @@ pub struct Options {
 impl Options {
     /// Seconds of measuring where the caller names none.
     pub const DEFAULT_BUDGET_SECONDS: f64 = 1.0;
+    /// Bytes for measuring where the caller names none: 256 MiB.
+    pub const DEFAULT_MEASURE_BYTES: usize = 256 << 20;
 }
 
 impl Default for Options {
@@ -81,6 +87,7 @@ impl Default for Options {
             gemm: BackendChoice::Auto,
             max_workspace_bytes: usize::MAX,
             measure_budget_seconds: Self::DEFAULT_BUDGET_SECONDS,
+            measure_max_bytes: Self::DEFAULT_MEASURE_BYTES,
             pool: Pool::SERIAL,
         }
     }
@@ -110,12 +117,20 @@ impl Candidate {
     }
 }
 
-const SIZE_OVERFLOWS: Declined = Declined { reason: c"a size of it does not fit size_t", overflow: true };
-const BLAS_OVERFLOWS: Declined =
-    Declined { reason: c"a matrix dimension does not fit the 32-bit integer of the BLAS", overflow: true };
+impl Declined {
+    const fn overflow(reason: Reason) -> Self {
+        Self { reason, overflow: true }
+    }
+}
 
-/// What an algorithm offers: a candidate for each GEMM that may serve it.
-type Answer = std::result::Result<Vec<Candidate>, Declined>;
+const WORKSPACE_OVERFLOWS: Declined = Declined::overflow(c"its workspace does not fit size_t");
+const WEIGHTS_OVERFLOW: Declined = Declined::overflow(c"its packed weights do not fit size_t");
+const CALLS_OVERFLOW: Declined = Declined::overflow(c"the number of its GEMM calls does not fit size_t");
+const BLAS_OVERFLOWS: Declined =
+    Declined::overflow(c"a matrix dimension does not fit the 32-bit integer of the BLAS");
+
+/// What an algorithm offers.
+type Answer = std::result::Result<Candidate, Declined>;
 
 /// One algorithm's answer for a problem.
 fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends: &[Backend]) -> Answer {
@@ -126,37 +141,42 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     }
     let threads = options.pool.threads();
     let schedule = Schedule::new(problem, algorithm, threads, options.max_workspace_bytes);
-    let schedule = schedule.ok_or(SIZE_OVERFLOWS)?;
-    let workspace_bytes = schedule.bytes().ok_or(SIZE_OVERFLOWS)?;
+    let schedule = schedule.ok_or(WORKSPACE_OVERFLOWS)?;
+    let workspace_bytes = schedule.bytes().ok_or(WORKSPACE_OVERFLOWS)?;
     let packing = Packing::new(problem, algorithm.weight_order(problem));
-    let packed_weights_bytes = packing.bytes().ok_or(SIZE_OVERFLOWS)?;
+    let packed_weights_bytes = packing.bytes().ok_or(WEIGHTS_OVERFLOW)?;
     let cost = algorithm.cost(problem, &schedule.unit);
     let units = problem.batch * problem.groups;
-    let count = |calls: &[Calls]| product(&[calls.iter().map(|calls| calls.count).sum(), units]);
-    let gemm_calls = count(&cost.calls).ok_or(SIZE_OVERFLOWS)?;
-    let overlapping_calls = count(&cost.overlapping).ok_or(SIZE_OVERFLOWS)?;
-    let candidate = |backend: Option<Backend>| {
-        let overlaps = backend.is_some_and(|backend| cost.calls_on(backend.gemm()).1);
-        let gemm_calls = if overlaps { overlapping_calls } else { gemm_calls };
-        let info = Info {
-            entry,
-            applicable: true,
-            backend,
-            workspace_bytes,
-            packed_weights_bytes,
-            gemm_calls,
-            estimated_seconds: estimate::seconds(&cost, units, threads, backend),
-            measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
-            reason: None,
-        };
-        Candidate { info, schedule }
+    let backend = if cost.calls.is_empty() {
+        None
+    } else {
+        Some(serving(&cost, units, backends).ok_or(BLAS_OVERFLOWS)?)
     };
-    if cost.calls.is_empty() {
-        return Ok(vec![candidate(None)]);
-    }
-    let serving = backends.iter().filter(|backend| cost.largest_size <= backend.largest_size());
-    let candidates: Vec<_> = serving.map(|&backend| candidate(Some(backend))).collect();
-    if candidates.is_empty() { Err(BLAS_OVERFLOWS) } else { Ok(candidates) }
+    let calls = backend.map_or(&*cost.calls, |backend| cost.calls_on(backend.gemm()).0);
+    let count = |calls: &[Calls]| {
+        let calls = calls.iter().try_fold(0usize, |all, calls| all.checked_add(calls.count))?;
+        product(&[calls, units])
+    };
+    let info = Info {
+        entry,
+        applicable: true,
+        backend,
+        workspace_bytes,
+        packed_weights_bytes,
+        gemm_calls: count(calls).ok_or(CALLS_OVERFLOW)?,
+        estimated_seconds: estimate::seconds(&cost, units, threads, backend),
+        measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
+        reason: None,
+    };
+    Ok(Candidate { info, schedule })
+}
+
+/// The GEMM that serves an algorithm: the one estimated quicker on one thread. More threads, or what was measured, may
+/// not change it, since each GEMM rounds in its own way.
+fn serving(cost: &Cost, units: usize, backends: &[Backend]) -> Option<Backend> {
+    let seconds = |backend: Backend| estimate::seconds(cost, units, 1, Some(backend));
+    let able = backends.iter().copied().filter(|backend| cost.largest_size <= backend.largest_size());
+    able.min_by(|&a, &b| seconds(a).total_cmp(&seconds(b)))
 }
 
 /// Estimates within this factor of the least say nothing on which is faster; the least workspace does.
@@ -192,15 +212,26 @@ impl Survey {
             return invalid!("measure_budget_seconds = {} is not a time", options.measure_budget_seconds);
         }
         let backends = Backend::candidates(options.gemm)?;
-        Ok(Self(REGISTRY.iter().map(|entry| (entry, examine(entry, problem, options, backends))).collect()))
+        let mut answers = memory::vec(REGISTRY.len())?;
+        answers.extend(REGISTRY.iter().map(|entry| (entry, examine(entry, problem, options, backends))));
+        Ok(Self(answers))
+    }
+
+    /// [`Survey::new`], and the candidates timed if the options ask for it.
+    fn with_times(problem: &Problem, options: &Options) -> Result<Self> {
+        let mut survey = Self::new(problem, options)?;
+        if options.effort == Effort::Measure {
+            measure::measure(&mut survey, problem, options)?;
+        }
+        Ok(survey)
+    }
+
+    fn candidates(&self) -> impl Iterator<Item = &Candidate> + Clone {
+        self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok())
     }
 
     fn fitting<'a>(&'a self, options: &'a Options) -> impl Iterator<Item = &'a Candidate> + Clone {
-        self.0
-            .iter()
-            .filter_map(|(_, answer)| answer.as_ref().ok())
-            .flatten()
-            .filter(|candidate| candidate.fits(options))
+        self.candidates().filter(|candidate| candidate.fits(options))
     }
 
     /// The candidate that the options select.
@@ -209,7 +240,7 @@ impl Survey {
             return self.requested(entry, options);
         }
         best(self.fitting(options)).ok_or_else(|| {
-            Error::WorkspaceLimit(format!(
+            Error::WorkspaceLimit(text!(
                 "no algorithm fits max_workspace_bytes = {}",
                 options.max_workspace_bytes
             ))
@@ -220,61 +251,55 @@ impl Survey {
         let (_, answer) =
             self.0.iter().find(|(other, _)| other.id == entry.id).expect("an entry is registered");
         match answer {
-            Ok(candidates) => match best(candidates.iter()).expect("an answer has a candidate") {
-                candidate if candidate.fits(options) => Ok(candidate),
-                candidate => Err(Error::WorkspaceLimit(format!(
-                    "algorithm = {} needs {} bytes, more than max_workspace_bytes = {}",
-                    entry.name(),
-                    candidate.info.workspace_bytes,
-                    options.max_workspace_bytes
-                ))),
-            },
+            Ok(candidate) if candidate.fits(options) => Ok(candidate),
+            Ok(candidate) => Err(Error::WorkspaceLimit(text!(
+                "algorithm = {} needs {} bytes, more than max_workspace_bytes = {}",
+                entry.name(),
+                candidate.info.workspace_bytes,
+                options.max_workspace_bytes
+            ))),
             Err(declined) => {
-                let text = format!("algorithm = {}: {}", entry.name(), declined.reason.to_string_lossy());
+                let text = text!("algorithm = {}: {}", entry.name(), printed(declined.reason));
                 Err(if declined.overflow { Error::Overflow(text) } else { Error::Unsupported(text) })
             }
         }
     }
 
-    /// Why each algorithm but the chosen one was passed over.
-    fn infos(&self, options: &Options, chosen: Option<&Candidate>) -> Vec<Info> {
+    /// Every answer, with the reason why each algorithm but the chosen one was passed over.
+    fn infos<'a>(
+        &'a self,
+        options: &'a Options,
+        chosen: Option<&'a Candidate>,
+    ) -> impl Iterator<Item = Info> + Clone {
         let chosen_measured = chosen.is_some_and(Candidate::measured);
-        let reason_of = |candidate: &Candidate| -> Option<Reason> {
+        let reason_of = move |candidate: &Candidate| -> Option<Reason> {
             Some(if !candidate.fits(options) {
                 c"needs more than max_workspace_bytes"
             } else if matches!(options.algorithm, AlgorithmChoice::One(_)) {
                 c"another algorithm was requested"
             } else if !chosen_measured {
-                c"estimated slower"
+                c"estimated slower, or as fast with more workspace"
             } else if candidate.measured() {
                 c"measured slower"
             } else {
-                c"not measured within measure_budget_seconds"
+                c"not measured within measure_budget_seconds and measure_max_bytes"
             })
         };
-        let info_of = |(entry, answer): &(&'static Entry, Answer)| {
-            if let Some(chosen) = chosen.filter(|chosen| chosen.info.entry.id == entry.id) {
-                return chosen.info;
-            }
-            match answer {
-                Ok(candidates) => {
-                    let candidate = best(candidates.iter()).expect("an answer has a candidate");
-                    Info { reason: reason_of(candidate), ..candidate.info }
-                }
-                Err(declined) => Info {
-                    entry,
-                    applicable: false,
-                    backend: None,
-                    workspace_bytes: 0,
-                    packed_weights_bytes: 0,
-                    gemm_calls: 0,
-                    estimated_seconds: 0.0,
-                    measured_seconds: 0.0,
-                    reason: Some(declined.reason),
-                },
-            }
-        };
-        self.0.iter().map(info_of).collect()
+        self.0.iter().map(move |(entry, answer)| match answer {
+            Ok(candidate) if chosen.is_some_and(|chosen| chosen.info.entry.id == entry.id) => candidate.info,
+            Ok(candidate) => Info { reason: reason_of(candidate), ..candidate.info },
+            Err(declined) => Info {
+                entry,
+                applicable: false,
+                backend: None,
+                workspace_bytes: 0,
+                packed_weights_bytes: 0,
+                gemm_calls: 0,
+                estimated_seconds: 0.0,
+                measured_seconds: 0.0,
+                reason: Some(declined.reason),
+            },
+        })
     }
 }
 
@@ -284,51 +309,58 @@ impl Survey {
 /// Those of the problem and the options; that the requested algorithm cannot serve is an answer, not an error.
 pub fn query(problem: &Problem, options: &Options) -> Result<Vec<Info>> {
     let problem = &Problem::new(*problem)?;
-    let mut survey = Survey::new(problem, options)?;
-    measure_if_asked(&mut survey, problem, options);
-    Ok(survey.infos(options, survey.choose(options).ok()))
+    let survey = Survey::with_times(problem, options)?;
+    let mut infos = memory::vec(REGISTRY.len())?;
+    infos.extend(survey.infos(options, survey.choose(options).ok()));
+    Ok(infos)
 }
 
 pub(crate) fn plan(problem: &Problem, options: &Options) -> Result<Plan> {
     // A problem's fields are open, so what was valid once need not be any more.
     let problem = &Problem::new(*problem)?;
-    let mut survey = Survey::new(problem, options)?;
-    measure_if_asked(&mut survey, problem, options);
+    let survey = Survey::with_times(problem, options)?;
     let chosen = survey.choose(options)?;
-    if verbose() {
-        print_choice(problem, &survey.infos(options, Some(chosen)));
+    if is_verbose() {
+        print_choice(problem, survey.infos(options, Some(chosen)));
     }
     Ok(Plan::for_algorithm(problem, chosen.info, chosen.schedule, &options.pool))
 }
 
-fn measure_if_asked(survey: &mut Survey, problem: &Problem, options: &Options) {
-    if options.effort == Effort::Measure {
-        let candidates = survey.0.iter_mut().filter_map(|(_, answer)| answer.as_mut().ok()).flatten();
-        measure::measure(candidates, problem, options);
-    }
+/// A static text of the C surface.
+fn printed(reason: Reason) -> &'static str {
+    reason.to_str().expect("reasons are ASCII")
 }
 
-fn verbose() -> bool {
-    std::env::var_os("CONVLOW_VERBOSE").is_some_and(|value| !value.is_empty() && value != "0")
-}
+/// The line of a plan: what was chosen, and why each other algorithm was not.
+struct Line<'a, I>(&'a Problem, I);
 
-/// One line on stderr: what was chosen, and why each other algorithm was not.
-fn print_choice(problem: &Problem, infos: &[Info]) {
-    let mut line = format!("convlow: {problem}:");
-    for info in infos.iter().filter(|info| info.reason.is_none()) {
-        let gemm = info.backend.map_or("no gemm", Backend::name);
-        let _ = write!(line, " {}, {} bytes of workspace, {gemm}", info.entry.name(), info.workspace_bytes);
-        let _ = match info.measured_seconds {
-            0.0 => write!(line, ", estimated {:.3} ms;", info.estimated_seconds * 1e3),
-            seconds => write!(line, ", measured {:.3} ms;", seconds * 1e3),
-        };
-    }
-    for info in infos {
-        if let Some(reason) = info.reason {
-            let _ = write!(line, " not {}: {},", info.entry.name(), reason.to_string_lossy());
+impl<I: Iterator<Item = Info> + Clone> fmt::Display for Line<'_, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(problem, infos) = self;
+        write!(f, "convlow: {problem}:")?;
+        for info in infos.clone().filter(|info| info.reason.is_none()) {
+            let gemm = info.backend.map_or("no gemm", Backend::name);
+            write!(f, " {}, {} bytes of workspace, {gemm}", info.entry.name(), info.workspace_bytes)?;
+            match info.measured_seconds {
+                0.0 => write!(f, ", estimated {:.3} ms", info.estimated_seconds * 1e3)?,
+                seconds => write!(f, ", measured {:.3} ms", seconds * 1e3)?,
+            }
         }
+        let mut before = ";";
+        for info in infos.clone() {
+            if let Some(reason) = info.reason {
+                write!(f, "{before} not {}: {}", info.entry.name(), printed(reason))?;
+                before = ",";
+            }
+        }
+        f.write_str("\n")
     }
-    let line = line.trim_end_matches([',', ';']).to_string() + "\n";
+}
+
+/// Prints the line in one piece, so that those of several threads do not mix.
+fn print_choice(problem: &Problem, infos: impl Iterator<Item = Info> + Clone) {
+    let mut line = Text::default();
+    let _ = fmt::Write::write_fmt(&mut line, format_args!("{}", Line(problem, infos)));
     // A host without a stderr has asked for nothing it could see.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    let _ = std::io::stderr().write_all(line.0.as_bytes());
 }

@@ -3,29 +3,83 @@
 //! A line holds problem, threads, backend, algorithm and seconds, separated by blanks, behind a first line
 //! that names the format. Wisdom is of one machine: import it where it was measured.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::algorithms::Entry;
-use crate::error::{Result, invalid};
-use crate::gemm::Backend;
-use crate::problem::Problem;
+use crate::algorithms::{Entry, REGISTRY};
+use crate::descriptor;
+use crate::error::{Error, Result, invalid, text};
+use crate::gemm::{Backend, BackendChoice};
+use crate::memory;
+use crate::problem::{Problem, WeightsLayout};
 
 const FIRST_LINE: &str = "convlow-wisdom 1";
 
-/// Problem, threads, backend, algorithm.
-type Key = (String, usize, String, String);
+/// The most times that are kept: those of some hundred networks, in about 20 MB.
+pub const MOST_TIMES: usize = 1 << 16;
 
-static KNOWN: Mutex<BTreeMap<Key, f64>> = Mutex::new(BTreeMap::new());
+/// What a time was measured of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Key {
+    problem: Sizes,
+    threads: usize,
+    backend: Option<Backend>,
+    algorithm: i32,
+}
 
-fn known() -> MutexGuard<'static, BTreeMap<Key, f64>> {
+/// A problem without what its time does not depend on, and so that it can be a key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Sizes {
+    counts: [usize; 4],
+    axes: [crate::Axis; 2],
+    layouts: [crate::Layout; 2],
+    accumulate: bool,
+}
+
+impl Sizes {
+    fn of(problem: &Problem) -> Self {
+        Self {
+            counts: [problem.batch, problem.groups, problem.in_channels, problem.out_channels],
+            axes: [problem.rows, problem.cols],
+            layouts: [problem.src_layout, problem.dst_layout],
+            accumulate: problem.accumulate,
+        }
+    }
+}
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ([batch, groups, in_channels, out_channels], [rows, cols]) = (self.counts, self.axes);
+        let [src_layout, dst_layout] = self.layouts;
+        let problem = Problem {
+            batch,
+            groups,
+            in_channels,
+            out_channels,
+            rows,
+            cols,
+            src_layout,
+            dst_layout,
+            weights_layout: WeightsLayout::Oihw,
+            clamp: None,
+            accumulate: self.accumulate,
+        };
+        problem.fmt(f)
+    }
+}
+
+type Known = HashMap<Key, f64, BuildHasherDefault<DefaultHasher>>;
+
+static KNOWN: Mutex<Known> = Mutex::new(HashMap::with_hasher(BuildHasherDefault::new()));
+
+fn known() -> MutexGuard<'static, Known> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn key(problem: &Problem, threads: usize, backend: Option<Backend>, entry: &Entry) -> Key {
-    let backend = backend.map_or("none", Backend::name);
-    (problem.to_string(), threads, backend.to_string(), entry.name().to_string())
+    Key { problem: Sizes::of(problem), threads, backend, algorithm: entry.id }
 }
 
 /// The seconds that were measured, if any.
@@ -35,14 +89,10 @@ pub(super) fn recall(
     backend: Option<Backend>,
     entry: &Entry,
 ) -> Option<f64> {
-    let known = known();
-    if known.is_empty() {
-        return None; // Spares the key where nothing was ever measured.
-    }
-    known.get(&key(problem, threads, backend, entry)).copied()
+    known().get(&key(problem, threads, backend, entry)).copied()
 }
 
-/// Remembers a measurement.
+/// Remembers a measurement, unless there is no room for it: the plan at hand uses it all the same.
 pub(super) fn learn(
     problem: &Problem,
     threads: usize,
@@ -50,55 +100,110 @@ pub(super) fn learn(
     entry: &Entry,
     seconds: f64,
 ) {
-    known().insert(key(problem, threads, backend, entry), seconds);
+    let mut known = known();
+    let key = key(problem, threads, backend, entry);
+    if known.contains_key(&key) || (known.len() < MOST_TIMES && known.try_reserve(1).is_ok()) {
+        known.insert(key, seconds);
+    }
 }
 
-/// Everything known, as text.
-pub fn export() -> String {
-    let mut text = format!("{FIRST_LINE}\n");
-    for ((problem, threads, backend, algorithm), seconds) in known().iter() {
-        let _ = writeln!(text, "{problem} {threads} {backend} {algorithm} {seconds:e}");
+/// What is known at one moment, sorted. It prints as the text that [`import`] reads.
+pub struct Wisdom(Vec<(Key, f64)>);
+
+impl fmt::Display for Wisdom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{FIRST_LINE}")?;
+        self.0.iter().try_for_each(|(key, seconds)| {
+            let algorithm = Entry::by_id(key.algorithm).map_or("", Entry::name);
+            writeln!(f, "{} {} {} {algorithm} {seconds:e}", key.problem, key.threads, name_of(key.backend))
+        })
     }
-    text
+}
+
+/// Everything known.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] if there is no room for a copy.
+pub fn export() -> Result<Wisdom> {
+    let known = known();
+    let mut times = memory::vec(known.len())?;
+    times.extend(known.iter().map(|(key, seconds)| (*key, *seconds)));
+    times.sort_unstable_by_key(|(key, _)| *key);
+    Ok(Wisdom(times))
+}
+
+/// The word for what served: a backend, or none.
+fn name_of(backend: Option<Backend>) -> &'static str {
+    backend.map_or("none", Backend::name)
 }
 
 /// Adds what a text holds to what is known; on an error nothing is added.
 ///
 /// # Errors
-/// [`crate::Error::InvalidArgument`] names the line and what is wrong with it.
+/// [`Error::InvalidArgument`] names the line and what is wrong with it, or that there would be more than
+/// [`MOST_TIMES`]; [`Error::OutOfMemory`] if there is no room.
 pub fn import(text: &str) -> Result<()> {
-    let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    let mut lines = text.lines();
     match lines.next() {
-        Some((_, FIRST_LINE)) => {}
+        Some(FIRST_LINE) => {}
         first => {
-            let found = first.map_or("", |(_, line)| line);
-            let found: String = found.chars().take(40).collect();
-            return invalid!("wisdom begins with {found:?}, not with {FIRST_LINE:?}");
+            let found = first.unwrap_or_default();
+            let end = found.char_indices().nth(40).map_or(found.len(), |(end, _)| end);
+            return invalid!("wisdom begins with {:?}, not with {FIRST_LINE:?}", &found[..end]);
         }
     }
     if !text.ends_with('\n') {
         return invalid!("the wisdom's last line has no end: it was cut short");
     }
-    let mut learned = Vec::new();
-    for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
-        let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        let [problem, threads, backend, algorithm, seconds] = fields[..] else {
-            return invalid!("line {number} of the wisdom has {} fields, not 5", fields.len());
-        };
-        let Some(threads) = threads.parse().ok().filter(|&threads: &usize| threads > 0) else {
-            return invalid!("line {number} of the wisdom: threads = {threads:?} is not a number from 1");
-        };
-        let measured = seconds.parse().ok().filter(|&s: &f64| s > 0.0 && s.is_finite());
-        let Some(measured) = measured else {
-            return invalid!("line {number} of the wisdom: seconds = {seconds:?} is not a time");
-        };
-        learned.push(((problem.to_string(), threads, backend.to_string(), algorithm.to_string()), measured));
+    // The text is read twice, so that a mistake on its last line finds nothing added yet.
+    let mut known = known();
+    let mut added = 0;
+    for (index, line) in lines.clone().enumerate() {
+        let (key, _) = parse_line(index + 2, line)?;
+        added += usize::from(!known.contains_key(&key));
     }
-    known().extend(learned);
+    if known.len() + added > MOST_TIMES {
+        let times = known.len();
+        return invalid!(
+            "the wisdom adds {added} times to {times}, more than the {MOST_TIMES} that are kept"
+        );
+    }
+    known.try_reserve(added).map_err(|_| memory::exhausted(added * size_of::<(Key, f64)>()))?;
+    for (index, line) in lines.enumerate() {
+        let (key, seconds) = parse_line(index + 2, line)?;
+        known.insert(key, seconds);
+    }
     Ok(())
+}
+
+fn parse_line(number: usize, line: &str) -> Result<(Key, f64)> {
+    let mut fields = line.split(' ');
+    let mut next = || fields.next().unwrap_or_default();
+    let (problem, threads, backend, algorithm, seconds) = (next(), next(), next(), next(), next());
+    if fields.next().is_some() || seconds.is_empty() {
+        let count = line.split(' ').count();
+        return invalid!("line {number} of the wisdom has {count} fields, not 5");
+    }
+    let problem = descriptor::parse_printed(problem)
+        .map_err(|error| Error::InvalidArgument(text!("line {number} of the wisdom: {error}")))?;
+    let Some(threads) = threads.parse().ok().filter(|&threads: &usize| threads > 0) else {
+        return invalid!("line {number} of the wisdom: threads = {threads:?} is not a number from 1");
+    };
+    let all = Backend::candidates(BackendChoice::Auto)?.iter().map(|&backend| Some(backend)).chain([None]);
+    let Some(backend) = all.into_iter().find(|&served| name_of(served) == backend) else {
+        return invalid!("line {number} of the wisdom: {backend:?} is no GEMM of this build");
+    };
+    let Some(entry) = REGISTRY.iter().find(|entry| entry.name() == algorithm) else {
+        return invalid!("line {number} of the wisdom: {algorithm:?} is no algorithm of this build");
+    };
+    let measured = seconds.parse().ok().filter(|&seconds: &f64| seconds > 0.0 && seconds.is_finite());
+    let Some(measured) = measured else {
+        return invalid!("line {number} of the wisdom: seconds = {seconds:?} is not a time");
+    };
+    Ok((Key { problem: Sizes::of(&problem), threads, backend, algorithm: entry.id }, measured))
 }
 
 /// Forgets everything.
 pub fn forget() {
-    known().clear();
+    *known() = HashMap::default();
 }

@@ -1,23 +1,24 @@
 //! [`Pool`]: where the tiles of one execute run.
 //!
 //! A pool never decides *what* a tile is; it only hands tiles to threads, so the arithmetic of a plan does
-//! not depend on it. Three kinds: none (the calling thread), the library's own threads, which spin for a
+//! not depend on it. Three kinds: none (the calling thread), the library's own threads ([`gang`]), which spin for a
 //! moment and then sleep, or the caller's parallel-for.
-//!
-//! The own threads are plain threads behind one mutex and two condition variables rather than a
-//! work-stealing pool, for three promises of the C surface: execute allocates nothing (the queues of
-//! work-stealing pools grow on the heap), destroying a pool joins its threads (so that a host may unload
-//! the library), and a pool that is busy with another execute never makes a caller wait.
+
+mod cores;
+mod float_mode;
+mod gang;
 
 use std::ffi::c_void;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result, invalid};
+use self::float_mode::FloatMode;
+use self::gang::Gang;
+use crate::error::{Error, Result, invalid, text};
 use crate::matrix::{Grid, MatrixMut, Tile, Tiles};
+use crate::memory::Shared;
 use crate::panics::catch_quietly;
 
 /// Runs `job(argument, 0)` … `job(argument, jobs − 1)`, on any threads in any order, and returns when all
@@ -31,20 +32,21 @@ pub type ParallelFor = unsafe extern "C" fn(
 
 /// More threads than any machine has cores; a larger number is a mistake of the caller.
 const MAX_THREADS: usize = 1024;
-/// How long a thread of an own pool looks out for the next call before it sleeps, unless it is told otherwise: the
-/// gap between two layers of a network. Waking a sleeping thread takes as long as a short layer.
-const SPIN: Duration = Duration::from_micros(200);
-/// The longest such time; a longer one is a mistake of the caller.
+/// The longest time for which a thread looks out for the next call; a longer one is a mistake of the caller.
 const MAX_SPIN: Duration = Duration::from_secs(1);
 
 /// Threads for [`crate::Plan::execute`]. Cloning shares the threads; the last clone to go joins them.
 #[derive(Clone)]
-pub struct Pool(Kind);
+pub struct Pool {
+    kind: Kind,
+    /// When no further tile is begun: measuring gives up what takes too long, dst being nobody's.
+    deadline: Option<Instant>,
+}
 
 #[derive(Clone)]
 enum Kind {
     Serial,
-    Own(Arc<Gang>),
+    Own(Shared<Gang>),
     External { run: ParallelFor, context: ContextPtr, threads: usize },
 }
 
@@ -58,7 +60,11 @@ unsafe impl Sync for ContextPtr {}
 
 impl Pool {
     /// No pool: everything on the calling thread.
-    pub const SERIAL: Self = Self(Kind::Serial);
+    pub const SERIAL: Self = Self::of(Kind::Serial);
+
+    const fn of(kind: Kind) -> Self {
+        Self { kind, deadline: None }
+    }
 
     /// `threads` threads, the calling one included; 0 stands for as many as this process may use.
     ///
@@ -66,13 +72,13 @@ impl Pool {
     /// [`Error::InvalidArgument`] over 1024 threads, [`Error::OutOfMemory`] if the system starts no more.
     pub fn new(threads: usize) -> Result<Self> {
         let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS),
+            0 => cores::usable().min(MAX_THREADS),
             n => checked_threads(n)?,
         };
         if threads == 1 {
             return Ok(Self::SERIAL);
         }
-        Ok(Self(Kind::Own(Arc::new(Gang::new(threads)?))))
+        Ok(Self::of(Kind::Own(Gang::new(threads)?)))
     }
 
     /// The caller's threads: `run(context, jobs, job, argument)` with at most `threads` jobs at a time.
@@ -88,7 +94,7 @@ impl Pool {
             return invalid!("threads = 0, but an external pool must say how many jobs run at once");
         }
         let threads = checked_threads(threads)?;
-        Ok(Self(Kind::External { run, context: ContextPtr(context), threads }))
+        Ok(Self::of(Kind::External { run, context: ContextPtr(context), threads }))
     }
 
     /// Sets how long the threads look out for the next call before they sleep; zero for hosts that forbid spinning.
@@ -100,23 +106,43 @@ impl Pool {
         if spin > MAX_SPIN {
             return invalid!("spin = {spin:?} is over the limit of {MAX_SPIN:?}");
         }
-        match &self.0 {
-            Kind::Serial => Ok(()),
-            Kind::Own(gang) => {
-                gang.shared.spin_micros.store(spin.as_micros() as u64, Ordering::Relaxed);
-                Ok(())
+        self.set("waiting", |gang| gang.set_spin(spin))
+    }
+
+    /// Whether a thread of the pool that would share a core with the calling one, or with another of the pool, is given
+    /// a free one when it is called; it is so unless set. It may leave that core again as soon as it runs there. No
+    /// thread but the pool's own is ever moved.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for the caller's threads.
+    pub fn set_bound(&self, bound: bool) -> Result<()> {
+        self.set("place", |gang| gang.set_bound(bound))
+    }
+
+    /// Sets something of the library's own threads; without any there is nothing to set.
+    fn set(&self, what: &str, set: impl FnOnce(&Gang)) -> Result<()> {
+        match &self.kind {
+            Kind::Serial => {}
+            Kind::Own(gang) => set(gang),
+            Kind::External { .. } => {
+                return Err(Error::Unsupported(text!(
+                    "an external pool's threads are the host's, and so is their {what}"
+                )));
             }
-            Kind::External { .. } => Err(Error::Unsupported(
-                "an external pool's threads are the host's, and so is their waiting".to_string(),
-            )),
         }
+        Ok(())
+    }
+
+    /// The same threads, which begin no tile after this moment.
+    pub(crate) fn until(&self, deadline: Instant) -> Self {
+        Self { kind: self.kind.clone(), deadline: Some(deadline) }
     }
 
     /// How many tiles run at once.
     pub fn threads(&self) -> usize {
-        match &self.0 {
+        match &self.kind {
             Kind::Serial => 1,
-            Kind::Own(gang) => gang.workers.len() + 1,
+            Kind::Own(gang) => gang.threads(),
             Kind::External { threads, .. } => *threads,
         }
     }
@@ -148,7 +174,8 @@ impl Pool {
             let scratch = piece.as_mut().and_then(MatrixMut::as_mut_slice).unwrap_or_default();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= grid.tiles() {
+                let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                if index >= grid.tiles() || late {
                     break;
                 }
                 // SAFETY: the counter gives each index once.
@@ -176,12 +203,13 @@ impl Pool {
             return work(0);
         }
         let panic = Mutex::new(None);
+        let mode = FloatMode::current();
         let caught = |slot: usize| {
-            if let Err(payload) = catch_quietly(|| work(slot)) {
+            if let Err(payload) = catch_quietly(|| mode.apply(|| work(slot))) {
                 lock(&panic).get_or_insert(payload);
             }
         };
-        match &self.0 {
+        match &self.kind {
             Kind::Serial => caught(0),
             Kind::Own(gang) => gang.run(slots, &caught),
             Kind::External { run, context, .. } => {
@@ -196,7 +224,7 @@ impl Pool {
                 // All slots have ended; what a host that ran too few jobs left undone is done here.
                 caught(0);
                 if call.misused.into_inner() {
-                    let text = format!("the external pool called a job outside 0..{slots}");
+                    let text = text!("the external pool called a job outside 0..{slots}");
                     lock(&panic).get_or_insert(Box::new(text));
                 }
             }
@@ -239,188 +267,6 @@ unsafe extern "C" fn external_job(argument: *mut c_void, index: usize) {
     let slot = call.next_slot.fetch_add(1, Ordering::Relaxed);
     if slot < call.jobs {
         (call.work)(slot);
-    }
-}
-
-/// The library's own threads: parked until a call brings work, joined when the gang is dropped.
-struct Gang {
-    shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
-    busy: AtomicBool,
-}
-
-struct Shared {
-    /// Grows with every call and at the end: what a spinning worker watches.
-    calls: AtomicUsize,
-    /// `state.running`, for the caller that spins until it is 0.
-    running: AtomicUsize,
-    spin_micros: AtomicU64,
-    state: Mutex<State>,
-    /// Signalled when `state.call` brings slots, or on `stop`.
-    wake: Condvar,
-    /// Signalled when `state.running` falls to 0, or `state.started` has grown.
-    idle: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    call: Option<GangCall>,
-    running: usize,
-    started: usize,
-    /// Workers that wait for `wake`.
-    asleep: usize,
-    /// Whether the caller waits for `idle`.
-    caller_asleep: bool,
-    stop: bool,
-}
-
-struct GangCall {
-    /// The borrow's lifetime is erased; `Gang::run` removes the call and waits before it ends.
-    work: *const (dyn Fn(usize) + Sync),
-    next_slot: usize,
-    slots: usize,
-}
-
-// SAFETY: the closure behind the pointer is Sync.
-unsafe impl Send for GangCall {}
-
-impl Gang {
-    fn new(threads: usize) -> Result<Self> {
-        let shared = Arc::new(Shared {
-            calls: AtomicUsize::new(0),
-            running: AtomicUsize::new(0),
-            spin_micros: AtomicU64::new(SPIN.as_micros() as u64),
-            state: Mutex::default(),
-            wake: Condvar::new(),
-            idle: Condvar::new(),
-        });
-        // A failing start drops the gang, which ends the threads started so far.
-        let mut gang = Gang { shared, workers: Vec::new(), busy: AtomicBool::new(false) };
-        for index in 1..threads {
-            let shared = Arc::clone(&gang.shared);
-            let worker = std::thread::Builder::new()
-                .name(format!("convlow-{index}"))
-                .spawn(move || shared.serve())
-                .map_err(|error| {
-                    Error::OutOfMemory(format!("thread {index} of threads = {threads}: {error}"))
-                })?;
-            gang.workers.push(worker);
-        }
-        // A thread's start allocates; none of it may fall into an execute.
-        let mut state = lock(&gang.shared.state);
-        while state.started < gang.workers.len() {
-            state = gang.shared.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(state);
-        Ok(gang)
-    }
-
-    /// Slot 0 on the calling thread, the others on whichever worker wakes before the work is done.
-    fn run(&self, slots: usize, work: &(dyn Fn(usize) + Sync)) {
-        if self.busy.swap(true, Ordering::Acquire) {
-            // Another execute has the workers; its caller and this one make two busy threads already.
-            return work(0);
-        }
-        // SAFETY: only the lifetime changes. The call is removed below and `running` awaited before `work`
-        // goes out of scope, and `work` does not panic: it is `Pool::run`'s catching closure.
-        let work_ptr = unsafe {
-            std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(
-                work,
-            )
-        };
-        let shared = &*self.shared;
-        let mut state = lock(&shared.state);
-        state.call = Some(GangCall { work: work_ptr, next_slot: 1, slots });
-        shared.calls.fetch_add(1, Ordering::Release);
-        let wanted = (slots - 1).min(state.asleep);
-        drop(state);
-        (0..wanted).for_each(|_| shared.wake.notify_one());
-        work(0);
-        lock(&shared.state).call = None;
-        shared.spin_until(|| shared.running.load(Ordering::Acquire) == 0);
-        let mut state = lock(&shared.state);
-        while state.running > 0 {
-            state.caller_asleep = true;
-            state = shared.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.caller_asleep = false;
-        drop(state);
-        self.busy.store(false, Ordering::Release);
-    }
-}
-
-impl Drop for Gang {
-    fn drop(&mut self) {
-        lock(&self.shared.state).stop = true;
-        self.shared.calls.fetch_add(1, Ordering::Release);
-        self.shared.wake.notify_all();
-        for worker in self.workers.drain(..) {
-            // A worker catches every panic, so there is nothing to learn from joining it.
-            let _ = worker.join();
-        }
-    }
-}
-
-impl Shared {
-    /// A worker's life.
-    fn serve(&self) {
-        let mut state = lock(&self.state);
-        state.started += 1;
-        self.idle.notify_one();
-        while !state.stop {
-            let slot = state.call.as_mut().filter(|call| call.next_slot < call.slots).map(|call| {
-                call.next_slot += 1;
-                (call.work, call.next_slot - 1)
-            });
-            let Some((work, slot)) = slot else {
-                let seen = self.calls.load(Ordering::Relaxed);
-                drop(state);
-                let called = self.spin_until(|| self.calls.load(Ordering::Acquire) != seen);
-                state = lock(&self.state);
-                // A call that came since is seen under the lock.
-                if !called && self.calls.load(Ordering::Relaxed) == seen {
-                    state.asleep += 1;
-                    state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-                    state.asleep -= 1;
-                }
-                continue;
-            };
-            state.running += 1;
-            self.running.store(state.running, Ordering::Relaxed);
-            drop(state);
-            // SAFETY: `Gang::run` keeps the closure alive until `running` is 0 again.
-            unsafe { (*work)(slot) };
-            state = lock(&self.state);
-            state.running -= 1;
-            self.running.store(state.running, Ordering::Release);
-            if state.running == 0 && state.caller_asleep {
-                self.idle.notify_one();
-            }
-        }
-    }
-
-    /// Waits for a condition as long as the pool spins; whether it came.
-    fn spin_until(&self, condition: impl Fn() -> bool) -> bool {
-        // A look at the clock costs as much as many at the condition, and so does yielding, without which a thread
-        // that spins on the core of the one it waits for holds it up for as long as it spins.
-        const LOOKS: usize = 64;
-        let limit = Duration::from_micros(self.spin_micros.load(Ordering::Relaxed));
-        if limit.is_zero() {
-            return condition();
-        }
-        let start = Instant::now();
-        loop {
-            for _ in 0..LOOKS {
-                if condition() {
-                    return true;
-                }
-                std::hint::spin_loop();
-            }
-            if start.elapsed() >= limit {
-                return condition();
-            }
-            std::thread::yield_now();
-        }
     }
 }
 

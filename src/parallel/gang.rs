@@ -1,0 +1,328 @@
+//! The library's own threads: parked until a call brings work, joined when the gang is dropped.
+//!
+//! Plain threads behind one mutex and condition variables rather than a work-stealing pool, for promises of the C
+//! surface: execute allocates nothing (the queues of work-stealing pools grow on the heap), a thread or memory that
+//! cannot be had is an error (`std::thread` ends the process where memory is short), destroying a pool joins its
+//! threads (so that a host may unload the library), and a pool that is busy with another execute never makes a caller
+//! wait.
+
+use std::ffi::c_void;
+use std::io::Write;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::cores::{Busy, Cores, Placement, Whereabouts};
+use super::lock;
+use crate::error::{Error, Result, text};
+use crate::memory::{self, Shared};
+
+/// How long a thread looks out for the next call before it sleeps, unless it is told otherwise: the gap between two
+/// layers of a network. Waking a sleeping thread takes as long as a short layer.
+const SPIN: Duration = Duration::from_micros(200);
+/// Bytes of a thread's stack: those of `std::thread`.
+const STACK: usize = 2 << 20;
+
+/// The threads and what they share.
+pub(super) struct Gang {
+    workers: Vec<Worker>,
+    /// The threads started, to be joined.
+    threads: Mutex<Vec<libc::pthread_t>>,
+    /// The process that they are of: its copy by `fork` has none.
+    process: u32,
+    /// The cores of the thread that made the gang.
+    home: Cores,
+    /// Whether workers are given cores of their own.
+    bound: AtomicBool,
+    busy: AtomicBool,
+    /// Grows with every call and at the end: what a spinning worker watches.
+    calls: AtomicUsize,
+    /// `state.running`, for the caller that spins until it is 0.
+    running: AtomicUsize,
+    spin_micros: AtomicU64,
+    state: Mutex<State>,
+    /// Signalled when `state.running` falls to 0, or `state.started` has grown.
+    idle: Condvar,
+}
+
+struct Worker {
+    at: Whereabouts,
+    /// Whether it waits for `wake`. Set while the gang's state is locked.
+    asleep: AtomicBool,
+    /// Signalled when `state.call` brings slots, or on `stop`.
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    call: Option<Call>,
+    running: usize,
+    started: usize,
+    /// Whether the caller waits for `idle`.
+    caller_asleep: bool,
+    /// The cores that a worker may use once it is awake.
+    home: Cores,
+    stop: bool,
+}
+
+struct Call {
+    /// The borrow's lifetime is erased; `Gang::run` removes the call and waits before it ends.
+    work: *const (dyn Fn(usize) + Sync),
+    next_slot: usize,
+    slots: usize,
+}
+
+// SAFETY: the closure behind the pointer is Sync.
+unsafe impl Send for Call {}
+
+impl Gang {
+    /// So many threads, the calling one included.
+    pub fn new(threads: usize) -> Result<Shared<Self>> {
+        let home = Cores::of_this_thread();
+        let mut workers = memory::vec(threads - 1)?;
+        workers.extend((1..threads).map(|_| Worker {
+            at: Whereabouts::unknown(),
+            asleep: AtomicBool::new(false),
+            wake: Condvar::new(),
+        }));
+        let gang = Shared::new(Self {
+            workers,
+            threads: Mutex::new(memory::vec(threads - 1)?),
+            process: std::process::id(),
+            home,
+            bound: AtomicBool::new(true),
+            busy: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            spin_micros: AtomicU64::new(SPIN.as_micros() as u64),
+            state: Mutex::new(State { home, ..State::default() }),
+            idle: Condvar::new(),
+        })?;
+        // A failing start drops the gang, which ends the threads started so far.
+        for index in 1..threads {
+            let thread = gang.start().map_err(|error| {
+                let reason = std::io::Error::from_raw_os_error(error);
+                Error::OutOfMemory(text!("thread {index} of threads = {threads}: {reason}"))
+            })?;
+            lock(&gang.threads).push(thread);
+        }
+        // What a thread does to start must not fall into an execute.
+        let mut state = lock(&gang.state);
+        while state.started < gang.workers.len() {
+            state = gang.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        Ok(gang)
+    }
+
+    /// Starts one thread, or gives the number of the system's error.
+    fn start(&self) -> std::result::Result<libc::pthread_t, i32> {
+        let mut thread = MaybeUninit::uninit();
+        // SAFETY: the attributes are initialised before they are used, and so are the sets of signals. The gang outlives
+        // the thread: its drop joins it. A new thread begins with the signals that its maker blocks, here all of them:
+        // they are meant for the host's threads.
+        unsafe {
+            let mut attributes = MaybeUninit::uninit();
+            match libc::pthread_attr_init(attributes.as_mut_ptr()) {
+                0 => {}
+                error => return Err(error),
+            }
+            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
+            let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+            libc::sigfillset(all.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+            let gang = (&raw const *self).cast_mut().cast();
+            let error = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), serve, gang);
+            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+            libc::pthread_attr_destroy(attributes.as_mut_ptr());
+            if error == 0 { Ok(thread.assume_init()) } else { Err(error) }
+        }
+    }
+
+    /// How many threads there are, the calling one included.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    pub fn set_spin(&self, spin: Duration) {
+        self.spin_micros.store(spin.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    pub fn set_bound(&self, bound: bool) {
+        self.bound.store(bound, Ordering::Relaxed);
+    }
+
+    /// Slot 0 on the calling thread, the others on whichever worker wakes before the work is done.
+    pub fn run(&self, slots: usize, work: &(dyn Fn(usize) + Sync)) {
+        if self.busy.swap(true, Ordering::Acquire) {
+            // Another execute has the workers; its caller and this one make two busy threads already.
+            return work(0);
+        }
+        let here = Busy::begin();
+        // SAFETY: only the lifetime changes. The call is removed below and `running` awaited before `work`
+        // goes out of scope, and `work` does not panic: it is `Pool::run`'s catching closure.
+        let work_ptr = unsafe {
+            std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(
+                work,
+            )
+        };
+        let mut state = lock(&self.state);
+        state.call = Some(Call { work: work_ptr, next_slot: 1, slots });
+        self.calls.fetch_add(1, Ordering::Release);
+        drop(state);
+        self.wake(slots - 1);
+        work(0);
+        lock(&self.state).call = None;
+        self.spin_until(|| self.running.load(Ordering::Acquire) == 0, || ());
+        let mut state = lock(&self.state);
+        while state.running > 0 {
+            state.caller_asleep = true;
+            state = self.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.caller_asleep = false;
+        drop(state);
+        drop(here);
+        self.busy.store(false, Ordering::Release);
+    }
+
+    /// Wakes so many workers, or all that sleep, each on a core of its own; and moves away those that wait on the calling
+    /// thread's core without sleeping.
+    fn wake(&self, mut wanted: usize) {
+        let bound = self.bound.load(Ordering::Relaxed);
+        let asleep = |worker: &Worker| worker.asleep.load(Ordering::Relaxed);
+        let mut placement = None;
+        for worker in &self.workers {
+            let sleeps = asleep(worker);
+            if sleeps && wanted == 0 {
+                continue;
+            }
+            if bound && (sleeps || worker.at.is_here()) {
+                let placement = placement.get_or_insert_with(|| {
+                    let staying =
+                        self.workers.iter().filter(|worker| !asleep(worker) && !worker.at.is_here());
+                    Placement::new(self.choose_home(), staying.map(|worker| &worker.at))
+                });
+                placement.place(&worker.at, sleeps);
+            }
+            if sleeps {
+                worker.wake.notify_one();
+                wanted -= 1;
+            }
+        }
+    }
+
+    /// The cores that workers may use from now on: the calling thread's, where they are enough for all threads, so that
+    /// a host which moves takes its pools along; else those of the thread that made the gang, so that a host's thread
+    /// with a core of its own does not draw the workers to it. None in a copy by `fork`, whose workers do not exist.
+    fn choose_home(&self) -> Cores {
+        if std::process::id() != self.process {
+            return Cores::NONE;
+        }
+        let callers = Cores::of_this_thread();
+        let home = if callers.len() >= self.threads() { callers } else { self.home };
+        lock(&self.state).home = home;
+        home
+    }
+
+    /// A worker's life.
+    fn serve(&self) {
+        let mut state = lock(&self.state);
+        let worker = &self.workers[state.started];
+        state.started += 1;
+        name_thread(state.started);
+        worker.at.begin();
+        self.idle.notify_one();
+        while !state.stop {
+            let slot = state.call.as_mut().filter(|call| call.next_slot < call.slots).map(|call| {
+                call.next_slot += 1;
+                (call.work, call.next_slot - 1)
+            });
+            let Some((work, slot)) = slot else {
+                let seen = self.calls.load(Ordering::Relaxed);
+                drop(state);
+                worker.at.note();
+                let called =
+                    self.spin_until(|| self.calls.load(Ordering::Acquire) != seen, || worker.at.note());
+                state = lock(&self.state);
+                // A call that came since is seen under the lock.
+                if !called && self.calls.load(Ordering::Relaxed) == seen {
+                    worker.asleep.store(true, Ordering::Relaxed);
+                    state = worker.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    worker.asleep.store(false, Ordering::Relaxed);
+                }
+                continue;
+            };
+            state.running += 1;
+            self.running.store(state.running, Ordering::Relaxed);
+            let home = state.home;
+            drop(state);
+            worker.at.release(&home);
+            let here = Busy::begin();
+            // SAFETY: `Gang::run` keeps the closure alive until `running` is 0 again.
+            unsafe { (*work)(slot) };
+            drop(here);
+            state = lock(&self.state);
+            state.running -= 1;
+            self.running.store(state.running, Ordering::Release);
+            if state.running == 0 && state.caller_asleep {
+                self.idle.notify_one();
+            }
+        }
+    }
+
+    /// Waits for a condition as long as the gang spins; whether it came. Calls `meanwhile` now and then.
+    fn spin_until(&self, condition: impl Fn() -> bool, meanwhile: impl Fn()) -> bool {
+        // A look at the clock costs as much as many at the condition, and so does yielding, without which a thread
+        // that spins on the core of the one it waits for holds it up for as long as it spins.
+        const LOOKS: usize = 64;
+        let limit = Duration::from_micros(self.spin_micros.load(Ordering::Relaxed));
+        if limit.is_zero() {
+            return condition();
+        }
+        let start = Instant::now();
+        loop {
+            for _ in 0..LOOKS {
+                if condition() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() >= limit {
+                return condition();
+            }
+            std::thread::yield_now();
+            meanwhile();
+        }
+    }
+}
+
+impl Drop for Gang {
+    fn drop(&mut self) {
+        lock(&self.state).stop = true;
+        self.calls.fetch_add(1, Ordering::Release);
+        self.workers.iter().for_each(|worker| worker.wake.notify_one());
+        for thread in lock(&self.threads).drain(..) {
+            // SAFETY: `start` made the thread, and it is joined once. Its end says nothing: it catches every panic.
+            unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+        }
+    }
+}
+
+extern "C" fn serve(gang: *mut c_void) -> *mut c_void {
+    // SAFETY: `Gang::start` passes the gang, which outlives the thread.
+    unsafe { &*gang.cast_const().cast::<Gang>() }.serve();
+    std::ptr::null_mut()
+}
+
+/// Tells debuggers and profilers whose thread this is.
+fn name_thread(index: usize) {
+    let mut name = [0; 16];
+    // 15 characters hold every index of a pool; the last byte stays 0.
+    let _ = write!(&mut name[..15], "convlow-{index}");
+    #[cfg(target_os = "linux")]
+    // SAFETY: the name ends with a 0, in 16 bytes at most.
+    unsafe {
+        libc::pthread_setname_np(libc::pthread_self(), name.as_ptr().cast());
+    }
+}
