@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -128,6 +128,7 @@ fn records_follow_the_schema() {
             };
             assert_eq!((field("family"), field("reason")), (&reason.0.into(), &reason.1.into()));
             assert_eq!((field("rounds"), field("median_seconds")), (&0.into(), &Value::Null));
+            assert_eq!((field("bursts"), field("burst_ratio")), (&0.into(), &Value::Null));
             continue;
         }
         let number = |name: &str| record[name].as_f64().unwrap_or_else(|| panic!("{name} in {record}"));
@@ -141,6 +142,7 @@ fn records_follow_the_schema() {
         assert!((number("gflops") * number("median_seconds") * 1e9 / operations - 1.0).abs() < 1e-9);
         assert!((number("peak_share") * number("peak_gflops") / number("gflops") - 1.0).abs() < 1e-9);
         assert_eq!(record["efficiency"].is_null(), record["threads"] == 1, "{record}");
+        check_bursts(record, if record["threads"] == 1 { 0 } else { 3 });
         let im2col = record["family"] == "im2col";
         assert!(!im2col || number("workspace_bytes") == 8.0 * taps * 81.0 * 4.0);
     }
@@ -151,6 +153,40 @@ fn records_follow_the_schema() {
         };
         assert_eq!((chosen("first"), chosen("second")), (1, 1));
     }
+}
+
+/// Holds the fields of a record's bursts against their number.
+fn check_bursts(record: &Value, bursts: u64) {
+    assert_eq!(record["bursts"], bursts, "{record}");
+    let fields = ["burst_median_seconds", "burst_spread", "burst_ratio"];
+    let [median, _, ratio] = fields.map(|name| record[name].as_f64());
+    assert_eq!(fields.map(|name| record[name].is_null()), [bursts == 0; 3], "{record}");
+    if let (Some(median), Some(ratio)) = (median, ratio) {
+        let back_to_back = record["median_seconds"].as_f64().expect("a time");
+        assert!((ratio * back_to_back / median - 1.0).abs() < 1e-9, "{record}");
+    }
+}
+
+#[test]
+fn bursts_are_timed_where_they_are_asked_for() {
+    for (bursts, expected) in [("none", [0, 0]), ("threaded", [0, 2]), ("all", [2, 2])] {
+        let arguments =
+            [PROBLEMS[0], "--algorithms", "auto", "--threads", "1,2", "--rounds", "2", "--bursts", bursts];
+        let found = records(&printed(&[&arguments[..], &["--json", "-"]].concat()));
+        assert_eq!(found.len(), 2);
+        for record in &found {
+            check_bursts(record, if record["threads"] == 1 { expected[0] } else { expected[1] });
+        }
+        let table = printed(&arguments);
+        let heading = table.lines().find(|line| line.contains("primitive")).expect("a heading");
+        assert_eq!(heading.contains("burst"), bursts != "none", "{table}");
+    }
+    // Pauses count against the limit: fifteen of them would take longer.
+    let before = Instant::now();
+    let arguments = [PROBLEMS[0], "--algorithms", "auto", "--bursts", "all", "--time-limit", "0.2"];
+    let found = records(&printed(&[&arguments[..], &["--json", "-"]].concat()));
+    let bursts = found[0]["bursts"].as_u64().expect("a number");
+    assert!((1..=10).contains(&bursts) && before.elapsed().as_secs_f64() < 5.0, "{bursts} bursts");
 }
 
 #[test]
@@ -183,7 +219,7 @@ fn the_table_has_every_problem_and_the_sums_of_a_list() {
         "tiny.txt",
         "--reset --dir=FWD_I\n# two layers\nic8ih9oc12kh3ph1n\"first*2\"  ic8_ih9_oc12_kh1nsecond\n",
     );
-    let output = convlow(&["--network", &list, "--rounds", "1", "--check", "--threads", "1,2"]);
+    let output = convlow(&["--network", &list, "--rounds", "1", "--threads", "1,2"]);
     let (out, notes) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{notes}");
     assert_eq!(
@@ -301,6 +337,7 @@ fn mistakes_are_told_before_any_work() {
         &[PROBLEMS[0], "--time-limit", "-1"],
         &[PROBLEMS[0], "--threads", "2000"],
         &[PROBLEMS[0], "--gemm", "mkl"],
+        &[PROBLEMS[0], "--bursts", "some"],
         &[PROBLEMS[0], "--max-workspace", "0", "--algorithms", "im2col"],
     ] {
         refusal(arguments);

@@ -21,7 +21,7 @@ use convlow::descriptor::{self, Entry};
 use convlow::gemm::BackendChoice;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use self::measure::{Clock, Rules, Timing};
+use self::measure::{Bursts, Clock, Rules, Timing};
 use self::peak::Peak;
 use self::record::{Record, Setting};
 use self::select::{Selection, Settings, Wanted};
@@ -39,7 +39,7 @@ Examples:
       convlow bench
   One layer, every primitive, checked against float64:
       convlow bench ic256ih56oc256oh56kh3ph1 --algorithms all --check
-  Strong scaling of one layer, the column \"scaling\" against 1 thread:
+  Strong scaling of one layer, the columns \"scaling\" against 1 thread, \"burst\" against no pause:
       convlow bench ic256ih56oc256oh56kh3ph1 --threads 1,2,4,8
   Throughput over a batch, as GFLOP/s, with both GEMMs:
       convlow bench --network resnet50 --batch 16 --threads 8 --gemm blas,embedded --algorithms auto
@@ -48,8 +48,9 @@ Examples:
   On one core, whatever else the machine does:
       taskset -c 1 convlow bench --network vgg16
 
-All primitives of a problem run in turns, A B C A B C, after one run each to warm up; weights \
-are packed before. PROBLEM and FILE are written as for oneDNN's benchdnn. \
+All primitives of a problem run in turns, A B C A B C, after one run each to warm up, and one more where the \
+number of threads changes; weights are packed before. Pictures show these runs back to back. \
+PROBLEM and FILE are written as for oneDNN's benchdnn. \
 Ctrl-C ends after the current run and prints what is finished; the exit code is then 130.";
 
 /// Arguments of `convlow bench`.
@@ -84,9 +85,14 @@ pub(crate) struct Arguments {
     /// Images at once, whatever the problems say
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Timed runs of each primitive; without it, as many as the time limit allows, 15 or more for short ones
+    /// Timed runs of each primitive, and timed bursts; without it, as many as the time limit allows, 15 or more for
+    /// short ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
+    /// What is timed in bursts too, threaded being all on more than one thread: a burst is a pause of 20 ms, in which
+    /// threads fall asleep, then four runs in a row, timed together without the pause
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Bursts::Threaded)]
+    bursts: Bursts,
     /// Seconds for everything; every primitive is timed once whatever the limit
     #[arg(long, value_name = "SECONDS", default_value_t = 240.0, value_parser = seconds)]
     time_limit: f64,
@@ -230,9 +236,10 @@ fn jobs(arguments: &Arguments, settings: &Settings) -> Outcome<Vec<Job>> {
 /// Measures one problem after the other, and the peak between them.
 fn measure_all(jobs: &mut [Job], arguments: &Arguments, clock: &Clock) -> Outcome<Peak> {
     let mut seeded = Seeded::new(arguments.seed);
-    let rules =
-        Rules { clock, rounds: arguments.rounds.map(|rounds| rounds as usize), check: arguments.check };
-    let weights: Vec<_> = jobs.iter().map(|job| job.selection.estimate()).collect();
+    let Arguments { rounds, bursts, check, .. } = *arguments;
+    let rules = Rules { clock, rounds, bursts, check };
+    let weights: Vec<_> =
+        jobs.iter().map(|job| measure::estimate(&job.selection.candidates, bursts)).collect();
     let progress = progress(weights.iter().sum());
     let mut peak = Peak::default();
     peak.look();

@@ -7,7 +7,7 @@ use convlow::algorithms::Entry;
 use serde::Serialize;
 
 use super::Job;
-use super::measure::Timing;
+use super::measure::{Samples, Timing};
 use super::select::{Candidate, Passed};
 use crate::{Failure, Outcome};
 
@@ -39,11 +39,18 @@ pub(super) struct Record {
     /// The arithmetic that the primitive needs.
     math: &'static str,
     rounds: usize,
+    /// Of runs back to back, as all fields up to the bursts.
     pub(super) median_seconds: Option<f64>,
     first_quartile_seconds: Option<f64>,
     third_quartile_seconds: Option<f64>,
     /// The distance of the quartiles as a share of the median.
     pub(super) spread: Option<f64>,
+    bursts: usize,
+    /// The median of the bursts' mean runs; none where no burst was asked for.
+    burst_median_seconds: Option<f64>,
+    burst_spread: Option<f64>,
+    /// The median of the bursts / the median back to back.
+    pub(super) burst_ratio: Option<f64>,
     pub(super) gflops: Option<f64>,
     /// The peak of as many cores as there are threads.
     pub(super) peak_gflops: f64,
@@ -95,6 +102,10 @@ impl Record {
             first_quartile_seconds: None,
             third_quartile_seconds: None,
             spread: None,
+            bursts: 0,
+            burst_median_seconds: None,
+            burst_spread: None,
+            burst_ratio: None,
             gflops: None,
             peak_gflops,
             peak_share: None,
@@ -112,7 +123,8 @@ impl Record {
     pub(super) fn measured(job: &Job, candidate: &Candidate, timing: &Timing, setting: &Setting) -> Self {
         let (info, (src, dst)) = (candidate.plan.info(), candidate.pair());
         let base = Self::new(job, setting, candidate.threads);
-        let gflops = 2.0 * job.entry.problem.macs() as f64 / timing.median() / 1e9;
+        let (runs, bursts) = (&timing.back_to_back, timing.bursts.as_ref());
+        let gflops = 2.0 * job.entry.problem.macs() as f64 / runs.median() / 1e9;
         Self {
             src_layout: src.name(),
             dst_layout: dst.name(),
@@ -121,11 +133,15 @@ impl Record {
             math: math_of(info.entry),
             auto: !candidate.auto_for.is_empty(),
             gemm: candidate.gemm(),
-            rounds: timing.rounds(),
-            median_seconds: Some(timing.median()),
-            first_quartile_seconds: Some(timing.quantile(0.25)),
-            third_quartile_seconds: Some(timing.quantile(0.75)),
-            spread: Some(timing.spread()),
+            rounds: runs.count(),
+            median_seconds: Some(runs.median()),
+            first_quartile_seconds: Some(runs.quantile(0.25)),
+            third_quartile_seconds: Some(runs.quantile(0.75)),
+            spread: Some(runs.spread()),
+            bursts: bursts.map_or(0, Samples::count),
+            burst_median_seconds: bursts.map(Samples::median),
+            burst_spread: bursts.map(Samples::spread),
+            burst_ratio: bursts.map(|bursts| bursts.median() / runs.median()),
             gflops: Some(gflops),
             peak_share: Some(gflops / base.peak_gflops),
             workspace_bytes: Some(info.workspace_bytes),

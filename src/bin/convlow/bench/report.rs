@@ -11,12 +11,16 @@ pub(super) const LEGEND: &str = "\
 * the choice of AUTO; ms: median, +-: distance of the quartiles in percent of it; GFLOP/s: 2 x multiplications of
 the definition, padding counted, / time; peak: share of what this many cores reach in multiply-adds alone.
 workspace and packed weights in exact bytes; scaling: time of one thread / (threads x time of them).
+burst: time of one of four runs in a row after a pause of 20 ms / ms; far above 1, the threads wake badly.
 ";
 
 /// The runs, problem by problem.
 pub(super) fn runs(records: &[Record]) -> Table {
-    let (checked, scaled) =
-        (records.iter().any(|record| record.error.is_some()), records.iter().any(|r| r.efficiency.is_some()));
+    let shown = Shown {
+        scaling: records.iter().any(|record| record.efficiency.is_some()),
+        bursts: records.iter().any(|record| record.burst_ratio.is_some()),
+        errors: records.iter().any(|record| record.error.is_some()),
+    };
     let mut columns = vec![
         ("", Left),
         ("primitive", Left),
@@ -30,8 +34,9 @@ pub(super) fn runs(records: &[Record]) -> Table {
         ("workspace", Right),
         ("packed", Right),
     ];
-    columns.extend(scaled.then_some(("scaling", Right)));
-    columns.extend(checked.then_some(("error", Right)));
+    columns.extend(shown.scaling.then_some(("scaling", Right)));
+    columns.extend(shown.bursts.then_some(("burst", Right)));
+    columns.extend(shown.errors.then_some(("error", Right)));
     let mut table = Table::new(&columns);
     for problem in records.chunk_by(same_problem) {
         let Record { name, problem: sizes, count, .. } = &problem[0];
@@ -40,7 +45,7 @@ pub(super) fn runs(records: &[Record]) -> Table {
         table.push([String::new()]);
         table.push([format!("{name}{times}{sizes}")]);
         for record in problem {
-            if let Some(row) = row(record, scaled, checked) {
+            if let Some(row) = row(record, &shown) {
                 table.push(row);
             }
         }
@@ -48,7 +53,14 @@ pub(super) fn runs(records: &[Record]) -> Table {
     table
 }
 
-fn row(record: &Record, scaled: bool, checked: bool) -> Option<Vec<String>> {
+/// The columns that some record fills.
+struct Shown {
+    scaling: bool,
+    bursts: bool,
+    errors: bool,
+}
+
+fn row(record: &Record, shown: &Shown) -> Option<Vec<String>> {
     let mark = if record.auto { "*" } else { "" };
     let mut cells = vec![
         mark.to_string(),
@@ -70,13 +82,18 @@ fn row(record: &Record, scaled: bool, checked: bool) -> Option<Vec<String>> {
         record.workspace_bytes.map_or(String::new(), grouped),
         record.packed_bytes.map_or(String::new(), grouped),
     ]);
-    cells.extend(scaled.then(|| percent(record.efficiency)));
-    cells.extend(checked.then(|| record.error.map_or(String::new(), |error| format!("{error:.1e}"))));
+    cells.extend(shown.scaling.then(|| percent(record.efficiency)));
+    cells.extend(shown.bursts.then(|| ratio(record.burst_ratio)));
+    cells.extend(shown.errors.then(|| record.error.map_or(String::new(), |error| format!("{error:.1e}"))));
     Some(cells)
 }
 
 fn percent(share: Option<f64>) -> String {
     share.map_or(String::new(), |share| format!("{:.0}%", share * 100.0))
+}
+
+fn ratio(ratio: Option<f64>) -> String {
+    ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"))
 }
 
 pub(super) fn same_problem(a: &Record, b: &Record) -> bool {
@@ -95,6 +112,7 @@ pub(super) fn sums(records: &[Record]) -> Table {
         ("geomean ms", Right),
         ("GFLOP/s", Right),
         ("peak", Right),
+        ("burst", Right),
         ("largest workspace", Right),
     ]);
     for (network, records) in networks(records) {
@@ -113,6 +131,9 @@ pub(super) fn sums(records: &[Record]) -> Table {
             let operations = weighted(|run| run.gflops.unwrap_or(0.0) * self::seconds(run));
             let geomean = (weighted(|run| self::seconds(run).ln()) / count as f64).exp();
             let gflops = operations / seconds;
+            let in_bursts =
+                runs.iter().map(|run| Some(run.burst_ratio? * self::seconds(run) * run.count as f64));
+            let in_bursts = in_bursts.sum::<Option<f64>>();
             table.push([
                 String::new(),
                 series.name.to_string(),
@@ -123,6 +144,7 @@ pub(super) fn sums(records: &[Record]) -> Table {
                 milliseconds(geomean),
                 format!("{gflops:.1}"),
                 percent(Some(gflops / runs[0].peak_gflops)),
+                ratio(in_bursts.map(|bursts| bursts / seconds)),
                 grouped(runs.iter().filter_map(|run| run.workspace_bytes).max().unwrap_or(0)),
             ]);
         }

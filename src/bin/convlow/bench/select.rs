@@ -128,11 +128,6 @@ impl Selection {
         Ok(selection)
     }
 
-    /// Estimated seconds of a round.
-    pub(super) fn estimate(&self) -> f64 {
-        self.candidates.iter().map(|candidate| candidate.plan.info().estimated_seconds).sum()
-    }
-
     fn add(&mut self, mut candidate: Candidate) {
         match self.candidates.iter_mut().find(|other| other.is(&candidate)) {
             Some(same) => same.auto_for.append(&mut candidate.auto_for),
