@@ -27,6 +27,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--layout", choices=("nchw", "nhwc", "both"), default="both", help="of src and dst (both)")
     add("--threads", type=positive, default=1, metavar="N", help="threads, on as many cores (1)")
     add("--rounds", type=positive, default=15, metavar="N", help="turns of each engine (15)")
+    help_of_bursts = "time bursts too, a pause of 20 ms, in which threads fall asleep, then four runs in a row;"
+    help_of_bursts += " threaded: with two threads or more (%(default)s)"
+    add("--bursts", choices=("none", "threaded", "all"), default="threaded", help=help_of_bursts)
     add("--engines", metavar="LIST", help=f"some of {','.join(engines.PEERS)} (all)")
     help_of_algorithms = "convlow's, fast being auto with Winograd; ratios are to the first (%(default)s)"
     add("--algorithms", default="auto,fast", metavar="LIST", help=help_of_algorithms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -27,3 +27,19 @@ class Measured:
     weights_bytes: int | None
     math: str
     error: float
+    #: As the fields of these names without `burst_`, of the bursts; None where there were none.
+    burst_median_seconds: float | None
+    burst_ratio_median: float | None
+    burst_ratio_q1: float | None
+    burst_ratio_q3: float | None
+
+    def in_bursts(self) -> Measured | None:
+        """What bursts say, where the fields speak of runs back to back."""
+        times = (self.burst_median_seconds, self.burst_ratio_median, self.burst_ratio_q1, self.burst_ratio_q3)
+        seconds, median, q1, q3 = times
+        if seconds is None or median is None or q1 is None or q3 is None:
+            return None
+        gflops = self.gflops * self.median_seconds / seconds
+        return replace(
+            self, median_seconds=seconds, ratio_median=median, ratio_q1=q1, ratio_q3=q3, gflops=gflops
+        )

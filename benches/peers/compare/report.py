@@ -8,18 +8,37 @@ from dataclasses import dataclass
 
 from .measured import Measured
 
-COLUMNS = ((24, "<"), (26, "<"), (9, ">"), (8, ">"), (22, ">"), (15, ">"), (12, ">"), (0, "<"))
+Cells = tuple[str, ...]
+
+ENGINE = ((24, "<"), (26, "<"))
+TIMES = ((9, ">"), (22, ">"))
+MEMORY = ((8, ">"), (15, ">"), (12, ">"), (0, "<"))
 
 
-def row(*cells: str) -> str:
+def row(engine: Cells, back_to_back: Cells, bursts: Cells, memory: Cells) -> str:
+    """Without bursts, their cells are none and have no columns."""
+    columns = (*ENGINE, *TIMES, *TIMES[: len(bursts)], *MEMORY)
+    cells = (*engine, *back_to_back, *bursts, *memory)
     return "  ".join(
-        f"{cell:{align}{width}}" for cell, (width, align) in zip(cells, COLUMNS, strict=True)
+        f"{cell:{align}{width}}" for cell, (width, align) in zip(cells, columns, strict=True)
     ).rstrip()
 
 
-def heading() -> str:
-    said = "ratio [quartiles]"
-    return row("layer", "engine", "ms", "GFLOP/s", said, "memory", "weights", "implementation")
+def heading(bursts: bool) -> str:
+    return row(
+        ("layer", "engine"),
+        ("ms", "ratio [quartiles]"),
+        ("burst ms", "in bursts") if bursts else (),
+        ("GFLOP/s", "memory", "weights", "implementation"),
+    )
+
+
+def times(result: Measured | None) -> Cells:
+    if result is None:
+        return ()
+    spread = f"[{result.ratio_q1:.2f}–{result.ratio_q3:.2f}]"
+    ratio = "1" if result.engine == "convlow" else f"{result.ratio_median:.2f} {spread}"
+    return (f"{result.median_seconds * 1e3:.3f}", ratio)
 
 
 def memory(result: Measured) -> str:
@@ -31,17 +50,14 @@ def layer(results: Iterable[Measured]) -> str:
     """Exact engines, then those with Winograd."""
     lines = []
     for result in sorted(results, key=lambda result: result.math != "exact"):
-        spread = f"[{result.ratio_q1:.2f}–{result.ratio_q3:.2f}]"
+        engine = result.engine + (" (Winograd)" if result.math == "winograd" else "")
+        weights = "" if result.weights_bytes is None else f"{result.weights_bytes:,}"
         lines.append(
             row(
-                result.name.partition(":")[2] or result.name,
-                result.engine + (" (Winograd)" if result.math == "winograd" else ""),
-                f"{result.median_seconds * 1e3:.3f}",
-                f"{result.gflops:.1f}",
-                "1" if result.engine == "convlow" else f"{result.ratio_median:.2f} {spread}",
-                memory(result),
-                "" if result.weights_bytes is None else f"{result.weights_bytes:,}",
-                result.implementation,
+                (result.name.partition(":")[2] or result.name, engine),
+                times(result),
+                times(result.in_bursts()),
+                (f"{result.gflops:.1f}", memory(result), weights, result.implementation),
             )
         )
     return "\n".join(lines)
@@ -131,12 +147,26 @@ def totals(results: list[Measured]) -> list[Total]:
     return [total(name, pairs) for name, pairs in groups.items()]
 
 
+def in_bursts(results: list[Measured]) -> list[Measured]:
+    """What bursts say, of the results that have them."""
+    return [burst for result in results if (burst := result.in_bursts())]
+
+
+def totals_in_bursts(results: list[Measured]) -> dict[str, Total]:
+    """By engine; the fastest peers are those in bursts. Empty where there were none."""
+    return {one.engine: one for one in totals(in_bursts(results))}
+
+
 def totals_table(results: list[Measured]) -> str:
-    form = "{:<26}  {:>6}  {:>10}  {:>10}  {:>10}  {:>10}  {:>8}".format
-    lines = [form("engine", "layers", "geo. mean", "sum ms", "convlow ms", "ratio", "least")]
+    bursts = totals_in_bursts(results)
+    form = "{:<26}  {:>6}  {:>10}  {:>10}  {:>10}  {:>10}  {:>8}" + ("  {:>10}  {:>8}" if bursts else "")
+    heading = ["engine", "layers", "geo. mean", "sum ms", "convlow ms", "ratio", "least"]
+    lines = [form.format(*heading, *(["burst mean", "least"] if bursts else []))]
     for one in totals(results):
-        times = (f"{seconds * 1e3:.2f}" for seconds in (one.seconds, one.own_seconds))
-        lines.append(
-            form(one.engine, one.layers, f"{one.mean:.3f}", *times, f"{one.ratio:.3f}", f"{one.least:.2f}")
-        )
+        seconds = (f"{seconds * 1e3:.2f}" for seconds in (one.seconds, one.own_seconds))
+        cells = [one.engine, one.layers, f"{one.mean:.3f}", *seconds, f"{one.ratio:.3f}", f"{one.least:.2f}"]
+        if bursts:
+            burst = bursts[one.engine]
+            cells += [f"{burst.mean:.3f}", f"{burst.least:.2f}"]
+        lines.append(form.format(*cells))
     return "\n".join(lines)

@@ -11,7 +11,8 @@ from . import problems
 
 KEYS = set(
     "engine version implementation problem name count network layout threads rounds median_seconds ratio_median"
-    " ratio_q1 ratio_q3 gflops memory_bytes memory_kind weights_bytes math error".split()
+    " ratio_q1 ratio_q3 gflops memory_bytes memory_kind weights_bytes math error burst_median_seconds"
+    " burst_ratio_median burst_ratio_q1 burst_ratio_q3".split()
 )
 
 
@@ -44,9 +45,12 @@ def check_results(lines: list[str], table: str) -> None:
         assert result["memory_kind"] in ("exact", "rss") and result["math"] in ("exact", "winograd")
         assert (result["weights_bytes"] is None) == (result["memory_kind"] == "rss")
         assert result["memory_bytes"] >= 0 and result["median_seconds"] > 0 and result["gflops"] > 0
-        assert 0 < result["ratio_q1"] <= result["ratio_median"] <= result["ratio_q3"]
+        for kind in ("", "burst_"):
+            assert 0 < result[f"{kind}ratio_q1"] <= result[f"{kind}ratio_median"] <= result[f"{kind}ratio_q3"]
+        assert 0 < result["burst_median_seconds"]
         assert not math.isnan(result["error"]) and result["error"] <= 1e-3
         assert result["engine"] in table
+    assert "burst ms" in table and "burst mean" in table
     for layout in ("nchw", "nhwc"):
         for name in ("tiny:plain", "tiny:odd"):
             engines = {one["engine"] for one in results if (one["layout"], one["name"]) == (layout, name)}

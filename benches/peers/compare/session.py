@@ -64,14 +64,15 @@ def run(arguments: argparse.Namespace) -> None:
         sys.exit(str(mistake))
     layouts = ("nchw", "nhwc") if arguments.layout == "both" else (arguments.layout,)
     on = cores(arguments.threads)
+    bursts = arguments.bursts == "all" or (arguments.bursts == "threaded" and arguments.threads > 1)
     results: list[Measured] = []
     lines = open(arguments.json, "w", encoding="utf-8") if arguments.json else None
     try:
         found = chosen(arguments)
         for layout in layouts:
-            setting = Setting(layout, arguments.threads, on, arguments.rounds)
+            setting = Setting(layout, arguments.threads, on, arguments.rounds, bursts)
             print(f"\n{layout}, {arguments.threads} thread(s) on core {', '.join(map(str, sorted(on)))}")
-            print(report.heading(), flush=True)
+            print(report.heading(bursts), flush=True)
             for problem in layers:
                 measured = compare(found, problem, setting, say)
                 results += measured

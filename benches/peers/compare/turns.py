@@ -23,6 +23,9 @@ from .problems import Problem
 
 #: An engine's turn lasts at least so long, after one run that is not timed: caches are warm, threads awake.
 TURN_SECONDS = 0.005
+#: A burst: a pause in which threads fall asleep, then so many runs in a row; `convlow bench` has the same.
+PAUSE_SECONDS = 0.02
+BURST_RUNS = 4
 #: Seconds without an answer after which a worker is given up.
 PATIENCE = 300
 
@@ -39,6 +42,7 @@ class Setting:
     threads: int
     cores: frozenset[int]
     rounds: int
+    bursts: bool
 
 
 class Worker:
@@ -106,6 +110,9 @@ class Worker:
     def time(self) -> float:
         return float(self.ask(f"time {TURN_SECONDS}"))
 
+    def burst(self) -> float:
+        return float(self.ask(f"burst {PAUSE_SECONDS} {BURST_RUNS}"))
+
     def output(self, folder: Path) -> NDArray[np.float32]:
         file = folder / "dst"
         if self.ask(f"output {file}") != "done":
@@ -144,6 +151,19 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
     return q1, median, q3
 
 
+@dataclass
+class Times:
+    """An engine's turns back to back or in bursts, and their ratios to the turns of convlow right before."""
+
+    seconds: list[float]
+    ratios: list[float]
+
+    def summary(self) -> tuple[float, float, float, float]:
+        """The median of the seconds, then that of the ratios and their quartiles."""
+        q1, median, q3 = quartiles(self.ratios)
+        return statistics.median(self.seconds), median, q1, q3
+
+
 def compare(engines: list[Engine], problem: Problem, setting: Setting, report: Report) -> list[Measured]:
     """Times every engine against the first, A B A C A D, each round beginning with another peer."""
     workers: list[Worker] = []
@@ -171,6 +191,10 @@ def take_turns(
     def lose(worker: Worker, reason: str) -> None:
         report(f"{problem.name}, {setting.layout}: {worker.engine.name} is left out: {reason}")
 
+    def turn(worker: Worker) -> list[float]:
+        """Back to back, and then in a burst."""
+        return [worker.time(), worker.burst()] if setting.bursts else [worker.time()]
+
     base, peers = workers[0], []
     facts, errors = {base: base.ready()}, {base: 0.0}
     reference = base.output(folder)
@@ -188,29 +212,35 @@ def take_turns(
             limit = worker.engine.tolerance
             lose(worker, f"WRONG RESULT, off by {errors[worker]:.2g} of the largest output (limit {limit:g})")
 
-    seconds: dict[Worker, list[float]] = {base: []}
-    ratios: dict[Worker, list[float]] = {base: [1.0]}
+    kinds = 2 if setting.bursts else 1
+    times = {worker: [Times([], []) for _ in range(kinds)] for worker in (base, *peers)}
     base.time()
+
+    def add(worker: Worker, seconds: list[float], ours: list[float]) -> None:
+        for kind, mine, base_seconds in zip(times[worker], seconds, ours, strict=True):
+            kind.seconds.append(mine)
+            kind.ratios.append(mine / base_seconds)
+
     for number in range(setting.rounds):
         start = number % len(peers) if peers else 0
         for worker in [*peers[start:], *peers[:start]]:
-            ours = base.time()
+            ours = turn(base)
             try:
-                theirs = worker.time()
+                theirs = turn(worker)
             except Lost as reason:
                 lose(worker, str(reason))
                 peers.remove(worker)
                 continue
-            seconds[base].append(ours)
-            seconds.setdefault(worker, []).append(theirs)
-            ratios.setdefault(worker, []).append(theirs / ours)
+            add(base, ours, ours)
+            add(worker, theirs, ours)
         if not peers:
-            seconds[base].append(base.time())
+            ours = turn(base)
+            add(base, ours, ours)
 
     results = []
     for worker in [base, *peers]:
-        q1, median, q3 = quartiles(ratios[worker])
-        median_seconds = statistics.median(seconds[worker])
+        median_seconds, median, q1, q3 = times[worker][0].summary()
+        bursts = times[worker][1].summary() if setting.bursts else (None, None, None, None)
         fact = facts[worker]
         weights = fact["weights_bytes"]
         results.append(
@@ -235,6 +265,10 @@ def take_turns(
                 weights_bytes=None if weights is None else int(weights),
                 math=worker.engine.math,
                 error=errors[worker],
+                burst_median_seconds=bursts[0],
+                burst_ratio_median=bursts[1],
+                burst_ratio_q1=bursts[2],
+                burst_ratio_q3=bursts[3],
             )
         )
     return results

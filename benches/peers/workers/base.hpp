@@ -2,8 +2,11 @@
  * input.
  *
  * A worker holds one engine and one problem. It writes one line of JSON when it is ready (or when it cannot
- * do the problem), then answers each command with one line: time SECONDS   one run untimed, then runs for at
- * least so long: the mean seconds of a run output FILE    writes dst as it lies in memory: "done"
+ * do the problem), then answers each command with one line:
+ *
+ *   time SECONDS        one run untimed, then runs for at least so long: the mean seconds of a run
+ *   burst PAUSE RUNS    sleeps so many seconds untimed, then so many runs: the mean seconds of a run
+ *   output FILE         writes dst as it lies in memory: "done"
  */
 #pragma once
 
@@ -21,6 +24,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 namespace peers {
 
@@ -213,6 +217,16 @@ template <class Make> void serve_commands(std::map<std::string, std::string> arg
                 spent = seconds() - begin;
             } while (spent < least);
             std::printf("%.9g\n", spent / static_cast<double>(runs));
+            std::fflush(stdout);
+        } else if (command == "burst") {
+            double pause;
+            size_t runs;
+            std::cin >> pause >> runs;
+            std::this_thread::sleep_for(std::chrono::duration<double>(pause));
+            double begin = seconds();
+            for (size_t run = 0; run < runs; run++)
+                engine->run();
+            std::printf("%.9g\n", (seconds() - begin) / static_cast<double>(runs));
             std::fflush(stdout);
         } else if (command == "output") {
             std::string file;

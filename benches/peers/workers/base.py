@@ -161,6 +161,15 @@ def mean_seconds(engine: Engine, least: float) -> float:
             return spent / 1e9 / runs
 
 
+def burst_seconds(engine: Engine, pause: float, runs: int) -> float:
+    run = engine.run
+    time.sleep(pause)
+    begin = time.perf_counter_ns()
+    for _ in range(runs):
+        run()
+    return (time.perf_counter_ns() - begin) / 1e9 / runs
+
+
 def serve(make: Make) -> None:
     """The whole of a worker."""
     arguments = dict(argument.split("=", 1) for argument in sys.argv[1:])
@@ -179,6 +188,9 @@ def serve(make: Make) -> None:
         command, _, argument = line.rstrip("\n").partition(" ")
         if command == "time":
             print(f"{mean_seconds(engine, float(argument)):.9g}", flush=True)
+        elif command == "burst":
+            pause, runs = argument.split()
+            print(f"{burst_seconds(engine, float(pause), int(runs)):.9g}", flush=True)
         elif command == "output":
             np.ascontiguousarray(engine.result()).tofile(argument)
             print("done", flush=True)
