@@ -66,8 +66,8 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
         peers.write_text("".join(part.read_text() for part in parts))
     query = [arguments.convlow, "query", "--gemm", "blas", SCALED]
     has_blas = subprocess.run(query, capture_output=True, check=False).returncode == 0
-    both = ["--threads", ",".join(map(str, dict.fromkeys((1, min(2, cores)))))]
-    both += ["--gemm", "blas,embedded" if has_blas else "embedded"]
+    one_and_two = ["--threads", ",".join(map(str, dict.fromkeys((1, min(2, cores)))))]
+    gemms = ["--gemm", "blas,embedded" if has_blas else "embedded"]
     limit = ["--time-limit", str(arguments.seconds)]
     for repeat in ("first", "second"):
         say(f"every family, {repeat} measurement")
@@ -76,7 +76,9 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
             pictures.mkdir(parents=True, exist_ok=True)
             drawn = ["--plot", str(pictures / "all.svg")]
             drawn += ["--peers", str(peers)] if peers.exists() else []
-        bench(repeat, *lists, *both, *limit, *drawn)
+        bench(repeat, *lists, *one_and_two, *gemms, "--bursts", "none", *limit, *drawn)
+    say("AUTO in bursts after a pause")
+    bench("bursts", *lists, *one_and_two, "--algorithms", "auto", "--time-limit", str(arguments.seconds / 4))
     say("Winograd's algorithms and their errors")
     text = subprocess.run([arguments.convlow, "query", SCALED], check=True, capture_output=True, text=True).stdout
     inexact = sorted(set(re.findall(r"winograd-strip-\S+", text)))
@@ -86,7 +88,7 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
     bench("scaling", SCALED, "--threads", ",".join(map(str, several)), *short)
     for batch in BATCHES:
         say(f"batches of {batch}")
-        words = ["--batch", str(batch), "--algorithms", "auto", "--threads", str(cores)]
+        words = ["--batch", str(batch), "--algorithms", "auto", "--threads", str(cores), "--bursts", "none"]
         bench(f"batch-{batch}", "--network", networks[0], *words, *short)
 
 

@@ -339,6 +339,42 @@ from the definition in float64, relative to the layer's largest output.
 
     # Threads and batches.
 
+    def bursts(self) -> str:
+        rows = []
+        single = figures.fastest(self.results.bursts, lambda record: record["threads"] == 1)
+        for threads in unique(record["threads"] for record in self.results.bursts if record["bursts"]):
+            for network in (*self.networks, None):
+                mine = [
+                    record
+                    for record in self.results.bursts
+                    if record["threads"] == threads and network in (record["network"], None)
+                ]
+                if not mine:
+                    continue
+                ratios = [record["burst_ratio"] for record in mine]
+                efficiency = mean(
+                    seconds(single[figures.layer(record)]) / (threads * seconds(record)) for record in mine
+                )
+                back_to_back = math.fsum(record["count"] * seconds(record) for record in mine)
+                in_bursts = math.fsum(record["count"] * record["burst_median_seconds"] for record in mine)
+                rows.append((
+                    network or "**all**", str(threads), str(len(mine)), milliseconds(back_to_back),
+                    milliseconds(in_bursts), f"{mean(ratios):.2f}", f"{min(ratios):.2f}", f"{max(ratios):.2f}",
+                    percent(efficiency), percent(efficiency / mean(ratios)),
+                ))  # fmt: skip
+        heading = (
+            "network", "threads", "layers", "ms", "in bursts", "ratio, geo. mean", "least", "most", "efficiency",
+            "in bursts",
+        )  # fmt: skip
+        return f"""### Bursts after a pause
+
+A burst is four runs in a row after a pause of 20 ms, in which threads fall asleep; only the runs are timed. AUTO, the sums of
+times back to back and in bursts, then the ratio of the time in bursts to that back to back, layer by layer. A ratio of
+the number of threads says that those which slept added nothing. Efficiency, here of all layers and as a geometric mean, is that
+of AUTO's choice for so many threads against its choice for one, back to back.
+
+{table(heading, rows) if rows else 'There is one core only.' + chr(10)}"""
+
     def scaling(self) -> str:
         rows = []
         for threads in self.threads[1:]:
@@ -357,7 +393,8 @@ from the definition in float64, relative to the layer's largest output.
         heading = ("family", "GEMM", "threads", "layers", "geo. mean", "least", "most")
         strong = [
             (record["algorithm"], str(record["threads"]), milliseconds(seconds(record)), f"{record['gflops']:.1f}",
-             percent(record["peak_share"]), percent(record["efficiency"] or 1.0))
+             percent(record["peak_share"]), percent(record["efficiency"] or 1.0),
+             f"{record['burst_ratio']:.2f}" if record["burst_ratio"] else "–")
             for record in sorted(self.results.scaling, key=lambda r: (r["algorithm"], r["threads"]))
         ]  # fmt: skip
         batches = []
@@ -377,9 +414,13 @@ Efficiency is the time of one thread divided by (threads × time of them), over 
 {LONG_SECONDS * 1e3:.0f} ms on one thread.
 
 {table(heading, rows, 2) if rows else 'No layer takes that long.' + chr(10)}
-Strong scaling, the best of every family on `{self.results.scaling[0]['name']}` ({self.results.scaling[0]['problem']}):
+Strong scaling, the best of every family on `{self.results.scaling[0]['name']}` ({self.results.scaling[0]['problem']}); *bursts* are
+their times divided by those back to back:
 
-{table(('algorithm', 'threads', 'ms', 'GFLOP/s', 'of the peak', 'efficiency'), strong)}
+{table(('algorithm', 'threads', 'ms', 'GFLOP/s', 'of the peak', 'efficiency', 'bursts'), strong)}
+{self.bursts()}
+### Batches
+
 Throughput over a batch: all convolutions of {batch_of['network']}, AUTO, {threads_named(batch_of['threads'])}. The workspace does not
 grow with the batch, except where images too small for all threads run side by side.
 
@@ -396,7 +437,8 @@ grow with the batch, except where images too small for all threads run side by s
 `benches/peers/run`: each layer in turns, convlow, a peer, convlow, the next, all on the same cores; convlow with AUTO,
 with exact arithmetic beside exact peers and `MATH_FAST` beside those with Winograd. A ratio is the peer's time divided by
 convlow's: **above 1, convlow is faster**; *convlow, exact* says what Winograd gains. Memory is the most of a layer, beside the
-tensors and one copy of the weights, counted as [benches/peers/README.md](../benches/peers/README.md) says.
+tensors and one copy of the weights, counted as [benches/peers/README.md](../benches/peers/README.md) says. With several threads
+there are ratios in bursts of four runs after a pause of 20 ms, too; all other figures are of runs back to back.
 """]  # fmt: skip
         keys = unique((one.layout, one.threads) for one in self.results.peers)
         for layout, threads in keys:
@@ -404,15 +446,19 @@ tensors and one copy of the weights, counted as [benches/peers/README.md](../ben
             here = [one for one in self.results.peers if (one.layout, one.threads) == (layout, threads)]
             groups = [(network, [one for one in here if one.network == network]) for network in self.networks]
             for network, part in [*groups, ("**all**", here)]:
+                bursts = report.totals_in_bursts(part)
                 for one in report.totals(part):
+                    burst = bursts.get(one.engine)
                     rows.append((
                         network, one.engine, str(one.layers), f"{one.mean:.2f}", f"{one.least:.2f}",
+                        *((f"{burst.mean:.2f}", f"{burst.least:.2f}") if burst else ()),
                         f"{one.ratio:.2f}", milliseconds(one.seconds), milliseconds(one.own_seconds),
                         f"{one.memory_bytes:,}", f"{one.own_memory_bytes:,}",
                     ))  # fmt: skip
+            in_bursts = ("geo. mean, bursts", "least, bursts") if here[0].in_bursts() else ()
             heading = (
-                "network", "engine", "layers", "geo. mean", "least", "of the sums", "ms", "convlow, ms",
-                "memory", "convlow's",
+                "network", "engine", "layers", "geo. mean", "least", *in_bursts, "of the sums", "ms",
+                "convlow, ms", "memory", "convlow's",
             )  # fmt: skip
             parts.append(f"### {layout.upper()}, {threads_named(threads)}\n\n{table(heading, rows, 2)}")
         parts.append(f"<details><summary>Layer by layer</summary>\n\n{self.peer_layers()}\n</details>\n")
@@ -429,12 +475,16 @@ tensors and one copy of the weights, counted as [benches/peers/README.md](../ben
             for kind in ("exact", "winograd"):
                 best = report.best(group, kind)
                 cells += [best[0][1].engine, f"{report.ratio(*best[0]):.2f}"] if best else ["–", "–"]
+                best = report.best(report.in_bursts(group), kind)
+                cells.append(f"{report.ratio(*best[0]):.2f}" if best else "–")
             rows.append(cells)
         heading = (
-            "layer", "layout", "threads", "convlow", "GFLOP/s", "workspace", "fastest exact", "ratio",
-            "fastest Winograd", "ratio",
+            "layer", "layout", "threads", "convlow", "GFLOP/s", "workspace", "fastest exact", "ratio", "in bursts",
+            "fastest Winograd", "ratio", "in bursts",
         )  # fmt: skip
-        return table(heading, rows)
+        return f"""The columns *in bursts* have the ratio of the peer that is the fastest there.
+
+{table(heading, rows)}"""
 
     def reading(self) -> str:
         return f"""

@@ -25,6 +25,7 @@ class Results:
 
     first: list[Record]
     second: list[Record]
+    bursts: list[Record]  # AUTO, back to back and in bursts.
     scaling: list[Record]
     batches: dict[int, list[Record]]
     winograd: list[Record]  # Every one of them and AUTO without them, with their errors.
@@ -44,6 +45,7 @@ def load(folder: Path) -> Results:
     return Results(
         records("first"),
         records("second"),
+        records("bursts"),
         records("scaling"),
         {batch: records(f"batch-{batch}") for batch in batches},
         records("winograd"),
