@@ -12,14 +12,12 @@ from pathlib import Path
 from compare import problems, report
 from compare.measured import Measured
 
-from . import figures
+from . import figures, noise
 from .figures import LOW_MEMORY, PATCH_BUILDING, Record, Results, mean, seconds, unique
+from .noise import Repeated
 
 #: Layers of one thread that take at least so long count for scaling: shorter ones measure the waking of threads.
 LONG_SECONDS = 1e-3
-
-#: Within this share of one another two times are the same for the verdicts.
-LEVEL = 0.05
 
 #: The paper's order of the extra space, the formula in floats that convlow states, and that formula.
 SPACE = {
@@ -80,11 +78,13 @@ class Writer:
     def __init__(self, results: Results, pictures: Path) -> None:
         self.results = results
         self.records = results.first
-        self.noise = figures.noise(results)
         self.pictures = pictures
         self.networks = unique(record["network"] for record in self.records)
         self.threads = sorted(unique(record["threads"] for record in self.records))
         self.gemms = unique(record["gemm"] for record in self.records if record["gemm"])
+        found = (self.low_memory(None, gemm, threads) for threads in self.threads for gemm in self.gemms)
+        #: What nine of ten layers' ratios of patches to low memory differ by from one measurement to the other.
+        self.ninth = noise.ninth(difference for one in found for difference in one.differences)
 
     def write(self) -> str:
         parts = [
@@ -96,7 +96,7 @@ class Writer:
     def opening(self) -> str:
         record = self.records[0]
         peak = record["peak_gflops"] / record["threads"]
-        noise = self.noise
+        of_all = noise.noise(self.results)
         rounds = sorted(record["rounds"] for record in self.records)
         engines = "".join(
             f"- {engine} {version}\n"
@@ -114,13 +114,18 @@ beside it. `./dev evaluate` measured it, drew the pictures and wrote this page; 
 {engines}- {datetime.date.today().isoformat()}, batch 1, float32, weights packed before
 
 **Noise.** All was measured twice, {rounds[0]} to {rounds[-1]} rounds each (median {rounds[len(rounds) // 2]}). Half of the medians of
-the two measurements lie within {noise.median:.1%} of one another, nine of ten within {noise.ninth:.1%}; a family's sum over a network
-within {noise.of_sums:.1%}. The tables show the first measurement; take differences below the noise for none.
+the two measurements lie within {of_all.median:.1%} of one another, nine of ten within {of_all.ninth:.1%}; a family's sum over a network
+within {of_all.of_sums:.1%}. Two classes of algorithms are compared by the ratio of their times, as a geometric mean over n layers
+and both measurements; *between* is its 95 % interval (Student's t), whose standard error is the root mean square of what the
+logarithms of the layers' ratios differ by from one measurement to the other, divided by 2√n, or half of what their means differ
+by where that is more. Where level, a ratio of 1, lies in this interval, the verdict is *within the noise*; a layer counts as
+slower only where it is so by more than half of what its own two measurements differ by and half of what nine of ten layers'
+differ by ({math.expm1(self.ninth):.1%}). The other tables show the first measurement; take differences below the noise for none.
 """
 
     # What the paper says.
 
-    def low_memory(self, network: str | None, gemm: str, threads: int) -> figures.Comparison:
+    def low_memory(self, network: str | None, gemm: str, threads: int) -> Repeated:
         """The best patch-building against the best low-memory algorithm where there is more than one tap."""
 
         def of(families: tuple[str, ...]) -> Callable[[Record], bool]:
@@ -132,7 +137,7 @@ within {noise.of_sums:.1%}. The tables show the first measurement; take differen
                 and not pointwise(record)
             )
 
-        return figures.compare(self.records, of(PATCH_BUILDING), of(LOW_MEMORY))
+        return noise.compare(self.results, of(PATCH_BUILDING), of(LOW_MEMORY))
 
     def claims(self) -> str:
         rows = []
@@ -140,14 +145,18 @@ within {noise.of_sums:.1%}. The tables show the first measurement; take differen
             for gemm in self.gemms:
                 for network in (*self.networks, None):
                     found = self.low_memory(network, gemm, threads)
-                    if not found.pairs:
+                    ratios = found.ratios.values()
+                    if not ratios:
                         continue
-                    level = sum(ratio >= 1 - LEVEL for ratio in found.ratios)
                     rows.append((
-                        network or "**all**", gemm_named(gemm), str(threads), str(len(found.pairs)),
-                        f"{mean(found.ratios):.2f}", f"{min(found.ratios):.2f}", f"{max(found.ratios):.2f}",
-                        f"{found.sums:.2f}", f"{level} of {len(found.pairs)}",
+                        network or "**all**", gemm_named(gemm), str(threads), str(len(ratios)),
+                        f"{found.estimate.value:.2f}", found.estimate.interval, f"{min(ratios):.2f}",
+                        f"{max(ratios):.2f}", f"{found.sums:.2f}", f"{found.not_below(self.ninth)} of {len(ratios)}",
                     ))  # fmt: skip
+        heading = (
+            "network", "GEMM", "threads", "layers", "geo. mean", "between", "least", "most", "of the sums",
+            "level or faster",
+        )  # fmt: skip
         verdicts = "".join(f"- {verdict}\n" for verdict in self.verdicts())
         return f"""
 ## What the paper claims
@@ -157,26 +166,22 @@ that its low-memory algorithms are as fast as the best that build patches on one
 Here that is the time of the faster of im2col and im2row divided by that of the fastest of kn2row-as, kn2col-as and
 kn2row-aa, layer by layer, each family at the layouts and with the primitive that the planner rates highest. **Above 1 the
 low-memory algorithm is faster.** It counts the layers with more than one tap that both can do, which leaves out those with
-a stride: the accumulating algorithms need stride 1. Times within {LEVEL:.0%} of one another are level.
+a stride: the accumulating algorithms need stride 1.
 
-{table(('network', 'GEMM', 'threads', 'layers', 'geo. mean', 'least', 'most', 'of the sums', 'level or faster'), rows, 2)}
+{table(heading, rows, 2)}
 {verdicts}"""
 
     def verdicts(self) -> Iterable[str]:
         for gemm in self.gemms:
-            means = {}
-            for threads in self.threads:
-                if ratios := self.low_memory(None, gemm, threads).ratios:
-                    means[threads] = mean(ratios)
-            for threads, value in means.items():
-                where = f"{threads_named(threads)}, {gemm_named(gemm)}"
-                if threads == 1:
-                    word = "agrees" if value >= 1 - LEVEL else "disagrees"
-                    yield f"As fast, {where}: **{word}**, {value:.2f} in the geometric mean."
-                else:
-                    word = "agrees" if value > 1 + LEVEL else "level" if value >= 1 - LEVEL else "disagrees"
-                    more = f", {value / means[1]:.2f} times what it is on one thread" if 1 in means else ""
-                    yield f"Faster, {where}: **{word}**, {value:.2f}{more}."
+            all_threads = {threads: self.low_memory(None, gemm, threads) for threads in self.threads}
+            found = {threads: one for threads, one in all_threads.items() if one.ratios}
+            for threads, one in found.items():
+                said = f"{one.estimate.value:.2f} ({one.estimate.interval})"
+                if threads > 1 and 1 in found:
+                    more = one.over(found[1])
+                    said += f", {more.value:.2f} ({more.interval}) times what it is on one thread"
+                claim = "As fast" if threads == 1 else "Faster"
+                yield f"{claim}, {threads_named(threads)}, {gemm_named(gemm)}: **{one.estimate.verdict}**, {said}."
 
     def space(self) -> str:
         rows = []
@@ -247,14 +252,15 @@ holds only these. AUTO is the planner's choice, all layers. The pictures take th
             parts.append(table(("family", "layers", *heading, "largest workspace"), rows))
             parts.append(self.picture(f"time-{network}", f"Time of each family on the layers of {network}"))
             parts.append(self.picture(f"peak-{network}", f"Share of the peak on the layers of {network}"))
-        ratios = {}
         if {"blas", "embedded"} <= set(self.gemms):
+            ratios = []
             for threads in self.threads:
                 pick = lambda gemm, t=threads: lambda r: (  # noqa: E731
                     r["gemm"] == gemm and r["threads"] == t and r["math"] == "exact"
                 )
-                ratios[threads] = mean(figures.compare(self.records, pick("embedded"), pick("blas")).ratios)
-            said = ", ".join(f"{value:.2f} on {threads_named(threads)}" for threads, value in ratios.items())
+                one = noise.compare(self.results, pick("embedded"), pick("blas")).estimate
+                ratios.append(f"{one.value:.2f} ({one.interval}) on {threads_named(threads)}")
+            said = ", ".join(ratios)
             parts.append(f"""### BLAS and embedded GEMM
 
 Time with the embedded GEMM divided by that with the BLAS, each with its fastest algorithm, geometric mean over all
@@ -270,7 +276,7 @@ layers: {said}.
 
     def layers(self) -> str:
         rows = []
-        found = {t: [self.low_memory(None, gemm, t) for gemm in self.gemms] for t in self.threads}
+        found = {t: [self.low_memory(None, gemm, t).first for gemm in self.gemms] for t in self.threads}
         places = unique(place for each in found.values() for one in each for place in one.pairs)
         for place in places:
             cells = []

@@ -13,6 +13,8 @@ from typing import Any
 from compare.measured import Measured
 
 Record = dict[str, Any]
+#: A layer: its network and its name.
+Place = tuple[str, str]
 
 #: The families that build patches, and those of the paper that need less than all patches.
 PATCH_BUILDING = ("im2col", "im2row")
@@ -62,7 +64,7 @@ def seconds(record: Record) -> float:
     return float(record["median_seconds"])
 
 
-def layer(record: Record) -> tuple[str, str]:
+def layer(record: Record) -> Place:
     return record["network"] or "", record["name"]
 
 
@@ -70,9 +72,9 @@ def unique(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
-def fastest(records: Iterable[Record], holds: Callable[[Record], bool]) -> dict[tuple[str, str], Record]:
+def fastest(records: Iterable[Record], holds: Callable[[Record], bool]) -> dict[Place, Record]:
     """Of every layer the fastest record for which this holds."""
-    found: dict[tuple[str, str], Record] = {}
+    found: dict[Place, Record] = {}
     for record in filter(holds, records):
         here = layer(record)
         if here not in found or seconds(record) < seconds(found[here]):
@@ -84,11 +86,11 @@ def fastest(records: Iterable[Record], holds: Callable[[Record], bool]) -> dict[
 class Comparison:
     """One class of algorithms against another on the layers that both can do."""
 
-    pairs: dict[tuple[str, str], tuple[Record, Record]]
+    pairs: dict[Place, tuple[Record, Record]]
 
     @property
-    def ratios(self) -> list[float]:
-        return [seconds(one) / seconds(other) for one, other in self.pairs.values()]
+    def ratios(self) -> dict[Place, float]:
+        return {place: seconds(one) / seconds(other) for place, (one, other) in self.pairs.items()}
 
     @property
     def sums(self) -> float:
@@ -104,29 +106,3 @@ def compare(
 ) -> Comparison:
     left, right = fastest(records, one), fastest(records, other)
     return Comparison({here: (left[here], right[here]) for here in left if here in right})
-
-
-@dataclass(frozen=True)
-class Noise:
-    """How far two measurements of the same lie apart, as a share."""
-
-    median: float
-    ninth: float  # Nine of ten lie below.
-    of_sums: float  # The most that a family's sum over a network differs.
-
-
-def noise(results: Results) -> Noise:
-    def key(record: Record) -> tuple[Any, ...]:
-        return (*layer(record), *(record[k] for k in ("algorithm", "src_layout", "dst_layout", "gemm", "threads")))
-
-    second = {key(record): record for record in results.second}
-    pairs = [(record, second[key(record)]) for record in results.first if key(record) in second]
-    apart = sorted(abs(math.log(seconds(one) / seconds(other))) for one, other in pairs)
-    sums: dict[tuple[Any, ...], list[float]] = {}
-    for one, other in pairs:
-        series = sums.setdefault(tuple(one[k] for k in ("network", "family", "gemm", "threads")), [0.0, 0.0])
-        series[0] += one["count"] * seconds(one)
-        series[1] += one["count"] * seconds(other)
-    share = [math.expm1(value) for value in apart]
-    of_sums = max(math.expm1(abs(math.log(one / other))) for one, other in sums.values())
-    return Noise(statistics.median(share), share[int(0.9 * (len(share) - 1))], of_sums)
