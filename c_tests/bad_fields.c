@@ -277,6 +277,7 @@ static const field options_fields[] = {
     OPTIONS_FIELD(max_workspace_bytes),
     OPTIONS_FIELD(measure_budget_seconds),
     OPTIONS_FIELD(pool),
+    OPTIONS_FIELD(measure_max_bytes),
 };
 
 static const field info_fields[] = {

@@ -180,7 +180,7 @@ void own_pool() {
     const counting c;
     convlow::options options;
     convlow::pool threads(3);
-    threads.spin(0).spin(50);
+    threads.spin(0).spin(50).binding(CONVLOW_BINDING_NONE).binding(CONVLOW_BINDING_CORES);
     convlow::pool moved(std::move(threads));
     CHECK(threads.get() == nullptr); // NOLINT
     const convlow::plan plan(c.desc, options.on(moved));

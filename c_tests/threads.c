@@ -162,7 +162,7 @@ static void destroy_pools(void) {
 }
 
 static void every_pool(const convlow_conv2d_desc *desc, int32_t gemm) {
-    size_t count;
+    size_t count, served = 0;
     convlow_plan_options options;
     convlow_plan_options_init(&options, sizeof(options));
     options.gemm = gemm;
@@ -174,6 +174,8 @@ static void every_pool(const convlow_conv2d_desc *desc, int32_t gemm) {
         if (!infos[i].applicable) {
             continue;
         }
+        CHECK(infos[i].gemm == gemm || infos[i].gemm == CONVLOW_GEMM_AUTO); /* none is called */
+        served += infos[i].gemm == gemm;
         options.algorithm = infos[i].algorithm;
         options.pool = NULL;
         prepared p = prepare(desc, &options, &t);
@@ -188,6 +190,7 @@ static void every_pool(const convlow_conv2d_desc *desc, int32_t gemm) {
         }
     }
     check_context[0] = '\0';
+    CHECK(served > 0);
     free(infos);
     free(serial);
     tensors_free(&t);
@@ -312,9 +315,9 @@ int main(void) {
         for (int layout_pair = 0; layout_pair < LAYOUT_PAIRS; ++layout_pair) {
             convlow_conv2d_desc desc;
             describe_divided(&desc, i, layout_pair);
-            every_pool(&desc, CONVLOW_GEMM_AUTO);
+            every_pool(&desc, CONVLOW_GEMM_EMBEDDED);
             if (CONVLOW_TEST_BLAS) {
-                every_pool(&desc, CONVLOW_GEMM_EMBEDDED);
+                every_pool(&desc, CONVLOW_GEMM_BLAS);
             }
         }
     }

@@ -127,6 +127,55 @@ static void garbage(const convlow_conv2d_desc *desc, const char *wisdom, size_t 
     free(copy);
 }
 
+/* Anything that this build does not know is refused by its line. */
+static void unknown_words(const convlow_conv2d_desc *desc) {
+    static const char *const lines[] = {
+        "ic3ih9oc4oh7kh3ph0 1 none no-such-algorithm 1e-3",
+        "ic3ih9oc4oh7kh3ph0 1 mkl direct-sum2d 1e-3",
+        "ic3ih9oc4oh7kh3ph0 0 none direct-sum2d 1e-3",
+        "ic3ih9oc4oh7kh3ph0 1 none direct-sum2d 1e-3 more",
+        "ic3ih9oc4oh7kh3ph0 1 none direct-sum2d 1e-3more",
+        "ic3ih9oc4oh7kh3ph0 1 none direct-sum2d -1",
+        "ic3ih9oc4oh7kh3ph0 1 none direct-sum2d inf",
+        "ic3ih9oc4oh7kh3ph0 1 none direct-sum2d",
+        "ic3ih9oc4oh7kh3ph0more 1 none direct-sum2d 1e-3",
+        "ic3ih9oc4oh7kh3ph0:nchw>nchwc 1 none direct-sum2d 1e-3",
+        "ic0ih9oc4oh7kh3ph0 1 none direct-sum2d 1e-3",
+        "a problem",
+        "",
+    };
+    static const char good[] = "ic3ih9oc4oh7kh3ph0 1 none direct-sum2d 1e-3\n";
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); ++i) {
+        char text[512];
+        const int length = snprintf(text, sizeof(text), "convlow-wisdom 1\n%s%s\n", good, lines[i]);
+        CHECK_FAILS(convlow_wisdom_import(text, (size_t)length), CONVLOW_ERROR_INVALID_ARGUMENT,
+                    "line 3 of the wisdom");
+    }
+    /* A NUL within a line, and one behind the text. */
+    static const char within[] = "convlow-wisdom 1\nic3ih9oc4oh7kh3ph0 1 none direct\0sum2d 1e-3\n";
+    static const char behind[] = "convlow-wisdom 1\nic3ih9oc4oh7kh3ph0 1 none direct-sum2d 1e-3\n";
+    CHECK_FAILS(convlow_wisdom_import(within, sizeof(within) - 1), CONVLOW_ERROR_INVALID_ARGUMENT, "line 2");
+    refuse(behind, sizeof(behind));
+    CHECK_SIZE(known_times(desc), 0);
+}
+
+/* What is kept has a bound, and what was kept before stays. */
+static void too_much_wisdom(void) {
+    enum { MOST = 65536, LINES = MOST + 1, LINE = 64 };
+    size_t before, after;
+    char *text = (char *)malloc((size_t)LINES * LINE);
+    REQUIRE(text != NULL);
+    size_t length = (size_t)sprintf(text, "convlow-wisdom 1\n");
+    for (int line = 0; line < LINES; ++line) {
+        length += (size_t)sprintf(text + length, "ic%dih9oc4oh7kh3ph0 1 none direct-sum2d 1e-3\n", line + 1);
+    }
+    REQUIRE_OK(convlow_wisdom_export(NULL, 0, &before));
+    CHECK_FAILS(convlow_wisdom_import(text, length), CONVLOW_ERROR_INVALID_ARGUMENT, "65536");
+    REQUIRE_OK(convlow_wisdom_export(NULL, 0, &after));
+    CHECK_SIZE(after, before);
+    free(text);
+}
+
 /* Wherever a text is cut, the import says yes or no, and reads nothing behind the cut. */
 static void truncated(const char *wisdom, size_t length) {
     for (size_t cut = 0; cut < length; ++cut) {
@@ -143,7 +192,8 @@ static void truncated(const char *wisdom, size_t length) {
 static void round_trip(const convlow_conv2d_desc *desc, const char *wisdom, size_t length) {
     size_t exported;
     CHECK_SIZE(known_times(desc), 0);
-    CHECK_OK(convlow_wisdom_import(wisdom, length));
+    CHECK_SIZE(strlen(wisdom), length);
+    CHECK_OK(convlow_wisdom_import(wisdom, strlen(wisdom)));
     CHECK(known_times(desc) > 0);
     char *text = export_all(&exported);
     CHECK_SIZE(exported, length);
@@ -316,8 +366,10 @@ int main(void) {
     size_t length;
     char *wisdom = measure_elsewhere(&desc, &length); /* first: a fork copies no threads */
     garbage(&desc, wisdom, length);
+    unknown_words(&desc);
     round_trip(&desc, wisdom, length);
     truncated(wisdom, length);
+    too_much_wisdom();
     free(wisdom);
     too_little_room();
     measuring_within_limits();

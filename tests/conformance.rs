@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
 use convlow::algorithms::REGISTRY;
-use convlow::gemm::{Backend, BackendChoice};
 use convlow::{Clamp, Pool, Problem};
 
 /// Shapes that seeded choice adds to the ones written out.
@@ -137,28 +136,29 @@ fn choose(rng: &mut fastrand::Rng) -> Option<Problem> {
 #[derive(Default)]
 struct Tally {
     runs: BTreeMap<&'static str, usize>,
+    /// Of those with a GEMM: which one served, on how many threads.
+    served: BTreeMap<(&'static str, &'static str, usize), usize>,
     declined: BTreeMap<String, usize>,
     worst: f64,
 }
 
 /// One shape, in every pair of layouts, through every algorithm and backend.
-fn check_shape(number: usize, shape: &Problem, tally: &Mutex<Tally>) {
+fn check_shape(number: usize, shape: &Problem, pool: &Pool, tally: &Mutex<Tally>) {
     let mut rng = fastrand::Rng::with_seed(number as u64);
     let bias = !number.is_multiple_of(3);
     let integers = Data::integers(shape, bias, &mut rng);
     let random = Data::random(shape, bias, &mut rng);
     let (exact, close) = (integers.expected(shape), random.expected(shape));
-    let backends = Backend::candidates(BackendChoice::Auto).expect("every build has a backend");
+    let backends = common::backends();
     for (pair, (src_layout, dst_layout)) in LAYOUTS.into_iter().enumerate() {
         let weights_layout = WEIGHTS[(number + pair) % WEIGHTS.len()];
         let problem = Problem { src_layout, dst_layout, weights_layout, ..*shape };
         for entry in REGISTRY {
             // Backends take turns, and so do a pool and none: independence of both is tested elsewhere.
-            let gemm = match (number + entry.id as usize) % backends.len() {
-                0 => BackendChoice::Auto,
-                _ => BackendChoice::Embedded,
-            };
-            let options = common::options(entry, gemm, &Pool::SERIAL);
+            let turn = number + entry.id as usize;
+            let (gemm, backend) = backends[turn % backends.len()];
+            let pool = if turn / backends.len() % 2 == 0 { &Pool::SERIAL } else { pool };
+            let options = common::options(entry, gemm, pool);
             let plan = match plan_for(&problem, &options) {
                 Ok(plan) => plan,
                 Err(reason) => {
@@ -166,6 +166,12 @@ fn check_shape(number: usize, shape: &Problem, tally: &Mutex<Tally>) {
                     continue;
                 }
             };
+            let served = plan.info().backend;
+            assert!(served.is_none_or(|served| served == backend), "{served:?} for {gemm:?}");
+            if let Some(served) = served {
+                let mut tally = tally.lock().expect("no test panicked");
+                *tally.served.entry((entry.name(), served.name(), pool.threads())).or_default() += 1;
+            }
             if let Some(share) = common::stated_error(entry.name()) {
                 for (data, expected) in [(&integers, &exact), (&random, &close)] {
                     let bound = share * expected.iter().fold(0f64, |most, output| most.max(output.magnitude));
@@ -221,10 +227,12 @@ fn every_algorithm_computes_the_definition() {
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
+                // One each: a pool that is busy leaves a caller to itself.
+                let pool = Pool::new(3).expect("a few threads");
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(shape) = shapes.get(number) else { break };
-                    check_shape(number, shape, &tally);
+                    check_shape(number, shape, &pool, &tally);
                 }
             });
         }
@@ -253,6 +261,19 @@ fn every_algorithm_computes_the_definition() {
     }
     for (reason, count) in reasons {
         println!("  {count:>6} declined: {reason}");
+    }
+    for (_, backend) in common::backends() {
+        for threads in [1, 3] {
+            let of = |(_, served, on): &(&str, &str, usize)| (*served, *on) == (backend.name(), threads);
+            let served = tally.served.iter().filter(|(key, _)| of(key));
+            println!(
+                "  {:>6} on {} with {threads} threads",
+                served.clone().map(|(_, count)| count).sum::<usize>(),
+                backend.name()
+            );
+            // Every algorithm but direct-sum2d has a GEMM.
+            assert!(served.clone().all(|(_, &count)| count >= 10) && served.count() == REGISTRY.len() - 1);
+        }
     }
     assert_eq!(runs + declined, shapes.len() * LAYOUTS.len() * REGISTRY.len());
     for entry in REGISTRY {

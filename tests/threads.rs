@@ -88,10 +88,11 @@ fn results_do_not_depend_on_threads() {
         for (src_layout, dst_layout) in LAYOUTS {
             let problem = Problem { src_layout, dst_layout, ..shape };
             for entry in REGISTRY {
-                for gemm in [BackendChoice::Auto, BackendChoice::Embedded] {
+                for (gemm, backend) in common::backends() {
                     let Ok(plan) = plan_for(&problem, &common::options(entry, gemm, &Pool::SERIAL)) else {
                         continue;
                     };
+                    assert!(plan.info().backend.is_none_or(|served| served == backend));
                     let alone: Vec<u32> = run(&plan, &data).iter().map(|value| value.to_bits()).collect();
                     for (name, pool) in &pools {
                         let plan =
@@ -107,6 +108,55 @@ fn results_do_not_depend_on_threads() {
     }
     println!("threads: {compared} comparisons");
     assert!(compared > 1000);
+}
+
+/// Each GEMM rounds in its own way, so the one that AUTO takes for an algorithm may not change with the threads.
+#[test]
+fn an_algorithm_by_name_has_the_same_gemm_and_bits_on_every_number_of_threads() {
+    let pools: Vec<_> = (1..=7).map(|threads| Pool::new(threads).expect("a few threads")).collect();
+    let mut rng = fastrand::Rng::with_seed(11);
+    // Small products, where the two GEMMs are close to one another; the first is one where AUTO once changed its mind.
+    let mut shapes = vec![padded([2, 6], [5, 5], [1, 1], 1)];
+    for _ in 0..150 {
+        let kernel = [1, 1, 3, 5][rng.usize(..4)];
+        let channels = [1 + rng.usize(..24), 1 + rng.usize(..24)];
+        let mut shape =
+            padded(channels, [5 + rng.usize(..20), 5 + rng.usize(..20)], [kernel, kernel], rng.usize(..3));
+        shape.batch = 1 + rng.usize(..3);
+        shapes.push(Problem::new(shape).expect("a valid problem"));
+    }
+    let (mut plans, mut served) = (0, std::collections::HashSet::new());
+    for (number, shape) in shapes.iter().enumerate() {
+        for (src_layout, dst_layout) in LAYOUTS {
+            let problem = Problem { src_layout, dst_layout, ..*shape };
+            for entry in REGISTRY {
+                let plan_on = |pool| plan_for(&problem, &common::options(entry, BackendChoice::Auto, pool));
+                let Ok(alone) = plan_on(&pools[0]) else { continue };
+                let backend = alone.info().backend;
+                served.insert(backend);
+                // Every tenth shape is computed too.
+                let data = (number % 10 == 0).then(|| Data::random(shape, true, &mut rng));
+                let bits =
+                    |plan: &Plan, data| run(plan, data).iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                let expected = data.as_ref().map(|data| bits(&alone, data));
+                for pool in &pools[1..] {
+                    let together = plan_on(pool).expect("as before");
+                    let name = entry.name();
+                    assert_eq!(
+                        together.info().backend,
+                        backend,
+                        "{name} on {problem}, {} threads",
+                        pool.threads()
+                    );
+                    let pooled = data.as_ref().map(|data| bits(&together, data));
+                    assert!(pooled == expected, "{name} on {problem}, {} threads", pool.threads());
+                    plans += 1;
+                }
+            }
+        }
+    }
+    println!("threads: {plans} plans, served by {served:?}");
+    assert_eq!(served.len(), 1 + common::backends().len(), "each GEMM, and none for direct-sum2d");
 }
 
 /// A limit below what all threads would like takes threads away, not the result.

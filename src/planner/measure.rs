@@ -141,13 +141,14 @@ fn smaller(problem: &Problem, threads: usize) -> Option<Problem> {
     })
 }
 
-/// An axis of no more outputs, padded and strided as before.
+/// An axis of the first outputs alone, padded and strided as before; its padding is cut only where there is no input left
+/// to cut.
 fn reduced(axis: &Axis, outputs: usize) -> Axis {
-    let reach = (axis.kernel - 1) * axis.dilation + 1;
-    let read = (outputs - 1) * axis.stride + reach;
+    let read = (outputs - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1;
     let input = read.saturating_sub(axis.pad_before).saturating_sub(axis.pad_after).clamp(1, axis.input);
-    let output = (input + axis.pad_before + axis.pad_after - reach) / axis.stride + 1;
-    Axis { input, output, ..*axis }
+    let pad_before = axis.pad_before.min(read - input);
+    let pad_after = axis.pad_after.min(read - input - pad_before);
+    Axis { input, output: outputs, pad_before, pad_after, ..*axis }
 }
 
 /// What a part is computed from and into. The values are small, not constant and never denormal: neither page sharing

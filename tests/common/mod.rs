@@ -4,7 +4,7 @@
 #![allow(dead_code)] // Each test program uses its part.
 
 use convlow::algorithms::Entry;
-use convlow::gemm::BackendChoice;
+use convlow::gemm::{Backend, BackendChoice};
 use convlow::reference::{self, Output, Tensors, index};
 use convlow::{
     AlgorithmChoice, Axis, Buffer, Error, Layout, Math, Options, Plan, Pool, Problem, WeightsLayout,
@@ -142,6 +142,16 @@ pub fn weights_to_layout(values: &[f32], problem: &Problem) -> Vec<f32> {
         }] = *value;
     }
     moved
+}
+
+/// Every GEMM of this build, by the choice that names it.
+pub fn backends() -> Vec<(BackendChoice, Backend)> {
+    let named = |&backend: &Backend| match backend {
+        Backend::Embedded => (BackendChoice::Embedded, backend),
+        #[allow(unreachable_patterns)] // In builds without a BLAS.
+        _ => (BackendChoice::Blas, backend),
+    };
+    Backend::candidates(BackendChoice::Auto).expect("every build has one").iter().map(named).collect()
 }
 
 /// The options for one algorithm, whatever its arithmetic.
