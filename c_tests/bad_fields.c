@@ -466,6 +466,7 @@ static void sizes_for_init(void) {
         .struct_size = sizeof(options),
         .max_workspace_bytes = SIZE_MAX,
         .measure_budget_seconds = 1.0,
+        .measure_max_bytes = (size_t)256 << 20,
     };
     for (size_t size = 0; size <= sizeof(desc) + 24; ++size) {
         guarded made = guarded_new(size);

@@ -330,8 +330,12 @@ static void more_threads_than_cores(void) {
 
 /* --- a small stack ------------------------------------------------------------------------------- */
 
-/* What convlow.h says that a thread needs. */
-enum { STACK_BYTES = 128 * 1024 };
+/* What convlow.h says that a thread needs; sanitizers need far more of it for themselves. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { STACK_BYTES = 2048 * 1024 };
+#else
+enum { STACK_BYTES = (CONVLOW_TEST_BLAS ? 128 : 64) * 1024 };
+#endif
 
 static void *execute_everything(void *unused) {
     (void)unused;

@@ -79,8 +79,8 @@
 #define CONVLOW_EFFORT_MEASURE 1
 
 /**
- * The BLAS where this build has one and the sizes fit its integer, else the embedded GEMM. In
- * convlow_plan_info: no GEMM is called.
+ * For each algorithm the GEMM of this build that is estimated quicker on one thread, whatever the number of threads;
+ * a BLAS only where the sizes fit its integer. In convlow_plan_info: no GEMM is called.
  */
 #define CONVLOW_GEMM_AUTO 0
 
@@ -484,7 +484,15 @@ convlow_status convlow_pack_weights(const struct convlow_plan *plan,
  * Computes dst. `src` and `dst` are whole tensors in the descriptor's layouts; `packed_weights` comes from
  * convlow_pack_weights; `bias` has out_channels floats or is NULL; `workspace` has at least
  * convlow_plan_workspace_bytes bytes of any content, aligned as by malloc, or is NULL if that is 0. dst and
- * workspace overlap nothing. Allocates nothing and reads or writes nothing else; on a refusal dst is untouched.
+ * workspace overlap nothing. Reads or writes nothing else; on a refusal dst is untouched.
+ *
+ * The library itself allocates nothing here. A GEMM may, and then what it cannot have ends the process: the embedded one
+ * packs factors on the heap, in up to four allocations for each of convlow_plan_info.gemm_calls, and keeps a buffer of the
+ * size of the second cache level for each thread until that ends; a BLAS keeps what its makers say. convlow_plan_info.gemm
+ * says which one serves; "direct-sum2d" calls none.
+ *
+ * The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so
+ * that 128 KiB are enough. Its floating-point mode (rounding, flushing to zero) holds on all threads of the pool.
  *
  * A NaN or an infinity in src reaches exactly the outputs whose window holds it. In weights it may also reach
  * outputs at the border whose window it lies outside of.
@@ -498,9 +506,11 @@ convlow_status convlow_execute(const struct convlow_plan *plan,
                                size_t workspace_bytes);
 
 /**
- * A pool of `threads` threads, the calling one included; 0: as many as this process may use.
+ * A pool of `threads` threads, the calling one included; 0: as many as the calling thread may use cores, or fewer where
+ * the CPU quota of a container says so. The threads block all signals, which are the host's.
  */
-convlow_status convlow_pool_create(size_t threads, struct convlow_pool **pool);
+convlow_status convlow_pool_create(size_t threads,
+                                   struct convlow_pool **pool);
 
 /**
  * Sets for how many microseconds the pool's threads look out for the next execute before they sleep: 200 unless set,
@@ -523,7 +533,7 @@ convlow_status convlow_pool_set_binding(struct convlow_pool *pool,
 
 /**
  * A pool over the host's own threads: execute calls run(context, jobs, ...) with jobs <= threads, from the thread
- * that executes. `run` and `context` must stay valid until this pool and all plans made with it are destroyed.
+ * that executes. A job takes over that thread's floating-point mode, and puts its own thread's back at its end. `run` and `context` must stay valid until this pool and all plans made with it are destroyed.
  */
 convlow_status convlow_pool_create_external(convlow_parallel_for run,
                                             void *context,

@@ -284,7 +284,8 @@ class plan {
         check(convlow_pack_weights(get(), weights, packed, packed_bytes));
     }
 
-    /// Computes dst. `bias` may be null. With a workspace of the plan's size it allocates nothing.
+    /// Computes dst. `bias` may be null. With a workspace of the plan's size it allocates
+    /// nothing itself; convlow_execute says what a GEMM may.
     void execute(const float *src, const packed_weights &weights, const float *bias, float *dst,
                  workspace &memory) const {
         if (weights.size() < packed_weights_bytes()) {

@@ -157,7 +157,7 @@ fn check_shape(number: usize, shape: &Problem, pool: &Pool, tally: &Mutex<Tally>
             // Backends take turns, and so do a pool and none: independence of both is tested elsewhere.
             let turn = number + entry.id as usize;
             let (gemm, backend) = backends[turn % backends.len()];
-            let pool = if turn / backends.len() % 2 == 0 { &Pool::SERIAL } else { pool };
+            let pool = if (turn / backends.len()).is_multiple_of(2) { &Pool::SERIAL } else { pool };
             let options = common::options(entry, gemm, pool);
             let plan = match plan_for(&problem, &options) {
                 Ok(plan) => plan,

@@ -5,6 +5,7 @@ mod common;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use common::{LAYOUTS, padded};
 use convlow::algorithms::{Entry, REGISTRY};
@@ -72,13 +73,31 @@ fn the_table_of_algorithms_is_the_registry() {
         writeln!(table, "{}", row(entry)).expect("a string takes everything");
     }
     table.push('\n');
+    if cfg!(feature = "mec") {
+        check_or_write(BEGIN, END, &table);
+    }
+}
+
+/// What an algorithm looks like, from the file that the crate compiles and tests.
+#[test]
+fn the_sample_of_an_algorithm_is_the_one_that_is_compiled() {
+    let file = include_str!("../src/algorithms/sample.rs");
+    let (sample, _) = file.split_once("\n#[cfg(test)]").expect("its tests stand behind it");
+    let [begin, end] = ["<!-- sample: written by ./dev generate -->\n", "<!-- end of sample -->"];
+    check_or_write(begin, end, &format!("\n```rust\n{sample}```\n\n"));
+}
+
+/// Makes sure that the README holds this text between two marks, or writes it there if that is asked for.
+fn check_or_write(begin: &str, end: &str, expected: &str) {
+    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+    let _one_by_one = ONE_BY_ONE.lock();
     let text = readme();
-    let (before, rest) = text.split_once(BEGIN).expect("README.md marks where the table begins");
-    let (found, after) = rest.split_once(END).expect("README.md marks where the table ends");
+    let (before, rest) = text.split_once(begin).expect("README.md marks where it begins");
+    let (found, after) = rest.split_once(end).expect("README.md marks where it ends");
     if std::env::var_os("CONVLOW_GENERATE").is_some() {
-        std::fs::write(readme_path(), format!("{before}{BEGIN}{table}{END}{after}")).expect("written");
-    } else if cfg!(feature = "mec") {
-        assert!(found == table, "the README's table differs from the registry: run ./dev generate");
+        std::fs::write(readme_path(), format!("{before}{begin}{expected}{end}{after}")).expect("written");
+    } else {
+        assert!(found == expected, "the README differs from the source: run ./dev generate");
     }
 }
 

@@ -19,6 +19,8 @@ mod kn2row_tiled;
 #[cfg(feature = "mec")]
 mod mec;
 mod product;
+#[cfg(test)]
+mod sample;
 mod strips;
 mod tiles;
 mod winograd;

@@ -224,7 +224,15 @@ pub unsafe extern "C" fn convlow_pack_weights(
 /// Computes dst. `src` and `dst` are whole tensors in the descriptor's layouts; `packed_weights` comes from
 /// convlow_pack_weights; `bias` has out_channels floats or is NULL; `workspace` has at least
 /// convlow_plan_workspace_bytes bytes of any content, aligned as by malloc, or is NULL if that is 0. dst and
-/// workspace overlap nothing. Allocates nothing and reads or writes nothing else; on a refusal dst is untouched.
+/// workspace overlap nothing. Reads or writes nothing else; on a refusal dst is untouched.
+///
+/// The library itself allocates nothing here. A GEMM may, and then what it cannot have ends the process: the embedded one
+/// packs factors on the heap, in up to four allocations for each of convlow_plan_info.gemm_calls, and keeps a buffer of the
+/// size of the second cache level for each thread until that ends; a BLAS keeps what its makers say. convlow_plan_info.gemm
+/// says which one serves; "direct-sum2d" calls none.
+///
+/// The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so
+/// that 128 KiB are enough. Its floating-point mode (rounding, flushing to zero) holds on all threads of the pool.
 ///
 /// A NaN or an infinity in src reaches exactly the outputs whose window holds it. In weights it may also reach
 /// outputs at the border whose window it lies outside of.

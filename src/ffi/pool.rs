@@ -30,7 +30,8 @@ unsafe fn pool_of<'a>(pool: *const PoolHandle) -> Result<&'a Pool> {
     Ok(&unsafe { reference("pool", pool) }?.0)
 }
 
-/// A pool of `threads` threads, the calling one included; 0: as many as this process may use.
+/// A pool of `threads` threads, the calling one included; 0: as many as the calling thread may use cores, or fewer where
+/// the CPU quota of a container says so. The threads block all signals, which are the host's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pool_create(threads: usize, pool: *mut *mut PoolHandle) -> Status {
     guard(|| {
@@ -72,7 +73,7 @@ pub unsafe extern "C" fn convlow_pool_set_binding(pool: *mut PoolHandle, binding
 }
 
 /// A pool over the host's own threads: execute calls run(context, jobs, ...) with jobs <= threads, from the thread
-/// that executes. `run` and `context` must stay valid until this pool and all plans made with it are destroyed.
+/// that executes. A job takes over that thread's floating-point mode, and puts its own thread's back at its end. `run` and `context` must stay valid until this pool and all plans made with it are destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pool_create_external(
     run: ParallelForPtr,

@@ -34,8 +34,8 @@ pub const CONVLOW_EFFORT_ESTIMATE: i32 = 0;
 /// Times the candidates within max_workspace_bytes, measure_budget_seconds and measure_max_bytes.
 pub const CONVLOW_EFFORT_MEASURE: i32 = 1;
 
-/// The BLAS where this build has one and the sizes fit its integer, else the embedded GEMM. In
-/// convlow_plan_info: no GEMM is called.
+/// For each algorithm the GEMM of this build that is estimated quicker on one thread, whatever the number of threads;
+/// a BLAS only where the sizes fit its integer. In convlow_plan_info: no GEMM is called.
 pub const CONVLOW_GEMM_AUTO: i32 = 0;
 /// The system's BLAS.
 pub const CONVLOW_GEMM_BLAS: i32 = 1;

@@ -42,7 +42,7 @@ pub enum Backend {
 /// Which backend a plan asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BackendChoice {
-    /// The BLAS where the build has one, else the embedded GEMM.
+    /// For each algorithm the one that is estimated quicker on one thread.
     #[default]
     Auto,
     /// The BLAS or nothing.
@@ -52,7 +52,7 @@ pub enum BackendChoice {
 }
 
 impl Backend {
-    /// The backends that may serve `choice`, best first.
+    /// The backends that may serve `choice`.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if a BLAS is asked for and this build has none.
