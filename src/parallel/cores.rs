@@ -25,16 +25,15 @@ impl Cores {
         cores
     }
 
-    fn contains(&self, core: usize) -> bool {
-        self.0[core / WORD] >> (core % WORD) & 1 != 0
-    }
-
     pub fn len(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     fn iter(&self) -> impl Iterator<Item = usize> {
-        (0..MOST).filter(|&core| self.contains(core))
+        let words = self.0.iter().enumerate().filter(|(_, word)| **word != 0);
+        words.flat_map(|(index, word)| {
+            (0..WORD).filter(move |bit| word >> bit & 1 != 0).map(move |bit| index * WORD + bit)
+        })
     }
 
     /// Those that the calling thread may use; none where that is not known.
@@ -211,6 +210,11 @@ impl Load {
     }
 }
 
+/// Asks once which cores are neighbours, so that no execute has to.
+pub(super) fn learn() {
+    first_neighbour(0);
+}
+
 /// The first hardware thread of the physical core that `core` is one of.
 fn first_neighbour(core: usize) -> usize {
     static FIRST: OnceLock<[u16; MOST]> = OnceLock::new();
@@ -296,23 +300,72 @@ fn least_quota(group: &str, quota_of: fn(&str) -> Option<f64>) -> Option<usize> 
     }
 }
 
-/// Version 2 of control groups: `quota period`, or `max period`.
+/// Version 2 of control groups: quota and period on one line.
 fn unified_quota(group: &str) -> Option<f64> {
     let mut text = [0; 64];
     let mut fields = read(format_args!("/sys/fs/cgroup{group}/cpu.max"), &mut text)?.split_ascii_whitespace();
-    let (quota, period) = (fields.next()?, fields.next()?);
-    Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?)
+    cores_worth(fields.next()?, fields.next()?)
 }
 
-/// Version 1: a file each, −1 being no limit.
+/// Version 1: a file each.
 fn separate_quota(group: &str) -> Option<f64> {
-    let number = |name: &str| {
-        let mut text = [0; 64];
-        read(format_args!("/sys/fs/cgroup/cpu{group}/cpu.cfs_{name}_us"), &mut text)?
-            .trim()
-            .parse::<f64>()
-            .ok()
-    };
-    let (quota, period) = (number("quota")?, number("period")?);
+    let (mut quota, mut period) = ([0; 64], [0; 64]);
+    cores_worth(
+        read(format_args!("/sys/fs/cgroup/cpu{group}/cpu.cfs_quota_us"), &mut quota)?,
+        read(format_args!("/sys/fs/cgroup/cpu{group}/cpu.cfs_period_us"), &mut period)?,
+    )
+}
+
+/// How many cores' time a quota is; none if it is no limit, which is written `max` or −1.
+fn cores_worth(quota: &str, period: &str) -> Option<f64> {
+    let [quota, period] = [quota, period].map(|text| text.trim().parse::<f64>().unwrap_or(-1.0));
     (quota > 0.0 && period > 0.0).then(|| quota / period)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_read_in_cores() {
+        assert_eq!(cores_worth("150000", "100000\n"), Some(1.5));
+        for none in ["max", "-1\n", "0", ""] {
+            assert_eq!(cores_worth(none, "100000"), None);
+        }
+        assert!((1..=MOST).contains(&usable()));
+    }
+
+    /// On cores that no machine has, which are nobody's neighbours.
+    #[test]
+    fn the_core_with_least_on_it_is_chosen_and_the_last_one_kept_if_it_may_be() {
+        let mut home = Cores::NONE;
+        (1020..1024).for_each(|core| home.0[core / WORD] |= 1 << (core % WORD));
+        assert_eq!(home.iter().collect::<Vec<_>>(), [1020, 1021, 1022, 1023]);
+        assert_eq!(home.len(), 4);
+        let mut load = Load { alone: [0; MOST], with_neighbours: [0; MOST] };
+        assert_eq!(load.least(&home, None), Some(1020));
+        assert_eq!(load.least(&home, Some(1022)), Some(1022));
+        load.add(1022, 1);
+        assert_eq!(load.least(&home, Some(1022)), Some(1020));
+        (1020..1022).for_each(|core| load.add(core, 2));
+        assert_eq!(load.least(&home, Some(7)), Some(1023));
+        load.add(1023, 1);
+        // Two are level: more threads than cores share them evenly, and none moves without need.
+        assert_eq!(load.least(&home, Some(1023)), Some(1023));
+        assert_eq!(load.least(&Cores::NONE, Some(1)), None);
+    }
+
+    /// A core whose neighbour is busy counts as busy, and less so than one that is busy itself.
+    #[test]
+    fn a_neighbour_s_work_weighs() {
+        let home = Cores([0b1111, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let mut load = Load { alone: [0; MOST], with_neighbours: [0; MOST] };
+        load.add(0, 1);
+        let chosen = load.least(&home, Some(0)).expect("a core");
+        assert_ne!(chosen, 0);
+        assert_eq!(
+            first_neighbour(chosen) == first_neighbour(0),
+            home.iter().all(|core| first_neighbour(core) == first_neighbour(0))
+        );
+    }
 }

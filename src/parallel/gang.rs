@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::cores::{Busy, Cores, Placement, Whereabouts};
+use super::cores::{self, Busy, Cores, Placement, Whereabouts};
 use super::lock;
 use crate::error::{Error, Result, text};
 use crate::memory::{self, Shared};
@@ -79,6 +79,7 @@ unsafe impl Send for Call {}
 impl Gang {
     /// So many threads, the calling one included.
     pub fn new(threads: usize) -> Result<Shared<Self>> {
+        cores::learn();
         let home = Cores::of_this_thread();
         let mut workers = memory::vec(threads - 1)?;
         workers.extend((1..threads).map(|_| Worker {
