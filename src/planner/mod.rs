@@ -278,7 +278,7 @@ impl Survey {
             } else if matches!(options.algorithm, AlgorithmChoice::One(_)) {
                 c"another algorithm was requested"
             } else if !chosen_measured {
-                c"estimated slower, or as fast with more workspace"
+                c"estimated slower or needs more workspace"
             } else if candidate.measured() {
                 c"measured slower"
             } else {
