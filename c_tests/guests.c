@@ -102,6 +102,16 @@ static const problem fractions = {.name = "fractions",
                                   .pad = {1, 1, 1, 1},
                                   .bias = 1};
 
+/* Under valgrind as many tiles, of less arithmetic. */
+static void describe_fractions(convlow_conv2d_desc *desc, int layout_pair) {
+    problem chosen = fractions;
+    if (check_quickly()) {
+        chosen.in[0] = 3;
+        chosen.out_channels = 10;
+    }
+    describe(desc, &chosen, layout_pair);
+}
+
 static void fill_with_fractions(tensors *t, float scale) {
     for (size_t i = 0; i < t->src_len; ++i) {
         t->src[i] = (t->src[i] / 7.0f + (float)(i % 101) / 13.0f) * scale;
@@ -149,7 +159,7 @@ static void modes_reach_every_thread(void) {
     convlow_conv2d_desc desc;
     convlow_plan_options options;
     convlow_pool *pool;
-    describe(&desc, &fractions, 0);
+    describe_fractions(&desc, 0);
     convlow_plan_options_init(&options, sizeof(options));
     options.math = CONVLOW_MATH_FAST;
     REQUIRE_OK(convlow_pool_create(4, &pool));
@@ -182,7 +192,8 @@ static void modes_reach_every_thread(void) {
         }
     }
     check_context[0] = '\0';
-    CHECK(differing > 0); /* or the modes would not have mattered */
+    /* Or the modes would not have mattered, as under valgrind, which knows one of them. */
+    CHECK(differing > 0 || check_quickly());
     free(infos);
     free(serial);
     free(pooled);
@@ -300,7 +311,7 @@ static void more_threads_than_cores(void) {
     convlow_conv2d_desc desc;
     convlow_plan_options options;
     convlow_pool *pools[POOLS];
-    describe(&desc, &fractions, 3);
+    describe_fractions(&desc, 3);
     convlow_plan_options_init(&options, sizeof(options));
     tensors t = tensors_without_result(&desc, 0);
     float *serial = floats_new(t.dst_len), *dst = floats_new(t.dst_len);
@@ -352,7 +363,7 @@ static void *execute_everything(void *unused) {
         size_t count;
         convlow_conv2d_desc desc;
         convlow_plan_options options;
-        describe(&desc, &fractions, layout_pair);
+        describe_fractions(&desc, layout_pair);
         convlow_plan_options_init(&options, sizeof(options));
         options.math = CONVLOW_MATH_FAST;
         tensors t = tensors_without_result(&desc, 1);
