@@ -1,5 +1,8 @@
 # The library tells nothing of the machine that built it: cmake -D library=... -D "paths=..." -P no_paths.cmake
 foreach(path IN LISTS paths)
+    if(path MATCHES "^/?$") # no home
+        continue()
+    endif()
     file(STRINGS "${library}" lines REGEX "${path}/")
     if(lines)
         list(LENGTH lines count)
