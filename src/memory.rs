@@ -22,7 +22,7 @@ pub(crate) fn text(arguments: fmt::Arguments<'_>) -> String {
 
 /// A string that stops growing where memory ends.
 #[derive(Default)]
-pub(crate) struct Text(pub String);
+struct Text(String);
 
 impl Write for Text {
     fn write_str(&mut self, part: &str) -> fmt::Result {

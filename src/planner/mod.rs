@@ -15,7 +15,7 @@ use crate::environment::is_verbose;
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
 use crate::lowering::weights::Packing;
-use crate::memory::{self, Text};
+use crate::memory;
 use crate::parallel::Pool;
 use crate::plan::{Info, Plan, Schedule};
 use crate::problem::{Problem, product};
@@ -226,12 +226,9 @@ impl Survey {
         Ok(survey)
     }
 
-    fn candidates(&self) -> impl Iterator<Item = &Candidate> + Clone {
-        self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok())
-    }
-
     fn fitting<'a>(&'a self, options: &'a Options) -> impl Iterator<Item = &'a Candidate> + Clone {
-        self.candidates().filter(|candidate| candidate.fits(options))
+        let candidates = self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+        candidates.filter(|candidate| candidate.fits(options))
     }
 
     /// The candidate that the options select.
@@ -359,8 +356,7 @@ impl<I: Iterator<Item = Info> + Clone> fmt::Display for Line<'_, I> {
 
 /// Prints the line in one piece, so that those of several threads do not mix.
 fn print_choice(problem: &Problem, infos: impl Iterator<Item = Info> + Clone) {
-    let mut line = Text::default();
-    let _ = fmt::Write::write_fmt(&mut line, format_args!("{}", Line(problem, infos)));
+    let line = text!("{}", Line(problem, infos));
     // A host without a stderr has asked for nothing it could see.
-    let _ = std::io::stderr().write_all(line.0.as_bytes());
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
