@@ -26,6 +26,7 @@ mod environment;
 mod error;
 pub mod ffi;
 pub mod gemm;
+mod kernels;
 mod lowering;
 pub mod matrix;
 mod memory;

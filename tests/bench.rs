@@ -117,7 +117,7 @@ fn records_follow_the_schema() {
         printed(&[PROBLEMS[0], PROBLEMS[1], "--rounds", "3", "--check", "--threads", "1,2", "--json", "-"]);
     let records = records(&json);
     records.iter().for_each(check_schema);
-    let families = if cfg!(feature = "mec") { 14 } else { 13 };
+    let families = if cfg!(feature = "mec") { 15 } else { 14 };
     assert_eq!(records.len(), 2 * 2 * families, "{json}");
     for record in &records {
         let field = |name: &str| &record[name];

@@ -25,7 +25,7 @@ fn formula(name: &str, p: &Problem) -> Option<usize> {
     let (h, w, oh, ow) = (p.rows.input, p.cols.input, p.rows.output, p.cols.output);
     let (kh, kw) = (p.rows.kernel, p.cols.kernel);
     let floats = match name {
-        "direct-sum2d" | "kn2row-tiled" => 0,
+        "direct-sum2d" | "kn2row-tiled" | "kn2row-register" => 0,
         _ if name.starts_with("winograd-strip-") => return None,
         _ if name.ends_with("-strip") || ["kn2row-flat", "kn2row-fold"].contains(&name) => return None,
         "kn2row" | "kn2col" => kh * kw * m * h * w,

@@ -34,6 +34,7 @@ SPACE = {
     "strip": ("not in it", "C·Kh·Kw·T"),
     "moved": ("not in it", "(R·s+Kh)·W·C + R·OW·Mb"),
     "folded": ("not in it", "Kw·C·OW·(R·s+Kh) + W·C + R·OW·Mb"),
+    "register": ("not in it", "0"),
     "winograd": ("not in it", "α²·T·(Cb+Mb)"),
 }
 

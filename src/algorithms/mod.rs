@@ -14,6 +14,7 @@ mod im2row;
 mod kn2;
 mod kn2row_aa;
 mod kn2row_flat;
+mod kn2row_register;
 mod kn2row_strip;
 mod kn2row_tiled;
 #[cfg(feature = "mec")]
@@ -154,6 +155,10 @@ pub struct Cost {
     pub moved: f64,
     /// Floats of Winograd tiles, before and behind the GEMMs.
     pub transformed: f64,
+    /// Multiplications in register tiles, and outputs finished there.
+    pub register_macs: f64,
+    /// See `register_macs`.
+    pub finished: f64,
     /// Multiplications outside any GEMM: how many runs, and elements a run.
     pub direct_runs: f64,
     /// Elements of one such run.
@@ -350,6 +355,7 @@ use im2row::Im2row;
 use kn2::Kn2;
 use kn2row_aa::Kn2rowAa;
 use kn2row_flat::Kn2rowFlat;
+use kn2row_register::Kn2rowRegister;
 use kn2row_strip::Kn2rowStrip;
 use kn2row_tiled::Kn2rowTiled;
 #[cfg(feature = "mec")]
@@ -435,6 +441,9 @@ registry! {
     "folded", "Kw·C·OW·(R·s+Kh)" {
         49 c"kn2row-fold" Kn2rowStrip::Fold,
     }
+    "register", "0" {
+        55 c"kn2row-register" Kn2rowRegister,
+    }
     "winograd", "α²·T·(Cb+Mb)" {
         50 c"winograd-strip-2x2-3x3" Winograd::<4, 3>,
         51 c"winograd-strip-4x4-3x3" Winograd::<6, 3>,
@@ -456,9 +465,10 @@ mod tests {
 
     #[test]
     fn ids_and_names_are_unique_and_the_paper_s_primitives_are_all_there() {
-        const OWN: [&str; 11] = [
+        const OWN: [&str; 12] = [
             "kn2row-tiled",
             "kn2row-flat",
+            "kn2row-register",
             "im2row-strip",
             "im2col-strip",
             "kn2row-strip",

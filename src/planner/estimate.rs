@@ -99,6 +99,10 @@ const MOVED: f64 = 1.5e9;
 const TRANSFORMED: f64 = 4.0e9;
 /// Floats a second one by one.
 const SCATTER: f64 = 0.5e9;
+/// Multiply-adds a second in register tiles.
+const REGISTER: f64 = 0.97 * MACS;
+/// Outputs a second that register tiles begin and finish.
+const FINISHED: f64 = 6.0e9;
 /// Multiply-adds a second of a long direct run, and elements' worth of time to start one.
 const DIRECT: f64 = 3.0e9;
 const DIRECT_START: f64 = 16.0;
@@ -125,11 +129,12 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
             model.seconds(calls, units, overlapping) / threads.min((calls.count as f64 * units).max(1.0))
         })
         .sum();
+    let registers = cost.register_macs / REGISTER + cost.finished / FINISHED;
     let direct = cost.direct_runs * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
     let moved = cost.streamed / STREAM
         + cost.scattered / SCATTER
         + cost.cached / CACHED
         + cost.moved / MOVED
         + cost.transformed / TRANSFORMED;
-    gemms + (direct + moved) * units / threads
+    gemms + (registers + direct + moved) * units / threads
 }

@@ -15,8 +15,9 @@ use pulp::{Arch, Simd, WithSimd};
 use self::matrices::{MOST, transform_input, transform_output};
 use super::image::Image;
 use super::lanes::{LANES, Lanes, QUAD, load_columns, prefetch, store_columns};
+use crate::kernels::clamped;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::problem::{Clamp, Layout, Problem};
+use crate::problem::{Layout, Problem};
 
 /// Some tiles of an image, in raster order.
 pub struct Strip<'a> {
@@ -461,15 +462,6 @@ fn store_line<S: Simd, const A: usize>(simd: S, line: &[S::f32s; A], count: usiz
         store_columns::<S, QUAD>(simd, to, first, columns);
         col += QUAD;
     }
-}
-
-/// A NaN stays a NaN, since it compares with nothing.
-#[inline(always)]
-fn clamped<S: Simd>(simd: S, value: S::f32s, clamp: Option<Clamp>) -> S::f32s {
-    let Some(Clamp { min, max }) = clamp else { return value };
-    let (min, max) = (simd.splat_f32s(min), simd.splat_f32s(max));
-    let value = simd.select_f32s(simd.less_than_f32s(value, min), min, value);
-    simd.select_f32s(simd.less_than_f32s(max, value), max, value)
 }
 
 #[cfg(test)]
