@@ -262,7 +262,7 @@ fn algorithms_are_chosen_by_name_family_and_layout() {
     let family = names(&["--algorithms", "kn2-aa", "--gemm", "embedded"]);
     assert!(family.len() == 1 && family[0].0.starts_with("kn2row-aa-"), "{family:?}");
     let all = names(&["--algorithms", "all", "--gemm", "embedded"]);
-    assert_eq!(all.len(), if cfg!(feature = "mec") { 49 } else { 47 });
+    assert_eq!(all.len(), if cfg!(feature = "mec") { 50 } else { 48 });
     let all_of_fast = names(&["--algorithms", "all", "--gemm", "embedded", "--math", "fast"]);
     assert_eq!(all_of_fast.len(), all.len() + 5);
     assert_eq!(

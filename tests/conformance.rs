@@ -271,8 +271,10 @@ fn every_algorithm_computes_the_definition() {
                 served.clone().map(|(_, count)| count).sum::<usize>(),
                 backend.name()
             );
-            // Every algorithm but direct-sum2d has a GEMM.
-            assert!(served.clone().all(|(_, &count)| count >= 10) && served.count() == REGISTRY.len() - 1);
+            // Every algorithm but these has a GEMM.
+            const WITHOUT: [&str; 2] = ["direct-sum2d", "kn2row-register"];
+            assert!(served.clone().all(|(key, &count)| count >= 10 && !WITHOUT.contains(&key.0)));
+            assert_eq!(served.count(), REGISTRY.len() - WITHOUT.len());
         }
     }
     assert_eq!(runs + declined, shapes.len() * LAYOUTS.len() * REGISTRY.len());

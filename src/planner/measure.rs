@@ -31,7 +31,7 @@ pub(super) fn measure(survey: &mut Survey, problem: &Problem, options: &Options)
     let deadline = deadline.unwrap_or_else(|| start + Duration::from_secs(1 << 30));
 
     let asked_for = |candidate: &&mut Candidate| match options.algorithm {
-        AlgorithmChoice::Auto => true,
+        AlgorithmChoice::Auto => candidate.is_open_to_auto(options),
         AlgorithmChoice::One(entry) => candidate.info.entry.id == entry.id,
     };
     let mut candidates = memory::vec(survey.0.len())?;

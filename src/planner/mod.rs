@@ -105,11 +105,18 @@ struct Declined {
 struct Candidate {
     info: Info,
     schedule: Schedule,
+    /// Whether its products run on the library's own kernels, on no GEMM.
+    own_kernels: bool,
 }
 
 impl Candidate {
     fn fits(&self, options: &Options) -> bool {
         self.info.workspace_bytes <= options.max_workspace_bytes
+    }
+
+    /// Whether AUTO may take it: a GEMM that is asked for by name gets the products.
+    fn is_open_to_auto(&self, options: &Options) -> bool {
+        options.gemm == BackendChoice::Auto || !self.own_kernels
     }
 
     fn measured(&self) -> bool {
@@ -168,7 +175,7 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
         measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
         reason: None,
     };
-    Ok(Candidate { info, schedule })
+    Ok(Candidate { info, schedule, own_kernels: cost.register_macs > 0.0 })
 }
 
 /// The GEMM that serves an algorithm: the one estimated quicker on one thread. More threads, or what was measured, may
@@ -228,7 +235,7 @@ impl Survey {
 
     fn fitting<'a>(&'a self, options: &'a Options) -> impl Iterator<Item = &'a Candidate> + Clone {
         let candidates = self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok());
-        candidates.filter(|candidate| candidate.fits(options))
+        candidates.filter(|candidate| candidate.fits(options) && candidate.is_open_to_auto(options))
     }
 
     /// The candidate that the options select.
@@ -274,6 +281,8 @@ impl Survey {
                 c"needs more than max_workspace_bytes"
             } else if matches!(options.algorithm, AlgorithmChoice::One(_)) {
                 c"another algorithm was requested"
+            } else if !candidate.is_open_to_auto(options) {
+                c"its products run on kernels of its own, not on the GEMM that is asked for"
             } else if !chosen_measured {
                 c"estimated slower or needs more workspace"
             } else if candidate.measured() {
