@@ -49,6 +49,7 @@ impl Algorithm for Kn2rowRegister {
                 rows.count_inside(),
                 cols.count_inside(),
                 problem.group_in(),
+                // In whole vectors of AVX2, whose speed the model is of.
                 problem.group_out().next_multiple_of(8),
             ]),
             finished: work(&[problem.out_pixels(), problem.group_out()]),
@@ -61,13 +62,11 @@ impl Algorithm for Kn2rowRegister {
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
         let problem = &flattened(unit.problem);
         let depth = problem.depth();
-        // A flattened image is one row.
-        let image = &unit.src;
         unit.pool.for_each_tile_plain(dst, Self::grid(problem), |tile, view| {
             let (rows, cols) = rows_and_columns(problem, &tile.rows);
             let weights = &unit.weights[tile.cols.start * depth..tile.cols.end * depth];
             let bias = unit.bias.map(|bias| &bias[tile.cols.clone()]);
-            PixelTile { problem, image, weights, bias, rows, cols, dst: view }.run();
+            PixelTile { problem, image: &unit.src, weights, bias, rows, cols, dst: view }.run();
         });
     }
 }

@@ -155,9 +155,9 @@ pub struct Cost {
     pub moved: f64,
     /// Floats of Winograd tiles, before and behind the GEMMs.
     pub transformed: f64,
-    /// Multiplications in register tiles, and outputs finished there.
+    /// Multiplications in register tiles.
     pub register_macs: f64,
-    /// See `register_macs`.
+    /// Outputs that register tiles finish; 0 for algorithms without such tiles.
     pub finished: f64,
     /// Multiplications outside any GEMM: how many runs, and elements a run.
     pub direct_runs: f64,

@@ -2,4 +2,4 @@
 
 mod register_tile;
 
-pub use self::register_tile::{PixelTile, channels_of_block, clamped};
+pub use self::register_tile::{PixelTile, channels_of_block};

@@ -10,7 +10,9 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::lowering::epilogue::clamped;
 use crate::lowering::image::Image;
+use crate::lowering::lanes::Lanes;
 use crate::matrix::MatrixMut;
 use crate::problem::{Axis, Clamp, Problem, common};
 
@@ -91,7 +93,7 @@ impl WithSimd for PixelTile<'_, '_> {
 }
 
 /// The taps that a pixel sees, or that some pixel of a group sees.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Window {
     rows: [usize; 2],
     cols: [usize; 2],
@@ -115,8 +117,9 @@ impl Window {
 
 #[derive(Clone, Copy)]
 struct Pixel {
-    /// Where in the image its tap (0, 0) would lie: before the image for the first pixels under padding.
-    src: isize,
+    /// Where in the image its tap (0, 0) would lie. That may be before the image, or farther away than numbers reach:
+    /// places wrap around, and those of the taps that the pixel sees come out right.
+    src: usize,
     /// Its place in the tile.
     dst: usize,
     window: Window,
@@ -162,18 +165,18 @@ impl Groups {
     fn list(&mut self, tile: &PixelTile<'_, '_>, ys: &Range<usize>, xs: &Range<usize>) {
         let Problem { rows, cols, .. } = tile.problem;
         let (image, pitch) = (tile.image, tile.cols.len());
-        let first = -((rows.pad_before * image.row + cols.pad_before * image.pixel) as isize);
+        let place = |y: usize, x: usize| y.wrapping_mul(image.row).wrapping_add(x.wrapping_mul(image.pixel));
+        let first = place(rows.pad_before, cols.pad_before);
         // Whole groups grow from the front of the list, what is left from its back.
         let (mut front, mut back) = (0, LISTED);
         for_each_kind(rows, ys, |ys, of_rows| {
             for_each_kind(cols, xs, |xs, of_cols| {
                 let mut whole = ys.len() * xs.len() / PIXELS * PIXELS;
                 for y in ys.clone() {
-                    let src = first + (y * rows.stride * image.row) as isize;
                     let dst = (y - tile.rows.start) * pitch;
                     for x in xs.clone() {
                         let pixel = Pixel {
-                            src: src + (x * cols.stride * image.pixel) as isize,
+                            src: place(y * rows.stride, x * cols.stride).wrapping_sub(first),
                             dst: dst + x - tile.cols.start,
                             window: Window { rows: of_rows, cols: of_cols },
                         };
@@ -233,8 +236,8 @@ impl PixelTile<'_, '_> {
                 channels,
                 depth: self.problem.group_in(),
                 kernel_cols: cols.kernel,
-                row_step: rows.dilation * image.row,
-                col_step: cols.dilation * image.pixel,
+                row_step: rows.dilation.wrapping_mul(image.row),
+                col_step: cols.dilation.wrapping_mul(image.pixel),
                 joined: cols.dilation == 1 && image.pixel == self.problem.group_in(),
                 accumulate,
                 clamp,
@@ -299,12 +302,12 @@ impl Block {
         while i < around.rows[1] {
             let mut j = around.cols[0];
             while j < around.cols[1] {
-                let offset = (i * self.row_step + j * self.col_step) as isize;
+                let offset = i.wrapping_mul(self.row_step).wrapping_add(j.wrapping_mul(self.col_step));
                 // SAFETY: the tap is one of the kernel's, so that the block has its weights.
                 let weights =
                     unsafe { self.weights.add((i * self.kernel_cols + j) * self.depth * self.channels) };
                 let src: [*const f32; P] =
-                    std::array::from_fn(|p| self.src.wrapping_offset(pixels[p].src + offset));
+                    std::array::from_fn(|p| self.src.wrapping_add(pixels[p].src.wrapping_add(offset)));
                 if uniform {
                     let taps = if self.joined { around.cols[1] - j } else { 1 };
                     // SAFETY: every pixel sees these taps, which lie one behind the other.
@@ -439,9 +442,10 @@ impl Block {
             let from = from.add(v * S::F32_LANES);
             if PART && v + 1 == V {
                 let rest = self.channels - v * S::F32_LANES;
-                simd.partial_load_f32s(std::slice::from_raw_parts(from, rest))
+                Lanes::<false>(rest).load(simd, std::slice::from_raw_parts(from, rest))
             } else {
-                from.cast::<S::f32s>().read_unaligned()
+                let all = S::F32_LANES;
+                Lanes::<true>(all).load(simd, std::slice::from_raw_parts(from, all))
             }
         }
     }
@@ -469,9 +473,10 @@ impl Block {
                     let to = to.add(v * S::F32_LANES);
                     if PART && v + 1 == V {
                         let rest = self.channels - v * S::F32_LANES;
-                        simd.partial_store_f32s(std::slice::from_raw_parts_mut(to, rest), value);
+                        Lanes::<false>(rest).store(simd, std::slice::from_raw_parts_mut(to, rest), value);
                     } else {
-                        to.cast::<S::f32s>().write_unaligned(value);
+                        let all = S::F32_LANES;
+                        Lanes::<true>(all).store(simd, std::slice::from_raw_parts_mut(to, all), value);
                     }
                 }
                 v += 1;
@@ -479,13 +484,4 @@ impl Block {
             p += 1;
         }
     }
-}
-
-/// A NaN stays a NaN, since it compares with nothing.
-#[inline(always)]
-pub fn clamped<S: Simd>(simd: S, value: S::f32s, clamp: Option<Clamp>) -> S::f32s {
-    let Some(Clamp { min, max }) = clamp else { return value };
-    let (min, max) = (simd.splat_f32s(min), simd.splat_f32s(max));
-    let value = simd.select_f32s(simd.less_than_f32s(value, min), min, value);
-    simd.select_f32s(simd.less_than_f32s(max, value), max, value)
 }

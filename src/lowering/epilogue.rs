@@ -1,5 +1,7 @@
 //! The end of every convolution: bias, then clamp.
 
+use pulp::Simd;
+
 use crate::matrix::MatrixMut;
 use crate::problem::{Clamp, Layout};
 
@@ -22,4 +24,13 @@ pub fn finish(dst: &mut MatrixMut<'_>, layout: Layout, bias: Option<&[f32]>, cla
             values.iter_mut().for_each(|value| *value = value.clamp(min, max));
         }
     });
+}
+
+/// A vector of outputs, clamped. A NaN stays a NaN, since it compares with nothing.
+#[inline(always)]
+pub fn clamped<S: Simd>(simd: S, value: S::f32s, clamp: Option<Clamp>) -> S::f32s {
+    let Some(Clamp { min, max }) = clamp else { return value };
+    let (min, max) = (simd.splat_f32s(min), simd.splat_f32s(max));
+    let value = simd.select_f32s(simd.less_than_f32s(value, min), min, value);
+    simd.select_f32s(simd.less_than_f32s(max, value), max, value)
 }

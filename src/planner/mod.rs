@@ -175,7 +175,7 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
         measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
         reason: None,
     };
-    Ok(Candidate { info, schedule, own_kernels: cost.register_macs > 0.0 })
+    Ok(Candidate { info, schedule, own_kernels: cost.finished > 0.0 })
 }
 
 /// The GEMM that serves an algorithm: the one estimated quicker on one thread. More threads, or what was measured, may

@@ -13,9 +13,9 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use self::matrices::{MOST, transform_input, transform_output};
+use super::epilogue::clamped;
 use super::image::Image;
 use super::lanes::{LANES, Lanes, QUAD, load_columns, prefetch, store_columns};
-use crate::kernels::clamped;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Layout, Problem};
 
