@@ -85,12 +85,13 @@
 #define CONVLOW_GEMM_AUTO 0
 
 /**
- * The system's BLAS.
+ * The system's BLAS. CONVLOW_ALGORITHM_AUTO then takes what calls it; "direct-sum2d", which calls no GEMM, where nothing
+ * else serves or a call costs more than the arithmetic.
  */
 #define CONVLOW_GEMM_BLAS 1
 
 /**
- * The embedded GEMM.
+ * The embedded GEMM, as above.
  */
 #define CONVLOW_GEMM_EMBEDDED 2
 
@@ -489,7 +490,7 @@ convlow_status convlow_pack_weights(const struct convlow_plan *plan,
  * The library itself allocates nothing here. A GEMM may, and then what it cannot have ends the process: the embedded one
  * packs factors on the heap, in up to four allocations for each of convlow_plan_info.gemm_calls, and keeps a buffer of the
  * size of the second cache level for each thread until that ends; a BLAS keeps what its makers say. convlow_plan_info.gemm
- * says which one serves; "direct-sum2d" calls none.
+ * says which one serves; "direct-sum2d" and "kn2row-register" call none.
  *
  * The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so
  * that 128 KiB are enough. Its floating-point mode (rounding, flushing to zero) holds on all threads of the pool.

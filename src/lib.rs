@@ -4,8 +4,8 @@
 //! A call flows one way: [`ffi`] turns pointers into slices, once; [`Problem`] is a convolution that is
 //! valid by construction; the [`planner`] scans the registry of [`algorithms`]; a [`Plan`] binds problem,
 //! algorithm, workspace and weight order; the algorithm runs on views of memory ([`matrix`]) with a
-//! [`gemm`] backend on the tiles that a [`Pool`] hands out. `lowering` holds the data movement that
-//! algorithms share. [`mod@reference`] is the definition in float64, to test against.
+//! [`gemm`] backend, or the inner loops in `kernels`, on the tiles that a [`Pool`] hands out. `lowering` holds the
+//! data movement that algorithms share. [`mod@reference`] is the definition in float64, to test against.
 //!
 //! # Notation
 //! | letter | meaning |

@@ -3,7 +3,7 @@
 //! the GEMM takes overlapping rows, all taps of a kernel row are one product of depth Kw·C: a pixel and the Kw−1 behind
 //! it lie in memory as a row of its patch matrix does.
 //! Workspace: 0.
-//! Wins in NHWC wherever C is not tiny: nothing is lowered, dst stays in the cache, padding is never multiplied.
+//! Wins in NHWC where a GEMM is asked for and C is not tiny: nothing is lowered, dst stays in the cache, padding is never multiplied.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
 use super::tiles::{self, Joining, Rows, TapTile, flattened};

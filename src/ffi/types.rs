@@ -37,9 +37,10 @@ pub const CONVLOW_EFFORT_MEASURE: i32 = 1;
 /// For each algorithm the GEMM of this build that is estimated quicker on one thread, whatever the number of threads;
 /// a BLAS only where the sizes fit its integer. In convlow_plan_info: no GEMM is called.
 pub const CONVLOW_GEMM_AUTO: i32 = 0;
-/// The system's BLAS.
+/// The system's BLAS. CONVLOW_ALGORITHM_AUTO then takes what calls it; "direct-sum2d", which calls no GEMM, where nothing
+/// else serves or a call costs more than the arithmetic.
 pub const CONVLOW_GEMM_BLAS: i32 = 1;
-/// The embedded GEMM.
+/// The embedded GEMM, as above.
 pub const CONVLOW_GEMM_EMBEDDED: i32 = 2;
 
 /// The system alone decides where a pool's threads run.
