@@ -199,16 +199,6 @@ impl<'a> MatrixMut<'a> {
         MatrixMut { first, rows: rows.len(), cols: cols.len(), ld: self.ld, borrow: PhantomData }
     }
 
-    /// Every `step`-th row from row `first` on, for as long as `self` is not used.
-    pub fn every(&mut self, step: usize, first: usize) -> MatrixMut<'_> {
-        assert!(step > 0 && first < self.rows);
-        let rows = (self.rows - first).div_ceil(step);
-        let mut part = self.part(first..first + 1, 0..self.cols);
-        // The last of these rows is row first + (rows - 1)·step, which the view has.
-        (part.rows, part.ld) = (rows, part.ld * step);
-        MatrixMut { borrow: PhantomData, ..part }
-    }
-
     /// The whole, for as long as `self` is not used.
     pub fn reborrow(&mut self) -> MatrixMut<'_> {
         MatrixMut { borrow: PhantomData, ..*self }

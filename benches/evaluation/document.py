@@ -31,8 +31,6 @@ SPACE = {
     "conv-1x1": ("0", "0"),
     "tiled": ("not in it", "0"),
     "flat": ("not in it", "Kw/2·R·Mb"),
-    "strip": ("not in it", "C·Kh·Kw·T"),
-    "moved": ("not in it", "(R·s+Kh)·W·C + R·OW·Mb"),
     "folded": ("not in it", "Kw·C·OW·(R·s+Kh) + W·C + R·OW·Mb"),
     "register": ("not in it", "0"),
     "winograd": ("not in it", "α²·T·(Cb+Mb)"),

@@ -135,7 +135,7 @@ impl Algorithm for Kn2 {
         let pixels = if self.by_rows() { tile.cols.len() } else { tile.rows.len() };
         let streamed = streamed + weights_streamed(problem, problem.in_pixels().div_ceil(pixels));
         let largest_size = rows.max(cols).max(problem.in_channels);
-        Cost { calls: calls.alone(), largest_size, streamed, scattered, ..Cost::default() }
+        Cost { calls: Some(calls), largest_size, streamed, scattered, ..Cost::default() }
     }
 
     fn run(&self, unit: &Unit<'_>, mut dst: MatrixMut<'_>, _: &Workspace, scratch: &mut [f32]) {

@@ -15,7 +15,7 @@
 use std::ops::Range;
 
 use super::product::{Form, tile_size};
-use super::tiles::{flat_run, junk_of, must_save, saved_cols};
+use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
 use super::{
     Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride,
     weights_streamed, work,
@@ -91,7 +91,7 @@ impl Kn2rowAa {
             for i in 0..problem.rows.kernel {
                 for ys in Self::calls(problem, workspace, &strip, i) {
                     let (to, from) = if workspace.strip > 0 {
-                        flat_run(problem, &(0..problem.in_pixels()), &strip, (i, j), &ys)
+                        flat_run(problem, &strip, (i, j), &ys)
                     } else {
                         let to = (ys.start - strip.start) * width + xs.start;
                         let from = problem.rows.input_of(ys.start, i) * problem.cols.input
@@ -214,7 +214,7 @@ impl Algorithm for Kn2rowAa {
         let streamed = 4.0 * workspace.floats as f64
             + work(&[problem.group_out(), problem.out_pixels()])
             + weights_streamed(problem, problem.out_pixels().div_ceil(tile.cols.len()));
-        Cost { calls: calls.alone(), largest_size, tiles: grid.tiles(), streamed, ..Cost::default() }
+        Cost { calls: Some(calls), largest_size, tiles: grid.tiles(), streamed, ..Cost::default() }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {

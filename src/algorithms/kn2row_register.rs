@@ -5,7 +5,7 @@
 //! nothing is allocated. Shallow sums, as of 1×1 kernels over 64 channels, are its weakest.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
-use super::tiles::{flattened, rows_and_columns, tile_size};
+use super::taps::{flattened, rows_and_columns, tile_size};
 use super::{
     Algorithm, Cost, Limits, Reason, Unit, Workspace, channels_of_group, dst_grid, require_layouts,
     weights_streamed, work,

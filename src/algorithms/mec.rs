@@ -99,7 +99,7 @@ impl Algorithm for Mec {
         };
         let streamed = streamed + weights_streamed(problem, rows.output);
         let largest_size = (rows.input * row_depth).max(cols.output).max(problem.out_channels);
-        Cost { calls: calls.alone(), largest_size, streamed, scattered, ..Cost::default() }
+        Cost { calls: Some(calls), largest_size, streamed, scattered, ..Cost::default() }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, scratch: &mut [f32]) {

@@ -14,22 +14,20 @@ mod im2row;
 mod kn2;
 mod kn2row_aa;
 mod kn2row_flat;
+mod kn2row_fold;
 mod kn2row_register;
-mod kn2row_strip;
 mod kn2row_tiled;
 #[cfg(feature = "mec")]
 mod mec;
 mod product;
 #[cfg(test)]
 mod sample;
-mod strips;
-mod tiles;
+mod taps;
 mod winograd;
+mod wrapping;
 
 use std::ffi::CStr;
 use std::ops::Range;
-
-use arrayvec::ArrayVec;
 
 use crate::gemm::Gemm;
 use crate::lowering::epilogue;
@@ -123,24 +121,12 @@ pub struct Calls {
     pub plane: usize,
 }
 
-/// The shapes of an algorithm's calls: at most those inside and those at the borders.
-pub type CallList = ArrayVec<Calls, 2>;
-
-impl Calls {
-    /// These and no others.
-    fn alone(self) -> CallList {
-        CallList::from_iter([self])
-    }
-}
-
 /// What one unit costs, counted rather than timed: the planner turns counts into seconds. Counts of work are
 /// floating-point, because what an algorithm would do beyond the definition may exceed every integer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cost {
-    /// The GEMM calls.
-    pub calls: CallList,
-    /// Those that a GEMM which takes overlapping rows gets instead, if any: few rows each, of unpacked factors.
-    pub overlapping: CallList,
+    /// The GEMM calls, if there are any.
+    pub calls: Option<Calls>,
     /// The largest dimension or leading dimension of a call, which must fit the BLAS's integer.
     pub largest_size: usize,
     /// Tiles that threads share; 0 for as many as anyone could want.
@@ -163,17 +149,6 @@ pub struct Cost {
     pub direct_runs: f64,
     /// Elements of one such run.
     pub direct_run_len: usize,
-}
-
-impl Cost {
-    /// The calls of a GEMM, and whether they are those with overlapping rows.
-    pub fn calls_on(&self, gemm: &dyn Gemm) -> (&[Calls], bool) {
-        if gemm.takes_overlapping_rows() && !self.overlapping.is_empty() {
-            (&self.overlapping, true)
-        } else {
-            (&self.calls, false)
-        }
-    }
 }
 
 /// One group of one image, and what to compute it with.
@@ -251,11 +226,11 @@ fn channels_of_block(channels: usize, blocks: usize) -> usize {
     channels.div_ceil(blocks).next_multiple_of(16).min(channels)
 }
 
-/// Groups of channel blocks, where strips of pixels alone are too few for so many threads: what a strip has lowered is
-/// then lowered again for each group. Which blocks share a tile changes no sum.
-fn groups_of_strips(strips: usize, threads: usize) -> usize {
-    let wanted = if threads == 1 { 1 } else { 2 * threads };
-    wanted / strips
+/// Groups into which to divide the channels so that so many threads have two tiles each, where strips of pixels alone are
+/// fewer. Each group lowers its strip for itself. How many there are changes no sum.
+fn groups_for_threads(strips: usize, threads: usize) -> usize {
+    let tiles = if threads == 1 { 1 } else { 2 * threads };
+    tiles / strips
 }
 
 /// Channels of one of so many groups of whole blocks, of which there is at least one and no more than blocks.
@@ -355,12 +330,11 @@ use im2row::Im2row;
 use kn2::Kn2;
 use kn2row_aa::Kn2rowAa;
 use kn2row_flat::Kn2rowFlat;
+use kn2row_fold::Kn2rowFold;
 use kn2row_register::Kn2rowRegister;
-use kn2row_strip::Kn2rowStrip;
 use kn2row_tiled::Kn2rowTiled;
 #[cfg(feature = "mec")]
 use mec::Mec;
-use strips::Strip::{Im2col as Im2colStrip, Im2row as Im2rowStrip};
 use winograd::Winograd;
 
 registry! {
@@ -431,15 +405,8 @@ registry! {
     "flat", "Kw/2·R·Mb" {
         45 c"kn2row-flat" Kn2rowFlat,
     }
-    "strip", "C·Kh·Kw·T" {
-        46 c"im2row-strip" Im2rowStrip,
-        47 c"im2col-strip" Im2colStrip,
-    }
-    "moved", "(R·s+Kh)·W·C + R·OW·Mb" {
-        48 c"kn2row-strip" Kn2rowStrip::Taps,
-    }
     "folded", "Kw·C·OW·(R·s+Kh)" {
-        49 c"kn2row-fold" Kn2rowStrip::Fold,
+        49 c"kn2row-fold" Kn2rowFold,
     }
     "register", "0" {
         55 c"kn2row-register" Kn2rowRegister,
@@ -465,13 +432,10 @@ mod tests {
 
     #[test]
     fn ids_and_names_are_unique_and_the_paper_s_primitives_are_all_there() {
-        const OWN: [&str; 12] = [
+        const OWN: [&str; 9] = [
             "kn2row-tiled",
             "kn2row-flat",
             "kn2row-register",
-            "im2row-strip",
-            "im2col-strip",
-            "kn2row-strip",
             "kn2row-fold",
             "winograd-strip-2x2-3x3",
             "winograd-strip-4x4-3x3",
@@ -494,14 +458,9 @@ mod tests {
         calls: AtomicUsize,
         macs: AtomicUsize,
         largest: AtomicUsize,
-        overlapping: bool,
     }
 
     impl Gemm for Counting {
-        fn takes_overlapping_rows(&self) -> bool {
-            self.overlapping
-        }
-
         fn multiply(&self, c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
             self.calls.fetch_add(1, Ordering::Relaxed);
             self.macs.fetch_add(c.rows() * c.cols() * a.cols(), Ordering::Relaxed);
@@ -550,21 +509,18 @@ mod tests {
                         clamp: None,
                         accumulate: true,
                     };
-                    for overlapping in [false, true] {
-                        let problem = Problem::new(problem).expect("the problems are valid");
-                        count_calls(&problem, limit, overlapping);
-                    }
+                    count_calls(&Problem::new(problem).expect("the problems are valid"), limit);
                 }
             }
         }
     }
 
-    fn count_calls(problem: &Problem, limit: usize, overlapping: bool) {
+    fn count_calls(problem: &Problem, limit: usize) {
         let limits = Limits { threads: 2, floats: limit };
         for entry in REGISTRY.iter().filter(|entry| entry.algorithm.applicable(problem).is_ok()) {
             let workspace = entry.algorithm.workspace(problem, limits).expect("a small problem");
             let cost = entry.algorithm.cost(problem, &workspace);
-            let counting = Counting { overlapping, ..Counting::default() };
+            let counting = Counting::default();
             let src = vec![1.0; problem.src_len()];
             let packing = Packing::new(problem, entry.algorithm.weight_order(problem));
             let unit = Unit {
@@ -582,14 +538,9 @@ mod tests {
             let mut dst = vec![0.0; rows * cols];
             let mut scratch = vec![0.0; workspace.floats];
             entry.algorithm.run(&unit, MatrixMut::new(&mut dst, rows, cols, cols), &workspace, &mut scratch);
-            let calls = cost.calls_on(&counting).0;
-            let counted: usize = calls.iter().map(|calls| calls.count).sum();
-            let macs = calls.iter().map(|calls| calls.macs).sum::<f64>() as usize;
-            assert_eq!(
-                counted,
-                counting.calls.into_inner(),
-                "{entry:?} on {problem}, {limit} floats, {overlapping}"
-            );
+            let counted = cost.calls.map_or(0, |calls| calls.count);
+            let macs = cost.calls.map_or(0, |calls| calls.macs as usize);
+            assert_eq!(counted, counting.calls.into_inner(), "{entry:?} on {problem}, {limit} floats");
             let largest = counting.largest.into_inner();
             assert!(
                 largest <= cost.largest_size,

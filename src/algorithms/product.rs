@@ -148,6 +148,6 @@ impl Form {
             Layout::Nchw => 0.0,
             Layout::Nhwc => 2.0 * work(&[problem.group_out(), problem.depth(), passes]),
         };
-        Cost { calls: calls.alone(), largest_size, tiles: grid.tiles(), streamed, cached, ..Cost::default() }
+        Cost { calls: Some(calls), largest_size, tiles: grid.tiles(), streamed, cached, ..Cost::default() }
     }
 }

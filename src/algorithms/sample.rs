@@ -30,7 +30,7 @@ impl Algorithm for TapsByPixel {
         let calls =
             Calls { shape: [1, channels, depth], count, macs: work(&[count, channels, depth]), plane: 0 };
         let largest_size = problem.in_channels.max(problem.out_channels);
-        Cost { calls: calls.alone(), largest_size, tiles: problem.out_pixels(), ..Cost::default() }
+        Cost { calls: Some(calls), largest_size, tiles: problem.out_pixels(), ..Cost::default() }
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
@@ -109,6 +109,6 @@ mod tests {
             let place = [0, m, pixel / problem.cols.output, pixel % problem.cols.output];
             assert_eq!(f64::from(*value), output(&problem, &tensors, place).value, "{place:?}");
         }
-        assert_eq!(TapsByPixel.cost(&problem, &workspace).calls.len(), 1);
+        assert!(TapsByPixel.cost(&problem, &workspace).calls.is_some());
     }
 }

@@ -238,7 +238,7 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
         // In panels, weights come twice as fast as in wide blocks, unless memory has to bring them again and again.
         let far = weights > FAR_FLOATS && strips > FEW_STRIPS;
         Cost {
-            calls: calls.alone(),
+            calls: Some(calls),
             largest_size: all_depth.max(block).max(workspace.strip),
             tiles: grid.tiles(),
             streamed: streamed_floats(weights, strips) / if far { 1.0 } else { 2.0 },

@@ -30,10 +30,6 @@ unsafe extern "C" {
 pub(super) struct Cblas;
 
 impl Gemm for Cblas {
-    fn takes_overlapping_rows(&self) -> bool {
-        false // CBLAS refuses a leading dimension below the row length.
-    }
-
     fn multiply(&self, mut c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
         let (m, n, k) = shape_of(&c, &a, &b);
         let flag = |operand: &Operand<'_>| if operand.transposed { CblasTrans } else { CblasNoTrans };

@@ -12,10 +12,6 @@ use crate::matrix::{MatrixMut, Operand};
 pub(super) struct Embedded;
 
 impl Gemm for Embedded {
-    fn takes_overlapping_rows(&self) -> bool {
-        true // A stride is any number.
-    }
-
     fn multiply(&self, mut c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
         let (m, n, k) = shape_of(&c, &a, &b);
         let strides = |operand: &Operand<'_>| {

@@ -18,9 +18,6 @@ pub trait Gemm: Sync {
     /// # Panics
     /// If the shapes do not agree.
     fn multiply(&self, c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32);
-
-    /// Whether the factors' rows may overlap in memory ([`crate::matrix::Matrix::overlapping`]).
-    fn takes_overlapping_rows(&self) -> bool;
 }
 
 /// Shared by the backends: the shapes of one product, checked.
@@ -141,33 +138,6 @@ mod tests {
                     for beta in [0.0, 1.0] {
                         check(backend, m, n, k, transposed & 1 != 0, transposed & 2 != 0, beta);
                     }
-                }
-            }
-        }
-    }
-
-    /// Rows that overlap, as the pixels of a kernel row do: A[r][d] = image[r·2 + d].
-    #[test]
-    fn overlapping_rows_are_multiplied_by_the_definition() {
-        for &backend in Backend::candidates(BackendChoice::Auto).expect("every build has one") {
-            if !backend.gemm().takes_overlapping_rows() {
-                continue;
-            }
-            for (m, n, k) in [(1, 16, 5), (7, 3, 9), (13, 40, 30), (200, 16, 6)] {
-                let image: Vec<f32> = (0..(m - 1) * 2 + k).map(|index| (index % 13) as f32 - 6.0).collect();
-                let b: Vec<f32> = (0..k * n).map(|index| (index % 7) as f32 - 3.0).collect();
-                let mut c = vec![1.0; m * n];
-                let a = Matrix::overlapping(&image, m, k, 2);
-                backend.gemm().multiply(
-                    MatrixMut::new(&mut c, m, n, n),
-                    a.into(),
-                    Matrix::new(&b, k, n, n).into(),
-                    1.0,
-                );
-                for (index, value) in c.iter().enumerate() {
-                    let (row, col) = (index / n, index % n);
-                    let sum: f32 = (0..k).map(|d| image[row * 2 + d] * b[d * n + col]).sum();
-                    assert_eq!(*value, 1.0 + sum, "{backend:?} {m}x{n}x{k} at {row}, {col}");
                 }
             }
         }

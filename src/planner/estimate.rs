@@ -15,8 +15,7 @@ struct Model {
     large: f64,
     rows: f64,
     cols: f64,
-    /// For calls that pack their factors, and for those that do not: they add to what the shallow sums before left.
-    depth: [f64; 2],
+    depth: f64,
     /// Added to `rows` where so many do not fill the kernel.
     unfilled: fn(usize) -> f64,
     /// Added to `rows` where the second factor is planes that are not short, and where they lie in too many pages of
@@ -26,8 +25,8 @@ struct Model {
     long_planes: f64,
     /// Columns are computed in vectors of so many.
     vector: usize,
-    /// Seconds of a call beside its arithmetic, and of one that packs nothing.
-    seconds_per_call: [f64; 2],
+    /// Seconds of a call beside its arithmetic.
+    seconds_per_call: f64,
 }
 
 #[cfg(feature = "openblas")]
@@ -35,18 +34,18 @@ const BLAS: Model = Model {
     large: 1.15,
     rows: 9.0,
     cols: 12.0,
-    depth: [16.0, 16.0],
+    depth: 16.0,
     unfilled: |rows| if rows.is_multiple_of(4) { 0.0 } else { 6.0 },
     planes: [0.0, 0.0],
     long_planes: 0.0,
     vector: 4,
-    seconds_per_call: [0.3e-6, 0.3e-6],
+    seconds_per_call: 0.3e-6,
 };
 const EMBEDDED: Model = Model {
     large: 1.07,
     rows: 3.0,
     cols: 0.0,
-    depth: [5.5, 11.0],
+    depth: 5.5,
     // A kernel of few rows waits for its own sums, unless it gets rows of the one before.
     unfilled: |rows| match rows % KERNEL_ROWS {
         _ if !leaves_few(rows) => 0.0,
@@ -57,17 +56,13 @@ const EMBEDDED: Model = Model {
     planes: [2.5, 11.0],
     long_planes: 0.05,
     vector: 16,
-    seconds_per_call: [0.3e-6, 0.1e-6],
+    seconds_per_call: 0.3e-6,
 };
 
 impl Model {
-    /// Seconds of calls that pack their factors, or do not.
-    fn seconds(&self, calls: &Calls, units: f64, unpacked: bool) -> f64 {
+    /// Seconds of the calls of so many units.
+    fn seconds(&self, calls: &Calls, units: f64) -> f64 {
         let [rows, cols, depth] = calls.shape.map(|size| size as f64);
-        let (per_row, per_depth, per_call) = match unpacked {
-            false => (self.rows, self.depth[0], self.seconds_per_call[0]),
-            true => (0.0, self.depth[1], self.seconds_per_call[1]),
-        };
         let unfilled = (self.unfilled)(calls.shape[0]);
         let planes = match calls.plane {
             ..SHORT_PLANE => 0.0,
@@ -75,9 +70,10 @@ impl Model {
             _ => self.planes[0],
         };
         let long = if calls.plane < SHORT_PLANE { 0.0 } else { self.long_planes };
-        let loss = (per_row + unfilled + planes) / rows + self.cols / cols + per_depth / depth + long;
+        let loss = (self.rows + unfilled + planes) / rows + self.cols / cols + self.depth / depth + long;
         let vectors = calls.shape[1].next_multiple_of(self.vector) as f64 / cols;
-        calls.macs * units / MACS * (self.large + loss) * vectors + calls.count as f64 * units * per_call
+        calls.macs * units / MACS * (self.large + loss) * vectors
+            + calls.count as f64 * units * self.seconds_per_call
     }
 }
 
@@ -119,16 +115,9 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
     let tiles = if cost.tiles == 0 { f64::INFINITY } else { cost.tiles as f64 * units };
     let rounds = (tiles / threads as f64).ceil();
     let threads = if tiles.is_finite() { tiles / rounds } else { threads as f64 };
-    let (calls, overlapping) = match backend {
-        Some(backend) => cost.calls_on(backend.gemm()),
-        None => (&*cost.calls, false),
-    };
-    let gemms: f64 = calls
-        .iter()
-        .map(|calls| {
-            model.seconds(calls, units, overlapping) / threads.min((calls.count as f64 * units).max(1.0))
-        })
-        .sum();
+    let gemms = cost.calls.map_or(0.0, |calls| {
+        model.seconds(&calls, units) / threads.min((calls.count as f64 * units).max(1.0))
+    });
     let registers = cost.register_macs / REGISTER + cost.finished / FINISHED;
     let direct = cost.direct_runs * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
     let moved = cost.streamed / STREAM

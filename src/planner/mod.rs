@@ -10,7 +10,7 @@ pub mod wisdom;
 use std::fmt;
 use std::io::Write;
 
-use crate::algorithms::{Calls, Cost, Entry, REGISTRY, Reason};
+use crate::algorithms::{Cost, Entry, REGISTRY, Reason};
 use crate::environment::is_verbose;
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
@@ -154,23 +154,18 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     let packed_weights_bytes = packing.bytes().ok_or(WEIGHTS_OVERFLOW)?;
     let cost = algorithm.cost(problem, &schedule.unit);
     let units = problem.batch * problem.groups;
-    let backend = if cost.calls.is_empty() {
-        None
-    } else {
-        Some(serving(&cost, units, backends).ok_or(BLAS_OVERFLOWS)?)
+    let backend = match cost.calls {
+        None => None,
+        Some(_) => Some(serving(&cost, units, backends).ok_or(BLAS_OVERFLOWS)?),
     };
-    let calls = backend.map_or(&*cost.calls, |backend| cost.calls_on(backend.gemm()).0);
-    let count = |calls: &[Calls]| {
-        let calls = calls.iter().try_fold(0usize, |all, calls| all.checked_add(calls.count))?;
-        product(&[calls, units])
-    };
+    let gemm_calls = product(&[cost.calls.map_or(0, |calls| calls.count), units]).ok_or(CALLS_OVERFLOW)?;
     let info = Info {
         entry,
         applicable: true,
         backend,
         workspace_bytes,
         packed_weights_bytes,
-        gemm_calls: count(calls).ok_or(CALLS_OVERFLOW)?,
+        gemm_calls,
         estimated_seconds: estimate::seconds(&cost, units, threads, backend),
         measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
         reason: None,

@@ -1,23 +1,16 @@
-//! `kn2row-strip`: kn2row-tiled for NCHW on either side: the input rows of a tile are moved to NHWC scratch, a finished
-//! tile is moved from it to NCHW.
-//! Workspace: for each thread ((R−1)·s+(Kh−1)·d+1)·W·C floats for an NCHW src and R·OW·Mb for an NCHW dst, R rows and
-//! Mb channels a tile; as few as one row where the limit says so.
-//! Wins in NCHW where a tap is more than one: rows of NHWC pixels make better GEMMs than planes far apart.
-//!
 //! `kn2row-fold`: the kernel columns are folded into the depth: with `L[h][x][j][c] = src[c, h, x·s+j·d−pad]`, for a tile
 //! of rows and each kernel row i, dst[pixels × M] += L[rows of i as pixels × Kw·C]·weights[Kw·C × M]. The input rows
 //! that one kernel row reads lie one behind the other in L, those of another phase of the stride apart from them.
 //! Workspace: for each thread R·s+Kh−1 rows of OW·Kw·C floats, W·C for an NCHW src and R·OW·Mb for an NCHW dst.
 //! Wins where C is small under a large kernel, and with strides: GEMMs are deep and span rows, for 1/Kh of the patches.
-//!
 //! Source: convlow; L is the compact lowering of MEC (arXiv 1706.06873) with its two outer axes exchanged.
 
 use std::ops::Range;
 
-use super::tiles::{self, Joining, Rows, TapTile, beginning_with, flattened, overwriting_tap};
+use super::taps::{beginning_with, flattened, overwriting_tap, rows_and_columns, tile_size};
 use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channels_of_group, dst_grid, groups_of_strips,
-    part_of_channels, pixels_and_channels, require, weights_streamed, work,
+    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channels_of_group, dst_grid, groups_for_threads,
+    part_of_channels, pixels_and_channels, weights_streamed, work,
 };
 use crate::lowering::image::Image;
 use crate::lowering::moves::transpose;
@@ -26,14 +19,8 @@ use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::{Axis, Layout, Problem, common, product};
 
-/// What one GEMM call takes of the kernel.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Kn2rowStrip {
-    /// One tap.
-    Taps,
-    /// One kernel row.
-    Fold,
-}
+/// One kernel row of one tile of dst after the other.
+pub struct Kn2rowFold;
 
 /// Floats of scratch of a thread, unless a single row needs more: 448 KiB.
 const SCRATCH_FLOATS: usize = 112 * 1024;
@@ -102,7 +89,7 @@ impl<'a> Phases<'a> {
 /// Scratch of one tile, in floats.
 #[derive(Default)]
 struct Sizes {
-    /// Input pixels moved to NHWC.
+    /// An input row moved to NHWC.
     moved: usize,
     /// Input rows with their kernel columns folded.
     folded: usize,
@@ -116,45 +103,29 @@ impl Sizes {
     }
 }
 
-impl Kn2rowStrip {
-    /// Output channels that are packed as one block of weights. The problem is flattened.
-    fn channel_block(self, problem: &Problem) -> usize {
-        match self {
-            Kn2rowStrip::Taps => tiles::folded_tile_size(problem).1,
-            Kn2rowStrip::Fold => tiles::tile_size(problem).1,
-        }
-    }
-
-    /// The scratch for strips of so many output pixels.
-    fn sizes(self, problem: &Problem, pixels: usize) -> Option<Sizes> {
+impl Kn2rowFold {
+    /// The scratch for strips of so many output pixels. The problem is flattened, here and below.
+    fn sizes(problem: &Problem, pixels: usize) -> Option<Sizes> {
         let (rows, cols) = (&problem.rows, &problem.cols);
         let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
-        let moved_rows = match self {
-            Kn2rowStrip::Taps => largest_window(rows, height),
-            Kn2rowStrip::Fold => 1,
-        };
         let moved = match problem.src_layout {
-            Layout::Nchw => product(&[moved_rows, largest_window(cols, width), problem.group_in()])?,
+            Layout::Nchw => product(&[largest_window(cols, width), problem.group_in()])?,
             Layout::Nhwc => 0,
         };
-        let folded = match self {
-            Kn2rowStrip::Taps => 0,
-            Kn2rowStrip::Fold => {
-                product(&[Phases::new(rows, 0..height).places(), width, cols.kernel, problem.group_in()])?
-            }
-        };
+        let folded =
+            product(&[Phases::new(rows, 0..height).places(), width, cols.kernel, problem.group_in()])?;
         let tile = match problem.dst_layout {
-            Layout::Nchw => product(&[pixels, self.channel_block(problem)])?,
+            Layout::Nchw => product(&[pixels, tile_size(problem).1])?,
             Layout::Nhwc => 0,
         };
         Some(Sizes { moved, folded, tile })
     }
 
     /// Output pixels of a strip within so many floats of scratch; whole rows unless there is but one.
-    fn strip_pixels(self, problem: &Problem, floats: usize) -> Option<usize> {
+    fn strip_pixels(problem: &Problem, floats: usize) -> Option<usize> {
         let step = if problem.rows.output == 1 { 1 } else { problem.cols.output };
-        let fits = |steps: usize| Some(self.sizes(problem, steps * step)?.sum()? <= floats);
-        let mut steps = tiles::tile_size(problem).0 / step;
+        let fits = |steps: usize| Some(Self::sizes(problem, steps * step)?.sum()? <= floats);
+        let mut steps = tile_size(problem).0 / step;
         while steps > 1 && fits(steps) != Some(true) {
             steps -= 1;
         }
@@ -164,13 +135,12 @@ impl Kn2rowStrip {
     }
 
     /// Channels × pixels of a tile, as dst lies.
-    fn grid(self, problem: &Problem, strip: usize, threads: usize) -> Grid {
-        let groups = groups_of_strips(problem.out_pixels().div_ceil(strip), threads);
-        dst_grid(problem, strip, channels_of_group(problem.group_out(), self.channel_block(problem), groups))
+    fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
+        let groups = groups_for_threads(problem.out_pixels().div_ceil(strip), threads);
+        dst_grid(problem, strip, channels_of_group(problem.group_out(), tile_size(problem).1, groups))
     }
 
     fn run_tile(
-        self,
         unit: &Unit<'_>,
         problem: &Problem,
         (pixels, channels): (Range<usize>, Range<usize>),
@@ -181,14 +151,8 @@ impl Kn2rowStrip {
         let (moved, scratch) = scratch.split_at_mut(sizes.moved);
         let (folded, tile) = scratch.split_at_mut(sizes.folded);
         // 1. Move and lower the input rows.
-        let source = match self {
-            Kn2rowStrip::Taps => Source::Taps(match problem.src_layout {
-                Layout::Nchw => gather(unit, problem, &pixels, moved),
-                Layout::Nhwc => Rows::of_image(&unit.src, problem),
-            }),
-            Kn2rowStrip::Fold => Source::Fold(fold(unit, problem, &pixels, moved, folded)),
-        };
-        let (block, depth) = (self.channel_block(problem), problem.depth());
+        let folded = fold(unit, problem, &pixels, moved, folded);
+        let (block, depth) = (tile_size(problem).1, problem.depth());
         for first in channels.clone().step_by(block) {
             let part = first..(first + block).min(channels.end);
             let weights = &unit.weights[first * depth..part.end * depth];
@@ -200,36 +164,13 @@ impl Kn2rowStrip {
                     let fresh = Problem { accumulate: false, ..*problem };
                     let tile = &mut tile[..pixels.len() * part.len()];
                     let mut sums = MatrixMut::new(tile, pixels.len(), part.len(), part.len());
-                    source.multiply(unit, &fresh, weights, &pixels, &mut sums);
+                    multiply_folded(unit, &fresh, folded, weights, &pixels, &mut sums);
                     let sums = Matrix::new(tile, pixels.len(), part.len(), part.len());
                     transpose(&sums, &mut to, problem.accumulate);
                 }
-                Layout::Nhwc => source.multiply(unit, problem, weights, &pixels, &mut to),
+                Layout::Nhwc => multiply_folded(unit, problem, folded, weights, &pixels, &mut to),
             }
             unit.finish(&mut to, first);
-        }
-    }
-}
-
-/// What the weights of a strip are multiplied with.
-enum Source<'a> {
-    Taps(Rows<'a>),
-    Fold(&'a [f32]),
-}
-
-impl Source<'_> {
-    /// dst ← all taps, added to what dst holds where the problem accumulates. `dst` is pixels × channels.
-    fn multiply(
-        &self,
-        unit: &Unit<'_>,
-        problem: &Problem,
-        weights: &[f32],
-        pixels: &Range<usize>,
-        dst: &mut MatrixMut<'_>,
-    ) {
-        match self {
-            Source::Taps(src) => TapTile { unit, problem, src, weights, pixels }.multiply(dst),
-            Source::Fold(folded) => multiply_folded(unit, problem, folded, weights, pixels, dst),
         }
     }
 }
@@ -242,19 +183,6 @@ fn move_row(unit: &Unit<'_>, problem: &Problem, h: usize, ws: &Range<usize>, to:
     transpose(&from, &mut MatrixMut::new(to, ws.len(), channels, channels), false);
 }
 
-/// Moves the part of an NCHW input that these output pixels see.
-fn gather<'a>(unit: &Unit<'_>, problem: &Problem, pixels: &Range<usize>, moved: &'a mut [f32]) -> Rows<'a> {
-    let (ys, xs) = tiles::rows_and_columns(problem, pixels);
-    let (hs, ws) = (window(&problem.rows, &ys), window(&problem.cols, &xs));
-    let row = ws.len() * problem.group_in();
-    if !ws.is_empty() {
-        for (h, to) in hs.clone().zip(moved.chunks_exact_mut(row)) {
-            move_row(unit, problem, h, &ws, to);
-        }
-    }
-    Rows::moved(moved, &hs, &ws, problem.group_in())
-}
-
 /// Lowers the input rows that these output pixels see: places × |xs| × Kw·C. `moved` has a row's floats for NCHW.
 fn fold<'a>(
     unit: &Unit<'_>,
@@ -263,7 +191,7 @@ fn fold<'a>(
     moved: &mut [f32],
     folded: &'a mut [f32],
 ) -> &'a [f32] {
-    let (ys, xs) = tiles::rows_and_columns(problem, pixels);
+    let (ys, xs) = rows_and_columns(problem, pixels);
     let ws = window(&problem.cols, &xs);
     let channels = problem.group_in();
     let len = xs.len() * problem.cols.kernel * channels;
@@ -309,7 +237,7 @@ fn multiply_folded(
     pixels: &Range<usize>,
     dst: &mut MatrixMut<'_>,
 ) {
-    let (ys, xs) = tiles::rows_and_columns(problem, pixels);
+    let (ys, xs) = rows_and_columns(problem, pixels);
     let (rows, width, channels) = (&problem.rows, xs.len(), dst.cols());
     let depth = problem.cols.kernel * problem.group_in();
     let phases = Phases::new(rows, ys.clone());
@@ -332,46 +260,32 @@ fn multiply_folded(
     }
 }
 
-impl Algorithm for Kn2rowStrip {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        let native = (problem.src_layout, problem.dst_layout) == (Layout::Nhwc, Layout::Nhwc);
-        require(
-            *self == Kn2rowStrip::Fold || !native,
-            c"needs src_layout NCHW or dst_layout NCHW: else there is nothing to move",
-        )
+impl Algorithm for Kn2rowFold {
+    fn applicable(&self, _: &Problem) -> Result<(), Reason> {
+        Ok(())
     }
 
     fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        IJCM.blocked(self.channel_block(&flattened(problem)))
+        IJCM.blocked(tile_size(&flattened(problem)).1)
     }
 
     fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
         let problem = &flattened(problem);
         // The strip follows from the limit alone; threads take what room is left.
-        let strip = self.strip_pixels(problem, SCRATCH_FLOATS.min(limits.floats))?;
-        let floats = self.sizes(problem, strip)?.sum()?;
-        let tiles = self.grid(problem, strip, limits.threads).tiles();
+        let strip = Self::strip_pixels(problem, SCRATCH_FLOATS.min(limits.floats))?;
+        let floats = Self::sizes(problem, strip)?.sum()?;
+        let tiles = Self::grid(problem, strip, limits.threads).tiles();
         Workspace::of_tiles(floats, tiles, strip, limits)
     }
 
     fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
         let problem = &flattened(problem);
-        let accumulate = problem.accumulate && problem.dst_layout == Layout::Nhwc;
-        let cost = match self {
-            Kn2rowStrip::Taps => {
-                let tile = (workspace.strip, self.channel_block(problem));
-                tiles::cost(&Problem { accumulate, ..*problem }, tile, Joining::WhereShort)
-            }
-            Kn2rowStrip::Fold => cost_of_folded(problem, (workspace.strip, self.channel_block(problem))),
-        };
+        let cost = cost_of_folded(problem, (workspace.strip, tile_size(problem).1));
         let strips = work(&[problem.out_pixels()]) / work(&[workspace.strip]);
-        let tiles = self.grid(problem, workspace.strip, workspace.slots).tiles();
+        let tiles = Self::grid(problem, workspace.strip, workspace.slots).tiles();
         let lowered = strips * (tiles as f64 / strips.ceil()).max(1.0);
-        let Sizes { moved, folded, .. } = self.sizes(problem, workspace.strip).unwrap_or_default();
-        let moved = match self {
-            Kn2rowStrip::Taps => moved,
-            Kn2rowStrip::Fold => folded / problem.cols.kernel * usize::from(moved > 0),
-        };
+        let Sizes { moved, folded, .. } = Self::sizes(problem, workspace.strip).unwrap_or_default();
+        let moved = folded / problem.cols.kernel * usize::from(moved > 0);
         let stored = match problem.dst_layout {
             Layout::Nchw => work(&[problem.out_pixels(), problem.group_out()]),
             Layout::Nhwc => 0.0,
@@ -382,11 +296,11 @@ impl Algorithm for Kn2rowStrip {
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
         let problem = &flattened(unit.problem);
-        let grid = self.grid(problem, workspace.strip, workspace.slots);
-        let sizes = self.sizes(problem, workspace.strip).unwrap_or_default();
+        let grid = Self::grid(problem, workspace.strip, workspace.slots);
+        let sizes = Self::sizes(problem, workspace.strip).unwrap_or_default();
         unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
             let place = pixels_and_channels(problem, tile);
-            self.run_tile(unit, problem, place, &mut view, scratch, &sizes);
+            Self::run_tile(unit, problem, place, &mut view, scratch, &sizes);
         });
     }
 }
@@ -407,5 +321,5 @@ fn cost_of_folded(problem: &Problem, (pixels, block): (usize, usize)) -> Cost {
     };
     let largest_size = [depth, pixels, problem.out_channels].into_iter().max().unwrap_or_default();
     let streamed = weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
-    Cost { calls: calls.alone(), largest_size, streamed, ..Cost::default() }
+    Cost { calls: Some(calls), largest_size, streamed, ..Cost::default() }
 }
