@@ -203,6 +203,10 @@ static void constants(void) {
     CHECK(convlow_algorithm_at(SIZE_MAX) == -1);
     CHECK(convlow_algorithm_from_name("im2col") == -1);
     CHECK(convlow_algorithm_from_name("") == -1);
+    const convlow_conv2d_desc desc = plain();
+    convlow_plan_options options = defaults();
+    options.gemm = CONVLOW_GEMM_KERNELS; /* an answer, not an option */
+    CHECK_FAILS(status_of(&desc, &options), CONVLOW_ERROR_INVALID_ARGUMENT, "gemm = 3 (CONVLOW_GEMM_KERNELS)");
 }
 
 static void bounds_of_the_activation(void) {

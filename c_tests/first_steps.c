@@ -30,7 +30,7 @@ static void compute(const convlow_conv2d_desc *desc, const convlow_plan_options 
     CHECK_SIZE(info.gemm_calls, queried->gemm_calls);
     CHECK_SIZE(info.dst_height * info.dst_width * desc->batch * desc->out_channels, t->dst_len);
     CHECK_SIZE(info.macs, t->dst_len * (t->weights_len / desc->out_channels));
-    CHECK((info.gemm_calls == 0) == (info.gemm == CONVLOW_GEMM_AUTO));
+    CHECK((info.gemm_calls == 0) == (info.gemm == CONVLOW_GEMM_AUTO || info.gemm == CONVLOW_GEMM_KERNELS));
 
     guarded dst = guarded_new(t->dst_len * sizeof(float));
     guarded src = guarded_new(t->src_len * sizeof(float));

@@ -174,7 +174,7 @@ static void every_pool(const convlow_conv2d_desc *desc, int32_t gemm) {
         if (!infos[i].applicable) {
             continue;
         }
-        CHECK(infos[i].gemm == gemm || infos[i].gemm == CONVLOW_GEMM_AUTO); /* none is called */
+        CHECK(infos[i].gemm == gemm || infos[i].gemm_calls == 0);
         served += infos[i].gemm == gemm;
         options.algorithm = infos[i].algorithm;
         options.pool = NULL;

@@ -43,7 +43,7 @@ pub use error::{Error, Result};
 pub use parallel::{ParallelFor, Pool};
 pub use plan::{Buffer, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options};
-pub use problem::{Axis, Clamp, Layout, Problem, WeightsLayout};
+pub use problem::{Axis, Clamp, Kind, Layout, Problem, WeightsLayout};
 
 /// Version, GEMM backends with their configuration, and the optional algorithms of this build.
 pub fn build_info() -> String {

@@ -262,9 +262,20 @@ impl Grid {
         self.cols.div_ceil(self.col_block)
     }
 
+    /// Rows and columns of the matrix.
+    pub fn size(&self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+
     /// Number of tiles.
     pub fn tiles(&self) -> usize {
         self.rows_of_tiles() * self.cols_of_tiles()
+    }
+
+    /// The number of a tile: the inverse of [`Grid::tile`].
+    pub fn index_of(&self, tile: &Tile) -> usize {
+        let (row, col) = (tile.rows.start / self.row_block, tile.cols.start / self.col_block);
+        if self.by_columns { col * self.rows_of_tiles() + row } else { row * self.cols_of_tiles() + col }
     }
 
     /// Tile `index`, counted row by row or column by column.
@@ -328,7 +339,8 @@ mod tests {
                 let tiles = Tiles::new(MatrixMut::new(&mut counts, rows, cols, cols), grid);
                 for index in 0..grid.tiles() {
                     // SAFETY: each index is taken once and its view dropped before the next.
-                    let (_, mut view) = unsafe { tiles.take(index) };
+                    let (tile, mut view) = unsafe { tiles.take(index) };
+                    assert_eq!(grid.index_of(&tile), index);
                     view.for_each_row(|_, row| row.iter_mut().for_each(|count| *count += 1.0));
                 }
                 assert_eq!(counts, vec![1.0; rows * cols]);

@@ -1,6 +1,6 @@
 //! [`Plan`]: a problem, the algorithm chosen for it, and everything that execution needs to know.
 
-use crate::algorithms::{Algorithm, Entry, Limits, Reason, Unit, Workspace};
+use crate::algorithms::{Declined, Entry, Limits, Prepared, Products, Reason, Span, Unit};
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::Backend;
 use crate::lowering::image::Image;
@@ -8,44 +8,48 @@ use crate::lowering::weights::Packing;
 use crate::matrix::{Grid, MatrixMut};
 use crate::memory;
 use crate::parallel::Pool;
-use crate::planner::{self, Options};
 use crate::problem::{Layout, Problem, product};
 
-/// Multiplications under which a unit (one group of one image) is too short to be divided among threads:
-/// then whole units run side by side, each with scratch of its own.
+/// Multiplications under which a unit is too short to be divided among threads: then whole units run side by side, each
+/// with scratch of its own.
 const SMALL_UNIT_MACS: usize = 1 << 22;
 
-/// How the units of a problem use threads and scratch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An algorithm made ready for a problem, and how its units use threads and scratch.
 pub(crate) struct Schedule {
-    /// The scratch of one unit.
-    pub unit: Workspace,
+    /// What computes one unit.
+    pub prepared: Box<dyn Prepared>,
     /// Units that run side by side, each on one thread; 1 means one after the other, each on all threads.
     pub units_at_once: usize,
 }
 
 impl Schedule {
-    /// The schedule within `max_bytes` where the algorithm can adapt; `None` if a size overflows.
+    /// The schedule within `max_bytes` where the algorithm can adapt.
+    ///
+    /// # Errors
+    /// Why the algorithm does not compute the problem.
     pub fn new(
         problem: &Problem,
-        algorithm: &dyn Algorithm,
+        entry: &Entry,
         threads: usize,
         max_bytes: usize,
-    ) -> Option<Self> {
+    ) -> std::result::Result<Self, Declined> {
         let floats = max_bytes / size_of::<f32>();
-        let units = problem.batch * problem.groups;
-        let one = algorithm.workspace(problem, Limits { threads: 1, floats })?;
-        let fitting = floats.checked_div(one.floats).unwrap_or(usize::MAX);
-        let units_at_once = threads.min(units).min(fitting);
-        if problem.macs() / units < SMALL_UNIT_MACS && units_at_once > 1 {
-            return Some(Self { unit: one, units_at_once });
+        let prepared = entry.prepare(problem, Limits { threads, floats })?;
+        let units = prepared.span().units(problem);
+        if threads.min(units) > 1 && problem.macs() / units < SMALL_UNIT_MACS {
+            let alone = entry.prepare(problem, Limits { threads: 1, floats })?;
+            let fitting = floats.checked_div(alone.scratch().all()).unwrap_or(usize::MAX);
+            let units_at_once = threads.min(units).min(fitting);
+            if units_at_once > 1 {
+                return Ok(Self { prepared: alone, units_at_once });
+            }
         }
-        Some(Self { unit: algorithm.workspace(problem, Limits { threads, floats })?, units_at_once: 1 })
+        Ok(Self { prepared, units_at_once: 1 })
     }
 
     /// Bytes of scratch in all; `None` if they overflow.
     pub fn bytes(&self) -> Option<usize> {
-        product(&[self.unit.floats, self.units_at_once, size_of::<f32>()])
+        product(&[self.prepared.scratch().all(), self.units_at_once, size_of::<f32>()])
             .filter(|&bytes| bytes <= isize::MAX as usize)
     }
 }
@@ -73,8 +77,18 @@ pub struct Info {
     pub reason: Option<Reason>,
 }
 
+impl Info {
+    /// The word for what computes the products: a GEMM's, or `kernels` for the library's own; none for plain loops.
+    pub fn gemm_name(&self) -> Option<&'static str> {
+        match self.entry.products {
+            Products::Gemm => self.backend.map(Backend::name),
+            Products::Kernels => Some("kernels"),
+            Products::Direct => None,
+        }
+    }
+}
+
 /// A convolution ready to run. It never changes, so any number of threads may execute it at once.
-#[derive(Clone)]
 pub struct Plan {
     problem: Problem,
     info: Info,
@@ -84,20 +98,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Chooses an algorithm for the problem.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] if the requested algorithm or backend cannot serve the problem,
-    /// [`Error::WorkspaceLimit`] if it needs more than the limit, [`Error::Overflow`] if a size of it does
-    /// not fit, [`Error::InvalidArgument`] for options that make no sense.
-    pub fn new(problem: &Problem, options: &Options) -> Result<Self> {
-        planner::plan(problem, options)
+    /// The plan for one algorithm that was found feasible.
+    pub(crate) fn of(problem: &Problem, info: Info, schedule: Schedule, pool: &Pool) -> Self {
+        let packing = Packing::new(problem, schedule.prepared.weight_order());
+        Self { problem: *problem, info, packing, schedule, pool: pool.clone() }
     }
 
-    /// The plan for one algorithm that the planner found feasible.
-    pub(crate) fn for_algorithm(problem: &Problem, info: Info, schedule: Schedule, pool: &Pool) -> Self {
-        let packing = Packing::new(problem, info.entry.algorithm.weight_order(problem));
-        Self { problem: *problem, info, packing, schedule, pool: pool.clone() }
+    /// The same plan on other threads, of which there are as many.
+    pub(crate) fn on(self, pool: &Pool) -> Self {
+        Self { pool: pool.clone(), ..self }
     }
 
     /// The problem.
@@ -162,46 +171,53 @@ impl Plan {
 
     fn run(&self, src: &[f32], weights: &[f32], bias: Option<&[f32]>, dst: &mut [f32], scratch: &mut [f32]) {
         let problem = &self.problem;
-        let algorithm = self.info.entry.algorithm;
-        let (group_out, pixels) = (problem.group_out(), problem.out_pixels());
+        let Schedule { prepared, units_at_once } = &self.schedule;
+        let Span { images: most_images, groups: most_groups } = prepared.span();
+        let (pixels, group_out) = (problem.out_pixels(), problem.group_out());
         // dst as a matrix whose tiles are the units.
-        let (rows, cols, row_block, col_block) = match problem.dst_layout {
-            Layout::Nchw => (problem.batch * problem.out_channels, pixels, group_out, pixels),
-            Layout::Nhwc => (problem.batch * pixels, problem.out_channels, pixels, group_out),
+        let units = match problem.dst_layout {
+            Layout::Nchw => Grid::new(
+                problem.batch * problem.out_channels,
+                pixels,
+                if most_images == 1 { most_groups * group_out } else { most_images * problem.out_channels },
+                pixels,
+            ),
+            Layout::Nhwc => Grid::new(
+                problem.batch * pixels,
+                problem.out_channels,
+                most_images * pixels,
+                most_groups * group_out,
+            ),
         };
-        let units = Grid::new(rows, cols, row_block, col_block);
         let run_unit = |index: usize, dst: MatrixMut<'_>, pool: &Pool, scratch: &mut [f32]| {
             // Both layouts count the units image by image, group by group.
-            let (image, group) = (index / problem.groups, index % problem.groups);
+            let per_image = problem.groups / most_groups;
+            let (image, group) = (index / per_image * most_images, index % per_image * most_groups);
+            let images = image..(image + most_images).min(problem.batch);
+            let groups = group..group + most_groups;
+            let of_group = self.packing.group_len();
             let unit = Unit {
                 problem,
-                src: Image::new(problem, src, image, group),
-                weights: &weights[group * self.packing.group_len()..][..self.packing.group_len()],
-                bias: bias.map(|bias| &bias[group * group_out..][..group_out]),
+                src: Image::new(problem, src, images, groups.clone()),
+                weights: &weights[groups.start * of_group..groups.end * of_group],
+                bias: bias.map(|bias| &bias[groups.start * group_out..groups.end * group_out]),
                 gemm: self.info.backend.unwrap_or(Backend::Embedded).gemm(),
                 pool,
             };
-            algorithm.run(&unit, dst, &self.schedule.unit, scratch);
+            prepared.run(&unit, dst, scratch);
         };
+        let (rows, cols) = units.size();
         let mut dst = MatrixMut::new(dst, rows, cols, cols);
-        if self.schedule.units_at_once == 1 {
+        if *units_at_once == 1 {
             for index in 0..units.tiles() {
                 let tile = units.tile(index);
                 run_unit(index, dst.part(tile.rows, tile.cols), &self.pool, scratch);
             }
         } else {
             let serial = Pool::SERIAL;
-            self.pool.for_each_tile(
-                dst,
-                units,
-                scratch,
-                self.schedule.units_at_once,
-                |tile, view, scratch| {
-                    let index =
-                        tile.rows.start / row_block * (cols / col_block) + tile.cols.start / col_block;
-                    run_unit(index, view, &serial, scratch);
-                },
-            );
+            self.pool.for_each_tile(dst, units, scratch, *units_at_once, |tile, view, scratch| {
+                run_unit(units.index_of(&tile), view, &serial, scratch);
+            });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! [`Problem`]: a convolution that is valid by construction. All size arithmetic lives here.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::ops::Range;
 
@@ -12,6 +13,16 @@ pub enum Layout {
     Nchw,
     /// Batch, row, column, channel: pixels with all their channels.
     Nhwc,
+}
+
+impl Layout {
+    /// Every pair of an input's and an output's layout.
+    pub const PAIRS: [(Layout, Layout); 4] = [
+        (Layout::Nchw, Layout::Nchw),
+        (Layout::Nchw, Layout::Nhwc),
+        (Layout::Nhwc, Layout::Nchw),
+        (Layout::Nhwc, Layout::Nhwc),
+    ];
 }
 
 /// The order in which the caller's weights lie in memory.
@@ -206,6 +217,25 @@ impl Axis {
     }
 }
 
+/// What an algorithm may be unable to compute: each one names the kinds that it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A two-dimensional convolution of float32, all of whose outputs see all channels.
+    Plain,
+    /// The same in groups of channels.
+    Grouped,
+}
+
+impl Kind {
+    /// Why a problem of this kind is refused, as static text for the C surface.
+    pub(crate) fn refusal(self) -> &'static CStr {
+        match self {
+            Kind::Plain => c"needs groups > 1",
+            Kind::Grouped => c"needs groups = 1",
+        }
+    }
+}
+
 /// A two-dimensional convolution whose fields agree and whose sizes fit memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
@@ -280,6 +310,11 @@ impl Problem {
         let factors = [batch, output, size[0], size[1], of_group, kernel[0], kernel[1]];
         checked("number of multiplications does", usize::MAX, &factors)?;
         Ok(problem)
+    }
+
+    /// The kind of problem that this is.
+    pub fn kind(&self) -> Kind {
+        if self.groups > 1 { Kind::Grouped } else { Kind::Plain }
     }
 
     /// C/groups: input channels of one group.

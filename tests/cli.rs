@@ -7,9 +7,10 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use convlow::algorithms::{Products, REGISTRY};
+
 /// A layer of VGG-16.
 const PROBLEM: &str = "ic256ih56oc256oh56kh3ph1";
-const PRIMITIVES: usize = if cfg!(feature = "mec") { 52 } else { 50 };
 
 fn convlow(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_convlow")).args(arguments).output().expect("the program starts")
@@ -64,29 +65,26 @@ fn query_prints_every_primitive_with_the_workspace_of_its_formula() {
     let text = printed(&["query", PROBLEM]);
     assert!(text.lines().all(|line| line.chars().count() < 118), "{text}");
     let table = table_of(&text);
-    assert_eq!(table.len(), PRIMITIVES, "{text}");
+    assert_eq!(table.len(), REGISTRY.len(), "{text}");
     let mut exact = 0;
     for row in table {
         let (name, layouts, workspace) = (row[0], row[1], row[2]);
-        let expected = match name {
-            "direct-sum2d" => {
-                assert_eq!(layouts, "any");
-                "0"
-            }
-            "kn2row-tiled" | "kn2row-register" => "0",
-            "kn2row-fold" | "kn2row-flat" => {
-                let bytes: usize = workspace.replace(',', "").parse().expect("a number");
-                assert!(bytes <= 1 << 20, "{name}: {workspace}");
+        let entry = REGISTRY.iter().find(|entry| entry.name() == name).expect(name);
+        assert_eq!(layouts == "any", entry.layouts.len() == 4, "{name}");
+        let bytes = || -> usize { workspace.replace(',', "").parse().expect("a number") };
+        let expected = match entry.family {
+            "direct" | "tiled" | "register" => "0",
+            "im2col" | "im2row" => "28,901,376",
+            "kn2-as" => "3,211,264",
+            "kn2-aa" => {
+                assert!(bytes() <= 65_536, "{name}: {workspace}");
                 continue;
             }
-            _ if name.starts_with("im2col") || name.starts_with("im2row") => "28,901,376",
-            "kn2row-as" | "kn2col-as" => "3,211,264",
-            _ if name.starts_with("kn2row-aa") => {
-                let bytes: usize = workspace.replace(',', "").parse().expect("a number");
-                assert!(bytes <= 65_536, "{name}: {workspace}");
+            "folded" | "flat" => {
+                assert!(bytes() <= 1 << 20, "{name}: {workspace}");
                 continue;
             }
-            _ if name.starts_with("conv-1x1") => {
+            "conv-1x1" => {
                 assert_eq!(row[2..].join(" "), "needs a 1x1 kernel", "{name}");
                 continue;
             }
@@ -107,7 +105,8 @@ fn query_marks_one_choice_for_each_pair_of_layouts() {
         let name = choice.trim().split(',').next().expect("a name");
         let marked = |line: &str| line.starts_with("*  ") && line[3..].starts_with(name);
         assert!(text.lines().any(marked), "{pair} {name}\n{text}");
-        assert!(name == "direct-sum2d" || choice.ends_with(", gemm embedded"), "{choice}");
+        let entry = REGISTRY.iter().find(|entry| entry.name() == name).expect(name);
+        assert_eq!(entry.products == Products::Gemm, choice.ends_with(", gemm embedded"), "{choice}");
     }
 }
 
@@ -115,7 +114,7 @@ fn query_marks_one_choice_for_each_pair_of_layouts() {
 fn query_with_layouts_gives_the_reason_of_primitives_for_others() {
     let text = printed(&["query", PROBLEM, "--layout", "nhwc"]);
     let table = table_of(&text);
-    assert_eq!(table.len(), PRIMITIVES);
+    assert_eq!(table.len(), REGISTRY.len());
     let row = |name: &str| table.iter().find(|row| row[0] == name).expect(name);
     assert_eq!(row("im2row-copy-short-ab-ik")[1..3], ["nhwc>nhwc", "28,901,376"]);
     assert_eq!(row("kn2row-as")[1..].join(" "), "nchw>nchw needs src_layout NCHW and dst_layout NCHW");
@@ -128,7 +127,7 @@ fn query_as_csv_has_plain_numbers() {
     let mut lines = text.lines();
     let columns: Vec<_> = lines.next().expect("a heading").split(',').collect();
     let lines: Vec<Vec<_>> = lines.map(|line| line.split(',').collect()).collect();
-    assert_eq!(lines.len(), PRIMITIVES);
+    assert_eq!(lines.len(), REGISTRY.len());
     let of = |name: &str, column: &str| {
         let index = columns.iter().position(|other| *other == column).expect(column);
         lines.iter().find(|line| line[0] == name).expect(name)[index]
@@ -301,7 +300,7 @@ fn verbose_says_why_each_algorithm_was_passed_over() {
     assert_eq!(lines.len(), 2, "{text}");
     for (line, problem) in lines.iter().zip(["ic3ih6oc4oh6kh3ph1", "ic4ih6oc3oh6kh1ph0"]) {
         assert!(line.starts_with(&format!("convlow: {problem}: ")), "{line}");
-        assert_eq!(line.matches(" not ").count(), PRIMITIVES - 1, "{line}");
+        assert_eq!(line.matches(" not ").count(), REGISTRY.len() - 1, "{line}");
         assert!(line.contains(" not im2row-scan-ab-ik: needs src_layout NCHW and dst_layout NHWC"), "{line}");
     }
 }

@@ -8,12 +8,12 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
-use convlow::algorithms::REGISTRY;
+use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::{Clamp, Pool, Problem};
 
 /// Shapes that seeded choice adds to the ones written out.
@@ -172,7 +172,7 @@ fn check_shape(number: usize, shape: &Problem, pool: &Pool, tally: &Mutex<Tally>
                 let mut tally = tally.lock().expect("no test panicked");
                 *tally.served.entry((entry.name(), served.name(), pool.threads())).or_default() += 1;
             }
-            if let Some(share) = common::stated_error(entry.name()) {
+            if let Some(share) = entry.stated_error {
                 for (data, expected) in [(&integers, &exact), (&random, &close)] {
                     let bound = share * expected.iter().fold(0f64, |most, output| most.max(output.magnitude));
                     for ((value, expected), at) in run(&plan, data).iter().zip(expected).zip(0..) {
@@ -271,10 +271,10 @@ fn every_algorithm_computes_the_definition() {
                 served.clone().map(|(_, count)| count).sum::<usize>(),
                 backend.name()
             );
-            // Every algorithm but these has a GEMM.
-            const WITHOUT: [&str; 2] = ["direct-sum2d", "kn2row-register"];
-            assert!(served.clone().all(|(key, &count)| count >= 10 && !WITHOUT.contains(&key.0)));
-            assert_eq!(served.count(), REGISTRY.len() - WITHOUT.len());
+            let with_gemm = |entry: &&Entry| entry.products == Products::Gemm;
+            assert!(served.clone().all(|(_, &count)| count >= 10));
+            let names = REGISTRY.iter().filter(with_gemm).map(Entry::name).collect::<BTreeSet<_>>();
+            assert_eq!(served.map(|(key, _)| key.0).collect::<BTreeSet<_>>(), names);
         }
     }
     assert_eq!(runs + declined, shapes.len() * LAYOUTS.len() * REGISTRY.len());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use common::{LAYOUTS, padded};
+use common::padded;
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::{Layout, Problem};
 
@@ -22,48 +22,44 @@ fn readme() -> String {
     std::fs::read_to_string(readme_path()).expect("README.md is there")
 }
 
-/// The layouts an algorithm takes, and what else it needs, asked of the algorithm itself.
+/// What the registry says of an algorithm, and what else it needs, asked of the algorithm itself.
 fn row(entry: &Entry) -> String {
-    // Of the kernels that some algorithms are made for, the first that this one takes.
-    let takes = |size: usize| -> Vec<_> {
-        let probe = padded([4, 4], [6, 6], [size, size], size / 2);
-        let taken = |&(src_layout, dst_layout): &(Layout, Layout)| {
-            entry.algorithm.applicable(&Problem { src_layout, dst_layout, ..probe }).is_ok()
-        };
-        LAYOUTS.into_iter().filter(taken).collect()
-    };
-    let size = [1, 3, 5].into_iter().find(|&size| !takes(size).is_empty()).expect("it takes some kernel");
-    let pairs = takes(size);
-    let layouts = match pairs[..] {
+    let layouts = match entry.layouts {
         [(src, dst)] => format!("{} → {}", src.name(), dst.name()).to_uppercase(),
-        [(src, _), (other, _)] if src == other => format!("{} → any", src.name().to_uppercase()),
-        [_, _, _] => "all but NHWC → NHWC".to_string(),
-        _ => "any → any".to_string(),
-    };
-    let (src_layout, dst_layout) = pairs[0];
-    let accepts = |problem: Problem| {
-        let problem = Problem { src_layout, dst_layout, ..problem };
-        let problem = Problem::new(problem).expect("the probes are valid");
-        entry.algorithm.applicable(&problem).is_ok()
-    };
-    let kernel = padded([4, 4], [6, 6], [3, 3], 1);
-    let mut strided = kernel;
-    strided.rows.stride = 2;
-    let shrinking = padded([4, 4], [6, 6], [3, 3], 0);
-    let needs = match (accepts(kernel), accepts(strided), accepts(shrinking)) {
-        _ if size > 1 => {
-            return format!(
-                "| `{}` | {layouts} | {size}×{size}, stride 1, `MATH_FAST` | {} |",
-                entry.name(),
-                entry.space
-            );
+        all => {
+            assert_eq!(all, Layout::PAIRS, "{entry:?}: the table has no words for its layouts");
+            "any → any".to_string()
         }
-        (true, true, _) => "",
-        (true, false, true) => "stride 1",
-        (true, false, false) => "stride 1, OW = W",
-        (false, ..) => "1×1, stride 1, no padding",
     };
-    format!("| `{}` | {layouts} | {needs} | {} |", entry.name(), entry.space)
+    let (src_layout, dst_layout) = entry.layouts[0];
+    let accepts = |size: usize, pad: usize, stride: usize| {
+        let mut problem = padded([4, 4], [6, 6], [size, size], pad);
+        problem.rows.stride = stride;
+        let problem = Problem::new(Problem { src_layout, dst_layout, ..problem });
+        entry.check(&problem.expect("the probes are valid")).is_ok()
+    };
+    // Of the kernels that some algorithms are made for, those that this one takes.
+    let sizes: Vec<_> = [1, 3, 5].into_iter().filter(|&size| accepts(size, size / 2, 1)).collect();
+    let needs = match sizes[..] {
+        [1] => "1×1, stride 1, no padding".to_string(),
+        [size] => format!("{size}×{size}, stride 1"),
+        _ if accepts(3, 1, 2) => String::new(),
+        _ if accepts(3, 0, 1) => "stride 1".to_string(),
+        _ => "stride 1, OW = W".to_string(),
+    };
+    let math = if entry.is_exact() { "" } else { ", `MATH_FAST`" };
+    format!("| `{}` | {layouts} | {needs}{math} | {} |", entry.name(), entry.space)
+}
+
+/// The errors that the README states are those that the registry states and the tests hold.
+#[test]
+fn the_stated_errors_are_the_registry_s() {
+    for entry in REGISTRY {
+        if let Some(error) = entry.stated_error {
+            let row = format!("| `{}` | {error:e} |", entry.name());
+            assert!(readme().contains(&row), "README.md has no {row}");
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Data, LAYOUTS, dst_sizes, padded, places, plan_for, run, stated_error};
+use common::{Data, LAYOUTS, dst_sizes, padded, places, plan_for, run};
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::reference::{self, Tensors};
@@ -62,11 +62,11 @@ fn errors_are_within_what_is_stated() {
         padded([48, 128], [7, 7], [5, 5], 2),
     ];
     let mut compared = 0;
-    for entry in REGISTRY.iter().filter(|entry| !entry.algorithm.is_exact()) {
-        let stated = stated_error(entry.name()).expect("stated for all that are not exact");
+    for entry in REGISTRY {
+        let Some(stated) = entry.stated_error else { continue };
         assert!(stated <= MOST, "{}", entry.name());
         let (mut most, mut mean) = (0f64, 0f64);
-        for layer in layers.iter().filter(|layer| entry.algorithm.applicable(layer).is_ok()) {
+        for layer in layers.iter().filter(|layer| entry.check(layer).is_ok()) {
             let data = data_of_networks(layer, &mut rng);
             // Whole, and in parts of the tiles and of the depth.
             let layouts = [(usize::MAX, Layout::Nchw), (128 << 10, Layout::Nchw), (128 << 10, Layout::Nhwc)];
@@ -100,7 +100,7 @@ fn exact_arithmetic_never_takes_them() {
         for effort in [Effort::Estimate, Effort::Measure] {
             let plan = |math: Math| {
                 let options = Options { math, effort, measure_budget_seconds: 0.2, ..Options::default() };
-                Plan::new(&problem, &options).expect("a valid problem").info().entry.algorithm.is_exact()
+                Plan::new(&problem, &options).expect("a valid problem").info().entry.is_exact()
             };
             assert!(!plan(Math::Fast), "{problem}");
             // What was measured is known now, and still no reason.
@@ -125,7 +125,7 @@ fn they_decline_what_they_cannot_compute() {
     for problem in [strided, dilated, wide] {
         let problem = Problem::new(Problem { src_layout: Layout::Nhwc, ..problem }).expect("valid");
         for entry in REGISTRY.iter().filter(|entry| entry.family == "winograd") {
-            assert!(entry.algorithm.applicable(&problem).is_err(), "{} on {problem}", entry.name());
+            assert!(entry.check(&problem).is_err(), "{} on {problem}", entry.name());
         }
     }
 }

@@ -19,21 +19,22 @@ fn layers() -> Vec<Problem> {
     lists.into_iter().flatten().map(|entry| entry.problem).collect()
 }
 
-/// Bytes of one image and group; `None` where the formula is a bound.
-fn formula(name: &str, p: &Problem) -> Option<usize> {
+fn of_family(family: &str) -> impl Iterator<Item = &'static Entry> {
+    REGISTRY.iter().filter(move |entry| entry.family == family)
+}
+
+/// Bytes of one image and group by the family's formula; `None` where that is a bound.
+fn formula(family: &str, p: &Problem) -> Option<usize> {
     let (c, m) = (p.in_channels / p.groups, p.out_channels / p.groups);
     let (h, w, oh, ow) = (p.rows.input, p.cols.input, p.rows.output, p.cols.output);
     let (kh, kw) = (p.rows.kernel, p.cols.kernel);
-    let floats = match name {
-        "direct-sum2d" | "kn2row-tiled" | "kn2row-register" => 0,
-        _ if name.starts_with("winograd-strip-") => return None,
-        "kn2row-flat" | "kn2row-fold" => return None,
-        "kn2row" | "kn2col" => kh * kw * m * h * w,
-        "kn2row-as" | "kn2col-as" => m * h * w,
-        _ if name.starts_with("im2col-") || name.starts_with("im2row-") => c * kh * kw * oh * ow,
-        _ if name.starts_with("mec-") => kw * c * h * ow,
-        _ if name.starts_with("conv-1x1-") => 0,
-        _ if name.starts_with("kn2row-aa-") => return None,
+    let floats = match family {
+        "direct" | "conv-1x1" | "tiled" | "register" => 0,
+        "im2col" | "im2row" => c * kh * kw * oh * ow,
+        "mec" => kw * c * h * ow,
+        "kn2" => kh * kw * m * h * w,
+        "kn2-as" => m * h * w,
+        "kn2-aa" | "flat" | "folded" | "winograd" => return None,
         other => panic!("{other} has no formula here"),
     };
     Some(4 * floats)
@@ -53,7 +54,7 @@ fn every_figure_is_its_formula() {
                         else {
                             continue;
                         };
-                        let Some(bytes) = formula(entry.name(), &problem) else { continue };
+                        let Some(bytes) = formula(entry.family, &problem) else { continue };
                         // Units under 4 million multiplications run side by side.
                         let side_by_side = pool.threads() == 2 && batch == 2 && problem.macs() / 2 < 1 << 22;
                         let bytes = if side_by_side { 2 * bytes } else { bytes };
@@ -74,7 +75,7 @@ fn kn2row_aa_needs_at_most_64_kib_on_every_stride_1_layer_of_the_networks() {
         for (src_layout, dst_layout) in LAYOUTS {
             for accumulate in [false, true] {
                 let problem = Problem { src_layout, dst_layout, accumulate, ..layer };
-                for entry in REGISTRY.iter().filter(|entry| entry.name().starts_with("kn2row-aa-")) {
+                for entry in of_family("kn2-aa") {
                     let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
                     let Ok(plan) = plan_for(&problem, &options) else { continue };
                     let bytes = plan.info().workspace_bytes;
@@ -91,21 +92,20 @@ fn kn2row_aa_needs_at_most_64_kib_on_every_stride_1_layer_of_the_networks() {
 /// where one is possible.
 #[test]
 fn strips_need_what_their_size_says_and_no_more_than_their_bound() {
-    let bounded =
-        |name: &str| Entry::by_name(&std::ffi::CString::new(name).expect("a name")).expect("registered");
     let mut plans = 0;
     for layer in layers() {
         for (src_layout, dst_layout) in LAYOUTS {
             let problem = Problem { src_layout, dst_layout, ..layer };
             let (c, m) = (problem.in_channels, problem.out_channels);
-            for name in ["kn2row-fold", "kn2row-flat"] {
-                let options = common::options(bounded(name), BackendChoice::Auto, &Pool::SERIAL);
+            for entry in of_family("folded").chain(of_family("flat")) {
+                let name = entry.name();
+                let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
                 let Ok(plan) = plan_for(&problem, &options) else { continue };
                 let bytes = plan.info().workspace_bytes;
                 let one_row = 4 * problem.cols.output * m;
-                match name {
+                match entry.family {
                     // 448 KiB, unless the window of one output row, lowered Kw times, is larger.
-                    "kn2row-fold" => {
+                    "folded" => {
                         let lowered = problem.rows.kernel * problem.cols.output * problem.cols.kernel * c;
                         let least = 4 * (lowered + problem.cols.input * c) + one_row;
                         assert!(bytes <= least.max(448 * 1024), "{name} on {problem}: {bytes}");
@@ -131,7 +131,7 @@ fn winograd_needs_what_its_tiles_say_and_at_most_2_mib() {
     for layer in layers() {
         for (src_layout, dst_layout) in LAYOUTS {
             let problem = Problem { src_layout, dst_layout, ..layer };
-            for entry in REGISTRY.iter().filter(|entry| entry.family == "winograd") {
+            for entry in of_family("winograd") {
                 let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
                 let [m, r] = [15, 19].map(|at| usize::from(entry.name().as_bytes()[at] - b'0'));
                 let (c, outputs) = (problem.in_channels, problem.out_channels);

@@ -13,29 +13,11 @@ from compare import problems, report
 from compare.measured import Measured
 
 from . import figures, noise
-from .figures import LOW_MEMORY, PATCH_BUILDING, Record, Results, mean, seconds, unique
+from .figures import LOW_MEMORY, PATCH_BUILDING, WITHOUT_GEMM, Record, Results, mean, seconds, unique
 from .noise import Repeated
 
 #: Layers of one thread that take at least so long count for scaling: shorter ones measure the waking of threads.
 LONG_SECONDS = 1e-3
-
-#: The paper's order of the extra space, the formula in floats that convlow states, and that formula.
-SPACE = {
-    "im2col": ("O(K²CHW)", "C·Kh·Kw·OH·OW"),
-    "im2row": ("O(K²CHW)", "C·Kh·Kw·OH·OW"),
-    "mec": ("O(KCHW)", "Kw·C·H·OW"),
-    "kn2": ("O(K²MHW)", "Kh·Kw·M·H·W"),
-    "kn2-as": ("O(MHW)", "M·H·W"),
-    "kn2-aa": ("O(KW)", "at most 16,384 a thread"),
-    "direct": ("0", "0"),
-    "conv-1x1": ("0", "0"),
-    "tiled": ("not in it", "0"),
-    "flat": ("not in it", "Kw/2·R·Mb"),
-    "folded": ("not in it", "Kw·C·OW·(R·s+Kh) + W·C + R·OW·Mb"),
-    "register": ("not in it", "0"),
-    "winograd": ("not in it", "α²·T·(Cb+Mb)"),
-}
-
 
 def formula(family: str, problem: problems.Problem) -> int | None:
     rows, cols, channels, kernel = problem.rows, problem.cols, problem.in_channels // problem.groups, 1
@@ -70,7 +52,7 @@ def threads_named(number: int) -> str:
 
 
 def gemm_named(gemm: str | None) -> str:
-    return {"blas": "BLAS", "embedded": "embedded"}.get(gemm or "", "–")
+    return {"blas": "BLAS", "embedded": "embedded", "kernels": "kernels"}.get(gemm or "", "–")
 
 
 class Writer:
@@ -80,7 +62,7 @@ class Writer:
         self.pictures = pictures
         self.networks = unique(record["network"] for record in self.records)
         self.threads = sorted(unique(record["threads"] for record in self.records))
-        self.gemms = unique(record["gemm"] for record in self.records if record["gemm"])
+        self.gemms = unique(record["gemm"] for record in self.records if record["gemm"] not in WITHOUT_GEMM)
         found = (self.low_memory(None, gemm, threads) for threads in self.threads for gemm in self.gemms)
         #: What nine of ten layers' ratios of patches to low memory differ by from one measurement to the other.
         self.ninth = noise.ninth(difference for one in found for difference in one.differences)
@@ -131,7 +113,7 @@ differ by ({math.expm1(self.ninth):.1%}). The other tables show the first measur
             return lambda record: (
                 record["family"] in families
                 and record["threads"] == threads
-                and record["gemm"] in (gemm, None)
+                and record["gemm"] in (gemm, *WITHOUT_GEMM)
                 and network in (record["network"], None)
                 and not pointwise(record)
             )
@@ -185,8 +167,9 @@ a stride: the accumulating algorithms need stride 1.
     def space(self) -> str:
         rows = []
         patches = figures.fastest(self.records, lambda r: r["family"] in PATCH_BUILDING and r["threads"] == 1)
-        for family, (order, floats) in SPACE.items():
+        for family in unique(record["family"] for record in self.records):
             mine = [record for record in self.records if record["family"] == family]
+            order, floats = mine[0]["order"] or "not in it", mine[0]["space"]
             single = [record for record in mine if record["threads"] == 1]
             if not single:
                 continue
@@ -237,7 +220,7 @@ holds only these. AUTO is the planner's choice, all layers. The pictures take th
                 for gemm, threads in series:
                     of = lambda r, g=gemm, t=threads: (  # noqa: E731
                         (r["auto"] if family == "AUTO" else r["family"] == family)
-                        and r["gemm"] in (g, None)
+                        and r["gemm"] in (g, *WITHOUT_GEMM)
                         and r["threads"] == t
                     )
                     best = figures.fastest(mine, of)
@@ -384,7 +367,7 @@ of AUTO's choice for so many threads against its choice for one, back to back.
         rows = []
         for threads in self.threads[1:]:
             for family in unique(record["family"] for record in self.records):
-                for gemm in (*self.gemms, None):
+                for gemm in (*self.gemms, *WITHOUT_GEMM):
                     long = [
                         record["efficiency"]
                         for record in self.records

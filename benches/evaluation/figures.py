@@ -19,6 +19,8 @@ Place = tuple[str, str]
 #: The families that build patches, and those of the paper that need less than all patches.
 PATCH_BUILDING = ("im2col", "im2row")
 LOW_MEMORY = ("kn2-as", "kn2-aa")
+#: What a record says in place of a GEMM where none is called, whichever was asked for.
+WITHOUT_GEMM = ("kernels", None)
 
 
 @dataclass(frozen=True)

@@ -3,40 +3,41 @@
 //! Wins on every 1×1 layer: the image is the patch matrix already.
 //! Source: arXiv 1709.03395, and the authors' triNNity library for the names.
 
-use super::product::Form;
-use super::{
-    Algorithm, Cost, Limits, Reason, Unit, Workspace, require, require_layouts, require_unit_stride,
-};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready, require, require_unit_stride};
+use super::cost::Cost;
+use super::product::{Form, Product};
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::MatrixMut;
-use crate::problem::{Layout, Problem};
+use crate::problem::Problem;
 
 /// One GEMM on the image as it lies in memory.
 pub struct Conv1x1(pub Form);
 
+struct PreparedConv1x1 {
+    form: Form,
+    product: Product,
+}
+
 impl Algorithm for Conv1x1 {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        let src = if self.0.image_by_depth() { Layout::Nchw } else { Layout::Nhwc };
-        require_layouts(problem, src, self.0.dst_layout())?;
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
         require(problem.taps() == 1, c"needs a 1x1 kernel")?;
         require_unit_stride(problem)?;
-        require(problem.in_pixels() == problem.out_pixels(), c"needs an input without padding")
+        require(problem.in_pixels() == problem.out_pixels(), c"needs an input without padding")?;
+        ready(PreparedConv1x1 { form: self.0, product: Product::new(self.0, problem) })
+    }
+}
+
+impl Prepared for PreparedConv1x1 {
+    fn weight_order(&self) -> WeightOrder {
+        self.form.channels_outermost()
     }
 
-    fn weight_order(&self, _: &Problem) -> WeightOrder {
-        self.0.channels_outermost()
+    fn cost(&self) -> Cost {
+        let problem = &self.product.problem;
+        self.product.cost(if self.form.image_by_depth() { problem.in_pixels() } else { problem.in_channels })
     }
 
-    fn workspace(&self, _: &Problem, limits: Limits) -> Option<Workspace> {
-        Workspace::none(limits)
-    }
-
-    fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
-        let image_ld = if self.0.image_by_depth() { problem.in_pixels() } else { problem.in_channels };
-        self.0.cost(problem, image_ld)
-    }
-
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
-        self.0.multiply(unit, unit.src.matrix(unit.problem), dst);
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+        self.product.multiply(unit, unit.src.matrix(&self.product.problem), dst);
     }
 }

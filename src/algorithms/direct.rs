@@ -3,7 +3,8 @@
 //! Wins where a GEMM call costs more than the arithmetic; serves every problem, so AUTO never fails.
 //! Source: the definition; name of arXiv 1709.03395.
 
-use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, work};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready};
+use super::cost::{Cost, work};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
 use crate::problem::{Layout, Problem};
@@ -11,23 +12,26 @@ use crate::problem::{Layout, Problem};
 /// The definition, with the innermost loop along whatever lies contiguous in dst.
 pub struct DirectSum2d;
 
-impl Algorithm for DirectSum2d {
-    fn applicable(&self, _: &Problem) -> Result<(), Reason> {
-        Ok(())
-    }
+struct PreparedDirectSum2d {
+    problem: Problem,
+}
 
-    fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        match problem.dst_layout {
+impl Algorithm for DirectSum2d {
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        ready(PreparedDirectSum2d { problem: *problem })
+    }
+}
+
+impl Prepared for PreparedDirectSum2d {
+    fn weight_order(&self) -> WeightOrder {
+        match self.problem.dst_layout {
             Layout::Nchw => MCIJ,
             Layout::Nhwc => IJCM,
         }
     }
 
-    fn workspace(&self, _: &Problem, limits: Limits) -> Option<Workspace> {
-        Workspace::none(limits)
-    }
-
-    fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
+    fn cost(&self) -> Cost {
+        let problem = &self.problem;
         let macs = work(&[problem.group_out(), problem.out_pixels(), problem.depth()]);
         let direct_run_len = match problem.dst_layout {
             Layout::Nchw => problem.cols.output,
@@ -44,9 +48,9 @@ impl Algorithm for DirectSum2d {
         }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
-        let (channels, pixels) = (unit.problem.group_out(), unit.problem.out_pixels());
-        match unit.problem.dst_layout {
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+        let (channels, pixels) = (self.problem.group_out(), self.problem.out_pixels());
+        match self.problem.dst_layout {
             Layout::Nchw => {
                 unit.pool.for_each_tile_plain(
                     dst,
@@ -58,7 +62,7 @@ impl Algorithm for DirectSum2d {
                 );
             }
             Layout::Nhwc => {
-                let width = unit.problem.cols.output;
+                let width = self.problem.cols.output;
                 unit.pool.for_each_tile_plain(
                     dst,
                     Grid::new(pixels, channels, width, channels),

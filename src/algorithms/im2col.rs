@@ -3,49 +3,62 @@
 //! Wins where stride, dilation or a tiny channel count rule out the low-memory families.
 //! Source: the classic lowering (Chellapilla, Puri, Simard 2006); copy strategies of arXiv 1709.03395.
 
-use super::product::Form;
-use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require, require_layouts};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready, require};
+use super::cost::Cost;
+use super::product::{Form, Product};
 use crate::lowering::patches::{Fill, fill_channel};
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::{Grid, Matrix, MatrixMut};
-use crate::problem::{Layout, Problem};
+use crate::problem::Problem;
 
 /// The patch matrix, filled one way and multiplied in one form.
 pub struct Im2col(pub Fill, pub Form);
 
+struct PreparedIm2col {
+    fill: Fill,
+    form: Form,
+    product: Product,
+    scratch: Scratch,
+}
+
 impl Algorithm for Im2col {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        require_layouts(problem, Layout::Nchw, self.1.dst_layout())?;
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        let Self(fill, form) = *self;
         require(
-            self.0 != Fill::CopyLong || problem.unit_stride(),
+            fill != Fill::CopyLong || problem.unit_stride(),
             c"needs stride 1, because it copies whole shifted planes",
-        )
+        )?;
+        let scratch = Scratch::shared(&[problem.depth(), problem.out_pixels()])?;
+        ready(PreparedIm2col { fill, form, product: Product::new(form, problem), scratch })
+    }
+}
+
+impl Prepared for PreparedIm2col {
+    fn scratch(&self) -> Scratch {
+        self.scratch
     }
 
-    fn weight_order(&self, _: &Problem) -> WeightOrder {
-        self.1.channels_outermost()
+    fn weight_order(&self) -> WeightOrder {
+        self.form.channels_outermost()
     }
 
-    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
-        Workspace::shared(&[problem.depth(), problem.out_pixels()], limits)
-    }
-
-    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
+    fn cost(&self) -> Cost {
+        let problem = &self.product.problem;
         // A plane is read once for each tap; the patch matrix is written once.
-        let moved = 2.0 * workspace.floats as f64;
-        let (streamed, scattered) = match self.0 {
+        let moved = 2.0 * self.scratch.floats as f64;
+        let (streamed, scattered) = match self.fill {
             Fill::Scan => (0.0, moved),
             // Strided rows are gathered, and the horizontal neighbour's last columns too.
             _ if problem.cols.stride > 1 => (moved / 2.0, moved / 2.0),
             Fill::CopyShort | Fill::CopySelf => (moved, 0.0),
             Fill::CopyLong => (moved * 1.125, 0.0),
         };
-        let product = self.1.cost(problem, problem.out_pixels());
+        let product = self.product.cost(problem.out_pixels());
         Cost { streamed: product.streamed + streamed, scattered, ..product }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, scratch: &mut [f32]) {
-        let problem = unit.problem;
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+        let problem = &self.product.problem;
         let (depth, taps, pixels) = (problem.depth(), problem.taps(), problem.out_pixels());
         // 1. Fill the patch matrix, a channel's Kh·Kw rows at a time.
         unit.pool.for_each_tile_plain(
@@ -53,10 +66,10 @@ impl Algorithm for Im2col {
             Grid::new(depth, pixels, taps, pixels),
             |tile, mut patches| {
                 let plane = &unit.src.at(tile.rows.start / taps, 0, 0)[..problem.in_pixels()];
-                fill_channel(self.0, problem, plane, &mut patches);
+                fill_channel(self.fill, problem, plane, &mut patches);
             },
         );
         // 2. Multiply.
-        self.1.multiply(unit, Matrix::new(scratch, depth, pixels, pixels), dst);
+        self.product.multiply(unit, Matrix::new(scratch, depth, pixels, pixels), dst);
     }
 }

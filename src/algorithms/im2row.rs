@@ -3,14 +3,16 @@
 //! Wins like im2col, in NHWC, where a patch is a few long runs.
 //! Source: the classic lowering (Chellapilla, Puri, Simard 2006), transposed; names of arXiv 1709.03395.
 
-use super::product::Form;
-use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, require_layouts};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready};
+use super::cost::Cost;
+use super::product::{Form, Product};
 use crate::lowering::patches::{copy_patch, scan_patch};
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::{Grid, Matrix, MatrixMut};
-use crate::problem::{Layout, Problem};
+use crate::problem::Problem;
 
 /// Patches as rows, multiplied in one form.
+#[derive(Clone, Copy)]
 pub enum Im2row {
     /// From NCHW, element by element: a patch is C·Kh·Kw.
     Scan(Form),
@@ -18,48 +20,46 @@ pub enum Im2row {
     CopyShort(Form),
 }
 
-impl Im2row {
-    fn form(&self) -> Form {
-        match self {
-            Im2row::Scan(form) | Im2row::CopyShort(form) => *form,
-        }
-    }
+struct PreparedIm2row {
+    variant: Im2row,
+    product: Product,
+    scratch: Scratch,
 }
 
 impl Algorithm for Im2row {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        let src = match self {
-            Im2row::Scan(_) => Layout::Nchw,
-            Im2row::CopyShort(_) => Layout::Nhwc,
-        };
-        require_layouts(problem, src, self.form().dst_layout())
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        let (Im2row::Scan(form) | Im2row::CopyShort(form)) = *self;
+        let scratch = Scratch::shared(&[problem.out_pixels(), problem.depth()])?;
+        ready(PreparedIm2row { variant: *self, product: Product::new(form, problem), scratch })
+    }
+}
+
+impl Prepared for PreparedIm2row {
+    fn scratch(&self) -> Scratch {
+        self.scratch
     }
 
-    fn weight_order(&self, _: &Problem) -> WeightOrder {
-        match self {
+    fn weight_order(&self) -> WeightOrder {
+        match self.variant {
             Im2row::Scan(form) => form.channels_outermost(),
             Im2row::CopyShort(form) => form.channels_innermost(),
         }
     }
 
-    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
-        Workspace::shared(&[problem.out_pixels(), problem.depth()], limits)
-    }
-
-    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
-        let moved = 2.0 * workspace.floats as f64;
-        let (streamed, scattered) = match self {
+    fn cost(&self) -> Cost {
+        let moved = 2.0 * self.scratch.floats as f64;
+        let (streamed, scattered) = match self.variant {
             Im2row::Scan(_) => (0.0, moved),
             Im2row::CopyShort(_) => (moved, 0.0),
         };
-        let product = self.form().cost(problem, problem.depth());
+        let product = self.product.cost(self.product.problem.depth());
         Cost { streamed: product.streamed + streamed, scattered, ..product }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, scratch: &mut [f32]) {
-        let problem = unit.problem;
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+        let problem = &self.product.problem;
         let (depth, pixels, width) = (problem.depth(), problem.out_pixels(), problem.cols.output);
-        let fill = match self {
+        let fill = match self.variant {
             Im2row::Scan(_) => scan_patch,
             Im2row::CopyShort(_) => copy_patch,
         };
@@ -73,6 +73,6 @@ impl Algorithm for Im2row {
             },
         );
         // 2. Multiply.
-        self.form().multiply(unit, Matrix::new(scratch, pixels, depth, depth), dst);
+        self.product.multiply(unit, Matrix::new(scratch, pixels, depth, depth), dst);
     }
 }

@@ -4,11 +4,9 @@
 //! Wins on many channels and small maps: no patch is ever built, every GEMM reads src as it lies.
 //! Source: arXiv 1704.04428 (kn2row, kn2col), arXiv 1709.03395 (accumulating).
 
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready, require_unit_stride};
+use super::cost::{Calls, Cost, weights_streamed, work};
 use super::product::tile_size;
-use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride,
-    weights_streamed, work,
-};
 use crate::lowering::shifted_add::{add_cols, add_rows};
 use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
@@ -35,31 +33,27 @@ impl Kn2 {
     fn by_rows(self) -> bool {
         matches!(self, Kn2::Row | Kn2::RowAs)
     }
+}
 
+struct PreparedKn2 {
+    variant: Kn2,
+    problem: Problem,
     /// Output channels of one GEMM: all taps' or one tap's.
-    fn channels(self, problem: &Problem) -> usize {
-        problem.group_out() * if self.at_once() { problem.taps() } else { 1 }
-    }
+    channels: usize,
+    /// Rows and columns of the products of one GEMM, and their tiles.
+    rows: usize,
+    cols: usize,
+    grid: Grid,
+    scratch: Scratch,
+}
 
-    /// Rows, columns and tiles of the products.
-    fn grid(self, problem: &Problem) -> (usize, usize, Grid) {
-        let (channels, pixels) = (self.channels(problem), problem.in_pixels());
-        let (pixel_block, channel_block) = tile_size(pixels, channels);
-        if self.by_rows() {
-            (channels, pixels, Grid::new(channels, pixels, channel_block, pixel_block))
-        } else {
-            (pixels, channels, Grid::new(pixels, channels, pixel_block, channel_block))
-        }
-    }
-
+impl PreparedKn2 {
     /// products ← the GEMM of all taps (`weights` whole) or of one tap (`weights` from that tap on).
-    fn multiply(self, unit: &Unit<'_>, weights: &[f32], products: &mut [f32]) {
-        let problem = unit.problem;
-        let (rows, cols, grid) = self.grid(problem);
-        let (m, c) = (self.channels(problem), problem.group_in());
-        let image = unit.src.matrix(problem);
-        let (a, b): (Operand<'_>, Operand<'_>) = if self.by_rows() {
-            let image = match problem.src_layout {
+    fn multiply(&self, unit: &Unit<'_>, weights: &[f32], products: &mut [f32]) {
+        let (m, c) = (self.channels, self.problem.group_in());
+        let image = unit.src.matrix(&self.problem);
+        let (a, b): (Operand<'_>, Operand<'_>) = if self.variant.by_rows() {
+            let image = match self.problem.src_layout {
                 Layout::Nchw => image.into(),
                 Layout::Nhwc => image.t(),
             };
@@ -67,79 +61,85 @@ impl Kn2 {
         } else {
             (image.into(), Matrix::new(weights, c, m, m).into())
         };
-        unit.pool.for_each_tile_plain(MatrixMut::new(products, rows, cols, cols), grid, |tile, view| {
+        let products = MatrixMut::new(products, self.rows, self.cols, self.cols);
+        unit.pool.for_each_tile_plain(products, self.grid, |tile, view| {
             unit.gemm.multiply(view, a.part(tile.rows, 0..c), b.part(0..c, tile.cols), 0.0);
         });
     }
 
     /// Adds tap (i,j)'s products for some channels' planes of dst.
-    fn add(self, problem: &Problem, i: usize, j: usize, products: &Matrix<'_>, dst: &mut MatrixMut<'_>) {
-        if self.by_rows() {
-            add_rows(problem, i, j, products, dst);
-        } else {
-            add_cols(problem, i, j, products, dst);
-        }
+    fn add(&self, i: usize, j: usize, products: &Matrix<'_>, dst: &mut MatrixMut<'_>) {
+        let add = if self.variant.by_rows() { add_rows } else { add_cols };
+        add(&self.problem, i, j, products, dst);
     }
 
     /// Channels `first..first+count` of tap number `tap`, as a view of the products.
-    fn tap_products<'a>(
-        self,
-        problem: &Problem,
-        products: &'a [f32],
-        tap: usize,
-        first: usize,
-        count: usize,
-    ) -> Matrix<'a> {
-        let (rows, cols, _) = self.grid(problem);
-        let products = Matrix::new(products, rows, cols, cols);
-        let first = first + if self.at_once() { tap * problem.group_out() } else { 0 };
+    fn tap_products<'a>(&self, products: &'a [f32], tap: usize, first: usize, count: usize) -> Matrix<'a> {
+        let products = Matrix::new(products, self.rows, self.cols, self.cols);
+        let first = first + if self.variant.at_once() { tap * self.problem.group_out() } else { 0 };
         let channels = first..first + count;
-        if self.by_rows() { products.part(channels, 0..cols) } else { products.part(0..rows, channels) }
+        if self.variant.by_rows() {
+            products.part(channels, 0..self.cols)
+        } else {
+            products.part(0..self.rows, channels)
+        }
     }
 }
 
 impl Algorithm for Kn2 {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        let src = if matches!(self, Kn2::RowAs) { Layout::Nchw } else { Layout::Nhwc };
-        require_layouts(problem, src, Layout::Nchw)?;
-        require_unit_stride(problem)
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        require_unit_stride(problem)?;
+        let taps = if self.at_once() { problem.taps() } else { 1 };
+        let scratch = Scratch::shared(&[taps, problem.group_out(), problem.in_pixels()])?;
+        let (channels, pixels) = (problem.group_out() * taps, problem.in_pixels());
+        let (pixel_block, channel_block) = tile_size(pixels, channels);
+        let (rows, cols, grid) = if self.by_rows() {
+            (channels, pixels, Grid::new(channels, pixels, channel_block, pixel_block))
+        } else {
+            (pixels, channels, Grid::new(pixels, channels, pixel_block, channel_block))
+        };
+        ready(PreparedKn2 { variant: *self, problem: *problem, channels, rows, cols, grid, scratch })
+    }
+}
+
+impl Prepared for PreparedKn2 {
+    fn scratch(&self) -> Scratch {
+        self.scratch
     }
 
-    fn weight_order(&self, _: &Problem) -> WeightOrder {
-        match self {
+    fn weight_order(&self) -> WeightOrder {
+        match self.variant {
             Kn2::Row | Kn2::RowAs => IJMC,
             Kn2::Col => CIJM,
             Kn2::ColAs => IJCM,
         }
     }
 
-    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
-        let taps = if self.at_once() { problem.taps() } else { 1 };
-        Workspace::shared(&[taps, problem.group_out(), problem.in_pixels()], limits)
-    }
-
-    fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
-        let (rows, cols, grid) = self.grid(problem);
-        let tile = grid.tile(0);
-        let gemms = if self.at_once() { 1 } else { problem.taps() };
+    fn cost(&self) -> Cost {
+        let (problem, tile) = (&self.problem, self.grid.tile(0));
+        let (at_once, by_rows) = (self.variant.at_once(), self.variant.by_rows());
+        let gemms = if at_once { 1 } else { problem.taps() };
         let calls = Calls {
             shape: [tile.rows.len(), tile.cols.len(), problem.group_in()],
-            count: gemms.saturating_mul(grid.tiles()),
+            count: gemms.saturating_mul(self.grid.tiles()),
             macs: work(&[problem.taps(), problem.group_out(), problem.in_pixels(), problem.group_in()]),
-            plane: if self.by_rows() { problem.in_pixels() } else { 0 },
+            plane: if by_rows { problem.in_pixels() } else { 0 },
         };
         // A shifted add reads the products and dst, and writes dst.
         let moved = 3.0 * work(&[problem.taps(), problem.group_out(), problem.out_pixels()]);
-        let (streamed, scattered) =
-            if self.by_rows() { (moved, 0.0) } else { (moved * 2.0 / 3.0, moved / 3.0) };
-        let pixels = if self.by_rows() { tile.cols.len() } else { tile.rows.len() };
-        let streamed = streamed + weights_streamed(problem, problem.in_pixels().div_ceil(pixels));
-        let largest_size = rows.max(cols).max(problem.in_channels);
-        Cost { calls: Some(calls), largest_size, streamed, scattered, ..Cost::default() }
+        let (streamed, scattered) = if by_rows { (moved, 0.0) } else { (moved * 2.0 / 3.0, moved / 3.0) };
+        let pixels = if by_rows { tile.cols.len() } else { tile.rows.len() };
+        Cost {
+            calls: Some(calls),
+            largest_size: self.rows.max(self.cols).max(problem.in_channels),
+            streamed: streamed + weights_streamed(problem, problem.in_pixels().div_ceil(pixels)),
+            scattered,
+            ..Cost::default()
+        }
     }
 
-    fn run(&self, unit: &Unit<'_>, mut dst: MatrixMut<'_>, _: &Workspace, scratch: &mut [f32]) {
-        let problem = unit.problem;
+    fn run(&self, unit: &Unit<'_>, mut dst: MatrixMut<'_>, scratch: &mut [f32]) {
+        let problem = &self.problem;
         let (channels, pixels) = (problem.group_out(), problem.out_pixels());
         // A few planes a tile: enough for one cache line of a pixel's products.
         let planes = Grid::new(channels, pixels, 16, pixels);
@@ -147,7 +147,7 @@ impl Algorithm for Kn2 {
         let last = problem.taps() - 1;
         for tap in 0..=last {
             // 1. The products: of all taps before the first one, or of this tap.
-            if tap == 0 || !self.at_once() {
+            if tap == 0 || !self.variant.at_once() {
                 self.multiply(unit, &unit.weights[tap * tap_len..], scratch);
             }
             // 2. The shifted add.
@@ -158,8 +158,8 @@ impl Algorithm for Kn2 {
                     view.fill(0.0);
                 }
                 let first = tile.rows.start;
-                let products = self.tap_products(problem, products, tap, first, tile.rows.len());
-                self.add(problem, i, j, &products, &mut view);
+                let products = self.tap_products(products, tap, first, tile.rows.len());
+                self.add(i, j, &products, &mut view);
                 if tap == last {
                     unit.finish(&mut view, first);
                 }

@@ -14,15 +14,15 @@
 
 use std::ops::Range;
 
+use super::algorithm::{
+    Algorithm, Declined, Limits, Prepared, Scratch, Unit, floats_of, ready, require_unit_stride,
+};
+use super::cost::{Calls, Cost, weights_streamed, work};
 use super::product::{Form, tile_size};
 use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
-use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, require_unit_stride,
-    weights_streamed, work,
-};
 use crate::lowering::weights::{IJCM, IJMC, WeightOrder};
 use crate::matrix::{Grid, MatrixMut, Tile};
-use crate::problem::{Layout, Problem};
+use crate::problem::{Problem, common};
 
 /// The form of each tap's product; image stored C × H·W (NCHW) or H·W × C (NHWC).
 pub struct Kn2rowAa(pub Form);
@@ -32,45 +32,106 @@ const SAVED_FLOATS: usize = 16 * 1024;
 /// Pixels of a strip: its dst stays in the cache for all taps, and a GEMM call is still worth its packing.
 const STRIP_PIXELS: usize = 512;
 
-impl Kn2rowAa {
+struct PreparedKn2rowAa {
+    form: Form,
+    problem: Problem,
+    /// Whether the rows of a strip are multiplied at once, each tap with one GEMM; else each row by itself.
+    joined: bool,
     /// Output channels × pixels of a tile: whole rows of a strip.
-    fn grid(&self, problem: &Problem, workspace: &Workspace) -> Grid {
-        let (channels, width) = (problem.group_out(), problem.cols.output);
-        let rows = match workspace.strip {
-            0 => strip_rows(problem),
-            rows => rows,
-        };
-        // A strip that is alone is shared by two threads.
-        let most = if strip_rows(problem) == problem.rows.output { channels.div_ceil(2) } else { channels };
-        let (_, channel_block) = tile_size(problem.out_pixels(), channels);
-        let channel_block = channel_block.min(most.next_multiple_of(16));
-        Grid::new(channels, problem.out_pixels(), channel_block, rows * width)
+    grid: Grid,
+    /// For the saved columns.
+    scratch: Scratch,
+}
+
+/// Output rows of a strip as the problem alone would have them.
+fn rows_of_strip(problem: &Problem) -> usize {
+    let strips = (problem.out_pixels() / STRIP_PIXELS).max(1);
+    problem.rows.output.div_ceil(strips)
+}
+
+/// Output channels of a tile.
+fn channels_of_tile(problem: &Problem) -> usize {
+    let channels = problem.group_out();
+    // A strip that is alone is shared by two threads.
+    let alone = rows_of_strip(problem) == problem.rows.output;
+    let most = if alone { channels.div_ceil(2) } else { channels };
+    let (_, block) = tile_size(problem.out_pixels(), channels);
+    block.min(most.next_multiple_of(16))
+}
+
+impl Algorithm for Kn2rowAa {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        require_unit_stride(problem)?;
+        let (channels, pixels, width) = (problem.group_out(), problem.out_pixels(), problem.cols.output);
+        let (mut rows, block) = (rows_of_strip(problem), channels_of_tile(problem));
+        let mut joined = width == problem.cols.input;
+        // Floats to save for each row of a strip.
+        let mut saved_row = if joined { floats_of(&[saved_cols(problem), block.min(channels)])? } else { 0 };
+        // The strip follows from the limit alone; threads take what room is left.
+        match limits.floats.min(SAVED_FLOATS).checked_div(saved_row) {
+            None => {} // There is nothing to save.
+            Some(0) => (joined, saved_row) = (false, 0),
+            Some(fitting) => rows = rows.min(fitting),
+        }
+        let grid = Grid::new(channels, pixels, block, rows * width);
+        let scratch = Scratch::of_tiles(rows * saved_row, grid.tiles(), limits)?;
+        ready(PreparedKn2rowAa { form: self.0, problem: *problem, joined, grid, scratch })
+    }
+}
+
+impl Prepared for PreparedKn2rowAa {
+    fn scratch(&self) -> Scratch {
+        self.scratch
     }
 
+    fn weight_order(&self) -> WeightOrder {
+        if self.form.kernel_by_output() { IJMC } else { IJCM }
+    }
+
+    fn cost(&self) -> Cost {
+        let (problem, tile) = (&self.problem, self.grid.tile(0));
+        let Problem { rows, cols, .. } = problem;
+        let (channels, depth) = (problem.group_out(), problem.group_in());
+        let (pixels, runs) = if self.joined {
+            (tile.cols.len(), rows.count_taps_of_strips(tile.cols.len() / cols.output))
+        } else {
+            (cols.output, rows.count_inside())
+        };
+        let (taps, channel_tiles) = (cols.count_taps_inside(), channels.div_ceil(tile.rows.len()));
+        let calls = Calls {
+            shape: [tile.rows.len(), pixels, depth],
+            count: channel_tiles.saturating_mul(runs).saturating_mul(taps),
+            macs: work(&[channels, rows.count_inside(), cols.output, taps, depth]),
+            plane: problem.in_pixels(),
+        };
+        // Saving and putting back, and the zeros dst begins with.
+        let streamed = 4.0 * self.scratch.all() as f64
+            + work(&[channels, problem.out_pixels()])
+            + weights_streamed(problem, problem.out_pixels().div_ceil(tile.cols.len()));
+        let largest_size = problem.in_channels.max(problem.in_pixels()).max(problem.out_pixels());
+        let largest_size = largest_size.max(channels);
+        Cost { calls: Some(calls), largest_size, tiles: self.grid.tiles(), streamed, ..Cost::default() }
+    }
+
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+        unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, saved| {
+            self.run_tile(unit, &tile, &mut view, saved);
+        });
+    }
+}
+
+impl PreparedKn2rowAa {
     /// The strip's rows that tap row `i` reaches, cut into the rows of one GEMM call each.
-    fn calls(
-        problem: &Problem,
-        workspace: &Workspace,
-        strip: &Range<usize>,
-        i: usize,
-    ) -> impl Iterator<Item = Range<usize>> {
-        let inside = problem.rows.outputs_of_tap(i);
-        let inside = inside.start.max(strip.start)..inside.end.min(strip.end);
-        let rows = if workspace.strip > 0 { inside.len().max(1) } else { 1 };
+    fn calls(&self, strip: &Range<usize>, i: usize) -> impl Iterator<Item = Range<usize>> {
+        let inside = common(strip, &self.problem.rows.outputs_of_tap(i));
+        let rows = if self.joined { inside.len().max(1) } else { 1 };
         let end = inside.end;
         inside.step_by(rows).map(move |y| y..(y + rows).min(end))
     }
 
     /// One tile: the taps of one kernel column after the other, the leftmost first.
-    fn run_tile(
-        &self,
-        unit: &Unit<'_>,
-        workspace: &Workspace,
-        tile: &Tile,
-        dst: &mut MatrixMut<'_>,
-        saved: &mut [f32],
-    ) {
-        let problem = unit.problem;
+    fn run_tile(&self, unit: &Unit<'_>, tile: &Tile, dst: &mut MatrixMut<'_>, saved: &mut [f32]) {
+        let problem = &self.problem;
         let width = problem.cols.output;
         let strip = tile.cols.start / width..tile.cols.end / width;
         if !problem.accumulate {
@@ -81,7 +142,7 @@ impl Kn2rowAa {
             if xs.is_empty() {
                 continue;
             }
-            let junk = if workspace.strip > 0 { junk_of(problem, j) } else { 0..0 };
+            let junk = if self.joined { junk_of(problem, j) } else { 0..0 };
             let save = must_save(problem, j);
             // 1. Save what junk would spoil.
             if save {
@@ -89,8 +150,8 @@ impl Kn2rowAa {
             }
             // 2. One GEMM for each tap of the column.
             for i in 0..problem.rows.kernel {
-                for ys in Self::calls(problem, workspace, &strip, i) {
-                    let (to, from) = if workspace.strip > 0 {
+                for ys in self.calls(&strip, i) {
+                    let (to, from) = if self.joined {
                         flat_run(problem, &strip, (i, j), &ys)
                     } else {
                         let to = (ys.start - strip.start) * width + xs.start;
@@ -117,9 +178,9 @@ impl Kn2rowAa {
 
     /// dst += weights of one tap · src pixels `from`, `from` + 1, …
     fn multiply(&self, unit: &Unit<'_>, tile: &Tile, tap: usize, from: usize, dst: MatrixMut<'_>) {
-        let (m, c) = (unit.problem.group_out(), unit.problem.group_in());
-        let kernel = self.0.kernel(&unit.weights[tap * m * c..], m, c);
-        let image = self.0.image(unit.src.matrix(unit.problem));
+        let (m, c) = (self.problem.group_out(), self.problem.group_in());
+        let kernel = self.form.kernel(&unit.weights[tap * m * c..], m, c);
+        let image = self.form.image(unit.src.matrix(&self.problem));
         let b = image.part(0..c, from..from + dst.cols());
         unit.gemm.multiply(dst, kernel.part(tile.rows.clone(), 0..c), b, 1.0);
     }
@@ -145,82 +206,4 @@ fn for_each_run(
             f(&mut row[junk.clone()], saved);
         }
     });
-}
-
-/// Rows of a strip as the problem alone would have them.
-fn strip_rows(problem: &Problem) -> usize {
-    let strips = (problem.out_pixels() / STRIP_PIXELS).max(1);
-    problem.rows.output.div_ceil(strips)
-}
-
-impl Algorithm for Kn2rowAa {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        let src = if self.0.image_by_depth() { Layout::Nchw } else { Layout::Nhwc };
-        require_layouts(problem, src, Layout::Nchw)?;
-        require_unit_stride(problem)
-    }
-
-    fn weight_order(&self, _: &Problem) -> WeightOrder {
-        if self.0.kernel_by_output() { IJMC } else { IJCM }
-    }
-
-    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
-        let row_by_row = Workspace { floats: 0, slots: limits.threads, strip: 0 };
-        if problem.cols.output != problem.cols.input {
-            return Some(row_by_row);
-        }
-        let rows = strip_rows(problem);
-        let whole = Workspace { strip: rows, ..row_by_row };
-        let channels = self.grid(problem, &whole).tile(0).rows.len();
-        let saved_row = saved_cols(problem) * channels;
-        if saved_row == 0 {
-            return Some(whole);
-        }
-        let strip_rows = rows.min(limits.floats.min(SAVED_FLOATS) / saved_row);
-        if strip_rows == 0 {
-            return Some(row_by_row);
-        }
-        // The strip follows from the limit alone; threads take what room is left.
-        let slot = strip_rows * saved_row;
-        let tiles = self.grid(problem, &Workspace { strip: strip_rows, ..whole }).tiles();
-        Workspace::of_tiles(slot, tiles, strip_rows, limits)
-    }
-
-    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
-        let Problem { rows, cols, .. } = problem;
-        let grid = self.grid(problem, workspace);
-        let tile = grid.tile(0);
-        let channel_tiles = problem.group_out().div_ceil(tile.rows.len());
-        let strip = tile.cols.len() / cols.output;
-        let reached_cols = cols.count_taps_inside();
-        let count_rows =
-            if workspace.strip > 0 { rows.count_taps_of_strips(strip) } else { rows.count_inside() };
-        let pixels = if workspace.strip > 0 { strip * cols.output } else { cols.output };
-        let calls = Calls {
-            shape: [tile.rows.len(), pixels, problem.group_in()],
-            count: channel_tiles.saturating_mul(count_rows).saturating_mul(reached_cols),
-            macs: work(&[
-                problem.group_out(),
-                rows.count_inside(),
-                cols.output,
-                reached_cols,
-                problem.group_in(),
-            ]),
-            plane: problem.in_pixels(),
-        };
-        let largest_size =
-            problem.in_channels.max(problem.in_pixels()).max(problem.out_pixels()).max(problem.group_out());
-        // Saving and putting back, and the zeros dst begins with.
-        let streamed = 4.0 * workspace.floats as f64
-            + work(&[problem.group_out(), problem.out_pixels()])
-            + weights_streamed(problem, problem.out_pixels().div_ceil(tile.cols.len()));
-        Cost { calls: Some(calls), largest_size, tiles: grid.tiles(), streamed, ..Cost::default() }
-    }
-
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
-        let grid = self.grid(unit.problem, workspace);
-        unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, saved| {
-            self.run_tile(unit, workspace, &tile, &mut view, saved);
-        });
-    }
 }

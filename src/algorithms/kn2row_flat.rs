@@ -7,24 +7,28 @@
 
 use std::ops::Range;
 
-use super::taps::{self, TapTile, flattened, rows_and_columns, tile_size};
-use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
-use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, dst_grid, require, require_layouts,
-    require_unit_stride, work,
+use super::algorithm::{
+    Algorithm, Declined, Limits, Prepared, Scratch, Unit, floats_of, ready, require, require_unit_stride,
 };
+use super::cost::{Calls, Cost, work};
+use super::taps::{self, TapTile};
+use super::tiling::{dst_grid, flattened, rows_and_columns, tile_size};
+use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
-use crate::problem::{Layout, Problem, common, product};
+use crate::problem::{Problem, common};
 
 /// The taps of one tile of dst after the other, all rows at once.
 pub struct Kn2rowFlat;
 
-impl Kn2rowFlat {
-    fn grid(problem: &Problem, workspace: &Workspace) -> Grid {
-        let (_, channels) = tile_size(problem);
-        dst_grid(problem, workspace.strip, channels)
-    }
+struct PreparedKn2rowFlat {
+    /// Flattened.
+    problem: Problem,
+    /// Output pixels and channels of a tile.
+    tile: (usize, usize),
+    grid: Grid,
+    /// For the saved columns.
+    scratch: Scratch,
 }
 
 /// dst ← all taps of a tile of whole rows, one kernel column after the other. `saved` has [`saved_cols`] × rows ×
@@ -83,36 +87,36 @@ fn for_each_pixel(
 }
 
 impl Algorithm for Kn2rowFlat {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        require_layouts(problem, Layout::Nhwc, Layout::Nhwc)?;
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         require_unit_stride(problem)?;
-        require(problem.cols.output == problem.cols.input, c"needs output rows as long as the input's")
-    }
-
-    fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        IJCM.blocked(tile_size(&flattened(problem)).1)
-    }
-
-    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
-        let problem = &flattened(problem);
-        let (pixels, channels) = tile_size(problem);
-        let saved_row = product(&[saved_cols(problem), channels])?;
-        if saved_row == 0 || problem.rows.output == 1 {
-            return Some(Workspace { floats: 0, slots: limits.threads, strip: pixels });
+        require(problem.cols.output == problem.cols.input, c"needs output rows as long as the input's")?;
+        let problem = flattened(problem);
+        let (width, (mut pixels, channels)) = (problem.cols.output, tile_size(&problem));
+        // Floats to save for each row of a tile.
+        let saved_row =
+            if problem.rows.output == 1 { 0 } else { floats_of(&[saved_cols(&problem), channels])? };
+        // The tile follows from the limit alone; threads take what room is left.
+        if let Some(fitting) = limits.floats.checked_div(saved_row) {
+            pixels = (pixels / width).min(fitting).max(1) * width;
         }
-        // The strip follows from the limit alone; threads take what room is left.
-        let width = problem.cols.output;
-        let rows = (pixels / width).min(limits.floats / saved_row).max(1);
-        let workspace = Workspace { floats: 0, slots: 1, strip: rows * width };
-        let floats = product(&[rows, saved_row])?;
-        let tiles = Self::grid(problem, &workspace).tiles();
-        Workspace::of_tiles(floats, tiles, workspace.strip, limits)
+        let grid = dst_grid(&problem, pixels, channels);
+        let scratch = Scratch::of_tiles(floats_of(&[pixels / width, saved_row])?, grid.tiles(), limits)?;
+        ready(PreparedKn2rowFlat { problem, tile: (pixels, channels), grid, scratch })
+    }
+}
+
+impl Prepared for PreparedKn2rowFlat {
+    fn scratch(&self) -> Scratch {
+        self.scratch
     }
 
-    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
-        let problem = &flattened(problem);
+    fn weight_order(&self) -> WeightOrder {
+        IJCM.blocked(self.tile.1)
+    }
+
+    fn cost(&self) -> Cost {
+        let (problem, tile) = (&self.problem, self.tile);
         let Problem { rows, cols, .. } = problem;
-        let tile = (workspace.strip, tile_size(problem).1);
         if rows.output == 1 {
             return taps::cost(problem, tile);
         }
@@ -128,15 +132,14 @@ impl Algorithm for Kn2rowFlat {
             // The zeros with which dst begins.
             streamed: cost.streamed + work(&[problem.out_pixels(), problem.group_out()]),
             // Every saved column is read and written for each kernel column that needs it.
-            cached: 2.0 * taps as f64 * workspace.floats as f64,
+            cached: 2.0 * taps as f64 * self.scratch.all() as f64,
             ..cost
         }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
-        let problem = &flattened(unit.problem);
-        let grid = Self::grid(problem, workspace);
-        unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, saved| {
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+        let problem = &self.problem;
+        unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, saved| {
             let (first, depth) = (tile.cols.start, problem.depth());
             let weights = &unit.weights[first * depth..][..tile.cols.len() * depth];
             let taps = TapTile { unit, problem, weights, pixels: &tile.rows };

@@ -7,10 +7,12 @@
 
 use std::ops::Range;
 
-use super::taps::{beginning_with, flattened, overwriting_tap, rows_and_columns, tile_size};
-use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channels_of_group, dst_grid, groups_for_threads,
-    part_of_channels, pixels_and_channels, weights_streamed, work,
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready};
+use super::cost::{Calls, Cost, weights_streamed, work};
+use super::taps::{beginning_with, overwriting_tap};
+use super::tiling::{
+    channels_of_group, dst_grid, flattened, groups_for_threads, part_of_channels, pixels_and_channels,
+    rows_and_columns, tile_size,
 };
 use crate::lowering::image::Image;
 use crate::lowering::moves::transpose;
@@ -87,7 +89,6 @@ impl<'a> Phases<'a> {
 }
 
 /// Scratch of one tile, in floats.
-#[derive(Default)]
 struct Sizes {
     /// An input row moved to NHWC.
     moved: usize,
@@ -98,14 +99,8 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn sum(&self) -> Option<usize> {
-        self.moved.checked_add(self.folded)?.checked_add(self.tile)
-    }
-}
-
-impl Kn2rowFold {
-    /// The scratch for strips of so many output pixels. The problem is flattened, here and below.
-    fn sizes(problem: &Problem, pixels: usize) -> Option<Sizes> {
+    /// Of a strip of so many output pixels, in blocks of so many channels.
+    fn new(problem: &Problem, pixels: usize, block: usize) -> Option<Self> {
         let (rows, cols) = (&problem.rows, &problem.cols);
         let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
         let moved = match problem.src_layout {
@@ -115,46 +110,127 @@ impl Kn2rowFold {
         let folded =
             product(&[Phases::new(rows, 0..height).places(), width, cols.kernel, problem.group_in()])?;
         let tile = match problem.dst_layout {
-            Layout::Nchw => product(&[pixels, tile_size(problem).1])?,
+            Layout::Nchw => product(&[pixels, block])?,
             Layout::Nhwc => 0,
         };
-        Some(Sizes { moved, folded, tile })
+        Some(Self { moved, folded, tile })
     }
 
-    /// Output pixels of a strip within so many floats of scratch; whole rows unless there is but one.
-    fn strip_pixels(problem: &Problem, floats: usize) -> Option<usize> {
-        let step = if problem.rows.output == 1 { 1 } else { problem.cols.output };
-        let fits = |steps: usize| Some(Self::sizes(problem, steps * step)?.sum()? <= floats);
-        let mut steps = tile_size(problem).0 / step;
-        while steps > 1 && fits(steps) != Some(true) {
-            steps -= 1;
+    fn sum(&self) -> Option<usize> {
+        self.moved.checked_add(self.folded)?.checked_add(self.tile)
+    }
+}
+
+/// Output pixels of a strip within so many floats of scratch, of at most `most`; whole rows unless there is but one.
+fn strip_pixels(problem: &Problem, (most, block): (usize, usize), floats: usize) -> usize {
+    let step = if problem.rows.output == 1 { 1 } else { problem.cols.output };
+    let fits = |steps: usize| {
+        let sizes = Sizes::new(problem, steps * step, block);
+        sizes.and_then(|sizes| sizes.sum()).is_some_and(|sum| sum <= floats)
+    };
+    let mut steps = most / step;
+    while steps > 1 && !fits(steps) {
+        steps -= 1;
+    }
+    // Strips of about the same size.
+    let all = problem.out_pixels() / step;
+    all.div_ceil(all.div_ceil(steps)) * step
+}
+
+struct PreparedKn2rowFold {
+    /// Flattened.
+    problem: Problem,
+    /// Output pixels of a strip.
+    pixels: usize,
+    /// Output channels that are packed and multiplied as one.
+    block: usize,
+    sizes: Sizes,
+    /// Strips × groups of channels, as dst lies.
+    grid: Grid,
+    scratch: Scratch,
+}
+
+impl Algorithm for Kn2rowFold {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        let problem = flattened(problem);
+        let (most, block) = tile_size(&problem);
+        // The strip follows from the limit alone; threads take what room is left.
+        let pixels = strip_pixels(&problem, (most, block), SCRATCH_FLOATS.min(limits.floats));
+        let sizes = Sizes::new(&problem, pixels, block).ok_or(Scratch::OVERFLOW)?;
+        let floats = sizes.sum().ok_or(Scratch::OVERFLOW)?;
+        let grid_for = |threads: usize| {
+            let groups = groups_for_threads(problem.out_pixels().div_ceil(pixels), threads);
+            dst_grid(&problem, pixels, channels_of_group(problem.group_out(), block, groups))
+        };
+        let scratch = Scratch::of_tiles(floats, grid_for(limits.threads).tiles(), limits)?;
+        ready(PreparedKn2rowFold { problem, pixels, block, sizes, grid: grid_for(scratch.slots), scratch })
+    }
+}
+
+impl Prepared for PreparedKn2rowFold {
+    fn scratch(&self) -> Scratch {
+        self.scratch
+    }
+
+    fn weight_order(&self) -> WeightOrder {
+        IJCM.blocked(self.block)
+    }
+
+    fn cost(&self) -> Cost {
+        let (problem, pixels) = (&self.problem, self.pixels);
+        let (rows, cols, channels) = (&problem.rows, &problem.cols, problem.group_out());
+        let depth = cols.kernel * problem.group_in();
+        let (height, parts) = (pixels.div_ceil(cols.output), cols.output.div_ceil(pixels));
+        let runs = rows.count_taps_of_strips(height).saturating_mul(parts);
+        let calls = Calls {
+            shape: [pixels, self.block, depth],
+            count: runs.saturating_mul(channels.div_ceil(self.block)),
+            macs: work(&[rows.count_inside(), cols.output, depth, channels]),
+            plane: 0,
+        };
+        let strips = work(&[problem.out_pixels()]) / work(&[pixels]);
+        // Each group of channels lowers its strips for itself.
+        let lowered = strips * (self.grid.tiles() as f64 / strips.ceil()).max(1.0);
+        let Sizes { moved, folded, .. } = self.sizes;
+        let moved = folded / cols.kernel * usize::from(moved > 0);
+        let stored = match problem.dst_layout {
+            Layout::Nchw => work(&[problem.out_pixels(), channels]),
+            Layout::Nhwc => 0.0,
+        };
+        Cost {
+            calls: Some(calls),
+            largest_size: depth.max(pixels).max(problem.out_channels),
+            tiles: self.grid.tiles(),
+            streamed: weights_streamed(problem, problem.out_pixels().div_ceil(pixels)),
+            cached: 2.0 * lowered * folded as f64,
+            moved: lowered * moved as f64 + stored,
+            ..Cost::default()
         }
-        // Strips of about the same size.
-        let all = problem.out_pixels() / step;
-        Some(all.div_ceil(all.div_ceil(steps)) * step)
     }
 
-    /// Channels × pixels of a tile, as dst lies.
-    fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
-        let groups = groups_for_threads(problem.out_pixels().div_ceil(strip), threads);
-        dst_grid(problem, strip, channels_of_group(problem.group_out(), tile_size(problem).1, groups))
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+        unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, scratch| {
+            let place = pixels_and_channels(&self.problem, tile);
+            self.run_tile(unit, place, &mut view, scratch);
+        });
     }
+}
 
+impl PreparedKn2rowFold {
     fn run_tile(
+        &self,
         unit: &Unit<'_>,
-        problem: &Problem,
         (pixels, channels): (Range<usize>, Range<usize>),
         dst: &mut MatrixMut<'_>,
         scratch: &mut [f32],
-        sizes: &Sizes,
     ) {
-        let (moved, scratch) = scratch.split_at_mut(sizes.moved);
-        let (folded, tile) = scratch.split_at_mut(sizes.folded);
+        let (problem, depth) = (&self.problem, self.problem.depth());
+        let (moved, scratch) = scratch.split_at_mut(self.sizes.moved);
+        let (folded, tile) = scratch.split_at_mut(self.sizes.folded);
         // 1. Move and lower the input rows.
         let folded = fold(unit, problem, &pixels, moved, folded);
-        let (block, depth) = (tile_size(problem).1, problem.depth());
-        for first in channels.clone().step_by(block) {
-            let part = first..(first + block).min(channels.end);
+        for first in channels.clone().step_by(self.block) {
+            let part = first..(first + self.block).min(channels.end);
             let weights = &unit.weights[first * depth..part.end * depth];
             let in_dst = first - channels.start..part.end - channels.start;
             let mut to = part_of_channels(problem, dst, in_dst);
@@ -258,68 +334,4 @@ fn multiply_folded(
         let beta = if Some(i) == overwriting { 0.0 } else { 1.0 };
         unit.gemm.multiply(to, from.into(), kernel_row.into(), beta);
     }
-}
-
-impl Algorithm for Kn2rowFold {
-    fn applicable(&self, _: &Problem) -> Result<(), Reason> {
-        Ok(())
-    }
-
-    fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        IJCM.blocked(tile_size(&flattened(problem)).1)
-    }
-
-    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
-        let problem = &flattened(problem);
-        // The strip follows from the limit alone; threads take what room is left.
-        let strip = Self::strip_pixels(problem, SCRATCH_FLOATS.min(limits.floats))?;
-        let floats = Self::sizes(problem, strip)?.sum()?;
-        let tiles = Self::grid(problem, strip, limits.threads).tiles();
-        Workspace::of_tiles(floats, tiles, strip, limits)
-    }
-
-    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
-        let problem = &flattened(problem);
-        let cost = cost_of_folded(problem, (workspace.strip, tile_size(problem).1));
-        let strips = work(&[problem.out_pixels()]) / work(&[workspace.strip]);
-        let tiles = Self::grid(problem, workspace.strip, workspace.slots).tiles();
-        let lowered = strips * (tiles as f64 / strips.ceil()).max(1.0);
-        let Sizes { moved, folded, .. } = Self::sizes(problem, workspace.strip).unwrap_or_default();
-        let moved = folded / problem.cols.kernel * usize::from(moved > 0);
-        let stored = match problem.dst_layout {
-            Layout::Nchw => work(&[problem.out_pixels(), problem.group_out()]),
-            Layout::Nhwc => 0.0,
-        };
-        let moved = lowered * moved as f64 + stored;
-        Cost { tiles, moved, cached: 2.0 * lowered * folded as f64, ..cost }
-    }
-
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
-        let problem = &flattened(unit.problem);
-        let grid = Self::grid(problem, workspace.strip, workspace.slots);
-        let sizes = Self::sizes(problem, workspace.strip).unwrap_or_default();
-        unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
-            let place = pixels_and_channels(problem, tile);
-            Self::run_tile(unit, problem, place, &mut view, scratch, &sizes);
-        });
-    }
-}
-
-/// The GEMM calls of all strips of so many output pixels, in blocks of channels.
-fn cost_of_folded(problem: &Problem, (pixels, block): (usize, usize)) -> Cost {
-    let (rows, cols) = (&problem.rows, &problem.cols);
-    let channels = problem.group_out();
-    let depth = cols.kernel * problem.group_in();
-    let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
-    let parts = cols.output.div_ceil(width);
-    let runs = rows.count_taps_of_strips(height).saturating_mul(parts);
-    let calls = Calls {
-        shape: [pixels, block, depth],
-        count: runs.saturating_mul(channels.div_ceil(block)),
-        macs: work(&[rows.count_inside(), cols.output, depth, channels]),
-        plane: 0,
-    };
-    let largest_size = [depth, pixels, problem.out_channels].into_iter().max().unwrap_or_default();
-    let streamed = weights_streamed(problem, problem.out_pixels().div_ceil(pixels));
-    Cost { calls: Some(calls), largest_size, streamed, ..Cost::default() }
 }

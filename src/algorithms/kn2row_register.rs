@@ -5,45 +5,45 @@
 //! nothing is allocated. Shallow sums, as of 1×1 kernels over 64 channels, are its weakest.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
-use super::taps::{flattened, rows_and_columns, tile_size};
-use super::{
-    Algorithm, Cost, Limits, Reason, Unit, Workspace, channels_of_group, dst_grid, require_layouts,
-    weights_streamed, work,
-};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready};
+use super::cost::{Cost, weights_streamed, work};
+use super::tiling::{channels_of_group, dst_grid, flattened, rows_and_columns, tile_size};
 use crate::kernels::{PixelTile, channels_of_block};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
-use crate::problem::{Layout, Problem};
+use crate::problem::Problem;
 
 /// All taps of a register tile after the other.
 pub struct Kn2rowRegister;
 
-impl Kn2rowRegister {
-    /// The tiles of dst, each of whole blocks of weights. The problem is flattened.
-    fn grid(problem: &Problem) -> Grid {
-        let ((pixels, most), channels) = (tile_size(problem), problem.group_out());
-        let groups = channels.div_ceil(most);
-        dst_grid(problem, pixels, channels_of_group(channels, channels_of_block(), groups))
-    }
+struct PreparedKn2rowRegister {
+    /// Flattened.
+    problem: Problem,
+    /// Output channels of a block of weights.
+    block: usize,
+    /// Output pixels of a tile.
+    pixels: usize,
+    /// The tiles of dst, each of whole blocks of weights.
+    grid: Grid,
 }
 
 impl Algorithm for Kn2rowRegister {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        require_layouts(problem, Layout::Nhwc, Layout::Nhwc)
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        let (problem, block) = (flattened(problem), channels_of_block());
+        let ((pixels, most), channels) = (tile_size(&problem), problem.group_out());
+        let channels = channels_of_group(channels, block, channels.div_ceil(most));
+        ready(PreparedKn2rowRegister { problem, block, pixels, grid: dst_grid(&problem, pixels, channels) })
+    }
+}
+
+impl Prepared for PreparedKn2rowRegister {
+    fn weight_order(&self) -> WeightOrder {
+        IJCM.blocked(self.block)
     }
 
-    fn weight_order(&self, _: &Problem) -> WeightOrder {
-        IJCM.blocked(channels_of_block())
-    }
-
-    fn workspace(&self, _: &Problem, limits: Limits) -> Option<Workspace> {
-        Workspace::none(limits)
-    }
-
-    fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
-        let problem = &flattened(problem);
+    fn cost(&self) -> Cost {
+        let problem = &self.problem;
         let Problem { rows, cols, .. } = problem;
-        let (pixels, _) = tile_size(problem);
         Cost {
             register_macs: work(&[
                 rows.count_inside(),
@@ -53,16 +53,16 @@ impl Algorithm for Kn2rowRegister {
                 problem.group_out().next_multiple_of(8),
             ]),
             finished: work(&[problem.out_pixels(), problem.group_out()]),
-            tiles: Self::grid(problem).tiles(),
-            streamed: weights_streamed(problem, problem.out_pixels().div_ceil(pixels)),
+            tiles: self.grid.tiles(),
+            streamed: weights_streamed(problem, problem.out_pixels().div_ceil(self.pixels)),
             ..Cost::default()
         }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
-        let problem = &flattened(unit.problem);
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+        let problem = &self.problem;
         let depth = problem.depth();
-        unit.pool.for_each_tile_plain(dst, Self::grid(problem), |tile, view| {
+        unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| {
             let (rows, cols) = rows_and_columns(problem, &tile.rows);
             let weights = &unit.weights[tile.cols.start * depth..tile.cols.end * depth];
             let bias = unit.bias.map(|bias| &bias[tile.cols.clone()]);

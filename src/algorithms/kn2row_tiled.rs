@@ -5,37 +5,44 @@
 //! padding is never multiplied.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
-use super::taps::{self, TapTile, flattened, tile_size};
-use super::{Algorithm, Cost, Limits, Reason, Unit, Workspace, dst_grid, require_layouts};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready};
+use super::cost::Cost;
+use super::taps::{self, TapTile};
+use super::tiling::{dst_grid, flattened, tile_size};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::MatrixMut;
-use crate::problem::{Layout, Problem};
+use crate::problem::Problem;
 
 /// The taps of one tile of dst after the other.
 pub struct Kn2rowTiled;
 
+struct PreparedKn2rowTiled {
+    /// Flattened.
+    problem: Problem,
+    /// Output pixels and channels of a tile.
+    tile: (usize, usize),
+}
+
 impl Algorithm for Kn2rowTiled {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        require_layouts(problem, Layout::Nhwc, Layout::Nhwc)
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        let problem = flattened(problem);
+        ready(PreparedKn2rowTiled { problem, tile: tile_size(&problem) })
+    }
+}
+
+impl Prepared for PreparedKn2rowTiled {
+    fn weight_order(&self) -> WeightOrder {
+        IJCM.blocked(self.tile.1)
     }
 
-    fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        IJCM.blocked(tile_size(&flattened(problem)).1)
+    fn cost(&self) -> Cost {
+        taps::cost(&self.problem, self.tile)
     }
 
-    fn workspace(&self, _: &Problem, limits: Limits) -> Option<Workspace> {
-        Workspace::none(limits)
-    }
-
-    fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
-        let problem = &flattened(problem);
-        taps::cost(problem, tile_size(problem))
-    }
-
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
-        let problem = &flattened(unit.problem);
-        let ((pixels, channels), depth) = (tile_size(problem), problem.depth());
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+        let (problem, (pixels, channels)) = (&self.problem, self.tile);
         unit.pool.for_each_tile_plain(dst, dst_grid(problem, pixels, channels), |tile, mut view| {
+            let depth = problem.depth();
             let weights = &unit.weights[tile.cols.start * depth..tile.cols.end * depth];
             TapTile { unit, problem, weights, pixels: &tile.rows }.multiply(&mut view);
             unit.finish(&mut view, tile.cols.start);

@@ -7,15 +7,15 @@
 //! Rows outside the input are not stored: a product simply leaves out their taps. With a vertical dilation d
 //! the rows of L are ordered by h mod d first, so that the taps of one output lie one behind the other.
 
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready};
+use super::cost::{Calls, Cost, weights_streamed, work};
 use super::product::tile_size;
-use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, weights_streamed, work,
-};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
-use crate::problem::{Axis, Layout, Problem};
+use crate::problem::{Axis, Problem};
 
 /// How the compact lowering is stored.
+#[derive(Clone, Copy)]
 pub enum Mec {
     /// L as OW rows of H·Kw·C; a product reads a run of columns.
     RowPartition,
@@ -44,7 +44,7 @@ fn row_at_place(rows: &Axis, place: usize) -> usize {
 
 impl Mec {
     /// L for one input row h: Kw·C values for each output column x.
-    fn lower_row(&self, unit: &Unit<'_>, h: usize, lowered: &mut MatrixMut<'_>) {
+    fn lower_row(self, unit: &Unit<'_>, h: usize, lowered: &mut MatrixMut<'_>) {
         let Problem { cols, .. } = unit.problem;
         let channels = unit.problem.group_in();
         for x in 0..cols.output {
@@ -67,33 +67,45 @@ impl Mec {
     }
 }
 
+struct PreparedMec {
+    variant: Mec,
+    problem: Problem,
+    /// Output channels of a product.
+    channel_block: usize,
+    scratch: Scratch,
+}
+
 impl Algorithm for Mec {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        require_layouts(problem, Layout::Nhwc, Layout::Nhwc)
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        let Problem { rows, cols, .. } = problem;
+        let scratch = Scratch::shared(&[cols.kernel, problem.group_in(), rows.input, cols.output])?;
+        let (_, channel_block) = tile_size(cols.output, problem.group_out());
+        ready(PreparedMec { variant: *self, problem: *problem, channel_block, scratch })
+    }
+}
+
+impl Prepared for PreparedMec {
+    fn scratch(&self) -> Scratch {
+        self.scratch
     }
 
-    fn weight_order(&self, _: &Problem) -> WeightOrder {
+    fn weight_order(&self) -> WeightOrder {
         IJCM
     }
 
-    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
-        let Problem { rows, cols, .. } = problem;
-        Workspace::shared(&[cols.kernel, problem.group_in(), rows.input, cols.output], limits)
-    }
-
-    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
+    fn cost(&self) -> Cost {
+        let (problem, channel_block) = (&self.problem, self.channel_block);
         let Problem { rows, cols, .. } = problem;
         let channels = problem.group_out();
         let row_depth = cols.kernel * problem.group_in();
-        let (_, channel_block) = tile_size(cols.output, channels);
         let calls = Calls {
             shape: [cols.output, channels.min(channel_block), rows.kernel * row_depth],
             count: rows.count_outputs_inside().saturating_mul(channels.div_ceil(channel_block)),
             macs: work(&[rows.count_inside(), cols.output, channels, row_depth]),
             plane: 0,
         };
-        let moved = 2.0 * workspace.floats as f64;
-        let (streamed, scattered) = match self {
+        let moved = 2.0 * self.scratch.floats as f64;
+        let (streamed, scattered) = match self.variant {
             Mec::RowPartition => (moved, 0.0),
             Mec::Col => (0.0, moved),
         };
@@ -102,14 +114,14 @@ impl Algorithm for Mec {
         Cost { calls: Some(calls), largest_size, streamed, scattered, ..Cost::default() }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, scratch: &mut [f32]) {
-        let problem = unit.problem;
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+        let problem = &self.problem;
         let Problem { rows, cols, .. } = problem;
         let (channels, width) = (problem.group_out(), cols.output);
         let row_depth = cols.kernel * problem.group_in();
         let depth = rows.input * row_depth;
         // 1. Lower each input row to its place in L.
-        let (stored_rows, stored_cols, row_block, col_block) = match self {
+        let (stored_rows, stored_cols, row_block, col_block) = match self.variant {
             Mec::RowPartition => (width, depth, width, row_depth),
             Mec::Col => (depth, width, row_depth, width),
         };
@@ -118,18 +130,17 @@ impl Algorithm for Mec {
             Grid::new(stored_rows, stored_cols, row_block, col_block),
             |tile, mut lowered| {
                 let place = tile.rows.start.max(tile.cols.start) / row_depth;
-                self.lower_row(unit, row_at_place(rows, place), &mut lowered);
+                self.variant.lower_row(unit, row_at_place(rows, place), &mut lowered);
             },
         );
         let lowered = Matrix::new(scratch, stored_rows, stored_cols, stored_cols);
-        let lowered: Operand<'_> = match self {
+        let lowered: Operand<'_> = match self.variant {
             Mec::RowPartition => lowered.into(),
             Mec::Col => lowered.t(),
         };
         // 2. One product an output row and block of channels, over the taps that lie inside the input.
         let kernel = Operand::from(Matrix::new(unit.weights, problem.depth(), channels, channels));
-        let (_, channel_block) = tile_size(width, channels);
-        let grid = Grid::new(problem.out_pixels(), channels, width, channel_block);
+        let grid = Grid::new(problem.out_pixels(), channels, width, self.channel_block);
         unit.pool.for_each_tile_plain(dst, grid, |tile, mut view| {
             let taps = rows.taps_of_output(tile.rows.start / width);
             if !taps.is_empty() {

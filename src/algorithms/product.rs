@@ -1,10 +1,12 @@
-//! [`Form`]: the eight ways of writing kernel matrix times image matrix as one GEMM, and their division
-//! into tiles.
+//! [`Form`]: the eight ways of writing kernel matrix times image matrix as one GEMM; [`Product`]: one of them for a
+//! problem, divided into tiles.
 //!
 //! D is the depth of the sum, P the pixels. `ki` gives M × P (an NCHW dst), `ik` gives P × M (an NHWC dst);
 //! a `t` says that the factor before it is stored transposed and passed with the transpose flag.
 
-use super::{Calls, Cost, Unit, dst_grid, weights_streamed, work};
+use super::algorithm::Unit;
+use super::cost::{Calls, Cost, weights_streamed, work};
+use super::tiling::dst_grid;
 use crate::lowering::weights::{CIJM, IJCM, MCIJ, MIJC, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
@@ -93,24 +95,36 @@ impl Form {
     pub fn image(self, stored: Matrix<'_>) -> Operand<'_> {
         Operand { stored, transposed: self.image_by_depth() != (self.dst_layout() == Layout::Nchw) }
     }
+}
 
-    /// The tiles of a whole unit's dst.
-    pub fn grid(self, problem: &Problem) -> Grid {
+/// Kernel matrix times image matrix for a whole unit's dst.
+pub struct Product {
+    form: Form,
+    pub problem: Problem,
+    /// The tiles of dst.
+    grid: Grid,
+    /// How often the kernel matrix is read.
+    passes: usize,
+}
+
+impl Product {
+    pub fn new(form: Form, problem: &Problem) -> Self {
         let (pixels, channels) = tile_size(problem.out_pixels(), problem.group_out());
-        dst_grid(problem, pixels, channels)
+        let (grid, passes) = (dst_grid(problem, pixels, channels), problem.out_pixels().div_ceil(pixels));
+        Self { form, problem: *problem, grid, passes }
     }
 
     /// dst ← product + β·dst, then the epilogue, tile by tile.
-    pub fn multiply(self, unit: &Unit<'_>, stored_image: Matrix<'_>, dst: MatrixMut<'_>) {
-        let problem = unit.problem;
-        let kernel = self.kernel(unit.weights, problem.group_out(), problem.depth());
-        let image = self.image(stored_image);
-        let (first, second) = match self.dst_layout() {
+    pub fn multiply(&self, unit: &Unit<'_>, stored_image: Matrix<'_>, dst: MatrixMut<'_>) {
+        let (form, problem) = (self.form, &self.problem);
+        let kernel = form.kernel(unit.weights, problem.group_out(), problem.depth());
+        let image = form.image(stored_image);
+        let (first, second) = match form.dst_layout() {
             Layout::Nchw => (kernel, image),
             Layout::Nhwc => (image, kernel),
         };
-        unit.pool.for_each_tile_plain(dst, self.grid(problem), |tile, mut view| {
-            let first_channel = match self.dst_layout() {
+        unit.pool.for_each_tile_plain(dst, self.grid, |tile, mut view| {
+            let first_channel = match form.dst_layout() {
                 Layout::Nchw => tile.rows.start,
                 Layout::Nhwc => tile.cols.start,
             };
@@ -122,32 +136,27 @@ impl Form {
         });
     }
 
-    /// The GEMM calls of [`Form::multiply`]; `image_ld` is the stored image's leading dimension.
-    pub fn cost(self, problem: &Problem, image_ld: usize) -> Cost {
-        let grid = self.grid(problem);
-        let tile = grid.tile(0);
-        let dst_ld = match self.dst_layout() {
-            Layout::Nchw => problem.out_pixels(),
-            Layout::Nhwc => problem.out_channels,
-        };
+    /// The cost of [`Product::multiply`]; `image_ld` is the stored image's leading dimension.
+    pub fn cost(&self, image_ld: usize) -> Cost {
+        let (problem, tile) = (&self.problem, self.grid.tile(0));
+        let (pixels, channels, depth) = (problem.out_pixels(), problem.group_out(), problem.depth());
+        let by_channels = self.form.dst_layout() == Layout::Nchw;
         let calls = Calls {
-            shape: [tile.rows.len(), tile.cols.len(), problem.depth()],
-            count: grid.tiles(),
-            macs: work(&[problem.out_pixels(), problem.group_out(), problem.depth()]),
-            plane: if self.dst_layout() == Layout::Nchw { image_ld } else { 0 },
+            shape: [tile.rows.len(), tile.cols.len(), depth],
+            count: self.grid.tiles(),
+            macs: work(&[pixels, channels, depth]),
+            plane: if by_channels { image_ld } else { 0 },
         };
-        let largest_size = [problem.group_out(), problem.out_pixels(), problem.depth(), image_ld, dst_ld]
-            .into_iter()
-            .max()
-            .unwrap_or_default();
-        let (pixels, _) = tile_size(problem.out_pixels(), problem.group_out());
-        let passes = problem.out_pixels().div_ceil(pixels);
-        let streamed = weights_streamed(problem, passes);
+        let dst_ld = if by_channels { pixels } else { problem.out_channels };
         // As the second factor they are packed from a part of each row, not being in blocks.
-        let cached = match self.dst_layout() {
-            Layout::Nchw => 0.0,
-            Layout::Nhwc => 2.0 * work(&[problem.group_out(), problem.depth(), passes]),
-        };
-        Cost { calls: Some(calls), largest_size, tiles: grid.tiles(), streamed, cached, ..Cost::default() }
+        let cached = if by_channels { 0.0 } else { 2.0 * work(&[channels, depth, self.passes]) };
+        Cost {
+            calls: Some(calls),
+            largest_size: [channels, pixels, depth, image_ld, dst_ld].into_iter().fold(0, usize::max),
+            tiles: self.grid.tiles(),
+            streamed: weights_streamed(problem, self.passes),
+            cached,
+            ..Cost::default()
+        }
     }
 }

@@ -3,40 +3,43 @@
 //! Wins nowhere: it shows how an algorithm is added.
 //! Source: the definition.
 
-use super::{Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, require_layouts, work};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready};
+use super::cost::{Calls, Cost, work};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
-use crate::problem::{Layout, Problem};
+use crate::problem::Problem;
 
 pub struct TapsByPixel;
 
-impl Algorithm for TapsByPixel {
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
-        require_layouts(problem, Layout::Nhwc, Layout::Nhwc)
-    }
+struct PreparedTapsByPixel {
+    problem: Problem,
+}
 
-    fn weight_order(&self, _: &Problem) -> WeightOrder {
+impl Algorithm for TapsByPixel {
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        ready(PreparedTapsByPixel { problem: *problem })
+    }
+}
+
+impl Prepared for PreparedTapsByPixel {
+    fn weight_order(&self) -> WeightOrder {
         IJCM
     }
 
-    fn workspace(&self, _: &Problem, limits: Limits) -> Option<Workspace> {
-        Workspace::none(limits)
-    }
-
-    fn cost(&self, problem: &Problem, _: &Workspace) -> Cost {
-        let Problem { rows, cols, .. } = problem;
-        let count = rows.count_inside().saturating_mul(cols.count_inside());
+    fn cost(&self) -> Cost {
+        let problem = &self.problem;
+        let count = problem.rows.count_inside().saturating_mul(problem.cols.count_inside());
         let (depth, channels) = (problem.group_in(), problem.group_out());
-        let calls =
-            Calls { shape: [1, channels, depth], count, macs: work(&[count, channels, depth]), plane: 0 };
+        let macs = work(&[count, channels, depth]);
+        let calls = Calls { shape: [1, channels, depth], count, macs, plane: 0 };
         let largest_size = problem.in_channels.max(problem.out_channels);
         Cost { calls: Some(calls), largest_size, tiles: problem.out_pixels(), ..Cost::default() }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &Workspace, _: &mut [f32]) {
-        let Problem { rows, cols, accumulate, .. } = *unit.problem;
-        let (depth, channels) = (unit.problem.group_in(), unit.problem.group_out());
-        let grid = Grid::new(unit.problem.out_pixels(), channels, 1, channels);
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+        let Problem { rows, cols, accumulate, .. } = self.problem;
+        let (depth, channels) = (self.problem.group_in(), self.problem.group_out());
+        let grid = Grid::new(self.problem.out_pixels(), channels, 1, channels);
         unit.pool.for_each_tile_plain(dst, grid, |tile, mut pixel| {
             if !accumulate {
                 pixel.fill(0.0);
@@ -63,7 +66,7 @@ mod tests {
     use crate::lowering::image::Image;
     use crate::lowering::weights::Packing;
     use crate::parallel::Pool;
-    use crate::problem::Axis;
+    use crate::problem::{Axis, Layout};
     use crate::reference::{Tensors, output};
 
     /// The README shows this file, and what it shows computes the definition.
@@ -84,17 +87,17 @@ mod tests {
             accumulate: true,
         })
         .expect("a small problem");
-        assert!(TapsByPixel.applicable(&problem).is_ok());
+        let limits = Limits { threads: 2, floats: 0 };
+        let prepared = TapsByPixel.prepare(&problem, limits).expect("it computes everything in NHWC");
         let values = |len: usize| -> Vec<f32> { (0..len).map(|index| (index % 7) as f32 - 3.0).collect() };
         let (src, weights) = (values(problem.src_len()), values(problem.weights_len()));
         let (bias, before) = (values(problem.out_channels), values(problem.dst_len()));
-        let packing = Packing::new(&problem, TapsByPixel.weight_order(&problem));
+        let packing = Packing::new(&problem, prepared.weight_order());
         let mut blob = crate::Buffer::new(packing.bytes().expect("small weights")).expect("a few bytes");
         packing.pack(&weights, blob.bytes_mut());
-        let workspace = TapsByPixel.workspace(&problem, Limits { threads: 2, floats: 0 }).expect("none");
         let unit = Unit {
             problem: &problem,
-            src: Image::new(&problem, &src, 0, 0),
+            src: Image::new(&problem, &src, 0..1, 0..1),
             weights: packing.unpack(blob.bytes()).expect("just packed"),
             bias: Some(&bias),
             gemm: Backend::Embedded.gemm(),
@@ -102,13 +105,13 @@ mod tests {
         };
         let mut dst = before.clone();
         let (pixels, channels) = (problem.out_pixels(), problem.out_channels);
-        TapsByPixel.run(&unit, MatrixMut::new(&mut dst, pixels, channels, channels), &workspace, &mut []);
+        prepared.run(&unit, MatrixMut::new(&mut dst, pixels, channels, channels), &mut []);
         let tensors = Tensors { src: &src, weights: &weights, bias: Some(&bias), dst_before: &before };
         for (at, value) in dst.iter().enumerate() {
             let (pixel, m) = (at / channels, at % channels);
             let place = [0, m, pixel / problem.cols.output, pixel % problem.cols.output];
             assert_eq!(f64::from(*value), output(&problem, &tensors, place).value, "{place:?}");
         }
-        assert!(TapsByPixel.cost(&problem, &workspace).calls.is_some());
+        assert!(prepared.cost().calls.is_some());
     }
 }

@@ -5,68 +5,11 @@
 
 use std::ops::Range;
 
-use super::{Calls, Cost, Unit, channels_of_block, weights_streamed, work};
+use super::algorithm::Unit;
+use super::cost::{Calls, Cost, weights_streamed, work};
+use super::tiling::rows_and_columns;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, common};
-
-/// Output channels of a tile, if there are more: enough for a GEMM to run near its peak, and few enough that a
-/// tile stays in the second cache level.
-const CHANNELS: usize = 128;
-/// The same where weights are read once for few pixels: a few vectors, so that a GEMM reads its weights almost in the
-/// order in which they lie.
-const STREAMED_CHANNELS: usize = 32;
-/// Pixels up to which that is so, and the least depth of a call.
-const STREAMED_PIXELS: usize = 256;
-/// See `STREAMED_PIXELS`.
-const STREAMED_DEPTH: usize = 96;
-/// The fewest channels that a tile is reduced to for the sake of more tiles.
-const LEAST_CHANNELS: usize = 64;
-/// Output pixels of a tile: the weights of a tap are packed once for so many.
-const PIXELS: usize = 448;
-/// The fewest pixels to which a tile is reduced for that.
-const LEAST_PIXELS: usize = 96;
-/// Tiles to have, if the sizes allow: enough for several threads to finish together.
-const TILES: usize = 8;
-
-/// Output pixels and channels of a tile. The problem is flattened.
-pub fn tile_size(problem: &Problem) -> (usize, usize) {
-    let (width, height) = (problem.cols.output, problem.rows.output);
-    let pixels = if height == 1 {
-        width.div_ceil(width.div_ceil(PIXELS))
-    } else {
-        // Strips of equal height; an even number where there is but one block of channels, so that two threads finish
-        // together.
-        let fitting = height.div_ceil((PIXELS / width).max(1));
-        let alone = problem.group_out() < 2 * LEAST_CHANNELS && problem.out_pixels() >= 2 * LEAST_PIXELS;
-        let strips = if alone { fitting.next_multiple_of(2) } else { fitting };
-        height.div_ceil(strips) * width
-    };
-    let strips = problem.out_pixels().div_ceil(pixels);
-    let channels = problem.group_out();
-    let streamed = pixels <= STREAMED_PIXELS && problem.group_in() >= STREAMED_DEPTH;
-    let fewest = channels.div_ceil(if streamed { STREAMED_CHANNELS } else { CHANNELS });
-    let blocks = fewest.max(TILES.div_ceil(strips).min(channels / LEAST_CHANNELS));
-    (pixels, channels_of_block(channels, blocks))
-}
-
-/// The problem as one long row, where every output pixel reads the input pixel of the same number.
-pub fn flattened(problem: &Problem) -> Problem {
-    if problem.taps() > 1 || !problem.unit_stride() || problem.in_pixels() != problem.out_pixels() {
-        return *problem;
-    }
-    let one = Axis { output: 1, ..Axis::dense(1, 1) };
-    let pixels = problem.in_pixels();
-    Problem { rows: one, cols: Axis { input: pixels, output: pixels, ..one }, ..*problem }
-}
-
-/// The output rows and columns of a tile: whole rows, or a part of one.
-pub fn rows_and_columns(problem: &Problem, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
-    let width = problem.cols.output;
-    let ys = pixels.start / width..pixels.end.div_ceil(width);
-    let first = ys.start * width;
-    let xs = pixels.start - first..if ys.len() > 1 { width } else { pixels.end - first };
-    (ys, xs)
-}
 
 /// A tap of an axis that all these outputs see: its products may overwrite what dst holds.
 pub fn overwriting_tap(axis: &Axis, outputs: &Range<usize>) -> Option<usize> {

@@ -9,10 +9,11 @@
 
 use std::ops::Range;
 
-use super::{
-    Algorithm, Calls, Cost, Limits, Reason, Unit, Workspace, channels_of_block, channels_of_group, dst_grid,
-    part_of_channels, pixels_and_channels, require, streamed_floats, work,
+use super::algorithm::{
+    Algorithm, Declined, Limits, Prepared, Scratch, Unit, floats_of, ready, require, require_unit_stride,
 };
+use super::cost::{Calls, Cost, streamed_floats, work};
+use super::tiling::{channels_of_block, channels_of_group, dst_grid, part_of_channels, pixels_and_channels};
 use crate::lowering::weights::WeightOrder;
 use crate::lowering::winograd::{InputTransform, OutputTransform, Strip};
 use crate::matrix::{Grid, Matrix, MatrixMut};
@@ -66,13 +67,14 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
     }
 
     /// Floats of scratch for each tile of a strip, whose products are sums over parts of the depth.
-    fn floats_of_tile(problem: &Problem, depth: usize) -> Option<usize> {
-        product(&[Self::POSITIONS, depth.checked_add(block(problem.group_out()))?])
+    fn floats_of_tile(problem: &Problem, depth: usize) -> Result<usize, Declined> {
+        let channels = depth.checked_add(block(problem.group_out())).ok_or(Scratch::OVERFLOW)?;
+        floats_of(&[Self::POSITIONS, channels])
     }
 
     /// Tiles of a strip within so many floats, and the part of the depth that is transformed at once. Strips are whole
     /// rows of tiles, or parts of a row; or if they are few, any tiles of the image.
-    fn strip(problem: &Problem, floats: usize) -> Option<(usize, usize)> {
+    fn strip(problem: &Problem, floats: usize) -> Result<(usize, usize), Declined> {
         let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
         let all = across * along;
         let mut depth = problem.group_in();
@@ -88,12 +90,7 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
             0 => across.div_ceil(across.div_ceil(fitting)),
             rows => along.div_ceil(along.div_ceil(rows)) * across,
         };
-        Some((strip, depth))
-    }
-
-    /// The part of the depth that is transformed at once, where the scratch is as large as `workspace` says.
-    fn depth(problem: &Problem, workspace: &Workspace) -> usize {
-        workspace.floats / workspace.slots / workspace.strip / Self::POSITIONS - block(problem.group_out())
+        Ok((strip, depth))
     }
 
     /// Output rows that are divided into strips by themselves.
@@ -187,59 +184,73 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
     }
 }
 
-impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
-    fn is_exact(&self) -> bool {
-        false
-    }
+struct PreparedWinograd<const A: usize, const R: usize> {
+    problem: Problem,
+    /// Tiles of m×m outputs of a strip.
+    strip: usize,
+    /// The part of the depth that is transformed at once.
+    depth: usize,
+    /// The tiles of dst, which are divided into strips.
+    grid: Grid,
+    scratch: Scratch,
+}
 
-    fn applicable(&self, problem: &Problem) -> Result<(), Reason> {
+impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         let Problem { rows, cols, .. } = problem;
         require(
             (rows.kernel, cols.kernel) == (R, R),
             if R == 3 { c"needs a 3x3 kernel" } else { c"needs a 5x5 kernel" },
         )?;
-        require(problem.unit_stride(), c"needs stride 1")?;
-        require((rows.dilation, cols.dilation) == (1, 1), c"needs dilation 1")
-    }
-
-    fn weight_order(&self, problem: &Problem) -> WeightOrder {
-        WeightOrder::winograd(Self::OUTPUTS, panel(problem.group_out()))
-    }
-
-    fn workspace(&self, problem: &Problem, limits: Limits) -> Option<Workspace> {
+        require_unit_stride(problem)?;
+        require((rows.dilation, cols.dilation) == (1, 1), c"needs dilation 1")?;
         // The strip follows from the limit alone; threads take what room is left.
         let (strip, depth) = Self::strip(problem, SCRATCH_FLOATS.min(limits.floats))?;
-        let floats = product(&[strip, Self::floats_of_tile(problem, depth)?])?;
+        let floats = floats_of(&[strip, Self::floats_of_tile(problem, depth)?])?;
         let tiles = Self::grid(problem, strip, limits.threads).tiles();
-        Workspace::of_tiles(floats, tiles, strip, limits)
+        let scratch = Scratch::of_tiles(floats, tiles, limits)?;
+        let grid = Self::grid(problem, strip, scratch.slots);
+        ready(PreparedWinograd::<A, R> { problem: *problem, strip, depth, grid, scratch })
+    }
+}
+
+impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
+    fn scratch(&self) -> Scratch {
+        self.scratch
     }
 
-    fn cost(&self, problem: &Problem, workspace: &Workspace) -> Cost {
-        let (all_depth, depth) = (problem.group_in(), Self::depth(problem, workspace));
+    fn weight_order(&self) -> WeightOrder {
+        WeightOrder::winograd(Winograd::<A, R>::OUTPUTS, panel(self.problem.group_out()))
+    }
+
+    fn cost(&self) -> Cost {
+        let Self { problem, strip, depth, grid, .. } = self;
+        let (all_depth, strip, depth) = (problem.group_in(), *strip, *depth);
         let channels = problem.group_out();
         let (block, panel) = (block(channels), panel(channels));
-        let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
-        let strips = Self::strips(problem, workspace.strip);
+        let (across, along) =
+            (Winograd::<A, R>::tiles(&problem.cols), Winograd::<A, R>::tiles(&problem.rows));
+        let strips = Winograd::<A, R>::strips(problem, strip);
         let panels =
             (channels / block).saturating_mul(block.div_ceil(panel)) + (channels % block).div_ceil(panel);
         let calls = Calls {
-            shape: [workspace.strip, panel, depth],
-            count: product(&[Self::POSITIONS, strips, panels, all_depth.div_ceil(depth)])
+            shape: [strip, panel, depth],
+            count: product(&[Winograd::<A, R>::POSITIONS, strips, panels, all_depth.div_ceil(depth)])
                 .unwrap_or(usize::MAX),
-            macs: work(&[Self::POSITIONS, across, along, all_depth, channels]),
+            macs: work(&[Winograd::<A, R>::POSITIONS, across, along, all_depth, channels]),
             plane: 0,
         };
-        let grid = Self::grid(problem, workspace.strip, workspace.slots);
         // Tiles that transform the input for themselves.
-        let groups = grid.tiles() / problem.rows.output.div_ceil(Self::strip_rows(problem, workspace.strip));
+        let groups =
+            grid.tiles() / problem.rows.output.div_ceil(Winograd::<A, R>::strip_rows(problem, strip));
         let transforms = if depth < all_depth { channels.div_ceil(block) } else { groups };
-        let all = work(&[Self::POSITIONS, across, along]);
-        let weights = Self::POSITIONS.saturating_mul(all_depth).saturating_mul(channels);
+        let all = work(&[Winograd::<A, R>::POSITIONS, across, along]);
+        let weights = Winograd::<A, R>::POSITIONS.saturating_mul(all_depth).saturating_mul(channels);
         // In panels, weights come twice as fast as in wide blocks, unless memory has to bring them again and again.
         let far = weights > FAR_FLOATS && strips > FEW_STRIPS;
         Cost {
             calls: Some(calls),
-            largest_size: all_depth.max(block).max(workspace.strip),
+            largest_size: all_depth.max(block).max(strip),
             tiles: grid.tiles(),
             streamed: streamed_floats(weights, strips) / if far { 1.0 } else { 2.0 },
             // Operations for each element grow with the tile.
@@ -248,18 +259,17 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
         }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, workspace: &Workspace, scratch: &mut [f32]) {
-        let problem = unit.problem;
-        let grid = Self::grid(problem, workspace.strip, workspace.slots);
-        let across = Self::tiles(&problem.cols);
-        let depth = Self::depth(problem, workspace);
-        unit.pool.for_each_tile(dst, grid, scratch, workspace.slots, |tile, mut view, scratch| {
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+        let (problem, outputs) = (&self.problem, Winograd::<A, R>::OUTPUTS);
+        let across = Winograd::<A, R>::tiles(&problem.cols);
+        unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, scratch| {
             let (pixels, channels) = pixels_and_channels(problem, tile);
             let (first_row, end) = (pixels.start / problem.cols.output, pixels.end / problem.cols.output);
-            let tiles = first_row / Self::OUTPUTS * across..end.div_ceil(Self::OUTPUTS) * across;
-            for first in tiles.clone().step_by(workspace.strip) {
-                let strip = Strip { problem, tiles: first..(first + workspace.strip).min(tiles.end) };
-                Self::run_strip(unit, &strip, &channels, (&mut view, first_row), (scratch, depth));
+            let tiles = first_row / outputs * across..end.div_ceil(outputs) * across;
+            for first in tiles.clone().step_by(self.strip) {
+                let strip = Strip { problem, tiles: first..(first + self.strip).min(tiles.end) };
+                let (dst, scratch) = ((&mut view, first_row), (&mut *scratch, self.depth));
+                Winograd::<A, R>::run_strip(unit, &strip, &channels, dst, scratch);
             }
         });
     }

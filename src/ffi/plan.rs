@@ -8,11 +8,11 @@ use super::problem::problem_of;
 use super::status::{Status, guard, guard_value};
 use super::types::{
     CONVLOW_ALGORITHM_AUTO, CONVLOW_EFFORT_ESTIMATE, CONVLOW_EFFORT_MEASURE, CONVLOW_GEMM_AUTO,
-    CONVLOW_GEMM_BLAS, CONVLOW_GEMM_EMBEDDED, CONVLOW_MATH_EXACT, CONVLOW_MATH_FAST, Conv2dDesc, PlanInfo,
-    PlanOptions,
+    CONVLOW_GEMM_BLAS, CONVLOW_GEMM_EMBEDDED, CONVLOW_GEMM_KERNELS, CONVLOW_MATH_EXACT, CONVLOW_MATH_FAST,
+    Conv2dDesc, PlanInfo, PlanOptions,
 };
 use super::versioned;
-use crate::algorithms::Entry;
+use crate::algorithms::{Entry, Products};
 use crate::error::{Result, invalid};
 use crate::gemm::{Backend, BackendChoice};
 use crate::lowering::weights::HEADER_BYTES;
@@ -56,6 +56,12 @@ unsafe fn options_of(options: *const PlanOptions) -> Result<Options> {
             CONVLOW_GEMM_AUTO => BackendChoice::Auto,
             CONVLOW_GEMM_BLAS => BackendChoice::Blas,
             CONVLOW_GEMM_EMBEDDED => BackendChoice::Embedded,
+            CONVLOW_GEMM_KERNELS => {
+                return invalid!(
+                    "gemm = {CONVLOW_GEMM_KERNELS} (CONVLOW_GEMM_KERNELS) is an answer in convlow_plan_info, not an \
+                     option: CONVLOW_GEMM_AUTO takes what runs on kernels, or ask for an algorithm by name"
+                );
+            }
             other => return invalid!("gemm = {other} is not a CONVLOW_GEMM_ constant"),
         },
         max_workspace_bytes: options.max_workspace_bytes,
@@ -75,11 +81,12 @@ fn plan_info(problem: &Problem, info: &Info) -> PlanInfo {
         struct_size: size_of::<PlanInfo>(),
         algorithm: info.entry.id,
         applicable: info.applicable.into(),
-        gemm: match info.backend {
-            None => CONVLOW_GEMM_AUTO,
+        gemm: match (info.applicable, info.entry.products, info.backend) {
+            (true, Products::Kernels, _) => CONVLOW_GEMM_KERNELS,
+            (_, _, None) => CONVLOW_GEMM_AUTO,
             #[cfg(feature = "openblas")]
-            Some(Backend::Blas) => CONVLOW_GEMM_BLAS,
-            Some(Backend::Embedded) => CONVLOW_GEMM_EMBEDDED,
+            (_, _, Some(Backend::Blas)) => CONVLOW_GEMM_BLAS,
+            (_, _, Some(Backend::Embedded)) => CONVLOW_GEMM_EMBEDDED,
         },
         reserved: 0,
         workspace_bytes: info.workspace_bytes,
@@ -229,7 +236,7 @@ pub unsafe extern "C" fn convlow_pack_weights(
 /// The library itself allocates nothing here. A GEMM may, and then what it cannot have ends the process: the embedded one
 /// packs factors on the heap, in up to four allocations for each of convlow_plan_info.gemm_calls, and keeps a buffer of the
 /// size of the second cache level for each thread until that ends; a BLAS keeps what its makers say. convlow_plan_info.gemm
-/// says which one serves; "direct-sum2d" and "kn2row-register" call none.
+/// says which one serves; CONVLOW_GEMM_KERNELS and CONVLOW_GEMM_AUTO there stand for none.
 ///
 /// The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so
 /// that 128 KiB are enough. Its floating-point mode (rounding, flushing to zero) holds on all threads of the pool.

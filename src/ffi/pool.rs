@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::checked::{output, reference};
 use super::status::{Status, guard};
-use super::types::{CONVLOW_BINDING_CORES, CONVLOW_BINDING_NONE, ParallelForPtr};
+use super::types::{CONVLOW_BINDING_CORES, CONVLOW_BINDING_NONE};
 use crate::error::{Error, Result, invalid, text};
 use crate::memory;
 use crate::parallel::Pool;
@@ -13,6 +13,17 @@ use crate::parallel::Pool;
 /// Threads for execute, the calling one included. One pool may serve any number of plans and threads; an
 /// execute that finds it busy runs on its calling thread alone.
 pub struct PoolHandle(pub(super) Pool);
+
+/// A parallel-for of the host: runs job(argument, 0) ... job(argument, jobs - 1) on any threads in any order, and
+/// returns when all of them have. It must not throw or unwind.
+pub type ParallelForPtr = Option<
+    unsafe extern "C" fn(
+        context: *mut c_void,
+        jobs: usize,
+        job: unsafe extern "C" fn(argument: *mut c_void, index: usize),
+        argument: *mut c_void,
+    ),
+>;
 
 /// # Safety
 /// `pool` may be written.

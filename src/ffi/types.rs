@@ -1,6 +1,6 @@
 //! The structs and constants of the C surface.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_char;
 
 use super::pool::PoolHandle;
 
@@ -35,13 +35,16 @@ pub const CONVLOW_EFFORT_ESTIMATE: i32 = 0;
 pub const CONVLOW_EFFORT_MEASURE: i32 = 1;
 
 /// For each algorithm the GEMM of this build that is estimated quicker on one thread, whatever the number of threads;
-/// a BLAS only where the sizes fit its integer. In convlow_plan_info: no GEMM is called.
+/// a BLAS only where the sizes fit its integer. In convlow_plan_info: plain loops serve, as in "direct-sum2d".
 pub const CONVLOW_GEMM_AUTO: i32 = 0;
 /// The system's BLAS. CONVLOW_ALGORITHM_AUTO then takes what calls it; "direct-sum2d", which calls no GEMM, where nothing
 /// else serves or a call costs more than the arithmetic.
 pub const CONVLOW_GEMM_BLAS: i32 = 1;
 /// The embedded GEMM, as above.
 pub const CONVLOW_GEMM_EMBEDDED: i32 = 2;
+/// In convlow_plan_info alone: the library's own kernels, made for convolution, serve in place of a GEMM. CONVLOW_GEMM_AUTO
+/// takes an algorithm on them where it is estimated quicker; as an option it is CONVLOW_ERROR_INVALID_ARGUMENT.
+pub const CONVLOW_GEMM_KERNELS: i32 = 3;
 
 /// The system alone decides where a pool's threads run.
 pub const CONVLOW_BINDING_NONE: i32 = 0;
@@ -140,7 +143,7 @@ pub struct PlanInfo {
     pub algorithm: i32,
     /// 1 if the algorithm can compute the problem, else 0; the figures below are then 0.
     pub applicable: i32,
-    /// CONVLOW_GEMM_BLAS or _EMBEDDED; CONVLOW_GEMM_AUTO if no GEMM is called.
+    /// CONVLOW_GEMM_BLAS, _EMBEDDED or _KERNELS; CONVLOW_GEMM_AUTO if none of them serves.
     pub gemm: i32,
     /// Always 0.
     pub reserved: i32,
@@ -163,14 +166,3 @@ pub struct PlanInfo {
     /// Why not applicable or why not chosen, as static text; NULL for the chosen one.
     pub reason: *const c_char,
 }
-
-/// A parallel-for of the host: runs job(argument, 0) ... job(argument, jobs - 1) on any threads in any order, and
-/// returns when all of them have. It must not throw or unwind.
-pub type ParallelForPtr = Option<
-    unsafe extern "C" fn(
-        context: *mut c_void,
-        jobs: usize,
-        job: unsafe extern "C" fn(argument: *mut c_void, index: usize),
-        argument: *mut c_void,
-    ),
->;

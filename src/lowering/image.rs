@@ -1,5 +1,7 @@
 //! [`Image`]: the channels of one group of one input image, wherever they lie.
 
+use std::ops::Range;
+
 use crate::matrix::Matrix;
 use crate::problem::{Layout, Problem};
 
@@ -17,18 +19,22 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Group `group` of image `image` of a whole src tensor.
-    pub fn new(problem: &Problem, src: &'a [f32], image: usize, group: usize) -> Self {
+    /// The first of these groups in the first of these images of a whole src tensor; what else they hold lies behind it.
+    pub fn new(problem: &Problem, src: &'a [f32], images: Range<usize>, groups: Range<usize>) -> Self {
         let image_len = problem.in_channels * problem.in_pixels();
-        let src = &src[image * image_len..][..image_len];
-        let first_channel = group * problem.group_in();
+        let src = &src[images.start * image_len..images.end * image_len];
+        let first_channel = groups.start * problem.group_in();
         match problem.src_layout {
-            Layout::Nchw => Self {
-                data: &src[first_channel * problem.in_pixels()..][..problem.group_in() * problem.in_pixels()],
-                channel: problem.in_pixels(),
-                row: problem.cols.input,
-                pixel: 1,
-            },
+            Layout::Nchw => {
+                let src = &src[first_channel * problem.in_pixels()..];
+                let of_groups = groups.len() * problem.group_in() * problem.in_pixels();
+                Self {
+                    data: if images.len() == 1 { &src[..of_groups] } else { src },
+                    channel: problem.in_pixels(),
+                    row: problem.cols.input,
+                    pixel: 1,
+                }
+            }
             Layout::Nhwc => Self {
                 data: &src[first_channel..],
                 channel: 1,

@@ -59,11 +59,12 @@ pub(super) fn measure(survey: &mut Survey, problem: &Problem, options: &Options)
             continue;
         }
         // The first run of all is not given up, so that there is something to choose by.
-        let seconds = tensors.time(&part, &in_part, options, deadline, first);
+        let estimated = in_part.info.estimated_seconds;
+        let seconds = tensors.time(&part, in_part, options, deadline, first);
         first = false;
         let Ok(Some(seconds)) = seconds else { continue };
         let info = &mut candidate.info;
-        info.measured_seconds = seconds * info.estimated_seconds / in_part.info.estimated_seconds;
+        info.measured_seconds = seconds * info.estimated_seconds / estimated;
         wisdom::learn(problem, options.pool.threads(), info.backend, info.entry, info.measured_seconds);
     }
     Ok(())
@@ -190,20 +191,22 @@ impl Tensors {
     fn time(
         &mut self,
         part: &Problem,
-        candidate: &Candidate,
+        candidate: Candidate,
         options: &Options,
         deadline: Instant,
         first: bool,
     ) -> Result<Option<f64>> {
-        let info = candidate.info;
+        let Candidate { info, schedule } = candidate;
         let (packed_bytes, floats) = (info.packed_weights_bytes, info.workspace_bytes / size_of::<f32>());
         grow(&mut self.packed, packed_bytes)?;
         grow(&mut self.workspace, info.workspace_bytes)?;
         let watched = options.pool.until(deadline);
+        let mut plan = Plan::of(part, info, schedule, if first { &options.pool } else { &watched });
         let mut fastest: Option<f64> = None;
         for run in 0..=RUNS {
-            let pool = if first && run == 0 { &options.pool } else { &watched };
-            let plan = Plan::for_algorithm(part, info, candidate.schedule, pool);
+            if run == 1 {
+                plan = plan.on(&watched);
+            }
             plan.packing().mark(&mut self.packed.bytes_mut()[..packed_bytes]);
             let start = Instant::now();
             plan.execute(

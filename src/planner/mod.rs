@@ -10,7 +10,7 @@ pub mod wisdom;
 use std::fmt;
 use std::io::Write;
 
-use crate::algorithms::{Cost, Entry, REGISTRY, Reason};
+use crate::algorithms::{Cost, Declined, Entry, Products, REGISTRY, Reason, Scratch};
 use crate::environment::is_verbose;
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
@@ -93,20 +93,10 @@ impl Default for Options {
     }
 }
 
-/// Why an algorithm is out, and whether because of a size.
-#[derive(Debug, Clone, Copy)]
-struct Declined {
-    reason: Reason,
-    overflow: bool,
-}
-
-/// An algorithm that can compute the problem.
-#[derive(Debug, Clone, Copy)]
+/// An algorithm that can compute the problem, ready to do so.
 struct Candidate {
     info: Info,
     schedule: Schedule,
-    /// Whether its products run on the library's own kernels, on no GEMM.
-    own_kernels: bool,
 }
 
 impl Candidate {
@@ -116,7 +106,7 @@ impl Candidate {
 
     /// Whether AUTO may take it: a GEMM that is asked for by name gets the products.
     fn is_open_to_auto(&self, options: &Options) -> bool {
-        options.gemm == BackendChoice::Auto || !self.own_kernels
+        options.gemm == BackendChoice::Auto || self.info.entry.products != Products::Kernels
     }
 
     fn measured(&self) -> bool {
@@ -124,36 +114,26 @@ impl Candidate {
     }
 }
 
-impl Declined {
-    const fn overflow(reason: Reason) -> Self {
-        Self { reason, overflow: true }
-    }
-}
-
-const WORKSPACE_OVERFLOWS: Declined = Declined::overflow(c"its workspace does not fit size_t");
-const WEIGHTS_OVERFLOW: Declined = Declined::overflow(c"its packed weights do not fit size_t");
-const CALLS_OVERFLOW: Declined = Declined::overflow(c"the number of its GEMM calls does not fit size_t");
+const WEIGHTS_OVERFLOW: Declined = Declined::Overflow(c"its packed weights do not fit size_t");
+const CALLS_OVERFLOW: Declined = Declined::Overflow(c"the number of its GEMM calls does not fit size_t");
 const BLAS_OVERFLOWS: Declined =
-    Declined::overflow(c"a matrix dimension does not fit the 32-bit integer of the BLAS");
+    Declined::Overflow(c"a matrix dimension does not fit the 32-bit integer of the BLAS");
 
 /// What an algorithm offers.
 type Answer = std::result::Result<Candidate, Declined>;
 
 /// One algorithm's answer for a problem.
 fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends: &[Backend]) -> Answer {
-    let algorithm = entry.algorithm;
-    algorithm.applicable(problem).map_err(|reason| Declined { reason, overflow: false })?;
-    if options.math == Math::Exact && !algorithm.is_exact() {
-        return Err(Declined { reason: c"needs math = FAST", overflow: false });
-    }
     let threads = options.pool.threads();
-    let schedule = Schedule::new(problem, algorithm, threads, options.max_workspace_bytes);
-    let schedule = schedule.ok_or(WORKSPACE_OVERFLOWS)?;
-    let workspace_bytes = schedule.bytes().ok_or(WORKSPACE_OVERFLOWS)?;
-    let packing = Packing::new(problem, algorithm.weight_order(problem));
-    let packed_weights_bytes = packing.bytes().ok_or(WEIGHTS_OVERFLOW)?;
-    let cost = algorithm.cost(problem, &schedule.unit);
-    let units = problem.batch * problem.groups;
+    let schedule = Schedule::new(problem, entry, threads, options.max_workspace_bytes)?;
+    if options.math == Math::Exact && !entry.is_exact() {
+        return Err(Declined::Unsupported(c"needs math = FAST"));
+    }
+    let Schedule { prepared, .. } = &schedule;
+    let workspace_bytes = schedule.bytes().ok_or(Scratch::OVERFLOW)?;
+    let packed_weights_bytes =
+        Packing::new(problem, prepared.weight_order()).bytes().ok_or(WEIGHTS_OVERFLOW)?;
+    let (cost, units) = (prepared.cost(), prepared.span().units(problem));
     let backend = match cost.calls {
         None => None,
         Some(_) => Some(serving(&cost, units, backends).ok_or(BLAS_OVERFLOWS)?),
@@ -170,7 +150,7 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
         measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
         reason: None,
     };
-    Ok(Candidate { info, schedule, own_kernels: cost.finished > 0.0 })
+    Ok(Candidate { info, schedule })
 }
 
 /// The GEMM that serves an algorithm: the one estimated quicker on one thread. More threads, or what was measured, may
@@ -215,7 +195,13 @@ impl Survey {
         }
         let backends = Backend::candidates(options.gemm)?;
         let mut answers = memory::vec(REGISTRY.len())?;
-        answers.extend(REGISTRY.iter().map(|entry| (entry, examine(entry, problem, options, backends))));
+        for entry in REGISTRY {
+            let answer = examine(entry, problem, options, backends);
+            if let Err(Declined::OutOfMemory(bytes)) = answer {
+                return Err(memory::exhausted(bytes));
+            }
+            answers.push((entry, answer));
+        }
         Ok(Self(answers))
     }
 
@@ -258,10 +244,20 @@ impl Survey {
                 options.max_workspace_bytes
             ))),
             Err(declined) => {
-                let text = text!("algorithm = {}: {}", entry.name(), printed(declined.reason));
-                Err(if declined.overflow { Error::Overflow(text) } else { Error::Unsupported(text) })
+                let text = text!("algorithm = {}: {}", entry.name(), printed(declined.reason()));
+                Err(match declined {
+                    Declined::Overflow(_) => Error::Overflow(text),
+                    _ => Error::Unsupported(text),
+                })
             }
         }
+    }
+
+    /// The candidate of this entry, to be kept.
+    fn take(self, entry: &Entry) -> Candidate {
+        let mut answers = self.0.into_iter();
+        let found = answers.find_map(|(other, answer)| answer.ok().filter(|_| other.id == entry.id));
+        found.expect("it was chosen among the candidates")
     }
 
     /// Every answer, with the reason why each algorithm but the chosen one was passed over.
@@ -298,7 +294,7 @@ impl Survey {
                 gemm_calls: 0,
                 estimated_seconds: 0.0,
                 measured_seconds: 0.0,
-                reason: Some(declined.reason),
+                reason: Some(declined.reason()),
             },
         })
     }
@@ -316,15 +312,26 @@ pub fn query(problem: &Problem, options: &Options) -> Result<Vec<Info>> {
     Ok(infos)
 }
 
-pub(crate) fn plan(problem: &Problem, options: &Options) -> Result<Plan> {
-    // A problem's fields are open, so what was valid once need not be any more.
-    let problem = &Problem::new(*problem)?;
-    let survey = Survey::with_times(problem, options)?;
-    let chosen = survey.choose(options)?;
-    if is_verbose() {
-        print_choice(problem, survey.infos(options, Some(chosen)));
+impl Plan {
+    /// Chooses an algorithm for the problem.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the requested algorithm or backend cannot serve the problem,
+    /// [`Error::WorkspaceLimit`] if it needs more than the limit, [`Error::Overflow`] if a size of it does
+    /// not fit, [`Error::InvalidArgument`] for options that make no sense, [`Error::OutOfMemory`] if there is no room for
+    /// the candidates.
+    pub fn new(problem: &Problem, options: &Options) -> Result<Self> {
+        // A problem's fields are open, so what was valid once need not be any more.
+        let problem = &Problem::new(*problem)?;
+        let survey = Survey::with_times(problem, options)?;
+        let chosen = survey.choose(options)?;
+        if is_verbose() {
+            print_choice(problem, survey.infos(options, Some(chosen)));
+        }
+        let entry = chosen.info.entry;
+        let Candidate { info, schedule } = survey.take(entry);
+        Ok(Self::of(problem, info, schedule, &options.pool))
     }
-    Ok(Plan::for_algorithm(problem, chosen.info, chosen.schedule, &options.pool))
 }
 
 /// A static text of the C surface.
@@ -340,7 +347,7 @@ impl<I: Iterator<Item = Info> + Clone> fmt::Display for Line<'_, I> {
         let Self(problem, infos) = self;
         write!(f, "convlow: {problem}:")?;
         for info in infos.clone().filter(|info| info.reason.is_none()) {
-            let gemm = info.backend.map_or("no gemm", Backend::name);
+            let gemm = info.gemm_name().unwrap_or("no gemm");
             write!(f, " {}, {} bytes of workspace, {gemm}", info.entry.name(), info.workspace_bytes)?;
             match info.measured_seconds {
                 0.0 => write!(f, ", estimated {:.3} ms", info.estimated_seconds * 1e3)?,

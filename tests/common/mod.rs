@@ -10,12 +10,7 @@ use convlow::{
     AlgorithmChoice, Axis, Buffer, Error, Layout, Math, Options, Plan, Pool, Problem, WeightsLayout,
 };
 
-pub const LAYOUTS: [(Layout, Layout); 4] = [
-    (Layout::Nchw, Layout::Nchw),
-    (Layout::Nchw, Layout::Nhwc),
-    (Layout::Nhwc, Layout::Nchw),
-    (Layout::Nhwc, Layout::Nhwc),
-];
+pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
 pub const WEIGHTS: [WeightsLayout; 3] = [WeightsLayout::Oihw, WeightsLayout::Hwio, WeightsLayout::Ohwi];
 
 /// The shared library that cargo built beside this test.
@@ -167,18 +162,6 @@ pub fn plan_for(problem: &Problem, options: &Options) -> Result<Plan, String> {
         Err(Error::Unsupported(reason)) => Err(reason),
         Err(other) => panic!("{problem}: {other:?}"),
     }
-}
-
-/// What a primitive that is not exact may err by, as a share of the largest output: the README's table.
-pub fn stated_error(name: &str) -> Option<f64> {
-    Some(match name {
-        "winograd-strip-2x2-3x3" => 2e-6,
-        "winograd-strip-4x4-3x3" => 5e-6,
-        "winograd-strip-6x6-3x3" => 4e-5,
-        "winograd-strip-2x2-5x5" => 5e-6,
-        "winograd-strip-4x4-5x5" => 2e-5,
-        _ => return None,
-    })
 }
 
 /// 32 bytes of a pattern on both sides of what an algorithm may write.

@@ -89,11 +89,8 @@ impl Layer {
             bias: Some(bias.floats()),
             dst_before: &[],
         };
-        let check = Oracle::new(problem, &tensors, seeded).check(
-            problem,
-            dst.floats(),
-            info.entry.algorithm.is_exact(),
-        );
+        let check =
+            Oracle::new(problem, &tensors, seeded).check(problem, dst.floats(), info.entry.is_exact());
         let report = Report {
             name: self.name.clone(),
             count: self.count,

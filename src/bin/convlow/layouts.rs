@@ -1,20 +1,13 @@
-//! Pairs of layouts: which a command is asked about, and which a primitive works on.
+//! Pairs of layouts that a command is asked about.
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use convlow::{Axis, Layout, Problem, WeightsLayout, algorithms};
+use convlow::Layout;
 
 use crate::options;
 
 /// Layouts of input and output.
 pub(crate) type Pair = (Layout, Layout);
-
-pub(crate) const PAIRS: [Pair; 4] = [
-    (Layout::Nchw, Layout::Nchw),
-    (Layout::Nchw, Layout::Nhwc),
-    (Layout::Nhwc, Layout::Nchw),
-    (Layout::Nhwc, Layout::Nhwc),
-];
 
 /// The arguments that say which pairs are asked about.
 #[derive(Args)]
@@ -47,7 +40,7 @@ impl LayoutArguments {
         };
         let (src, dst) = (self.src_layout.or(both), self.dst_layout.or(both));
         let asked = |pair: &Pair| src.is_none_or(|src| src == pair.0) && dst.is_none_or(|dst| dst == pair.1);
-        PAIRS.into_iter().filter(asked).collect()
+        Layout::PAIRS.into_iter().filter(asked).collect()
     }
 }
 
@@ -59,25 +52,4 @@ fn layout_or_any() -> impl TypedValueParser<Value = Choice> {
 
 pub(crate) fn pair_name((src, dst): Pair) -> String {
     format!("{}>{}", src.name(), dst.name())
-}
-
-/// Whether the primitive works on these layouts, whatever else it needs: a single product has the rest.
-pub(crate) fn takes_layouts(entry: &algorithms::Entry, (src_layout, dst_layout): Pair) -> bool {
-    // A single output, under the kernels that some algorithms are made for.
-    [1, 3, 5].into_iter().any(|kernel| {
-        let single = Problem::new(Problem {
-            batch: 1,
-            in_channels: 1,
-            out_channels: 1,
-            groups: 1,
-            rows: Axis::dense(kernel, kernel),
-            cols: Axis::dense(kernel, kernel),
-            src_layout,
-            dst_layout,
-            weights_layout: WeightsLayout::Oihw,
-            clamp: None,
-            accumulate: false,
-        });
-        single.is_ok_and(|single| entry.algorithm.applicable(&single).is_ok())
-    })
 }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use clap::Args;
 use convlow::algorithms::REGISTRY;
-use convlow::gemm::Backend;
-use convlow::{Effort, Info, Options, Problem, descriptor, planner};
+use convlow::{Effort, Info, Layout, Options, Problem, descriptor, planner};
 use indicatif::ProgressBar;
 
 use crate::layer::milliseconds;
-use crate::layouts::{LayoutArguments, PAIRS, Pair, pair_name, takes_layouts};
+use crate::layouts::{LayoutArguments, Pair, pair_name};
 use crate::options::{self, PlanArguments};
 use crate::table::Align::{Left, Right};
 use crate::table::{Table, grouped};
@@ -91,14 +90,14 @@ fn lines(answers: &[Answers]) -> Vec<Line<'_>> {
         let applicable: Vec<_> = asked.clone().filter(|(_, info)| info.applicable).collect();
         let chosen = |info: &Info| info.applicable && info.reason.is_none();
         if let [(_, first), ..] = applicable[..]
-            && applicable.len() == PAIRS.len()
+            && applicable.len() == Layout::PAIRS.len()
         {
             // It is the same everywhere, up to its time.
             let info = applicable.iter().map(|(_, info)| *info).find(|info| chosen(info)).unwrap_or(first);
             lines.push(Line { info, pair: None, chosen: chosen(info) });
         } else if applicable.is_empty() {
             // Where the layouts are right, the reason is another one.
-            let native = PAIRS.into_iter().find(|&pair| takes_layouts(entry, pair));
+            let native = entry.layouts.first().copied();
             let mut reasons = asked.clone();
             let native_reason = asked.clone().find(|(pair, _)| Some(*pair) == native);
             if let Some((_, info)) = native_reason.or_else(|| reasons.next()) {
@@ -200,9 +199,9 @@ fn write_csv(lines: &[Line<'_>], out: &mut impl Write) -> Outcome<()> {
     Ok(())
 }
 
-/// The GEMM that the primitive calls; nothing where it calls none.
+/// What computes the primitive's products; nothing where plain loops do.
 fn gemm(info: &Info) -> &'static str {
-    info.backend.map_or("", Backend::name)
+    info.gemm_name().unwrap_or_default()
 }
 
 fn reason(info: &Info) -> String {

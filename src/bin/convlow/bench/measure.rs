@@ -210,7 +210,7 @@ pub(super) fn measure(
         run_seconds.push(data.run(index, candidate, 1).map_err(named)?);
         let check = data.oracle.as_ref().map(|oracle| {
             let plan = &candidate.plan;
-            oracle.check(plan.problem(), data.dst.floats(), plan.info().entry.algorithm.is_exact())
+            oracle.check(plan.problem(), data.dst.floats(), plan.info().entry.is_exact())
         });
         let (error, mistake) = check.map_or((None, None), |check| (Some(check.error), check.mistake));
         collected.push(Collected { error, mistake, ..Collected::default() });

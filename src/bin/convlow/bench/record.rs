@@ -31,9 +31,12 @@ pub(super) struct Record {
     pub(super) dst_layout: &'static str,
     pub(super) algorithm: &'static str,
     pub(super) family: &'static str,
+    /// The family's extra space in floats, and its order as the paper states it.
+    space: &'static str,
+    order: Option<&'static str>,
     /// Whether the planner chooses it.
     pub(super) auto: bool,
-    /// The GEMM that was called; for what was skipped, the one that was asked for.
+    /// What computed the products: a GEMM or `kernels`; for what was skipped, the GEMM that was asked for.
     pub(super) gemm: Option<&'static str>,
     pub(super) threads: usize,
     /// The arithmetic that the primitive needs.
@@ -93,6 +96,8 @@ impl Record {
             dst_layout: "",
             algorithm: "",
             family: "",
+            space: "",
+            order: None,
             auto: false,
             gemm: None,
             threads,
@@ -130,6 +135,8 @@ impl Record {
             dst_layout: dst.name(),
             algorithm: info.entry.name(),
             family: info.entry.family,
+            space: info.entry.space,
+            order: info.entry.order,
             math: math_of(info.entry),
             auto: !candidate.auto_for.is_empty(),
             gemm: candidate.gemm(),
@@ -158,6 +165,8 @@ impl Record {
             dst_layout: passed.pair.1.name(),
             algorithm: passed.entry.name(),
             family: passed.entry.family,
+            space: passed.entry.space,
+            order: passed.entry.order,
             math: math_of(passed.entry),
             gemm: Some(passed.gemm),
             skipped: true,
@@ -182,7 +191,7 @@ impl Record {
 
 /// The arithmetic that a primitive needs.
 fn math_of(entry: &Entry) -> &'static str {
-    if entry.algorithm.is_exact() { "exact" } else { "fast" }
+    if entry.is_exact() { "exact" } else { "fast" }
 }
 
 /// Enters the efficiency into the records of one problem.

@@ -5,7 +5,7 @@ use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::{AlgorithmChoice, Info, Math, Options, Plan, Pool, Problem, planner};
 
-use crate::layouts::{Pair, takes_layouts};
+use crate::layouts::Pair;
 use crate::options::gemm_name;
 use crate::{Failure, Outcome};
 
@@ -95,9 +95,9 @@ impl Candidate {
         (self.plan.problem().src_layout, self.plan.problem().dst_layout)
     }
 
-    /// The GEMM that it calls, if it calls one.
+    /// What computes its products; none where plain loops do.
     pub(super) fn gemm(&self) -> Option<&'static str> {
-        self.plan.info().backend.map(|backend| backend.name())
+        self.plan.info().gemm_name()
     }
 
     /// Whether two candidates are the same computation.
@@ -235,7 +235,7 @@ impl Survey {
     /// but that it wants others.
     fn refusal(&self, entry: &'static Entry) -> Passed {
         let native = |(problem, _): &&(Problem, Vec<Info>)| {
-            takes_layouts(entry, (problem.src_layout, problem.dst_layout))
+            entry.takes_layouts((problem.src_layout, problem.dst_layout))
         };
         let (problem, infos) = self.answers.iter().find(native).unwrap_or(&self.answers[0]);
         let info = infos.iter().find(|info| info.entry.id == entry.id);
@@ -258,7 +258,7 @@ impl Survey {
 /// What the arithmetic allows that all plans are asked for.
 fn allowed(settings: &Settings) -> impl Iterator<Item = &'static Entry> {
     let fast = settings.math == Math::Fast;
-    REGISTRY.iter().filter(move |entry| fast || entry.algorithm.is_exact())
+    REGISTRY.iter().filter(move |entry| fast || entry.is_exact())
 }
 
 fn members(family: &str) -> Vec<&'static Entry> {

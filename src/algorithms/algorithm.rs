@@ -1,0 +1,190 @@
+//! What every convolution algorithm is: [`Algorithm`] decides how it would compute a problem, and [`Prepared`] holds what
+//! was decided and computes it.
+//!
+//! An algorithm sees one *unit*: one group of one image, or as many as its [`Span`] says. The plan walks the units; the
+//! algorithm divides its unit into tiles, which run on the plan's pool. No result depends on the number of threads.
+
+use std::ffi::CStr;
+
+use super::cost::Cost;
+use crate::gemm::Gemm;
+use crate::lowering::epilogue;
+use crate::lowering::image::Image;
+use crate::lowering::weights::WeightOrder;
+use crate::matrix::MatrixMut;
+use crate::memory;
+use crate::parallel::Pool;
+use crate::problem::{Layout, Problem, product};
+
+/// Static text for the C surface.
+pub type Reason = &'static CStr;
+
+/// Why an algorithm does not compute a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declined {
+    /// A condition that the problem fails.
+    Unsupported(Reason),
+    /// A size that does not fit.
+    Overflow(Reason),
+    /// There is no memory, of so many bytes, to hold what was prepared.
+    OutOfMemory(usize),
+}
+
+impl Declined {
+    /// The static text.
+    pub fn reason(self) -> Reason {
+        match self {
+            Declined::Unsupported(reason) | Declined::Overflow(reason) => reason,
+            Declined::OutOfMemory(_) => c"there is no memory to prepare it",
+        }
+    }
+}
+
+/// `Err` unless the condition holds.
+pub fn require(condition: bool, reason: Reason) -> Result<(), Declined> {
+    if condition { Ok(()) } else { Err(Declined::Unsupported(reason)) }
+}
+
+/// `Err` unless both strides are 1.
+pub fn require_unit_stride(problem: &Problem) -> Result<(), Declined> {
+    require(problem.unit_stride(), c"needs stride 1")
+}
+
+/// A size of scratch, or why there is none.
+pub fn floats_of(sizes: &[usize]) -> Result<usize, Declined> {
+    product(sizes).ok_or(Scratch::OVERFLOW)
+}
+
+/// A convolution algorithm with its variant fixed.
+pub trait Algorithm: Sync {
+    /// Decides once how the problem is computed within the limits. Where this is `Ok`, the result computes it correctly;
+    /// opinions on speed live in [`Cost`]. The registry's entry has checked layouts and kind of the problem before.
+    ///
+    /// # Errors
+    /// The condition that the problem fails.
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined>;
+}
+
+/// An algorithm made ready for one problem. It never changes.
+pub trait Prepared: Send + Sync {
+    /// The scratch of one unit.
+    fn scratch(&self) -> Scratch {
+        Scratch::NONE
+    }
+
+    /// How much of the problem is one unit.
+    fn span(&self) -> Span {
+        Span { images: 1, groups: 1 }
+    }
+
+    /// The order in which `run` reads the weights.
+    fn weight_order(&self) -> WeightOrder;
+
+    /// What one unit costs.
+    fn cost(&self) -> Cost;
+
+    /// Computes one unit into `dst`, the unit's part of dst as it lies in memory: channels × OH·OW in NCHW, image below
+    /// image; OH·OW × channels in NHWC. `scratch` has as many floats of any content as [`Prepared::scratch`] says.
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]);
+}
+
+/// Puts what was prepared on the heap.
+pub fn ready<P: Prepared + 'static>(prepared: P) -> Result<Box<dyn Prepared>, Declined> {
+    match memory::boxed(prepared) {
+        Ok(prepared) => Ok(prepared),
+        Err(_) => Err(Declined::OutOfMemory(size_of::<P>())),
+    }
+}
+
+/// What a unit may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Tiles that run at once.
+    pub threads: usize,
+    /// Floats of scratch. Algorithms of fixed need ignore it; the planner compares.
+    pub floats: usize,
+}
+
+/// The scratch of one unit: some slots of equal size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scratch {
+    /// Floats of a slot.
+    pub floats: usize,
+    /// Slots: tiles that run at once, each in one of its own; or one slot, which all tiles share.
+    pub slots: usize,
+}
+
+impl Scratch {
+    /// No scratch.
+    pub const NONE: Self = Self { floats: 0, slots: 1 };
+    /// Its size does not fit.
+    pub const OVERFLOW: Declined = Declined::Overflow(c"its workspace does not fit size_t");
+
+    /// Scratch of this product of sizes that all tiles of the unit share.
+    pub fn shared(sizes: &[usize]) -> Result<Self, Declined> {
+        Ok(Self { floats: floats_of(sizes)?, slots: 1 })
+    }
+
+    /// Scratch of so many floats for each of the tiles that run at once: as many as threads, tiles and the limit
+    /// allow, and one in any case.
+    pub fn of_tiles(floats: usize, tiles: usize, limits: Limits) -> Result<Self, Declined> {
+        let fitting = limits.floats.checked_div(floats).unwrap_or(usize::MAX);
+        let slots = limits.threads.min(tiles).min(fitting).max(1);
+        floats_of(&[slots, floats])?;
+        Ok(Self { floats, slots })
+    }
+
+    /// The floats of all slots.
+    pub fn all(&self) -> usize {
+        self.floats * self.slots
+    }
+}
+
+/// How much of a problem an algorithm takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Images; more than one only together with all groups. Of the last unit there may be fewer.
+    pub images: usize,
+    /// Groups, a divisor of the problem's.
+    pub groups: usize,
+}
+
+impl Span {
+    /// Units of a problem.
+    pub fn units(&self, problem: &Problem) -> usize {
+        problem.batch.div_ceil(self.images) * (problem.groups / self.groups)
+    }
+}
+
+/// One unit of a problem, and what to compute it with.
+pub struct Unit<'a> {
+    /// The convolution.
+    pub problem: &'a Problem,
+    /// The input channels of the unit's first group in its first image; those of its other groups lie behind them.
+    pub src: Image<'a>,
+    /// The packed weights of the unit's groups.
+    pub weights: &'a [f32],
+    /// The bias of the unit's groups, one float an output channel.
+    pub bias: Option<&'a [f32]>,
+    /// Multiplies matrices on the calling thread.
+    pub gemm: &'a dyn Gemm,
+    /// Where tiles run.
+    pub pool: &'a Pool,
+}
+
+impl Unit<'_> {
+    /// The factor of what dst holds already: 1 where the convolution is added to it.
+    pub fn beta(&self) -> f32 {
+        if self.problem.accumulate { 1.0 } else { 0.0 }
+    }
+
+    /// Bias and clamp for a part of the unit's dst whose channels begin at `first_channel`.
+    pub fn finish(&self, dst: &mut MatrixMut<'_>, first_channel: usize) {
+        let channels = match self.problem.dst_layout {
+            Layout::Nchw => dst.rows(),
+            Layout::Nhwc => dst.cols(),
+        };
+        let bias = self.bias.map(|bias| &bias[first_channel..][..channels]);
+        epilogue::finish(dst, self.problem.dst_layout, bias, self.problem.clamp);
+    }
+}

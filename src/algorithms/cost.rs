@@ -1,0 +1,63 @@
+//! What an algorithm's work is counted in: the planner turns counts into seconds.
+
+use crate::problem::Problem;
+
+/// GEMM calls of one shape.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calls {
+    /// Rows, columns and depth of the largest call.
+    pub shape: [usize; 3],
+    /// How many there are.
+    pub count: usize,
+    /// All multiplications of these calls together.
+    pub macs: f64,
+    /// Where the second factor is the image as it lies in planes: the floats of a plane. Else 0.
+    pub plane: usize,
+}
+
+/// What one unit costs, counted rather than timed. Counts of work are floating-point, because what an algorithm would do
+/// beyond the definition may exceed every integer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cost {
+    /// The GEMM calls, if there are any.
+    pub calls: Option<Calls>,
+    /// The largest dimension or leading dimension of a call, which must fit the BLAS's integer.
+    pub largest_size: usize,
+    /// Tiles that threads share; 0 for as many as anyone could want.
+    pub tiles: usize,
+    /// Floats read or written in contiguous runs beside the GEMMs.
+    pub streamed: f64,
+    /// Floats read or written one by one.
+    pub scattered: f64,
+    /// Floats read or written in runs, on one side within the cache.
+    pub cached: f64,
+    /// Floats moved from one layout to the other, on one side within the cache.
+    pub moved: f64,
+    /// Floats of Winograd tiles, before and behind the GEMMs.
+    pub transformed: f64,
+    /// Multiplications in register tiles.
+    pub register_macs: f64,
+    /// Outputs that register tiles finish.
+    pub finished: f64,
+    /// Multiplications outside any GEMM: how many runs, and elements a run.
+    pub direct_runs: f64,
+    /// Elements of one such run.
+    pub direct_run_len: usize,
+}
+
+/// Floats of weights that `passes` over all of them bring from beyond the second cache level. They come at twice the
+/// pace of other streams, being read in order and far ahead of their use.
+pub fn weights_streamed(problem: &Problem, passes: usize) -> f64 {
+    streamed_floats(problem.group_out() * problem.depth(), passes)
+}
+
+/// [`weights_streamed`] for weights of so many floats.
+pub fn streamed_floats(floats: usize, passes: usize) -> f64 {
+    const CACHED_FLOATS: usize = 1 << 18;
+    if floats > CACHED_FLOATS { work(&[floats, passes]) / 2.0 } else { 0.0 }
+}
+
+/// A product of sizes as a count of work.
+pub fn work(sizes: &[usize]) -> f64 {
+    sizes.iter().map(|&size| size as f64).product()
+}

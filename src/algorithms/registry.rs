@@ -1,0 +1,416 @@
+//! The registry of all algorithms. A new one is one file beside this one and its line in [`REGISTRY`]; planner, C query,
+//! tests, benchmarks and the tables of the documentation take everything from its [`Entry`].
+
+use std::ffi::CStr;
+
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Reason, require};
+use super::conv1x1::Conv1x1;
+use super::direct::DirectSum2d;
+use super::im2col::Im2col;
+use super::im2row::Im2row;
+use super::kn2::Kn2;
+use super::kn2row_aa::Kn2rowAa;
+use super::kn2row_flat::Kn2rowFlat;
+use super::kn2row_fold::Kn2rowFold;
+use super::kn2row_register::Kn2rowRegister;
+use super::kn2row_tiled::Kn2rowTiled;
+#[cfg(feature = "mec")]
+use super::mec::Mec;
+use super::product::Form::{AbIk, AbKi, AbtIk, AbtKi, AtbIk, AtbKi, AtbtIk, AtbtKi};
+use super::winograd::Winograd;
+use crate::lowering::patches::Fill::{CopyLong, CopySelf, CopyShort, Scan};
+use crate::problem::Layout::{Nchw, Nhwc};
+use crate::problem::{Kind, Layout, Problem};
+
+/// What computes an algorithm's products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Products {
+    /// A GEMM.
+    Gemm,
+    /// The library's own kernels, made for convolution.
+    Kernels,
+    /// Plain loops.
+    Direct,
+}
+
+/// A registered algorithm.
+pub struct Entry {
+    /// Its number in the C surface: never reused, never changed.
+    pub id: i32,
+    /// The name its authors gave it.
+    pub name: &'static CStr,
+    /// The family in the tables.
+    pub family: &'static str,
+    /// Its extra space in floats, per image and group, in the letters of the notation.
+    pub space: &'static str,
+    /// The order of that space as the paper (arXiv 1709.03395) states it; none for what is not one of its primitives.
+    pub order: Option<&'static str>,
+    /// The layouts of src and dst that it works on.
+    pub layouts: &'static [(Layout, Layout)],
+    /// The kinds of problem that it computes.
+    pub kinds: &'static [Kind],
+    /// What computes its products.
+    pub products: Products,
+    /// What it errs by at most, as a share of the largest output, on values as networks have them; none where every
+    /// product of the definition is formed. What has such an error needs `MATH_FAST`.
+    pub stated_error: Option<f64>,
+    algorithm: &'static dyn Algorithm,
+}
+
+impl Entry {
+    /// The name as text.
+    pub fn name(&self) -> &'static str {
+        self.name.to_str().expect("registered names are ASCII")
+    }
+
+    /// The entry with this id.
+    pub fn by_id(id: i32) -> Option<&'static Entry> {
+        REGISTRY.iter().find(|entry| entry.id == id)
+    }
+
+    /// The entry with this name.
+    pub fn by_name(name: &CStr) -> Option<&'static Entry> {
+        REGISTRY.iter().find(|entry| entry.name == name)
+    }
+
+    /// Whether every product of the definition is formed.
+    pub fn is_exact(&self) -> bool {
+        self.stated_error.is_none()
+    }
+
+    /// Whether it works on these layouts of src and dst.
+    pub fn takes_layouts(&self, layouts: (Layout, Layout)) -> bool {
+        self.layouts.contains(&layouts)
+    }
+
+    /// The algorithm made ready for a problem, or why it does not compute it: what the entry does not name is refused
+    /// here and nowhere else.
+    pub(crate) fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        require(self.takes_layouts((problem.src_layout, problem.dst_layout)), self.other_layouts())?;
+        require(self.kinds.contains(&problem.kind()), problem.kind().refusal())?;
+        self.algorithm.prepare(problem, limits)
+    }
+
+    /// Whether it computes a problem, with as much workspace as it likes.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn check(&self, problem: &Problem) -> Result<(), Declined> {
+        self.prepare(problem, Limits { threads: 1, floats: usize::MAX }).map(drop)
+    }
+
+    fn other_layouts(&self) -> Reason {
+        match self.layouts {
+            [(Nchw, Nchw)] => c"needs src_layout NCHW and dst_layout NCHW",
+            [(Nchw, Nhwc)] => c"needs src_layout NCHW and dst_layout NHWC",
+            [(Nhwc, Nchw)] => c"needs src_layout NHWC and dst_layout NCHW",
+            [(Nhwc, Nhwc)] => c"needs src_layout NHWC and dst_layout NHWC",
+            _ => c"needs other layouts of src and dst",
+        }
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.name(), self.id)
+    }
+}
+
+type Layouts = &'static [(Layout, Layout)];
+const ANY: Layouts = &Layout::PAIRS;
+const NCHW: Layouts = &[(Nchw, Nchw)];
+const NCHW_TO_NHWC: Layouts = &[(Nchw, Nhwc)];
+const NHWC_TO_NCHW: Layouts = &[(Nhwc, Nchw)];
+const NHWC: Layouts = &[(Nhwc, Nhwc)];
+
+/// The plain convolution and, one group after the other, the grouped one.
+const CONVOLUTION: &[Kind] = &[Kind::Plain, Kind::Grouped];
+
+/// Writes the registry: what a family has in common, and a line for each of its algorithms with id, name, layouts and, of
+/// those that are not exact, the stated error.
+macro_rules! registry {
+    (@error) => { None };
+    (@error $error:literal) => { Some($error) };
+    ($($family:literal
+        { space $space:literal, order $order:expr, kinds $kinds:ident, products $products:ident }
+        { $($(#[$cfg:meta])* $id:literal $name:literal $layouts:ident $algorithm:expr $(=> $error:literal)?,)+ }
+    )+) => {
+        /// Every algorithm, in the order of the documentation's table.
+        pub static REGISTRY: &[Entry] = &[$($($(#[$cfg])* Entry {
+            id: $id,
+            name: $name,
+            family: $family,
+            space: $space,
+            order: $order,
+            layouts: $layouts,
+            kinds: $kinds,
+            products: Products::$products,
+            stated_error: registry!(@error $($error)?),
+            algorithm: &$algorithm,
+        },)+)+];
+    };
+}
+
+registry! {
+    "direct" { space "0", order Some("0"), kinds CONVOLUTION, products Direct }
+    {
+        1 c"direct-sum2d" ANY DirectSum2d,
+    }
+    "im2col" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), kinds CONVOLUTION, products Gemm }
+    {
+        2 c"im2col-scan-ab-ki" NCHW Im2col(Scan, AbKi),
+        3 c"im2col-scan-atb-ki" NCHW Im2col(Scan, AtbKi),
+        4 c"im2col-scan-atb-ik" NCHW_TO_NHWC Im2col(Scan, AtbIk),
+        5 c"im2col-scan-atbt-ik" NCHW_TO_NHWC Im2col(Scan, AtbtIk),
+        6 c"im2col-copy-short-ab-ki" NCHW Im2col(CopyShort, AbKi),
+        7 c"im2col-copy-short-atb-ki" NCHW Im2col(CopyShort, AtbKi),
+        8 c"im2col-copy-short-atb-ik" NCHW_TO_NHWC Im2col(CopyShort, AtbIk),
+        9 c"im2col-copy-short-atbt-ik" NCHW_TO_NHWC Im2col(CopyShort, AtbtIk),
+        10 c"im2col-copy-long-ab-ki" NCHW Im2col(CopyLong, AbKi),
+        11 c"im2col-copy-long-atb-ki" NCHW Im2col(CopyLong, AtbKi),
+        12 c"im2col-copy-long-atb-ik" NCHW_TO_NHWC Im2col(CopyLong, AtbIk),
+        13 c"im2col-copy-long-atbt-ik" NCHW_TO_NHWC Im2col(CopyLong, AtbtIk),
+        14 c"im2col-copy-self-ab-ki" NCHW Im2col(CopySelf, AbKi),
+        15 c"im2col-copy-self-atb-ki" NCHW Im2col(CopySelf, AtbKi),
+        16 c"im2col-copy-self-atb-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbIk),
+        17 c"im2col-copy-self-atbt-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbtIk),
+    }
+    "im2row" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), kinds CONVOLUTION, products Gemm }
+    {
+        18 c"im2row-scan-ab-ik" NCHW_TO_NHWC Im2row::Scan(AbIk),
+        19 c"im2row-scan-abt-ik" NCHW_TO_NHWC Im2row::Scan(AbtIk),
+        20 c"im2row-scan-abt-ki" NCHW Im2row::Scan(AbtKi),
+        21 c"im2row-scan-atbt-ki" NCHW Im2row::Scan(AtbtKi),
+        22 c"im2row-copy-short-ab-ik" NHWC Im2row::CopyShort(AbIk),
+        23 c"im2row-copy-short-abt-ik" NHWC Im2row::CopyShort(AbtIk),
+        24 c"im2row-copy-short-abt-ki" NHWC_TO_NCHW Im2row::CopyShort(AbtKi),
+        25 c"im2row-copy-short-atbt-ki" NHWC_TO_NCHW Im2row::CopyShort(AtbtKi),
+    }
+    "mec" { space "Kw·C·H·OW", order Some("O(KCHW)"), kinds CONVOLUTION, products Gemm }
+    {
+        #[cfg(feature = "mec")]
+        26 c"mec-row-partition" NHWC Mec::RowPartition,
+        #[cfg(feature = "mec")]
+        27 c"mec-col" NHWC Mec::Col,
+    }
+    "kn2" { space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), kinds CONVOLUTION, products Gemm }
+    {
+        28 c"kn2row" NHWC_TO_NCHW Kn2::Row,
+        29 c"kn2col" NHWC_TO_NCHW Kn2::Col,
+    }
+    "kn2-as" { space "M·H·W", order Some("O(MHW)"), kinds CONVOLUTION, products Gemm }
+    {
+        30 c"kn2row-as" NCHW Kn2::RowAs,
+        31 c"kn2col-as" NHWC_TO_NCHW Kn2::ColAs,
+    }
+    "kn2-aa" { space "Kw/2·M·rows of a strip", order Some("O(KW)"), kinds CONVOLUTION, products Gemm }
+    {
+        32 c"kn2row-aa-ab" NCHW Kn2rowAa(AbKi),
+        33 c"kn2row-aa-atb" NCHW Kn2rowAa(AtbKi),
+        34 c"kn2row-aa-abt" NHWC_TO_NCHW Kn2rowAa(AbtKi),
+        35 c"kn2row-aa-atbt" NHWC_TO_NCHW Kn2rowAa(AtbtKi),
+    }
+    "conv-1x1" { space "0", order Some("0"), kinds CONVOLUTION, products Gemm }
+    {
+        36 c"conv-1x1-gemm-ab-ik" NHWC Conv1x1(AbIk),
+        37 c"conv-1x1-gemm-abt-ik" NHWC Conv1x1(AbtIk),
+        38 c"conv-1x1-gemm-abt-ki" NHWC_TO_NCHW Conv1x1(AbtKi),
+        39 c"conv-1x1-gemm-atbt-ki" NHWC_TO_NCHW Conv1x1(AtbtKi),
+        40 c"conv-1x1-gemm-atb-ik" NCHW_TO_NHWC Conv1x1(AtbIk),
+        41 c"conv-1x1-gemm-atbt-ik" NCHW_TO_NHWC Conv1x1(AtbtIk),
+        42 c"conv-1x1-gemm-ab-ki" NCHW Conv1x1(AbKi),
+        43 c"conv-1x1-gemm-atb-ki" NCHW Conv1x1(AtbKi),
+    }
+    "tiled" { space "0", order None, kinds CONVOLUTION, products Gemm }
+    {
+        44 c"kn2row-tiled" NHWC Kn2rowTiled,
+    }
+    "flat" { space "Kw/2·R·Mb", order None, kinds CONVOLUTION, products Gemm }
+    {
+        45 c"kn2row-flat" NHWC Kn2rowFlat,
+    }
+    "folded" { space "Kw·C·OW·(R·s+Kh)", order None, kinds CONVOLUTION, products Gemm }
+    {
+        49 c"kn2row-fold" ANY Kn2rowFold,
+    }
+    "register" { space "0", order None, kinds CONVOLUTION, products Kernels }
+    {
+        55 c"kn2row-register" NHWC Kn2rowRegister,
+    }
+    "winograd" { space "α²·T·(Cb+Mb)", order None, kinds CONVOLUTION, products Gemm }
+    {
+        50 c"winograd-strip-2x2-3x3" ANY Winograd::<4, 3> => 2e-6,
+        51 c"winograd-strip-4x4-3x3" ANY Winograd::<6, 3> => 5e-6,
+        52 c"winograd-strip-6x6-3x3" ANY Winograd::<8, 3> => 4e-5,
+        53 c"winograd-strip-2x2-5x5" ANY Winograd::<6, 5> => 5e-6,
+        54 c"winograd-strip-4x4-5x5" ANY Winograd::<8, 5> => 2e-5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::algorithm::Unit;
+    use super::*;
+    use crate::gemm::{Backend, Gemm};
+    use crate::lowering::image::Image;
+    use crate::lowering::weights::Packing;
+    use crate::matrix::{MatrixMut, Operand};
+    use crate::parallel::Pool;
+    use crate::problem::Axis;
+
+    #[test]
+    fn ids_and_names_are_unique() {
+        for (index, entry) in REGISTRY.iter().enumerate() {
+            assert!(entry.id > 0, "0 is CONVLOW_ALGORITHM_AUTO");
+            assert!(REGISTRY[..index].iter().all(|other| other.id != entry.id && other.name != entry.name));
+        }
+    }
+
+    #[test]
+    fn the_primitives_of_the_paper_are_all_there() {
+        let mecs = if cfg!(feature = "mec") { 2 } else { 0 };
+        assert_eq!(REGISTRY.iter().filter(|entry| entry.order.is_some()).count(), 41 + mecs);
+    }
+
+    #[test]
+    fn what_an_entry_does_not_name_is_refused() {
+        let plain = Problem {
+            batch: 1,
+            in_channels: 4,
+            out_channels: 4,
+            groups: 1,
+            rows: Axis::dense(1, 1),
+            cols: Axis::dense(1, 1),
+            src_layout: Nchw,
+            dst_layout: Nchw,
+            weights_layout: crate::WeightsLayout::Oihw,
+            clamp: None,
+            accumulate: false,
+        };
+        let plain = Problem::new(plain).expect("a small problem");
+        let grouped = Problem { groups: 2, ..plain };
+        let moved = Problem { dst_layout: Nhwc, ..plain };
+        let entry = Entry {
+            id: 1,
+            name: c"of-one-kind",
+            family: "one",
+            space: "0",
+            order: None,
+            layouts: NCHW,
+            kinds: &[Kind::Plain],
+            products: Products::Direct,
+            stated_error: None,
+            algorithm: &DirectSum2d,
+        };
+        assert_eq!(entry.check(&plain), Ok(()));
+        assert_eq!(entry.check(&grouped), Err(Declined::Unsupported(c"needs groups = 1")));
+        let layouts = c"needs src_layout NCHW and dst_layout NCHW";
+        assert_eq!(entry.check(&moved), Err(Declined::Unsupported(layouts)));
+    }
+
+    /// Counts calls and remembers the largest size, and computes.
+    #[derive(Default)]
+    struct Counting {
+        calls: AtomicUsize,
+        macs: AtomicUsize,
+        largest: AtomicUsize,
+    }
+
+    impl Gemm for Counting {
+        fn multiply(&self, c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            self.macs.fetch_add(c.rows() * c.cols() * a.cols(), Ordering::Relaxed);
+            for size in [c.rows(), c.cols(), a.cols(), c.ld(), a.stored.ld(), b.stored.ld()] {
+                self.largest.fetch_max(size, Ordering::Relaxed);
+            }
+            Backend::Embedded.gemm().multiply(c, a, b, beta);
+        }
+    }
+
+    /// The figures of the plan info and the check against the BLAS's integer rest on these counts.
+    #[test]
+    fn cost_counts_the_gemm_calls_that_run_makes() {
+        let axis = |input, kernel, stride, dilation, pad_before, pad_after| Axis {
+            stride,
+            dilation,
+            pad_before,
+            pad_after,
+            ..Axis::dense(input, kernel)
+        };
+        let axes = [
+            (axis(40, 3, 1, 1, 1, 1), axis(40, 3, 1, 1, 1, 1)),
+            (axis(9, 5, 1, 2, 9, 3), axis(8, 3, 1, 1, 0, 2)),
+            (axis(3, 3, 1, 3, 6, 6), axis(4, 3, 1, 1, 1, 1)),
+            (axis(30, 1, 1, 1, 0, 0), axis(33, 1, 1, 1, 0, 0)),
+            (axis(23, 5, 2, 1, 2, 2), axis(19, 3, 3, 1, 1, 0)),
+        ];
+        for (rows, cols) in axes {
+            for (src_layout, dst_layout) in Layout::PAIRS {
+                for limit in [0, 100, usize::MAX] {
+                    let problem = Problem {
+                        batch: 1,
+                        in_channels: 6,
+                        out_channels: 280,
+                        groups: 1,
+                        rows,
+                        cols,
+                        src_layout,
+                        dst_layout,
+                        weights_layout: crate::WeightsLayout::Oihw,
+                        clamp: None,
+                        accumulate: true,
+                    };
+                    count_calls(&Problem::new(problem).expect("the problems are valid"), limit);
+                }
+            }
+        }
+    }
+
+    fn count_calls(problem: &Problem, limit: usize) {
+        let limits = Limits { threads: 2, floats: limit };
+        for entry in REGISTRY {
+            let Ok(prepared) = entry.prepare(problem, limits) else { continue };
+            let cost = prepared.cost();
+            assert_eq!(cost.calls.is_some(), entry.products == Products::Gemm, "{entry:?}");
+            let counting = Counting::default();
+            let src = vec![1.0; problem.src_len()];
+            let packing = Packing::new(problem, prepared.weight_order());
+            let unit = Unit {
+                problem,
+                src: Image::new(problem, &src, 0..1, 0..1),
+                weights: &vec![1.0; packing.group_len()],
+                bias: None,
+                gemm: &counting,
+                pool: &Pool::SERIAL,
+            };
+            let (rows, cols) = match problem.dst_layout {
+                Nchw => (problem.out_channels, problem.out_pixels()),
+                Nhwc => (problem.out_pixels(), problem.out_channels),
+            };
+            let mut dst = vec![0.0; rows * cols];
+            let mut scratch = vec![0.0; prepared.scratch().all()];
+            prepared.run(&unit, MatrixMut::new(&mut dst, rows, cols, cols), &mut scratch);
+            let counted = cost.calls.map_or(0, |calls| calls.count);
+            let macs = cost.calls.map_or(0, |calls| calls.macs as usize);
+            assert_eq!(counted, counting.calls.into_inner(), "{entry:?} on {problem}, {limit} floats");
+            let largest = counting.largest.into_inner();
+            assert!(
+                largest <= cost.largest_size,
+                "{entry:?} on {problem}: {largest} > {}",
+                cost.largest_size
+            );
+            // The count takes whole rows; calls may leave out what wraps around at their ends, which is at most
+            // as wide as the farthest tap reaches.
+            let real = counting.macs.into_inner();
+            let width = problem.cols.output;
+            let reach = (0..problem.cols.kernel).map(|j| problem.cols.shift_of_tap(j).unsigned_abs()).max();
+            let least = macs / width * width.saturating_sub(reach.unwrap_or_default());
+            assert!(
+                (least..=macs).contains(&real),
+                "{entry:?} on {problem}: {macs} for {real} multiplications"
+            );
+        }
+    }
+}
