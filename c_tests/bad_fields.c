@@ -206,7 +206,8 @@ static void constants(void) {
     const convlow_conv2d_desc desc = plain();
     convlow_plan_options options = defaults();
     options.gemm = CONVLOW_GEMM_KERNELS; /* an answer, not an option */
-    CHECK_FAILS(status_of(&desc, &options), CONVLOW_ERROR_INVALID_ARGUMENT, "gemm = 3 (CONVLOW_GEMM_KERNELS)");
+    CHECK_FAILS(status_of(&desc, &options), CONVLOW_ERROR_INVALID_ARGUMENT,
+                "gemm = 3 (CONVLOW_GEMM_KERNELS)");
 }
 
 static void bounds_of_the_activation(void) {

@@ -80,7 +80,7 @@
 
 /**
  * For each algorithm the GEMM of this build that is estimated quicker on one thread, whatever the number of threads;
- * a BLAS only where the sizes fit its integer. In convlow_plan_info: no GEMM is called.
+ * a BLAS only where the sizes fit its integer. In convlow_plan_info: plain loops serve, as in "direct-sum2d".
  */
 #define CONVLOW_GEMM_AUTO 0
 
@@ -94,6 +94,12 @@
  * The embedded GEMM, as above.
  */
 #define CONVLOW_GEMM_EMBEDDED 2
+
+/**
+ * In convlow_plan_info alone: the library's own kernels, made for convolution, serve in place of a GEMM. CONVLOW_GEMM_AUTO
+ * takes an algorithm on them where it is estimated quicker; as an option it is CONVLOW_ERROR_INVALID_ARGUMENT.
+ */
+#define CONVLOW_GEMM_KERNELS 3
 
 /**
  * The system alone decides where a pool's threads run.
@@ -302,7 +308,7 @@ typedef struct convlow_plan_info {
      */
     int32_t applicable;
     /**
-     * CONVLOW_GEMM_BLAS or _EMBEDDED; CONVLOW_GEMM_AUTO if no GEMM is called.
+     * CONVLOW_GEMM_BLAS, _EMBEDDED or _KERNELS; CONVLOW_GEMM_AUTO if none of them serves.
      */
     int32_t gemm;
     /**
@@ -490,7 +496,7 @@ convlow_status convlow_pack_weights(const struct convlow_plan *plan,
  * The library itself allocates nothing here. A GEMM may, and then what it cannot have ends the process: the embedded one
  * packs factors on the heap, in up to four allocations for each of convlow_plan_info.gemm_calls, and keeps a buffer of the
  * size of the second cache level for each thread until that ends; a BLAS keeps what its makers say. convlow_plan_info.gemm
- * says which one serves; "direct-sum2d" and "kn2row-register" call none.
+ * says which one serves; CONVLOW_GEMM_KERNELS and CONVLOW_GEMM_AUTO there stand for none.
  *
  * The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so
  * that 128 KiB are enough. Its floating-point mode (rounding, flushing to zero) holds on all threads of the pool.

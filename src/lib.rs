@@ -2,8 +2,9 @@
 //!
 //! # Map
 //! A call flows one way: [`ffi`] turns pointers into slices, once; [`Problem`] is a convolution that is
-//! valid by construction; the [`planner`] scans the registry of [`algorithms`]; a [`Plan`] binds problem,
-//! algorithm, workspace and weight order; the algorithm runs on views of memory ([`matrix`]) with a
+//! valid by construction; the [`planner`] lets each entry of the registry of
+//! [`algorithms`] prepare for it and chooses; a [`Plan`] binds problem, what was prepared, workspace and weight order, and
+//! runs it on views of memory ([`matrix`]) with a
 //! [`gemm`] backend, or the inner loops in `kernels`, on the tiles that a [`Pool`] hands out. `lowering` holds the
 //! data movement that algorithms share. [`mod@reference`] is the definition in float64, to test against.
 //!
@@ -16,6 +17,8 @@
 //! | Kh × Kw | kernel; (i, j) is a tap |
 //! | s, d | stride, dilation |
 //! | P, D | output pixels OH·OW, depth C·Kh·Kw |
+//! | strip | neighbouring output rows, or a part of one, that are computed together |
+//! | tile | what one thread computes at a time: a strip × some output channels |
 //!
 //! dst\[n, m, y, x\] = Σ over c, i, j of weights\[m, c, i, j\] · src\[n, c, y·s + i·d − pad_top, x·s + j·d − pad_left\],
 //! where terms outside the input are absent. Everything is float32.

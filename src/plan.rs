@@ -275,3 +275,102 @@ impl Buffer {
         &mut bytemuck::cast_slice_mut(&mut self.words)[..self.bytes / size_of::<f32>()]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithms::Cost;
+    use crate::lowering::weights::{MCIJ, WeightOrder};
+    use crate::problem::Axis;
+
+    /// A depthwise 1×1 convolution, of any span: dst[n, m, p] = weights[m] · src[n, m, p] + bias[m].
+    struct Scaling {
+        problem: Problem,
+        span: Span,
+    }
+
+    impl Prepared for Scaling {
+        fn span(&self) -> Span {
+            self.span
+        }
+
+        fn weight_order(&self) -> WeightOrder {
+            MCIJ
+        }
+
+        fn cost(&self) -> Cost {
+            Cost::default()
+        }
+
+        fn run(&self, unit: &Unit<'_>, mut dst: MatrixMut<'_>, _: &mut [f32]) {
+            let (channels, pixels) = (self.span.groups, self.problem.out_pixels());
+            let image_len = self.problem.in_channels * pixels;
+            assert!(unit.weights.len() == channels && unit.bias.map(<[f32]>::len) == Some(channels));
+            let by_channels = self.problem.dst_layout == Layout::Nchw;
+            dst.for_each_row(|row, values| {
+                for (col, value) in values.iter_mut().enumerate() {
+                    let [image, m, pixel] = match by_channels {
+                        true => [row / channels, row % channels, col],
+                        false => [row / pixels, col, row % pixels],
+                    };
+                    let src = unit.src.at(m, 0, pixel)[image * image_len];
+                    *value = unit.weights[m] * src + unit.bias.unwrap_or_default()[m];
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn units_of_any_span_cover_the_problem() {
+        let axis = |input| Axis { output: input, ..Axis::dense(input, 1) };
+        for (src_layout, dst_layout) in Layout::PAIRS {
+            let problem = Problem {
+                batch: 5,
+                in_channels: 6,
+                out_channels: 6,
+                groups: 6,
+                rows: axis(2),
+                cols: axis(3),
+                src_layout,
+                dst_layout,
+                weights_layout: crate::WeightsLayout::Oihw,
+                clamp: None,
+                accumulate: false,
+            };
+            let values = |len: usize| -> Vec<f32> { (0..len).map(|index| index as f32).collect() };
+            let (src, weights, bias) = (values(problem.src_len()), values(6), values(6));
+            let place = |layout: Layout, [n, m, p]: [usize; 3]| match layout {
+                Layout::Nchw => (n * 6 + m) * 6 + p,
+                Layout::Nhwc => (n * 6 + p) * 6 + m,
+            };
+            for (images, groups) in [(1, 1), (1, 2), (1, 6), (2, 6), (5, 6)] {
+                for units_at_once in [1, 3] {
+                    let span = Span { images, groups };
+                    let entry = Entry::by_name(c"direct-sum2d").expect("registered");
+                    let info = Info {
+                        entry,
+                        applicable: true,
+                        backend: None,
+                        workspace_bytes: 0,
+                        packed_weights_bytes: Packing::new(&problem, MCIJ).bytes().expect("a few bytes"),
+                        gemm_calls: 0,
+                        estimated_seconds: 0.0,
+                        measured_seconds: 0.0,
+                        reason: None,
+                    };
+                    let schedule = Schedule { prepared: Box::new(Scaling { problem, span }), units_at_once };
+                    let pool = Pool::new(3).expect("three threads");
+                    let plan = Plan::of(&problem, info, schedule, &pool);
+                    let mut packed = Buffer::new(info.packed_weights_bytes).expect("a few bytes");
+                    plan.pack_weights(&weights, packed.bytes_mut()).expect("the lengths agree");
+                    let mut dst = vec![f32::NAN; problem.dst_len()];
+                    plan.execute(&src, packed.bytes(), Some(&bias), &mut dst, &mut []).expect("a valid call");
+                    for [n, m, p] in (0..5 * 36).map(|at| [at / 36, at / 6 % 6, at % 6]) {
+                        let expected = weights[m] * src[place(src_layout, [n, m, p])] + bias[m];
+                        assert_eq!(dst[place(dst_layout, [n, m, p])], expected, "{span:?}, {units_at_once}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -40,9 +40,7 @@ struct PreparedKn2 {
     problem: Problem,
     /// Output channels of one GEMM: all taps' or one tap's.
     channels: usize,
-    /// Rows and columns of the products of one GEMM, and their tiles.
-    rows: usize,
-    cols: usize,
+    /// The tiles of the products of one GEMM: channels × pixels, or pixels × channels.
     grid: Grid,
     scratch: Scratch,
 }
@@ -61,7 +59,8 @@ impl PreparedKn2 {
         } else {
             (image.into(), Matrix::new(weights, c, m, m).into())
         };
-        let products = MatrixMut::new(products, self.rows, self.cols, self.cols);
+        let (rows, cols) = self.grid.size();
+        let products = MatrixMut::new(products, rows, cols, cols);
         unit.pool.for_each_tile_plain(products, self.grid, |tile, view| {
             unit.gemm.multiply(view, a.part(tile.rows, 0..c), b.part(0..c, tile.cols), 0.0);
         });
@@ -75,13 +74,14 @@ impl PreparedKn2 {
 
     /// Channels `first..first+count` of tap number `tap`, as a view of the products.
     fn tap_products<'a>(&self, products: &'a [f32], tap: usize, first: usize, count: usize) -> Matrix<'a> {
-        let products = Matrix::new(products, self.rows, self.cols, self.cols);
+        let (rows, cols) = self.grid.size();
+        let products = Matrix::new(products, rows, cols, cols);
         let first = first + if self.variant.at_once() { tap * self.problem.group_out() } else { 0 };
         let channels = first..first + count;
         if self.variant.by_rows() {
-            products.part(channels, 0..self.cols)
+            products.part(channels, 0..cols)
         } else {
-            products.part(0..self.rows, channels)
+            products.part(0..rows, channels)
         }
     }
 }
@@ -93,12 +93,12 @@ impl Algorithm for Kn2 {
         let scratch = Scratch::shared(&[taps, problem.group_out(), problem.in_pixels()])?;
         let (channels, pixels) = (problem.group_out() * taps, problem.in_pixels());
         let (pixel_block, channel_block) = tile_size(pixels, channels);
-        let (rows, cols, grid) = if self.by_rows() {
-            (channels, pixels, Grid::new(channels, pixels, channel_block, pixel_block))
+        let grid = if self.by_rows() {
+            Grid::new(channels, pixels, channel_block, pixel_block)
         } else {
-            (pixels, channels, Grid::new(pixels, channels, pixel_block, channel_block))
+            Grid::new(pixels, channels, pixel_block, channel_block)
         };
-        ready(PreparedKn2 { variant: *self, problem: *problem, channels, rows, cols, grid, scratch })
+        ready(PreparedKn2 { variant: *self, problem: *problem, channels, grid, scratch })
     }
 }
 
@@ -131,7 +131,7 @@ impl Prepared for PreparedKn2 {
         let pixels = if by_rows { tile.cols.len() } else { tile.rows.len() };
         Cost {
             calls: Some(calls),
-            largest_size: self.rows.max(self.cols).max(problem.in_channels),
+            largest_size: self.channels.max(problem.in_pixels()).max(problem.in_channels),
             streamed: streamed + weights_streamed(problem, problem.in_pixels().div_ceil(pixels)),
             scattered,
             ..Cost::default()

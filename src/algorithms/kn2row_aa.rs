@@ -63,7 +63,7 @@ impl Algorithm for Kn2rowAa {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         require_unit_stride(problem)?;
         let (channels, pixels, width) = (problem.group_out(), problem.out_pixels(), problem.cols.output);
-        let (mut rows, block) = (rows_of_strip(problem), channels_of_tile(problem));
+        let (mut strip_rows, block) = (rows_of_strip(problem), channels_of_tile(problem));
         let mut joined = width == problem.cols.input;
         // Floats to save for each row of a strip.
         let mut saved_row = if joined { floats_of(&[saved_cols(problem), block.min(channels)])? } else { 0 };
@@ -71,10 +71,10 @@ impl Algorithm for Kn2rowAa {
         match limits.floats.min(SAVED_FLOATS).checked_div(saved_row) {
             None => {} // There is nothing to save.
             Some(0) => (joined, saved_row) = (false, 0),
-            Some(fitting) => rows = rows.min(fitting),
+            Some(fitting) => strip_rows = strip_rows.min(fitting),
         }
-        let grid = Grid::new(channels, pixels, block, rows * width);
-        let scratch = Scratch::of_tiles(rows * saved_row, grid.tiles(), limits)?;
+        let grid = Grid::new(channels, pixels, block, strip_rows * width);
+        let scratch = Scratch::of_tiles(strip_rows * saved_row, grid.tiles(), limits)?;
         ready(PreparedKn2rowAa { form: self.0, problem: *problem, joined, grid, scratch })
     }
 }
@@ -124,9 +124,9 @@ impl PreparedKn2rowAa {
     /// The strip's rows that tap row `i` reaches, cut into the rows of one GEMM call each.
     fn calls(&self, strip: &Range<usize>, i: usize) -> impl Iterator<Item = Range<usize>> {
         let inside = common(strip, &self.problem.rows.outputs_of_tap(i));
-        let rows = if self.joined { inside.len().max(1) } else { 1 };
+        let at_once = if self.joined { inside.len().max(1) } else { 1 };
         let end = inside.end;
-        inside.step_by(rows).map(move |y| y..(y + rows).min(end))
+        inside.step_by(at_once).map(move |y| y..(y + at_once).min(end))
     }
 
     /// One tile: the taps of one kernel column after the other, the leftmost first.
@@ -197,10 +197,10 @@ fn for_each_run(
     if junk.is_empty() {
         return;
     }
-    let rows = dst.cols() / width;
+    let height = dst.cols() / width;
     dst.for_each_row(|channel, pixels| {
         for (y, row) in pixels.chunks_exact_mut(width).enumerate() {
-            let place = (channel * rows + y) * junk.len();
+            let place = (channel * height + y) * junk.len();
             // Where nothing is saved there may be no scratch either.
             let saved = saved.get_mut(place..place + junk.len()).unwrap_or_default();
             f(&mut row[junk.clone()], saved);

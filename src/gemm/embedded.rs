@@ -50,19 +50,20 @@ impl Gemm for Embedded {
     }
 }
 
-/// Rows of the kernel with AVX2 and AVX-512.
+/// Rows that the kernel for AVX2 and AVX-512 computes at once.
 pub(crate) const KERNEL_ROWS: usize = 6;
-/// Rows with which it computes no slower than with all.
+/// Rows from which on it is as fast as with all: with fewer there are too few sums to hide the latency of an addition.
 pub(crate) const ENOUGH_ROWS: usize = 4;
-/// Rows up to which that is worth a call; with more it is not where another thread keeps the core's units busy.
+/// The most rows of a product whose last ones get a call of their own. In larger products they are a small share, and a
+/// second hardware thread of the core would fill the time that they wait.
 pub(crate) const MOST_SPLIT_ROWS: usize = 24;
 
-/// Whether so many rows leave a remainder that does not fill the kernel.
+/// Whether so many rows leave fewer than [`ENOUGH_ROWS`] for the kernel's last step.
 pub(crate) fn leaves_few(rows: usize) -> bool {
     (1..ENOUGH_ROWS).contains(&(rows % KERNEL_ROWS))
 }
 
-/// The rows of a product in one call or two: a remainder of few rows would wait for its own sums.
+/// The rows of a product in one call, or in two so that the last one has enough of them.
 fn remainder_apart(rows: usize) -> [Range<usize>; 2] {
     let first = if leaves_few(rows) && rows > ENOUGH_ROWS && rows <= MOST_SPLIT_ROWS {
         rows - ENOUGH_ROWS

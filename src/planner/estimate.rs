@@ -8,18 +8,18 @@
 use crate::algorithms::{Calls, Cost};
 use crate::gemm::{Backend, ENOUGH_ROWS, KERNEL_ROWS, MOST_SPLIT_ROWS, leaves_few};
 
-/// One backend's behaviour: the time of a call relative to that of its multiply-adds at the peak. Large calls take
-/// `large` times as long. Small sizes cost more, as the packing of a factor is used too few times, or the end of
-/// a sum costs more than the sum: `rows` / rows + `cols` / columns + `depth` / depth.
+/// How long one backend's calls take, as a multiple of their multiply-adds at the peak: `large` where all three sizes are
+/// large. Where one is small, packed factors are used too few times, or sums begin and end for few terms. That adds
+/// `few_rows` / rows + `few_cols` / columns + `short_depth` / depth.
 struct Model {
     large: f64,
-    rows: f64,
-    cols: f64,
-    depth: f64,
-    /// Added to `rows` where so many do not fill the kernel.
+    few_rows: f64,
+    few_cols: f64,
+    short_depth: f64,
+    /// Added to `few_rows` for a number of rows that leaves a part of the kernel's rows without work.
     unfilled: fn(usize) -> f64,
-    /// Added to `rows` where the second factor is planes that are not short, and where they lie in too many pages of
-    /// memory.
+    /// Added to `few_rows` where the second factor is the image in planes, whose rows lie far apart in memory: in planes of
+    /// middling length, and where each of its rows lies in a page of its own and they are too many pages.
     planes: [f64; 2],
     /// Added to `large` for planes that are not short.
     long_planes: f64,
@@ -32,9 +32,9 @@ struct Model {
 #[cfg(feature = "openblas")]
 const BLAS: Model = Model {
     large: 1.15,
-    rows: 9.0,
-    cols: 12.0,
-    depth: 16.0,
+    few_rows: 9.0,
+    few_cols: 12.0,
+    short_depth: 16.0,
     unfilled: |rows| if rows.is_multiple_of(4) { 0.0 } else { 6.0 },
     planes: [0.0, 0.0],
     long_planes: 0.0,
@@ -43,10 +43,10 @@ const BLAS: Model = Model {
 };
 const EMBEDDED: Model = Model {
     large: 1.07,
-    rows: 3.0,
-    cols: 0.0,
-    depth: 5.5,
-    // A kernel of few rows waits for its own sums, unless it gets rows of the one before.
+    few_rows: 3.0,
+    few_cols: 0.0,
+    short_depth: 5.5,
+    // With too few rows the kernel waits for its own sums. Products of middling height give it rows of the step before.
     unfilled: |rows| match rows % KERNEL_ROWS {
         _ if !leaves_few(rows) => 0.0,
         few if !(KERNEL_ROWS..=MOST_SPLIT_ROWS).contains(&rows) => (ENOUGH_ROWS - few) as f64,
@@ -70,7 +70,10 @@ impl Model {
             _ => self.planes[0],
         };
         let long = if calls.plane < SHORT_PLANE { 0.0 } else { self.long_planes };
-        let loss = (self.rows + unfilled + planes) / rows + self.cols / cols + self.depth / depth + long;
+        let loss = (self.few_rows + unfilled + planes) / rows
+            + self.few_cols / cols
+            + self.short_depth / depth
+            + long;
         let vectors = calls.shape[1].next_multiple_of(self.vector) as f64 / cols;
         calls.macs * units / MACS * (self.large + loss) * vectors
             + calls.count as f64 * units * self.seconds_per_call

@@ -164,8 +164,8 @@ fn serving(cost: &Cost, units: usize, backends: &[Backend]) -> Option<Backend> {
 /// Estimates within this factor of the least say nothing on which is faster; the least workspace does.
 const ESTIMATE_SLACK: f64 = 1.06;
 
-/// The best of some candidates. Times from the clock and from the model do not compare: once something is
-/// measured, the model's opinion of the rest no longer counts.
+/// The best of some candidates: if any has been timed, the fastest of those, since an estimate does not compare with a
+/// time; else, of those estimated about as fast as the fastest, the one with the least workspace.
 fn best<'a>(candidates: impl Iterator<Item = &'a Candidate> + Clone) -> Option<&'a Candidate> {
     let by = |time: fn(&Info) -> f64| {
         move |a: &&Candidate, b: &&Candidate| time(&a.info).total_cmp(&time(&b.info))
@@ -273,7 +273,7 @@ impl Survey {
             } else if matches!(options.algorithm, AlgorithmChoice::One(_)) {
                 c"another algorithm was requested"
             } else if !candidate.is_open_to_auto(options) {
-                c"its products run on kernels of its own, not on the GEMM that is asked for"
+                c"runs on the library's own kernels, not on the GEMM that is asked for"
             } else if !chosen_measured {
                 c"estimated slower or needs more workspace"
             } else if candidate.measured() {

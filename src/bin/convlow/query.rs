@@ -101,7 +101,8 @@ fn lines(answers: &[Answers]) -> Vec<Line<'_>> {
             let mut reasons = asked.clone();
             let native_reason = asked.clone().find(|(pair, _)| Some(*pair) == native);
             if let Some((_, info)) = native_reason.or_else(|| reasons.next()) {
-                lines.push(Line { info, pair: native, chosen: false });
+                let pair = native.filter(|_| entry.layouts.len() < Layout::PAIRS.len());
+                lines.push(Line { info, pair, chosen: false });
             }
         } else {
             let found = applicable.into_iter();

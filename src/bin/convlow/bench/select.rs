@@ -231,8 +231,8 @@ impl Survey {
         Ok(Candidate { plan, threads: self.options.pool.threads(), auto_for })
     }
 
-    /// Why a primitive is not usable: at its own layouts where they were asked about, as elsewhere the reason is
-    /// but that it wants others.
+    /// Why a primitive is not usable. At layouts that it does not work on it would only say so; so it is asked at some that
+    /// it does work on, if there are any among those that the command is asked about.
     fn refusal(&self, entry: &'static Entry) -> Passed {
         let native = |(problem, _): &&(Problem, Vec<Info>)| {
             entry.takes_layouts((problem.src_layout, problem.dst_layout))
