@@ -107,12 +107,12 @@ impl Axis {
     /// Pairs of an output and a tap inside the input. Over 65,536 of both it is the bound outputs × taps, so
     /// that planning stays quick whatever the sizes.
     pub fn count_inside(&self) -> usize {
-        if self.output <= COUNTED {
-            (0..self.output).map(|output| self.taps_of_output(output).len()).sum()
-        } else if self.kernel <= COUNTED {
+        if self.kernel.min(self.output) > COUNTED {
+            self.output.saturating_mul(self.kernel)
+        } else if self.kernel <= self.output {
             (0..self.kernel).map(|tap| self.outputs_of_tap(tap).len()).sum()
         } else {
-            self.output.saturating_mul(self.kernel)
+            (0..self.output).map(|output| self.taps_of_output(output).len()).sum()
         }
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::checked::{output, reference};
 use super::status::{Status, guard};
-use super::types::{CONVLOW_BINDING_CORES, CONVLOW_BINDING_NONE};
 use crate::error::{Error, Result, invalid, text};
 use crate::memory;
 use crate::parallel::Pool;
@@ -13,6 +12,11 @@ use crate::parallel::Pool;
 /// Threads for execute, the calling one included. One pool may serve any number of plans and threads; an
 /// execute that finds it busy runs on its calling thread alone.
 pub struct PoolHandle(pub(super) Pool);
+
+/// The system alone decides where a pool's threads run.
+pub const CONVLOW_BINDING_NONE: i32 = 0;
+/// A pool's threads that wake are spread over the cores.
+pub const CONVLOW_BINDING_CORES: i32 = 1;
 
 /// A parallel-for of the host: runs job(argument, 0) ... job(argument, jobs - 1) on any threads in any order, and
 /// returns when all of them have. It must not throw or unwind.

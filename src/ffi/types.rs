@@ -46,11 +46,6 @@ pub const CONVLOW_GEMM_EMBEDDED: i32 = 2;
 /// takes an algorithm on them where it is estimated quicker; as an option it is CONVLOW_ERROR_INVALID_ARGUMENT.
 pub const CONVLOW_GEMM_KERNELS: i32 = 3;
 
-/// The system alone decides where a pool's threads run.
-pub const CONVLOW_BINDING_NONE: i32 = 0;
-/// A pool's threads that wake are spread over the cores.
-pub const CONVLOW_BINDING_CORES: i32 = 1;
-
 /// A two-dimensional convolution. Fill it with convlow_conv2d_desc_init, then set what differs. Batch, groups,
 /// dilation, stride and padding mean what ONNX Conv says.
 #[repr(C)]
