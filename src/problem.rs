@@ -151,6 +151,21 @@ impl Axis {
         output * self.stride + tap * self.dilation - self.pad_before
     }
 
+    /// The input positions that these outputs see, those between their taps included; possibly empty.
+    pub fn window(&self, outputs: &Range<usize>) -> Range<usize> {
+        let end = self.input + self.pad_before;
+        let start = outputs.start.saturating_mul(self.stride).clamp(self.pad_before, end);
+        let last = (outputs.end - 1).saturating_mul(self.stride);
+        let last = last.saturating_add((self.kernel - 1) * self.dilation).saturating_add(1);
+        start - self.pad_before..last.clamp(start, end) - self.pad_before
+    }
+
+    /// The most input positions that `outputs` neighbouring outputs see.
+    pub fn largest_window(&self, outputs: usize) -> usize {
+        let steps = (outputs - 1).saturating_mul(self.stride);
+        steps.saturating_add((self.kernel - 1) * self.dilation).saturating_add(1).min(self.input)
+    }
+
     /// How far a tap reaches from its output, in input positions at stride 1: negative to the left.
     pub fn shift_of_tap(&self, tap: usize) -> isize {
         (tap * self.dilation) as isize - self.pad_before as isize

@@ -260,6 +260,10 @@ fn algorithms_are_chosen_by_name_family_and_layout() {
         names(&["--algorithms", "kn2row-as,direct", "--gemm", "embedded"]),
         [pair("kn2row-as", "embedded"), pair("direct-sum2d", "null")]
     );
+    assert_eq!(
+        names(&["--algorithms", "register", "--gemm", "embedded"]),
+        [pair("kn2row-register", "kernels")]
+    );
     let family = names(&["--algorithms", "kn2-aa", "--gemm", "embedded"]);
     assert!(family.len() == 1 && family[0].0.starts_with("kn2row-aa-"), "{family:?}");
     let all = names(&["--algorithms", "all", "--gemm", "embedded"]);

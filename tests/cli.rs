@@ -139,6 +139,10 @@ fn query_as_csv_has_plain_numbers() {
     assert_eq!(of("conv-1x1-gemm-ab-ik", "applicable"), "false");
     assert_eq!(of("conv-1x1-gemm-ab-ik", "workspace_bytes"), "");
     assert_eq!(of("conv-1x1-gemm-ab-ik", "src_layout"), "nhwc");
+    assert_eq!(of("conv-1x1-gemm-ab-ik", "math"), "exact");
+    assert_eq!(of("winograd-strip-2x2-3x3", "math"), "fast");
+    assert_eq!(of("kn2row-register", "gemm"), "kernels");
+    assert_eq!(of("direct-sum2d", "gemm"), "");
 }
 
 #[test]

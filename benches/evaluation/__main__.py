@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,8 +80,10 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
     say("AUTO in bursts after a pause")
     bench("bursts", *lists, *one_and_two, "--algorithms", "auto", "--time-limit", str(arguments.seconds / 4))
     say("Winograd's algorithms and their errors")
-    text = subprocess.run([arguments.convlow, "query", SCALED], check=True, capture_output=True, text=True).stdout
-    inexact = sorted(set(re.findall(r"winograd-strip-\S+", text)))
+    query = [arguments.convlow, "query", "--csv", SCALED]
+    text = subprocess.run(query, check=True, capture_output=True, text=True).stdout
+    primitives = csv.DictReader(text.splitlines())
+    inexact = sorted({line["primitive"] for line in primitives if line["math"] == "fast"})
     bench("winograd", *lists, "--algorithms", ",".join(["auto", *inexact]), "--check", *limit)
     short = ["--time-limit", str(arguments.seconds / 10)]
     say("one layer on more and more threads")

@@ -27,18 +27,6 @@ pub struct Kn2rowFold;
 /// Floats of scratch of a thread, unless a single row needs more: 448 KiB.
 const SCRATCH_FLOATS: usize = 112 * 1024;
 
-/// Input positions that these outputs see, taps between them included; possibly empty.
-fn window(axis: &Axis, outputs: &Range<usize>) -> Range<usize> {
-    let start = (outputs.start * axis.stride).saturating_sub(axis.pad_before).min(axis.input);
-    let end = (outputs.end - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1;
-    start..end.saturating_sub(axis.pad_before).clamp(start, axis.input)
-}
-
-/// The most input positions that `outputs` neighbouring outputs see.
-fn largest_window(axis: &Axis, outputs: usize) -> usize {
-    ((outputs - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1).min(axis.input)
-}
-
 /// The input rows of a strip in the order in which they are lowered: phase by phase of the stride, so that the rows
 /// that a kernel row reads for neighbouring output rows are neighbours.
 struct Phases<'a> {
@@ -104,7 +92,7 @@ impl Sizes {
         let (rows, cols) = (&problem.rows, &problem.cols);
         let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
         let moved = match problem.src_layout {
-            Layout::Nchw => product(&[largest_window(cols, width), problem.group_in()])?,
+            Layout::Nchw => product(&[cols.largest_window(width), problem.group_in()])?,
             Layout::Nhwc => 0,
         };
         let folded =
@@ -268,7 +256,7 @@ fn fold<'a>(
     folded: &'a mut [f32],
 ) -> &'a [f32] {
     let (ys, xs) = rows_and_columns(problem, pixels);
-    let ws = window(&problem.cols, &xs);
+    let ws = problem.cols.window(&xs);
     let channels = problem.group_in();
     let len = xs.len() * problem.cols.kernel * channels;
     // One input row is an image of its own, under a kernel of one row.

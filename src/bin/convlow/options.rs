@@ -76,6 +76,11 @@ pub(crate) fn threads(number: usize) -> String {
     if number == 1 { "1 thread".to_string() } else { format!("{number} threads") }
 }
 
+/// The word for the arithmetic that a primitive needs.
+pub(crate) fn math_name(entry: &Entry) -> &'static str {
+    if entry.is_exact() { "exact" } else { "fast" }
+}
+
 pub(crate) fn gemm_name(choice: BackendChoice) -> &'static str {
     match choice {
         BackendChoice::Auto => "auto",

@@ -173,7 +173,7 @@ fn write_csv(lines: &[Line<'_>], out: &mut impl Write) -> Outcome<()> {
     writeln!(
         out,
         "primitive,family,src_layout,dst_layout,applicable,chosen,workspace_bytes,packed_weights_bytes,gemm,\
-         gemm_calls,estimated_ms,measured_ms,reason"
+         gemm_calls,estimated_ms,measured_ms,math,reason"
     )?;
     for Line { info, pair, chosen } in lines {
         let (src, dst) = pair.map_or(("any", "any"), |(src, dst)| (src.name(), dst.name()));
@@ -195,7 +195,7 @@ fn write_csv(lines: &[Line<'_>], out: &mut impl Write) -> Outcome<()> {
         } else {
             write!(out, ",,,,,,")?;
         }
-        writeln!(out, "\"{}\"", reason(info).replace('"', "\"\""))?;
+        writeln!(out, "{},\"{}\"", options::math_name(info.entry), reason(info).replace('"', "\"\""))?;
     }
     Ok(())
 }

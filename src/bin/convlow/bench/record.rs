@@ -3,12 +3,12 @@
 
 use std::io::{self, Write};
 
-use convlow::algorithms::Entry;
 use serde::Serialize;
 
 use super::Job;
 use super::measure::{Samples, Timing};
 use super::select::{Candidate, Passed};
+use crate::options::math_name;
 use crate::{Failure, Outcome};
 
 /// The version of the records: it rises when a field changes its meaning or goes.
@@ -137,7 +137,7 @@ impl Record {
             family: info.entry.family,
             space: info.entry.space,
             order: info.entry.order,
-            math: math_of(info.entry),
+            math: math_name(info.entry),
             auto: !candidate.auto_for.is_empty(),
             gemm: candidate.gemm(),
             rounds: runs.count(),
@@ -167,7 +167,7 @@ impl Record {
             family: passed.entry.family,
             space: passed.entry.space,
             order: passed.entry.order,
-            math: math_of(passed.entry),
+            math: math_name(passed.entry),
             gemm: Some(passed.gemm),
             skipped: true,
             reason: Some(passed.reason.clone()),
@@ -187,11 +187,6 @@ impl Record {
         let key = |record: &Record| (record.algorithm, record.src_layout, record.dst_layout, record.gemm);
         key(self) == key(other)
     }
-}
-
-/// The arithmetic that a primitive needs.
-fn math_of(entry: &Entry) -> &'static str {
-    if entry.is_exact() { "exact" } else { "fast" }
 }
 
 /// Enters the efficiency into the records of one problem.
