@@ -43,27 +43,20 @@ struct PreparedKn2rowAa {
     scratch: Scratch,
 }
 
-/// Output rows of a strip as the problem alone would have them.
-fn rows_of_strip(problem: &Problem) -> usize {
-    let strips = (problem.out_pixels() / STRIP_PIXELS).max(1);
-    problem.rows.output.div_ceil(strips)
-}
-
-/// Output channels of a tile.
-fn channels_of_tile(problem: &Problem) -> usize {
-    let channels = problem.group_out();
+/// Output rows of a strip and output channels of a tile, as the problem alone would have them.
+fn rows_and_channels(problem: &Problem) -> (usize, usize) {
+    let (channels, pixels) = (problem.group_out(), problem.out_pixels());
+    let rows = problem.rows.output.div_ceil((pixels / STRIP_PIXELS).max(1));
     // A strip that is alone is shared by two threads.
-    let alone = rows_of_strip(problem) == problem.rows.output;
-    let most = if alone { channels.div_ceil(2) } else { channels };
-    let (_, block) = tile_size(problem.out_pixels(), channels);
-    block.min(most.next_multiple_of(16))
+    let most = if rows == problem.rows.output { channels.div_ceil(2) } else { channels };
+    (rows, tile_size(pixels, channels).1.min(most.next_multiple_of(16)))
 }
 
 impl Algorithm for Kn2rowAa {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         require_unit_stride(problem)?;
         let (channels, pixels, width) = (problem.group_out(), problem.out_pixels(), problem.cols.output);
-        let (mut strip_rows, block) = (rows_of_strip(problem), channels_of_tile(problem));
+        let (mut strip_rows, block) = rows_and_channels(problem);
         let mut joined = width == problem.cols.input;
         // Floats to save for each row of a strip.
         let mut saved_row = if joined { floats_of(&[saved_cols(problem), block.min(channels)])? } else { 0 };

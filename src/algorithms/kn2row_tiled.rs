@@ -10,7 +10,7 @@ use super::cost::Cost;
 use super::taps::{self, TapTile};
 use super::tiling::{dst_grid, flattened, tile_size};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::MatrixMut;
+use crate::matrix::{Grid, MatrixMut};
 use crate::problem::Problem;
 
 /// The taps of one tile of dst after the other.
@@ -21,12 +21,14 @@ struct PreparedKn2rowTiled {
     problem: Problem,
     /// Output pixels and channels of a tile.
     tile: (usize, usize),
+    grid: Grid,
 }
 
 impl Algorithm for Kn2rowTiled {
     fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
         let problem = flattened(problem);
-        ready(PreparedKn2rowTiled { problem, tile: tile_size(&problem) })
+        let tile = tile_size(&problem);
+        ready(PreparedKn2rowTiled { problem, tile, grid: dst_grid(&problem, tile.0, tile.1) })
     }
 }
 
@@ -40,9 +42,8 @@ impl Prepared for PreparedKn2rowTiled {
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
-        let (problem, (pixels, channels)) = (&self.problem, self.tile);
-        unit.pool.for_each_tile_plain(dst, dst_grid(problem, pixels, channels), |tile, mut view| {
-            let depth = problem.depth();
+        let (problem, depth) = (&self.problem, self.problem.depth());
+        unit.pool.for_each_tile_plain(dst, self.grid, |tile, mut view| {
             let weights = &unit.weights[tile.cols.start * depth..tile.cols.end * depth];
             TapTile { unit, problem, weights, pixels: &tile.rows }.multiply(&mut view);
             unit.finish(&mut view, tile.cols.start);

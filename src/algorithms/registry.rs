@@ -1,4 +1,4 @@
-//! The registry of all algorithms. A new one is one file beside this one and its line in [`REGISTRY`]; planner, C query,
+//! The registry of all algorithms. A new one is one module beside this one and its line in [`REGISTRY`]; planner, C query,
 //! tests, benchmarks and the tables of the documentation take everything from its [`Entry`].
 
 use std::ffi::CStr;
