@@ -82,7 +82,7 @@ impl Info {
     pub fn gemm_name(&self) -> Option<&'static str> {
         match self.entry.products {
             Products::Gemm => self.backend.map(Backend::name),
-            Products::Kernels => Some("kernels"),
+            Products::Kernels | Products::Either => Some(self.backend.map_or("kernels", Backend::name)),
             Products::Direct => None,
         }
     }
@@ -201,7 +201,7 @@ impl Plan {
                 src: Image::new(problem, src, images, groups.clone()),
                 weights: &weights[groups.start * of_group..groups.end * of_group],
                 bias: bias.map(|bias| &bias[groups.start * group_out..groups.end * group_out]),
-                gemm: self.info.backend.unwrap_or(Backend::Embedded).gemm(),
+                gemm: self.info.backend.map(Backend::gemm),
                 pool,
             };
             prepared.run(&unit, dst, scratch);

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
 use convlow::algorithms::{Entry, Products, REGISTRY};
+use convlow::gemm::BackendChoice;
 use convlow::{Clamp, Pool, Problem};
 
 /// Shapes that seeded choice adds to the ones written out.
@@ -156,8 +157,13 @@ fn check_shape(number: usize, shape: &Problem, pool: &Pool, tally: &Mutex<Tally>
         for entry in REGISTRY {
             // Backends take turns, and so do a pool and none: independence of both is tested elsewhere.
             let turn = number + entry.id as usize;
-            let (gemm, backend) = backends[turn % backends.len()];
-            let pool = if (turn / backends.len()).is_multiple_of(2) { &Pool::SERIAL } else { pool };
+            // What has kernels beside the GEMMs runs on these too.
+            let choices = backends.len() + usize::from(entry.products == Products::Either);
+            let (gemm, backend) = match backends.get(turn % choices) {
+                Some(&(gemm, backend)) => (gemm, Some(backend)),
+                None => (BackendChoice::Auto, None),
+            };
+            let pool = if (turn / choices).is_multiple_of(2) { &Pool::SERIAL } else { pool };
             let options = common::options(entry, gemm, pool);
             let plan = match plan_for(&problem, &options) {
                 Ok(plan) => plan,
@@ -167,10 +173,10 @@ fn check_shape(number: usize, shape: &Problem, pool: &Pool, tally: &Mutex<Tally>
                 }
             };
             let served = plan.info().backend;
-            assert!(served.is_none_or(|served| served == backend), "{served:?} for {gemm:?}");
-            if let Some(served) = served {
+            assert!(served.is_none() || served == backend, "{served:?} for {gemm:?}");
+            if let Some(served) = plan.info().gemm_name() {
                 let mut tally = tally.lock().expect("no test panicked");
-                *tally.served.entry((entry.name(), served.name(), pool.threads())).or_default() += 1;
+                *tally.served.entry((entry.name(), served, pool.threads())).or_default() += 1;
             }
             if let Some(share) = entry.stated_error {
                 for (data, expected) in [(&integers, &exact), (&random, &close)] {
@@ -262,18 +268,17 @@ fn every_algorithm_computes_the_definition() {
     for (reason, count) in reasons {
         println!("  {count:>6} declined: {reason}");
     }
-    for (_, backend) in common::backends() {
+    let backends = common::backends();
+    for products in backends.iter().map(|(_, backend)| backend.name()).chain(["kernels"]) {
         for threads in [1, 3] {
-            let of = |(_, served, on): &(&str, &str, usize)| (*served, *on) == (backend.name(), threads);
+            let of = |(_, served, on): &(&str, &str, usize)| (*served, *on) == (products, threads);
             let served = tally.served.iter().filter(|(key, _)| of(key));
-            println!(
-                "  {:>6} on {} with {threads} threads",
-                served.clone().map(|(_, count)| count).sum::<usize>(),
-                backend.name()
-            );
-            let with_gemm = |entry: &&Entry| entry.products == Products::Gemm;
+            let runs = served.clone().map(|(_, count)| count).sum::<usize>();
+            println!("  {runs:>6} on {products} with {threads} threads");
+            let alone = if products == "kernels" { Products::Kernels } else { Products::Gemm };
+            let able = |entry: &&Entry| [alone, Products::Either].contains(&entry.products);
             assert!(served.clone().all(|(_, &count)| count >= 10));
-            let names = REGISTRY.iter().filter(with_gemm).map(Entry::name).collect::<BTreeSet<_>>();
+            let names = REGISTRY.iter().filter(able).map(Entry::name).collect::<BTreeSet<_>>();
             assert_eq!(served.map(|(key, _)| key.0).collect::<BTreeSet<_>>(), names);
         }
     }

@@ -166,13 +166,18 @@ pub struct Unit<'a> {
     pub weights: &'a [f32],
     /// The bias of the unit's groups, one float an output channel.
     pub bias: Option<&'a [f32]>,
-    /// Multiplies matrices on the calling thread.
-    pub gemm: &'a dyn Gemm,
+    /// Multiplies matrices on the calling thread, for algorithms whose products a GEMM computes.
+    pub gemm: Option<&'a dyn Gemm>,
     /// Where tiles run.
     pub pool: &'a Pool,
 }
 
 impl Unit<'_> {
+    /// The GEMM of an algorithm that has nothing else for its products.
+    pub fn gemm(&self) -> &dyn Gemm {
+        self.gemm.expect("what a GEMM computes is given one")
+    }
+
     /// The factor of what dst holds already: 1 where the convolution is added to it.
     pub fn beta(&self) -> f32 {
         if self.problem.accumulate { 1.0 } else { 0.0 }

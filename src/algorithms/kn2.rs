@@ -62,7 +62,7 @@ impl PreparedKn2 {
         let (rows, cols) = self.grid.size();
         let products = MatrixMut::new(products, rows, cols, cols);
         unit.pool.for_each_tile_plain(products, self.grid, |tile, view| {
-            unit.gemm.multiply(view, a.part(tile.rows, 0..c), b.part(0..c, tile.cols), 0.0);
+            unit.gemm().multiply(view, a.part(tile.rows, 0..c), b.part(0..c, tile.cols), 0.0);
         });
     }
 

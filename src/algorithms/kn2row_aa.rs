@@ -175,7 +175,7 @@ impl PreparedKn2rowAa {
         let kernel = self.form.kernel(&unit.weights[tap * m * c..], m, c);
         let image = self.form.image(unit.src.matrix(&self.problem));
         let b = image.part(0..c, from..from + dst.cols());
-        unit.gemm.multiply(dst, kernel.part(tile.rows.clone(), 0..c), b, 1.0);
+        unit.gemm().multiply(dst, kernel.part(tile.rows.clone(), 0..c), b, 1.0);
     }
 }
 

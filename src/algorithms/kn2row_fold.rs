@@ -320,6 +320,6 @@ fn multiply_folded(
         let kernel_row = Matrix::new(kernel_row, depth, channels, channels);
         let to = dst.part((inside.start - ys.start) * width..(inside.end - ys.start) * width, 0..channels);
         let beta = if Some(i) == overwriting { 0.0 } else { 1.0 };
-        unit.gemm.multiply(to, from.into(), kernel_row.into(), beta);
+        unit.gemm().multiply(to, from.into(), kernel_row.into(), beta);
     }
 }

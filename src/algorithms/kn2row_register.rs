@@ -1,72 +1,272 @@
 //! `kn2row-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]·weights[C × M] in
 //! registers, finished there with bias, residual and clamp, and written once.
-//! Workspace: 0.
-//! Wins in NHWC: no tap reads or writes what another one left in dst, nothing is packed or lowered at run time, and
-//! nothing is allocated. Shallow sums, as of 1×1 kernels over 64 channels, are its weakest.
+//! Workspace: 0 for an NHWC src. Of an NCHW src, for each thread the W·R·Cd floats that a tile sees, moved to NHWC: R rows
+//! of Cd channels, where C is taken in parts of Cd if that makes larger tiles; or 0, which reads one channel after the
+//! other where it lies.
+//! Wins wherever no GEMM is asked for: no tap reads or writes what another one left in dst, nothing is packed or lowered
+//! at run time but what NCHW needs, and nothing is allocated.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready};
+use std::ops::Range;
+
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready};
 use super::cost::{Cost, weights_streamed, work};
-use super::tiling::{channels_of_group, dst_grid, flattened, rows_and_columns, tile_size};
+use super::tiling::{channels_of_group, dst_grid, flattened, part_of_pixels, pixels_and_channels};
 use crate::kernels::{PixelTile, channels_of_block};
+use crate::lowering::image::Image;
+use crate::lowering::moves::transpose;
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Grid, MatrixMut};
-use crate::problem::Problem;
+use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::problem::{Layout, Problem, product};
 
 /// All taps of a register tile after the other.
 pub struct Kn2rowRegister;
+
+/// Floats of an NCHW src that a thread moves at once: 256 KiB.
+const MOVED_FLOATS: usize = 64 * 1024;
+/// Output pixels of a tile, if there are more.
+const PIXELS: usize = 480;
+/// The least part of the input channels: the sums of each are added to dst.
+const LEAST_DEPTH: usize = 32;
+/// Tiles to have, if the sizes allow.
+const TILES: usize = 8;
+
+/// What is computed at once.
+#[derive(Clone, Copy)]
+struct Tiling {
+    /// Output pixels of a tile: whole rows, or a part of one.
+    pixels: usize,
+    /// Input channels that are summed at once.
+    depth: usize,
+    /// Floats that the input of a tile is moved to, if it is moved.
+    moved: usize,
+}
+
+impl Tiling {
+    /// The tiling of a flattened problem within so many floats of scratch.
+    fn new(problem: &Problem, floats: usize) -> Self {
+        let in_place = Self { pixels: pixels_of_tile(problem, PIXELS), depth: problem.group_in(), moved: 0 };
+        if problem.src_layout == Layout::Nhwc {
+            return in_place;
+        }
+        let floats = floats.min(MOVED_FLOATS);
+        let halved = |depth: &usize| Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
+        std::iter::successors(Some(problem.group_in()), halved)
+            .filter_map(|depth| Self::moving(problem, depth, floats))
+            .min_by(|a, b| a.cycles(problem).total_cmp(&b.cycles(problem)))
+            .unwrap_or(in_place)
+    }
+
+    /// The largest tile whose input of so many channels fits.
+    fn moving(problem: &Problem, depth: usize, floats: usize) -> Option<Self> {
+        let mut most = PIXELS;
+        loop {
+            let pixels = pixels_of_tile(problem, most);
+            let moved = window_floats(problem, pixels, depth);
+            if let Some(moved) = moved.filter(|&moved| moved <= floats) {
+                return Some(Self { pixels, depth, moved });
+            }
+            if pixels == 1 {
+                return None;
+            }
+            most = pixels - pixels.div_ceil(8);
+        }
+    }
+
+    /// Parts in which the depth is summed.
+    fn parts(&self, problem: &Problem) -> usize {
+        problem.group_in().div_ceil(self.depth)
+    }
+
+    /// What a pixel costs beside its products, in cycles of a core: its part of what is moved, of the weights that a tile
+    /// reads from beyond the cache, and the sums that later parts of the depth are added to.
+    fn cycles(&self, problem: &Problem) -> f64 {
+        const MOVE: f64 = 1.2;
+        const WEIGHT: f64 = 0.5;
+        let (pixels, parts) = (self.pixels as f64, self.parts(problem) as f64);
+        MOVE * parts * (self.moved as f64 / pixels + problem.group_out() as f64)
+            + WEIGHT * work(&[problem.depth(), problem.group_out()]) / pixels
+    }
+
+    /// The tiles of dst, each of whole blocks of weights.
+    fn grid(&self, problem: &Problem, block: usize, threads: usize) -> Grid {
+        let (strips, channels) = (problem.out_pixels().div_ceil(self.pixels), problem.group_out());
+        // An NCHW src is moved for each group of channels.
+        let wanted = match problem.src_layout {
+            Layout::Nhwc => TILES.max(4 * threads),
+            Layout::Nchw if threads == 1 => 1,
+            Layout::Nchw => 2 * threads,
+        };
+        let channels = channels_of_group(channels, block, wanted.div_ceil(strips));
+        dst_grid(problem, self.pixels, channels)
+    }
+}
+
+/// Output pixels of tiles of about the same size, of `most` at most: whole rows, or parts of one.
+fn pixels_of_tile(problem: &Problem, most: usize) -> usize {
+    let (width, height) = (problem.cols.output, problem.rows.output);
+    match most / width {
+        0 => width.div_ceil(width.div_ceil(most)),
+        rows => height.div_ceil(height.div_ceil(rows)) * width,
+    }
+}
+
+/// The most floats of the input that a tile of so many pixels sees.
+fn window_floats(problem: &Problem, pixels: usize, depth: usize) -> Option<usize> {
+    let Problem { rows, cols, .. } = problem;
+    let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
+    product(&[rows.largest_window(height), cols.largest_window(width), depth])
+}
 
 struct PreparedKn2rowRegister {
     /// Flattened.
     problem: Problem,
     /// Output channels of a block of weights.
     block: usize,
-    /// Output pixels of a tile.
-    pixels: usize,
-    /// The tiles of dst, each of whole blocks of weights.
+    tiling: Tiling,
     grid: Grid,
+    scratch: Scratch,
 }
 
 impl Algorithm for Kn2rowRegister {
-    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         let (problem, block) = (flattened(problem), channels_of_block());
-        let ((pixels, most), channels) = (tile_size(&problem), problem.group_out());
-        let channels = channels_of_group(channels, block, channels.div_ceil(most));
-        ready(PreparedKn2rowRegister { problem, block, pixels, grid: dst_grid(&problem, pixels, channels) })
+        let tiling = Tiling::new(&problem, limits.floats);
+        let scratch = match tiling.moved {
+            0 => Scratch::NONE,
+            moved => {
+                let tiles = tiling.grid(&problem, block, limits.threads).tiles();
+                Scratch::of_tiles(moved, tiles, limits)?
+            }
+        };
+        let threads = if tiling.moved == 0 { limits.threads } else { scratch.slots };
+        let grid = tiling.grid(&problem, block, threads);
+        ready(PreparedKn2rowRegister { problem, block, tiling, grid, scratch })
     }
 }
 
+impl PreparedKn2rowRegister {
+    /// One tile: some channels of some pixels.
+    fn run_tile(
+        &self,
+        unit: &Unit<'_>,
+        (pixels, channels): (Range<usize>, Range<usize>),
+        mut dst: MatrixMut<'_>,
+        scratch: &mut [f32],
+    ) {
+        let Self { problem, tiling, .. } = self;
+        let weights = &unit.weights[channels.start * problem.depth()..channels.end * problem.depth()];
+        let all = problem.group_in();
+        for (rows, cols) in rectangles(problem.cols.output, &pixels) {
+            let first_pixel = rows.start * problem.cols.output + cols.start - pixels.start;
+            let of_dst = first_pixel..first_pixel + rows.len() * cols.len();
+            for first in (0..all).step_by(tiling.depth) {
+                let depth = first..(first + tiling.depth).min(all);
+                let (mut image, mut origin) = (unit.src.channels_from(first), [0, 0]);
+                // 1. Move what the tile sees of an NCHW src.
+                if tiling.moved > 0 {
+                    (image, origin) = moved(&image, problem, (&rows, &cols), depth.len(), scratch);
+                }
+                // 2. Sum all taps, 3. and finish, if these are the last channels.
+                PixelTile {
+                    problem,
+                    image: &image,
+                    origin,
+                    weights,
+                    bias: unit.bias.filter(|_| first == 0).map(|bias| &bias[channels.clone()]),
+                    accumulate: problem.accumulate || first > 0,
+                    clamp: problem.clamp.filter(|_| depth.end == all),
+                    depth,
+                    rows: rows.clone(),
+                    cols: cols.clone(),
+                    dst: part_of_pixels(problem, &mut dst, of_dst.clone()),
+                }
+                .run();
+            }
+        }
+    }
+}
+
+/// Rows and columns of a run of pixels: the end of a row, whole rows, the begin of one; those of them that there are.
+fn rectangles(width: usize, pixels: &Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let end = pixels.end;
+    let mut at = pixels.start;
+    std::iter::from_fn(move || {
+        let (row, col) = (at / width, at % width);
+        let (rows, cols) = match end.saturating_sub(at) {
+            0 => return None,
+            left if col > 0 || left < width => (row..row + 1, col..width.min(col + left)),
+            left => (row..row + left / width, 0..width),
+        };
+        at += rows.len() * cols.len();
+        Some((rows, cols))
+    })
+}
+
+/// Moves what some output rows and columns see of an NCHW image's first `depth` channels to NHWC; the place of its first
+/// pixel in the image.
+fn moved<'a>(
+    image: &Image<'_>,
+    problem: &Problem,
+    (rows, cols): (&Range<usize>, &Range<usize>),
+    depth: usize,
+    to: &'a mut [f32],
+) -> (Image<'a>, [usize; 2]) {
+    let (hs, ws) = (problem.rows.window(rows), problem.cols.window(cols));
+    let row = ws.len() * depth;
+    // Whole rows lie one behind the other.
+    let (runs, len) = if ws.len() == problem.cols.input { (1, hs.len()) } else { (hs.len(), 1) };
+    if !hs.is_empty() && !ws.is_empty() {
+        for run in 0..runs {
+            let pixels = len * ws.len();
+            let from = Matrix::new(image.at(0, hs.start + run, ws.start), depth, pixels, image.channel);
+            let to = &mut to[run * row..][..len * row];
+            transpose(&from, &mut MatrixMut::new(to, pixels, depth, depth), false);
+        }
+    }
+    (Image { data: to, channel: 1, row, pixel: depth }, [hs.start, ws.start])
+}
+
 impl Prepared for PreparedKn2rowRegister {
+    fn scratch(&self) -> Scratch {
+        self.scratch
+    }
+
     fn weight_order(&self) -> WeightOrder {
         IJCM.blocked(self.block)
     }
 
     fn cost(&self) -> Cost {
-        let problem = &self.problem;
-        let Problem { rows, cols, .. } = problem;
+        let Self { problem, tiling, grid, .. } = self;
+        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
+        let parts = tiling.parts(problem);
+        let stored = match problem.dst_layout {
+            Layout::Nhwc => 0.0,
+            Layout::Nchw => work(&[pixels, channels, parts]),
+        };
         Cost {
             register_macs: work(&[
-                rows.count_inside(),
-                cols.count_inside(),
+                problem.rows.count_inside(),
+                problem.cols.count_inside(),
                 problem.group_in(),
                 // In whole vectors of AVX2, whose speed the model is of.
-                problem.group_out().next_multiple_of(8),
+                channels.next_multiple_of(8),
             ]),
-            finished: work(&[problem.out_pixels(), problem.group_out()]),
-            tiles: self.grid.tiles(),
-            streamed: weights_streamed(problem, problem.out_pixels().div_ceil(self.pixels)),
+            finished: work(&[pixels, channels, parts]),
+            moved: work(&[tiling.moved, parts, grid.tiles()]) + stored,
+            tiles: grid.tiles(),
+            streamed: weights_streamed(problem, pixels.div_ceil(tiling.pixels)),
             ..Cost::default()
         }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
-        let problem = &self.problem;
-        let depth = problem.depth();
-        unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| {
-            let (rows, cols) = rows_and_columns(problem, &tile.rows);
-            let weights = &unit.weights[tile.cols.start * depth..tile.cols.end * depth];
-            let bias = unit.bias.map(|bias| &bias[tile.cols.clone()]);
-            PixelTile { problem, image: &unit.src, weights, bias, rows, cols, dst: view }.run();
-        });
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+        let run = |tile, view: MatrixMut<'_>, scratch: &mut [f32]| {
+            self.run_tile(unit, pixels_and_channels(&self.problem, tile), view, scratch);
+        };
+        if self.tiling.moved == 0 {
+            return unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| run(tile, view, &mut []));
+        }
+        unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, run);
     }
 }

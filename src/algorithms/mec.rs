@@ -147,7 +147,7 @@ impl Prepared for PreparedMec {
                 let first = place_of_row(rows, rows.input_of(tile.rows.start / width, taps.start));
                 let a = lowered.part(0..width, first * row_depth..(first + taps.len()) * row_depth);
                 let b = kernel.part(taps.start * row_depth..taps.end * row_depth, tile.cols.clone());
-                unit.gemm.multiply(view.reborrow(), a, b, unit.beta());
+                unit.gemm().multiply(view.reborrow(), a, b, unit.beta());
             } else if !problem.accumulate {
                 view.fill(0.0);
             }

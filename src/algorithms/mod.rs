@@ -5,6 +5,7 @@ mod conv1x1;
 mod cost;
 mod direct;
 mod im2col;
+mod im2col_register;
 mod im2row;
 mod kn2;
 mod kn2row_aa;

@@ -131,7 +131,7 @@ impl Product {
             let depth = 0..problem.depth();
             let a = first.part(tile.rows, depth.clone());
             let b = second.part(depth, tile.cols);
-            unit.gemm.multiply(view.reborrow(), a, b, unit.beta());
+            unit.gemm().multiply(view.reborrow(), a, b, unit.beta());
             unit.finish(&mut view, first_channel);
         });
     }

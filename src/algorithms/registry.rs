@@ -7,6 +7,7 @@ use super::algorithm::{Algorithm, Declined, Limits, Prepared, Reason, require};
 use super::conv1x1::Conv1x1;
 use super::direct::DirectSum2d;
 use super::im2col::Im2col;
+use super::im2col_register::Im2colRegister;
 use super::im2row::Im2row;
 use super::kn2::Kn2;
 use super::kn2row_aa::Kn2rowAa;
@@ -29,6 +30,8 @@ pub enum Products {
     Gemm,
     /// The library's own kernels, made for convolution.
     Kernels,
+    /// Those kernels, or a GEMM that is asked for by name.
+    Either,
     /// Plain loops.
     Direct,
 }
@@ -233,11 +236,15 @@ registry! {
     {
         49 c"kn2row-fold" ANY Kn2rowFold,
     }
-    "register" { space "0", order None, kinds CONVOLUTION, products Kernels }
+    "register" { space "0 or W·R·Cd", order None, kinds CONVOLUTION, products Kernels }
     {
-        55 c"kn2row-register" NHWC Kn2rowRegister,
+        55 c"kn2row-register" ANY Kn2rowRegister,
     }
-    "winograd" { space "α²·T·(Cb+Mb)", order None, kinds CONVOLUTION, products Gemm }
+    "patches" { space "C·Kh·Kw·T", order None, kinds CONVOLUTION, products Kernels }
+    {
+        56 c"im2col-register" NCHW Im2colRegister,
+    }
+    "winograd" { space "α²·T·(Cb+Mb)", order None, kinds CONVOLUTION, products Either }
     {
         50 c"winograd-strip-2x2-3x3" ANY Winograd::<4, 3> => 2e-6,
         51 c"winograd-strip-4x4-3x3" ANY Winograd::<6, 3> => 5e-6,
@@ -373,7 +380,8 @@ mod tests {
         for entry in REGISTRY {
             let Ok(prepared) = entry.prepare(problem, limits) else { continue };
             let cost = prepared.cost();
-            assert_eq!(cost.calls.is_some(), entry.products == Products::Gemm, "{entry:?}");
+            let gemm = matches!(entry.products, Products::Gemm | Products::Either);
+            assert_eq!(cost.calls.is_some(), gemm, "{entry:?}");
             let counting = Counting::default();
             let src = vec![1.0; problem.src_len()];
             let packing = Packing::new(problem, prepared.weight_order());
@@ -382,7 +390,7 @@ mod tests {
                 src: Image::new(problem, &src, 0..1, 0..1),
                 weights: &vec![1.0; packing.group_len()],
                 bias: None,
-                gemm: &counting,
+                gemm: Some(&counting),
                 pool: &Pool::SERIAL,
             };
             let (rows, cols) = match problem.dst_layout {

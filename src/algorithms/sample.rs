@@ -51,7 +51,7 @@ impl Prepared for PreparedTapsByPixel {
                     let src = Matrix::new(src, 1, depth, depth);
                     let tap = &unit.weights[(i * cols.kernel + j) * depth * channels..];
                     let tap = Matrix::new(tap, depth, channels, channels);
-                    unit.gemm.multiply(pixel.reborrow(), src.into(), tap.into(), 1.0);
+                    unit.gemm().multiply(pixel.reborrow(), src.into(), tap.into(), 1.0);
                 }
             }
             unit.finish(&mut pixel, 0);
@@ -100,7 +100,7 @@ mod tests {
             src: Image::new(&problem, &src, 0..1, 0..1),
             weights: packing.unpack(blob.bytes()).expect("just packed"),
             bias: Some(&bias),
-            gemm: Backend::Embedded.gemm(),
+            gemm: Some(Backend::Embedded.gemm()),
             pool: &Pool::new(2).expect("two threads"),
         };
         let mut dst = before.clone();

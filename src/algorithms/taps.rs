@@ -65,7 +65,7 @@ impl TapTile<'_> {
         let tap = &self.weights[(i * self.problem.cols.kernel + j) * depth * channels..];
         let tap = Matrix::new(tap, depth, channels, channels);
         let src = Matrix::new(from, dst.rows(), depth, ld);
-        self.unit.gemm.multiply(dst, src.into(), tap.into(), beta);
+        self.unit.gemm().multiply(dst, src.into(), tap.into(), beta);
     }
 }
 

@@ -111,3 +111,16 @@ pub fn part_of_channels<'a>(
         Layout::Nhwc => dst.part(0..rows, channels),
     }
 }
+
+/// Some pixels of all channels of such a tile's dst, counted from its first.
+pub fn part_of_pixels<'a>(
+    problem: &Problem,
+    dst: &'a mut MatrixMut<'_>,
+    pixels: Range<usize>,
+) -> MatrixMut<'a> {
+    let (rows, cols) = (dst.rows(), dst.cols());
+    match problem.dst_layout {
+        Layout::Nchw => dst.part(0..rows, pixels),
+        Layout::Nhwc => dst.part(pixels, 0..cols),
+    }
+}

@@ -1,8 +1,10 @@
 //! `winograd-strip-{m}x{m}-{r}x{r}`: minimal filtering F(m×m, r×r) over strips of T tiles: the input transform to
 //! α² matrices V of T × C, for each block of Mb output channels α² products with U of C × Mb to Y of T × Mb, and the
-//! output transform into dst; α = m + r − 1. U lies in panels of 32 channels, each a GEMM for itself.
-//! Workspace: α²·T·(Cb + Mb) for each thread. Cb is C, unless that leaves a GEMM few tiles: then the products are sums
-//! over parts of the depth, each transformed again for every block. T shrinks to 1 where the limit says so.
+//! output transform into dst; α = m + r − 1. U lies in panels of 32 channels,
+//! each a product for itself.
+//! Workspace: α²·T·(Cb + Mb) for each thread. Cb is C, unless that leaves few tiles for weights that come from far away:
+//! then the products are sums over parts of the depth, each transformed again for every block of Mb. T shrinks to 1 where
+//! the limit says so.
 //! Wins with `MATH_FAST` on r×r kernels with stride 1, unless channels or outputs are few: α² products serve the m²·r²
 //! of the definition. A NaN or an infinity in src reaches all outputs of the tiles whose α×α inputs hold it.
 //! Source: Winograd 1980; Lavin, Gray, arXiv 1509.09308. Strips, block order and scratch: convlow.
@@ -14,6 +16,7 @@ use super::algorithm::{
 };
 use super::cost::{Calls, Cost, streamed_floats, work};
 use super::tiling::{channels_of_block, channels_of_group, dst_grid, part_of_channels, pixels_and_channels};
+use crate::kernels::Product;
 use crate::lowering::weights::WeightOrder;
 use crate::lowering::winograd::{InputTransform, OutputTransform, Strip};
 use crate::matrix::{Grid, Matrix, MatrixMut};
@@ -24,20 +27,18 @@ pub struct Winograd<const A: usize, const R: usize>;
 
 /// Floats of scratch of a thread, unless a single tile needs more: 2 MiB.
 const SCRATCH_FLOATS: usize = 512 * 1024;
-/// Tiles of a strip, if there are more: enough for a GEMM to run near its peak.
+/// Tiles of a strip, if there are more: enough for products to run near their peak.
 const TILES: usize = 48;
-/// Tiles of a strip for which the depth is divided: every strip reads all weights, from memory where they are many.
-const FEW_TILES: usize = 16;
+/// The same where all weights come from memory for each strip.
+const TILES_OF_FAR: usize = 96;
 /// The least part of the depth: its transform and its share of the sums are to cost less than its products.
 const LEAST_DEPTH: usize = 64;
-/// Output channels of a block, if there are more: what is transformed for a strip is read once for so many.
-const CHANNELS: usize = 64;
-/// Output channels of a GEMM: a few vectors, so that it reads its weights almost in the order in which they lie. They
-/// come from beyond the cache here, and with 64 they came half as fast.
+/// Output channels of a block, the least and the most: what is transformed for a strip is read once for so many.
+const CHANNELS: [usize; 2] = [64, 256];
+/// Output channels of a product: a few vectors, so that it reads its weights almost in the order in which they lie.
 const PANEL: usize = 32;
 /// Strips up to which they need not be whole rows of tiles; threads then share the channels.
 const FEW_STRIPS: usize = 4;
-
 /// Floats of weights of which the last cache level does not keep enough: 12 MiB.
 const FAR_FLOATS: usize = 3 << 20;
 
@@ -51,9 +52,17 @@ fn panel(channels: usize) -> usize {
     parts(channels, PANEL)
 }
 
-/// Output channels of a block: whole panels.
-fn block(channels: usize) -> usize {
-    parts(channels, CHANNELS).next_multiple_of(panel(channels)).min(channels)
+/// What is computed at once.
+#[derive(Clone, Copy)]
+struct Tiling {
+    /// Tiles of m×m outputs of a strip.
+    strip: usize,
+    /// The part of the depth that is transformed at once.
+    depth: usize,
+    /// Output channels of a block: whole panels.
+    block: usize,
+    /// Floats of scratch.
+    floats: usize,
 }
 
 impl<const A: usize, const R: usize> Winograd<A, R> {
@@ -66,31 +75,79 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         axis.output.div_ceil(Self::OUTPUTS)
     }
 
-    /// Floats of scratch for each tile of a strip, whose products are sums over parts of the depth.
-    fn floats_of_tile(problem: &Problem, depth: usize) -> Result<usize, Declined> {
-        let channels = depth.checked_add(block(problem.group_out())).ok_or(Scratch::OVERFLOW)?;
-        floats_of(&[Self::POSITIONS, channels])
+    /// Floats of the transformed weights.
+    fn weights(problem: &Problem) -> usize {
+        Self::POSITIONS.saturating_mul(problem.group_in()).saturating_mul(problem.group_out())
     }
 
-    /// Tiles of a strip within so many floats, and the part of the depth that is transformed at once. Strips are whole
-    /// rows of tiles, or parts of a row; or if they are few, any tiles of the image.
-    fn strip(problem: &Problem, floats: usize) -> Result<(usize, usize), Declined> {
-        let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
-        let all = across * along;
-        let mut depth = problem.group_in();
-        let mut fitting = floats / Self::floats_of_tile(problem, depth)?;
-        while fitting < all.min(FEW_TILES) && depth >= 2 * LEAST_DEPTH {
-            depth = parts(depth, depth / 2);
-            fitting = floats / Self::floats_of_tile(problem, depth)?;
+    /// The tiling within so many floats that loses least beside the products.
+    fn tiling(problem: &Problem, floats: usize) -> Result<Tiling, Declined> {
+        let (channels, panel) = (problem.group_out(), panel(problem.group_out()));
+        let blocks = std::iter::successors(Some(CHANNELS[0]), |&most| Some(2 * most));
+        let blocks = blocks.take_while(|&most| most <= CHANNELS[1]);
+        let mut best: Option<(f64, Tiling)> = None;
+        for most in blocks {
+            let block = parts(channels, most).next_multiple_of(panel).min(channels);
+            let mut depth = problem.group_in();
+            loop {
+                let tiling = Self::strip(problem, floats, depth, block)?;
+                let cycles = Self::cycles(problem, &tiling);
+                let fits = |tiling: &Tiling| tiling.floats <= floats;
+                // What does not fit is the better the less it needs.
+                let better = best.is_none_or(|(least, other)| match (fits(&tiling), fits(&other)) {
+                    (true, true) => cycles < least,
+                    (false, false) => tiling.floats < other.floats,
+                    (now, _) => now,
+                });
+                if better {
+                    best = Some((cycles, tiling));
+                }
+                if depth < 2 * LEAST_DEPTH {
+                    break;
+                }
+                depth = parts(depth, depth / 2);
+            }
         }
-        let fitting = fitting.clamp(1, TILES);
+        Ok(best.expect("there is a block").1)
+    }
+
+    /// A tiling of as many tiles as fit, and one in any case. Strips are whole rows of tiles, or parts of a row; or if they
+    /// are few, any tiles of the image.
+    fn strip(problem: &Problem, floats: usize, depth: usize, block: usize) -> Result<Tiling, Declined> {
+        let of_tile = floats_of(&[Self::POSITIONS, depth.checked_add(block).ok_or(Scratch::OVERFLOW)?])?;
+        let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
+        let most = if Self::weights(problem) > FAR_FLOATS { TILES_OF_FAR } else { TILES };
+        let (all, fitting) = (across * along, (floats / of_tile).clamp(1, most));
         // Strips of about the same size.
         let strip = match fitting / across {
             _ if all.div_ceil(fitting) <= FEW_STRIPS => all.div_ceil(all.div_ceil(fitting)),
             0 => across.div_ceil(across.div_ceil(fitting)),
             rows => along.div_ceil(along.div_ceil(rows)) * across,
         };
-        Ok((strip, depth))
+        Ok(Tiling { strip, depth, block, floats: floats_of(&[strip, of_tile])? })
+    }
+
+    /// What a tiling costs, in cycles of a core.
+    fn cycles(problem: &Problem, tiling: &Tiling) -> f64 {
+        /// Of a float's transform, and of a sum that another part of the depth is added to.
+        const TRANSFORM: f64 = 2.5;
+        const SUM: f64 = 0.8;
+        /// Floats of weights that stay in the second cache level.
+        const NEAR_FLOATS: usize = 64 * 1024;
+        let (depth, channels) = (problem.group_in(), problem.group_out());
+        let tiles = work(&[Self::tiles(&problem.cols), Self::tiles(&problem.rows)]);
+        let strips = (tiles / tiling.strip as f64).ceil();
+        let weights = Self::weights(problem);
+        // Cycles of a float that is read for a strip, beside those that its products take meanwhile.
+        let far = if weights > FAR_FLOATS { 1.3 - tiling.strip as f64 / 16.0 } else { 0.0 };
+        let read = far.max(0.0) + if weights > NEAR_FLOATS { 0.3 } else { 0.1 };
+        let transforms = if tiling.depth < depth { channels.div_ceil(tiling.block) } else { 1 };
+        let parts = depth.div_ceil(tiling.depth);
+        // Six rows of a register tile.
+        let rows = tiling.strip.next_multiple_of(6) as f64 / tiling.strip as f64;
+        let products = rows * tiles * work(&[Self::POSITIONS, depth, channels]) / 8.0;
+        let moved = TRANSFORM * (transforms * depth) as f64 + SUM * (parts * channels) as f64;
+        products + strips * weights as f64 * read + tiles * Self::POSITIONS as f64 * moved
     }
 
     /// Output rows that are divided into strips by themselves.
@@ -102,14 +159,14 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         ((strip / across).max(1) * Self::OUTPUTS).min(problem.rows.output)
     }
 
-    fn grid(problem: &Problem, strip: usize, threads: usize) -> Grid {
-        let rows = Self::strip_rows(problem, strip);
+    fn grid(problem: &Problem, tiling: &Tiling, threads: usize) -> Grid {
+        let rows = Self::strip_rows(problem, tiling.strip);
         let strips = problem.rows.output.div_ceil(rows);
         // Each group of channels transforms the input again: as few as keep the threads busy to the end.
         let uneven = !strips.is_multiple_of(threads) && strips < 4 * threads;
         let groups = threads.div_ceil(strips).max(if uneven { 2 } else { 1 });
         let channels = problem.group_out();
-        dst_grid(problem, rows * problem.cols.output, channels_of_group(channels, block(channels), groups))
+        dst_grid(problem, rows * problem.cols.output, channels_of_group(channels, tiling.block, groups))
     }
 
     /// How many strips there are.
@@ -120,76 +177,13 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         let (whole, rest) = (problem.rows.output / rows, problem.rows.output % rows);
         whole.saturating_mul(of(rows)) + of(rest)
     }
-
-    /// Some channels of one strip. `first_row` is the output row with which `dst` begins.
-    fn run_strip(
-        unit: &Unit<'_>,
-        strip: &Strip<'_>,
-        channels: &Range<usize>,
-        (dst, first_row): (&mut MatrixMut<'_>, usize),
-        (scratch, depth): (&mut [f32], usize),
-    ) {
-        let (problem, tiles) = (unit.problem, strip.tiles.len());
-        let all = problem.group_in();
-        let (inputs, sums) = scratch.split_at_mut(Self::POSITIONS * tiles * depth);
-        let block = block(problem.group_out());
-        for first in channels.clone().step_by(block) {
-            let part = first..(first + block).min(channels.end);
-            let sums = &mut sums[..Self::POSITIONS * tiles * part.len()];
-            for above in (0..all).step_by(depth) {
-                let depths = above..(above + depth).min(all);
-                let inputs = &mut inputs[..Self::POSITIONS * tiles * depths.len()];
-                // 1. Transform the input; all of it serves all blocks.
-                if depth < all || first == channels.start {
-                    let (image, channels) = (&unit.src.channels_from(above), depths.len());
-                    InputTransform::<A, R> { strip, image, channels, out: inputs }.run();
-                }
-                // 2. Multiply.
-                Self::multiply(unit, inputs, &part, &depths, sums);
-            }
-            // 3. Transform the output.
-            let bias = unit.bias.map(|bias| &bias[part.clone()]);
-            let in_dst = part.start - channels.start..part.end - channels.start;
-            let dst = &mut part_of_channels(problem, dst, in_dst);
-            OutputTransform::<A, R> { strip, sums, bias, dst, first_row }.run();
-        }
-    }
-
-    /// Position by position, sums ← inputs · weights for a block's channels; or added to them, if the depth is not the
-    /// first part.
-    fn multiply(
-        unit: &Unit<'_>,
-        inputs: &[f32],
-        channels: &Range<usize>,
-        depths: &Range<usize>,
-        sums: &mut [f32],
-    ) {
-        let (all, panel) = (unit.problem.group_in(), panel(unit.problem.group_out()));
-        let tiles = inputs.len() / depths.len() / Self::POSITIONS;
-        let beta = if depths.start > 0 { 1.0 } else { 0.0 };
-        let inputs = inputs.chunks_exact(tiles * depths.len());
-        let products = sums.chunks_exact_mut(tiles * channels.len()).zip(inputs);
-        for (position, (sum, input)) in products.enumerate() {
-            let mut sum = MatrixMut::new(sum, tiles, channels.len(), channels.len());
-            let input = Matrix::new(input, tiles, depths.len(), depths.len());
-            for first in channels.clone().step_by(panel) {
-                let of_panel = first..(first + panel).min(channels.end);
-                let width = of_panel.len();
-                let at = (first * Self::POSITIONS + position * width) * all + depths.start * width;
-                let weights = Matrix::new(&unit.weights[at..], depths.len(), width, width);
-                let sum = sum.part(0..tiles, first - channels.start..of_panel.end - channels.start);
-                unit.gemm.multiply(sum, input.into(), weights.into(), beta);
-            }
-        }
-    }
 }
 
 struct PreparedWinograd<const A: usize, const R: usize> {
     problem: Problem,
-    /// Tiles of m×m outputs of a strip.
-    strip: usize,
-    /// The part of the depth that is transformed at once.
-    depth: usize,
+    tiling: Tiling,
+    /// Output channels that are packed and multiplied as one.
+    panel: usize,
     /// The tiles of dst, which are divided into strips.
     grid: Grid,
     scratch: Scratch,
@@ -204,13 +198,95 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
         )?;
         require_unit_stride(problem)?;
         require((rows.dilation, cols.dilation) == (1, 1), c"needs dilation 1")?;
-        // The strip follows from the limit alone; threads take what room is left.
-        let (strip, depth) = Self::strip(problem, SCRATCH_FLOATS.min(limits.floats))?;
-        let floats = floats_of(&[strip, Self::floats_of_tile(problem, depth)?])?;
-        let tiles = Self::grid(problem, strip, limits.threads).tiles();
-        let scratch = Scratch::of_tiles(floats, tiles, limits)?;
-        let grid = Self::grid(problem, strip, scratch.slots);
-        ready(PreparedWinograd::<A, R> { problem: *problem, strip, depth, grid, scratch })
+        // The tiling follows from the limit alone; threads take what room is left.
+        let tiling = Self::tiling(problem, SCRATCH_FLOATS.min(limits.floats))?;
+        let tiles = Self::grid(problem, &tiling, limits.threads).tiles();
+        let scratch = Scratch::of_tiles(tiling.floats, tiles, limits)?;
+        let grid = Self::grid(problem, &tiling, scratch.slots);
+        let panel = panel(problem.group_out());
+        ready(PreparedWinograd::<A, R> { problem: *problem, tiling, panel, grid, scratch })
+    }
+}
+
+impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
+    /// α².
+    const POSITIONS: usize = A * A;
+
+    /// Some channels of one strip. `first_row` is the output row with which `dst` begins.
+    fn run_strip(
+        &self,
+        unit: &Unit<'_>,
+        strip: &Strip<'_>,
+        channels: &Range<usize>,
+        (dst, first_row): (&mut MatrixMut<'_>, usize),
+        scratch: &mut [f32],
+    ) {
+        let Tiling { depth, block, .. } = self.tiling;
+        let (problem, tiles, all) = (&self.problem, strip.tiles.len(), self.problem.group_in());
+        let (inputs, sums) = scratch.split_at_mut(Self::POSITIONS * tiles * depth);
+        for first in channels.clone().step_by(block) {
+            let part = first..(first + block).min(channels.end);
+            let sums = &mut sums[..Self::POSITIONS * tiles * part.len()];
+            for above in (0..all).step_by(depth) {
+                let depths = above..(above + depth).min(all);
+                let inputs = &mut inputs[..Self::POSITIONS * tiles * depths.len()];
+                // 1. Transform the input; all of it serves all blocks.
+                if depth < all || first == channels.start {
+                    let (image, channels) = (&unit.src.channels_from(above), depths.len());
+                    InputTransform::<A, R> { strip, image, channels, out: inputs }.run();
+                }
+                // 2. Multiply.
+                self.multiply(unit, inputs, &part, &depths, sums);
+            }
+            // 3. Transform the output.
+            let bias = unit.bias.map(|bias| &bias[part.clone()]);
+            let in_dst = part.start - channels.start..part.end - channels.start;
+            let dst = &mut part_of_channels(problem, dst, in_dst);
+            OutputTransform::<A, R> { strip, sums, bias, dst, first_row }.run();
+        }
+    }
+
+    /// Position by position, sums ← inputs · weights for a block's channels; or added to them, if the depth is not the
+    /// first part.
+    fn multiply(
+        &self,
+        unit: &Unit<'_>,
+        inputs: &[f32],
+        channels: &Range<usize>,
+        depths: &Range<usize>,
+        sums: &mut [f32],
+    ) {
+        let (all, panel) = (self.problem.group_in(), self.panel);
+        let tiles = inputs.len() / depths.len() / Self::POSITIONS;
+        let accumulate = depths.start > 0;
+        // A panel's weights of a position.
+        let weights = |first: usize, position: usize| {
+            let width = panel.min(channels.end - first);
+            let at = (first * Self::POSITIONS + position * width) * all + depths.start * width;
+            Matrix::new(&unit.weights[at..][..depths.len() * width], depths.len(), width, width)
+        };
+        let inputs = inputs.chunks_exact(tiles * depths.len());
+        let products = sums.chunks_exact_mut(tiles * channels.len()).zip(inputs);
+        for (position, (sum, input)) in products.enumerate() {
+            let mut sum = MatrixMut::new(sum, tiles, channels.len(), channels.len());
+            let rows = Matrix::new(input, tiles, depths.len(), depths.len());
+            for first in channels.clone().step_by(panel) {
+                let end = (first + panel).min(channels.end);
+                let dst = sum.part(0..tiles, first - channels.start..end - channels.start);
+                let weights_of_panel = weights(first, position);
+                if let Some(gemm) = unit.gemm {
+                    let beta = if accumulate { 1.0 } else { 0.0 };
+                    gemm.multiply(dst, rows.into(), weights_of_panel.into(), beta);
+                    continue;
+                }
+                let next = match position + 1 {
+                    _ if end < channels.end => Some(weights(end, position)),
+                    next if next < Self::POSITIONS => Some(weights(channels.start, next)),
+                    _ => None,
+                };
+                Product { rows, weights: weights_of_panel, next, accumulate, dst }.run();
+            }
+        }
     }
 }
 
@@ -220,36 +296,38 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
     }
 
     fn weight_order(&self) -> WeightOrder {
-        WeightOrder::winograd(Winograd::<A, R>::OUTPUTS, panel(self.problem.group_out()))
+        WeightOrder::winograd(Winograd::<A, R>::OUTPUTS, self.panel)
     }
 
     fn cost(&self) -> Cost {
-        let Self { problem, strip, depth, grid, .. } = self;
-        let (all_depth, strip, depth) = (problem.group_in(), *strip, *depth);
-        let channels = problem.group_out();
-        let (block, panel) = (block(channels), panel(channels));
+        let Self { problem, grid, panel, .. } = self;
+        let Tiling { strip, depth, block, .. } = self.tiling;
+        let (all_depth, channels) = (problem.group_in(), problem.group_out());
         let (across, along) =
             (Winograd::<A, R>::tiles(&problem.cols), Winograd::<A, R>::tiles(&problem.rows));
         let strips = Winograd::<A, R>::strips(problem, strip);
+        let parts = all_depth.div_ceil(depth);
         let panels =
-            (channels / block).saturating_mul(block.div_ceil(panel)) + (channels % block).div_ceil(panel);
+            (channels / block).saturating_mul(block.div_ceil(*panel)) + (channels % block).div_ceil(*panel);
+        let macs = work(&[Self::POSITIONS, across, along, all_depth, channels]);
         let calls = Calls {
-            shape: [strip, panel, depth],
-            count: product(&[Winograd::<A, R>::POSITIONS, strips, panels, all_depth.div_ceil(depth)])
-                .unwrap_or(usize::MAX),
-            macs: work(&[Winograd::<A, R>::POSITIONS, across, along, all_depth, channels]),
+            shape: [strip, *panel, depth],
+            count: product(&[Self::POSITIONS, strips, panels, parts]).unwrap_or(usize::MAX),
+            macs,
             plane: 0,
         };
         // Tiles that transform the input for themselves.
-        let groups =
-            grid.tiles() / problem.rows.output.div_ceil(Winograd::<A, R>::strip_rows(problem, strip));
+        let rows = Winograd::<A, R>::strip_rows(problem, strip);
+        let groups = grid.tiles() / problem.rows.output.div_ceil(rows);
         let transforms = if depth < all_depth { channels.div_ceil(block) } else { groups };
-        let all = work(&[Winograd::<A, R>::POSITIONS, across, along]);
-        let weights = Winograd::<A, R>::POSITIONS.saturating_mul(all_depth).saturating_mul(channels);
+        let all = work(&[Self::POSITIONS, across, along]);
+        let weights = Winograd::<A, R>::weights(problem);
         // In panels, weights come twice as fast as in wide blocks, unless memory has to bring them again and again.
         let far = weights > FAR_FLOATS && strips > FEW_STRIPS;
         Cost {
             calls: Some(calls),
+            register_macs: macs,
+            finished: all * work(&[channels, parts]),
             largest_size: all_depth.max(block).max(strip),
             tiles: grid.tiles(),
             streamed: streamed_floats(weights, strips) / if far { 1.0 } else { 2.0 },
@@ -266,10 +344,9 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
             let (pixels, channels) = pixels_and_channels(problem, tile);
             let (first_row, end) = (pixels.start / problem.cols.output, pixels.end / problem.cols.output);
             let tiles = first_row / outputs * across..end.div_ceil(outputs) * across;
-            for first in tiles.clone().step_by(self.strip) {
-                let strip = Strip { problem, tiles: first..(first + self.strip).min(tiles.end) };
-                let (dst, scratch) = ((&mut view, first_row), (&mut *scratch, self.depth));
-                Winograd::<A, R>::run_strip(unit, &strip, &channels, dst, scratch);
+            for first in tiles.clone().step_by(self.tiling.strip) {
+                let strip = Strip { problem, tiles: first..(first + self.tiling.strip).min(tiles.end) };
+                self.run_strip(unit, &strip, &channels, (&mut view, first_row), scratch);
             }
         });
     }

@@ -82,7 +82,7 @@ fn plan_info(problem: &Problem, info: &Info) -> PlanInfo {
         algorithm: info.entry.id,
         applicable: info.applicable.into(),
         gemm: match (info.applicable, info.entry.products, info.backend) {
-            (true, Products::Kernels, _) => CONVLOW_GEMM_KERNELS,
+            (true, Products::Kernels | Products::Either, None) => CONVLOW_GEMM_KERNELS,
             (_, _, None) => CONVLOW_GEMM_AUTO,
             #[cfg(feature = "openblas")]
             (_, _, Some(Backend::Blas)) => CONVLOW_GEMM_BLAS,

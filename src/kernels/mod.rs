@@ -1,5 +1,11 @@
-//! The inner loops that are convolution's own, each written once and generic over the vector instructions.
+//! The inner loops that are convolution's own, each written once for all vector instructions.
 
-mod register_tile;
+mod isa;
+mod pixel_tile;
+mod plane_tile;
+mod product;
+mod sums;
 
-pub use self::register_tile::{PixelTile, channels_of_block};
+pub use pixel_tile::{PixelTile, channels_of_block};
+pub use plane_tile::{PlaneTile, channels_of_rows};
+pub use product::Product;

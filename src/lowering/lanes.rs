@@ -83,14 +83,22 @@ pub fn store_columns<S: Simd, const COLS: usize>(
 /// each are read or written, the machine does not foresee it.
 #[inline(always)]
 pub fn prefetch(data: &[f32], at: usize) {
-    #[cfg(target_arch = "x86_64")]
     if let Some(element) = data.get(at) {
+        prefetch_line(element);
+    }
+}
+
+/// Asks for the cache line of an address.
+#[inline(always)]
+pub fn prefetch_line(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: the element exists, and every x86-64 machine has the instruction.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(element).cast()) };
+        // SAFETY: a hint reads nothing, whatever the address, and every x86-64 machine has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (data, at);
+    let _ = at;
 }
 
 #[cfg(test)]

@@ -65,16 +65,29 @@ fn copy_short(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut 
 
 /// One output row of one tap: the run that lies inside the input, zeros on both sides of it.
 fn copy_row(problem: &Problem, plane: &[f32], i: usize, j: usize, y: usize, patch: &mut [f32]) {
+    let width = problem.cols.output;
+    copy_part(problem, plane, (i, j), y, 0..width, &mut patch[y * width..][..width]);
+}
+
+/// Some columns of one output row of one tap.
+fn copy_part(
+    problem: &Problem,
+    plane: &[f32],
+    (i, j): (usize, usize),
+    y: usize,
+    columns: Range<usize>,
+    to: &mut [f32],
+) {
     let (rows, cols) = (&problem.rows, &problem.cols);
-    let to = &mut patch[y * cols.output..][..cols.output];
-    let xs = cols.outputs_of_tap(j);
+    let xs = common(&columns, &cols.outputs_of_tap(j));
     if !rows.outputs_of_tap(i).contains(&y) || xs.is_empty() {
         return to.fill(0.0);
     }
     let run = &plane[rows.input_of(y, i) * cols.input + cols.input_of(xs.start, j)..];
-    to[..xs.start].fill(0.0);
-    to[xs.end..].fill(0.0);
-    gather(&mut to[xs], run, cols.stride);
+    let inside = xs.start - columns.start..xs.end - columns.start;
+    to[..inside.start].fill(0.0);
+    to[inside.end..].fill(0.0);
+    gather(&mut to[inside], run, cols.stride);
 }
 
 /// Every `stride`-th element.
@@ -91,6 +104,24 @@ fn gather(to: &mut [f32], from: &[f32], stride: usize) {
         3 => every::<3>(to, from),
         4 => every::<4>(to, from),
         _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+    }
+}
+
+/// Fills the D × pixels patches of a run of output pixels of an NCHW image, channels outermost.
+pub fn fill_plane_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<usize>, patches: &mut [f32]) {
+    let mut rows = patches.chunks_exact_mut(pixels.len());
+    for c in 0..problem.group_in() {
+        let plane = image.at(c, 0, 0);
+        for i in 0..problem.rows.kernel {
+            for (j, row) in (0..problem.cols.kernel).zip(&mut rows) {
+                let mut row = row;
+                for (y, xs) in segments(problem, pixels) {
+                    let (part, rest) = row.split_at_mut(xs.len());
+                    copy_part(problem, plane, (i, j), y, xs, part);
+                    row = rest;
+                }
+            }
+        }
     }
 }
 

@@ -106,27 +106,29 @@ const FINISHED: f64 = 6.0e9;
 const DIRECT: f64 = 3.0e9;
 const DIRECT_START: f64 = 16.0;
 
-/// Estimated seconds of `units` units on `threads` threads.
+/// Estimated seconds of `units` units on `threads` threads, with this GEMM's calls or, without one, in register tiles.
 pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option<Backend>) -> f64 {
-    let model = match backend {
-        Some(Backend::Embedded) | None => EMBEDDED,
-        #[cfg(feature = "openblas")]
-        Some(Backend::Blas) => BLAS,
-    };
     let units = units as f64;
     // Units share the threads or follow each other; in either case the last tiles may leave some idle.
     let tiles = if cost.tiles == 0 { f64::INFINITY } else { cost.tiles as f64 * units };
     let rounds = (tiles / threads as f64).ceil();
     let threads = if tiles.is_finite() { tiles / rounds } else { threads as f64 };
-    let gemms = cost.calls.map_or(0.0, |calls| {
-        model.seconds(&calls, units) / threads.min((calls.count as f64 * units).max(1.0))
-    });
-    let registers = cost.register_macs / REGISTER + cost.finished / FINISHED;
+    let products = match (backend, cost.calls) {
+        (Some(backend), Some(calls)) => {
+            let model = match backend {
+                #[cfg(feature = "openblas")]
+                Backend::Blas => BLAS,
+                Backend::Embedded => EMBEDDED,
+            };
+            model.seconds(&calls, units) / threads.min((calls.count as f64 * units).max(1.0))
+        }
+        _ => (cost.register_macs / REGISTER + cost.finished / FINISHED) * units / threads,
+    };
     let direct = cost.direct_runs * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
     let moved = cost.streamed / STREAM
         + cost.scattered / SCATTER
         + cost.cached / CACHED
         + cost.moved / MOVED
         + cost.transformed / TRANSFORMED;
-    gemms + (registers + direct + moved) * units / threads
+    products + (direct + moved) * units / threads
 }

@@ -134,11 +134,13 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     let packed_weights_bytes =
         Packing::new(problem, prepared.weight_order()).bytes().ok_or(WEIGHTS_OVERFLOW)?;
     let (cost, units) = (prepared.cost(), prepared.span().units(problem));
-    let backend = match cost.calls {
-        None => None,
-        Some(_) => Some(serving(&cost, units, backends).ok_or(BLAS_OVERFLOWS)?),
+    let backend = match entry.products {
+        Products::Kernels | Products::Direct => None,
+        Products::Either if options.gemm == BackendChoice::Auto => None,
+        Products::Either | Products::Gemm => Some(serving(&cost, units, backends).ok_or(BLAS_OVERFLOWS)?),
     };
-    let gemm_calls = product(&[cost.calls.map_or(0, |calls| calls.count), units]).ok_or(CALLS_OVERFLOW)?;
+    let calls = cost.calls.filter(|_| backend.is_some()).map_or(0, |calls| calls.count);
+    let gemm_calls = product(&[calls, units]).ok_or(CALLS_OVERFLOW)?;
     let info = Info {
         entry,
         applicable: true,

@@ -1,0 +1,159 @@
+//! `im2col-register`: dst[M × T] = weights[M × D]·patches[D × T] in registers for T output pixels of planes, D = C·Kh·Kw,
+//! finished there with bias, residual and clamp.
+//! Workspace: D·T for each thread, as few pixels as one where the limit says so; or 0 where the planes are the patches.
+//! Wins in NCHW where a pixel holds little: 1×1 kernels, whose patches are runs of the planes, and first layers.
+//! Source: the classic lowering (Chellapilla, Puri, Simard 2006), some pixels at a time.
+
+use std::ops::Range;
+
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, floats_of, ready};
+use super::cost::{Cost, weights_streamed, work};
+use super::tiling::{channels_of_group, dst_grid, flattened, pixels_and_channels};
+use crate::kernels::{PlaneTile, channels_of_rows};
+use crate::lowering::lanes::{LANES, prefetch};
+use crate::lowering::patches::fill_plane_patches;
+use crate::lowering::weights::{CIJM, WeightOrder};
+use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::problem::Problem;
+
+/// Patches of a few pixels at a time.
+pub struct Im2colRegister;
+
+/// Floats of patches that stay in the second cache level: 192 KiB.
+const PATCH_FLOATS: usize = 48 * 1024;
+/// Pixels of whole vectors on every machine.
+const VECTORS: usize = 16;
+/// Output pixels of a tile, if there are more.
+const PIXELS: usize = 240;
+/// Output channels up to which planes are read in place, several times, rather than copied.
+const FEW_CHANNELS: usize = 32;
+/// Planes of a multiple of so many floats lie in the same places of the cache.
+const PAGE_FLOATS: usize = 1024;
+/// So many of them have room there.
+const PAGES: usize = 32;
+
+struct PreparedIm2colRegister {
+    /// Flattened.
+    problem: Problem,
+    /// Output channels of a block of weights.
+    block: usize,
+    /// Output pixels of a tile.
+    pixels: usize,
+    /// Whether the planes of src are the patches.
+    in_place: bool,
+    grid: Grid,
+    scratch: Scratch,
+}
+
+/// Pixels of tiles of about the same size, of `most` at most, in whole vectors where they are several.
+fn whole_tiles(pixels: usize, most: usize) -> usize {
+    if pixels <= most || most < VECTORS {
+        return pixels.min(most);
+    }
+    let most = most / VECTORS * VECTORS;
+    pixels.div_ceil(pixels.div_ceil(most)).next_multiple_of(VECTORS)
+}
+
+fn grid(problem: &Problem, block: usize, pixels: usize, threads: usize) -> Grid {
+    let (strips, channels) = (problem.out_pixels().div_ceil(pixels), problem.group_out());
+    // The patches are filled for each group of channels.
+    let wanted = if threads == 1 { 1 } else { 2 * threads };
+    dst_grid(problem, pixels, channels_of_group(channels, block, wanted.div_ceil(strips)))
+}
+
+impl Algorithm for Im2colRegister {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        let (problem, block) = (flattened(problem), channels_of_rows());
+        let (all, depth) = (problem.out_pixels(), problem.depth());
+        let are_patches = problem.rows.output == 1 && problem.taps() == 1 && all == problem.in_pixels();
+        let apart = all.is_multiple_of(PAGE_FLOATS) && depth > PAGES;
+        let pays = problem.group_out() > FEW_CHANNELS || apart;
+        let in_place = are_patches && !(pays && limits.floats / depth >= VECTORS.min(all));
+        let fitting = (PATCH_FLOATS / depth).clamp(VECTORS, PIXELS);
+        let fitting = if in_place { fitting } else { fitting.min(limits.floats / depth).max(1) };
+        let pixels = whole_tiles(all, fitting);
+        let mut scratch = Scratch::NONE;
+        let mut threads = limits.threads;
+        if !in_place {
+            let tiles = grid(&problem, block, pixels, threads).tiles();
+            scratch = Scratch::of_tiles(floats_of(&[depth, pixels])?, tiles, limits)?;
+            threads = scratch.slots;
+        }
+        let grid = grid(&problem, block, pixels, threads);
+        ready(PreparedIm2colRegister { problem, block, pixels, in_place, grid, scratch })
+    }
+}
+
+impl PreparedIm2colRegister {
+    fn multiply(&self, unit: &Unit<'_>, patches: Matrix<'_>, channels: Range<usize>, dst: MatrixMut<'_>) {
+        let depth = self.problem.depth();
+        PlaneTile {
+            patches,
+            weights: &unit.weights[channels.start * depth..channels.end * depth],
+            bias: unit.bias.map(|bias| &bias[channels]),
+            accumulate: self.problem.accumulate,
+            clamp: self.problem.clamp,
+            dst,
+        }
+        .run();
+    }
+}
+
+/// Copies some pixels of each plane. The planes lie in as many pages, where the machine does not foresee what comes.
+fn copy_planes(planes: &Matrix<'_>, pixels: &Range<usize>, to: &mut [f32]) {
+    const AHEAD: usize = 4;
+    for (plane, to) in to.chunks_exact_mut(pixels.len()).enumerate() {
+        let soon = (plane + AHEAD) * planes.ld() + pixels.start;
+        (0..pixels.len()).step_by(LANES).for_each(|line| prefetch(planes.data(), soon + line));
+        to.copy_from_slice(&planes.row(plane)[pixels.clone()]);
+    }
+}
+
+impl Prepared for PreparedIm2colRegister {
+    fn scratch(&self) -> Scratch {
+        self.scratch
+    }
+
+    fn weight_order(&self) -> WeightOrder {
+        CIJM.blocked(self.block)
+    }
+
+    fn cost(&self) -> Cost {
+        let Self { problem, grid, .. } = self;
+        let (pixels, channels, depth) = (problem.out_pixels(), problem.group_out(), problem.depth());
+        let rest = pixels % self.pixels;
+        // In whole vectors of AVX2, whose speed the model is of.
+        let in_vectors = pixels / self.pixels * self.pixels.next_multiple_of(8) + rest.next_multiple_of(8);
+        Cost {
+            register_macs: work(&[in_vectors, channels, depth]),
+            finished: work(&[pixels, channels]),
+            cached: if self.in_place { 0.0 } else { work(&[self.scratch.floats, grid.tiles()]) },
+            tiles: grid.tiles(),
+            streamed: weights_streamed(problem, pixels.div_ceil(self.pixels)),
+            ..Cost::default()
+        }
+    }
+
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+        let (problem, depth) = (&self.problem, self.problem.depth());
+        if self.in_place {
+            let planes = unit.src.matrix(problem);
+            return unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| {
+                let (pixels, channels) = pixels_and_channels(problem, tile);
+                self.multiply(unit, planes.part(0..depth, pixels), channels, view);
+            });
+        }
+        unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, view, scratch| {
+            let (pixels, channels) = pixels_and_channels(problem, tile);
+            // 1. Fill the patches.
+            let patches = &mut scratch[..depth * pixels.len()];
+            if problem.taps() == 1 && problem.unit_stride() && problem.in_pixels() == problem.out_pixels() {
+                copy_planes(&unit.src.matrix(problem), &pixels, patches);
+            } else {
+                fill_plane_patches(problem, &unit.src, &pixels, patches);
+            }
+            // 2. Multiply and finish.
+            self.multiply(unit, Matrix::new(patches, depth, pixels.len(), pixels.len()), channels, view);
+        });
+    }
+}

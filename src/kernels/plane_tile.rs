@@ -1,0 +1,168 @@
+//! Products for planes: some output channels × pixels, of patches that lie as depth × pixels.
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::isa;
+use super::sums::{Ahead, FEW, Factors, MANY, Run, VECTORS, Width, add, apart, finish};
+use crate::lowering::lanes::prefetch_line;
+use crate::matrix::{Matrix, MatrixMut};
+use crate::problem::Clamp;
+
+/// Output channels of a block of packed weights, depth × channels each: those of a register tile of this machine.
+pub fn channels_of_rows() -> usize {
+    struct Channels;
+    impl WithSimd for Channels {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            if S::REGISTER_COUNT >= 32 { MANY } else { FEW }
+        }
+    }
+    isa::dispatch(Channels)
+}
+
+/// Some output channels of some pixels.
+pub struct PlaneTile<'a, 'b> {
+    /// Depth × pixels.
+    pub patches: Matrix<'a>,
+    /// The channels' weights in blocks of [`channels_of_rows`], each depth × channels.
+    pub weights: &'a [f32],
+    /// One float a channel.
+    pub bias: Option<&'a [f32]>,
+    /// Whether the products are added to what dst holds.
+    pub accumulate: bool,
+    /// What is applied last.
+    pub clamp: Option<Clamp>,
+    /// Channels × pixels.
+    pub dst: MatrixMut<'b>,
+}
+
+impl PlaneTile<'_, '_> {
+    /// dst ← clamp(weights · patches + bias), or + dst.
+    pub fn run(self) {
+        let (channels, pixels, depth) = (self.dst.rows(), self.dst.cols(), self.patches.rows());
+        assert_eq!(self.patches.cols(), pixels);
+        assert_eq!(self.weights.len(), channels * depth);
+        assert!(self.bias.is_none_or(|bias| bias.len() == channels));
+        isa::dispatch(self);
+    }
+}
+
+impl WithSimd for PlaneTile<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let most = if S::REGISTER_COUNT >= 32 { MANY } else { FEW };
+        let (channels, depth) = (self.dst.rows(), self.patches.rows());
+        let ld = self.dst.ld();
+        let mut first = 0;
+        while first < channels {
+            let rows = most.min(channels - first);
+            // All pixels of a block of channels, whose weights then stay in the first cache level.
+            let mut row = 0;
+            while row < rows {
+                let few = if rows - row >= most { most } else { (rows - row).min(FEW) };
+                let block = Rows {
+                    weights: self.weights[first * depth + row..].as_ptr(),
+                    step: rows,
+                    bias: self.bias.map(|bias| bias[first + row..].as_ptr()),
+                    // A pointer to an element of dst, as there is this row.
+                    dst: self.dst.as_mut_ptr().wrapping_add((first + row) * ld),
+                    ld,
+                    accumulate: self.accumulate,
+                    clamp: self.clamp,
+                };
+                // SAFETY: `run` checked that weights, bias, patches and dst have these rows and pixels.
+                unsafe {
+                    match few {
+                        1 => block.run::<S, 1>(simd, &self.patches),
+                        2 => block.run::<S, 2>(simd, &self.patches),
+                        3 => block.run::<S, 3>(simd, &self.patches),
+                        4 => block.run::<S, 4>(simd, &self.patches),
+                        5 => block.run::<S, 5>(simd, &self.patches),
+                        FEW => block.run::<S, FEW>(simd, &self.patches),
+                        _ => block.run::<S, MANY>(simd, &self.patches),
+                    }
+                }
+                row += few;
+            }
+            first += rows;
+        }
+    }
+}
+
+/// Some channels.
+struct Rows {
+    weights: *const f32,
+    /// Channels of the block of weights.
+    step: usize,
+    bias: Option<*const f32>,
+    dst: *mut f32,
+    ld: usize,
+    accumulate: bool,
+    clamp: Option<Clamp>,
+}
+
+impl Rows {
+    /// `P` channels of all pixels.
+    #[inline(always)]
+    unsafe fn run<S: Simd, const P: usize>(&self, simd: S, patches: &Matrix<'_>) {
+        let (pixels, step) = (patches.cols(), VECTORS * S::F32_LANES);
+        let mut pixel = 0;
+        apart(simd, || {
+            while pixel + step <= pixels {
+                // SAFETY: the caller's promise.
+                unsafe { self.tile::<S, P, VECTORS, false>(simd, patches, pixel..pixel + step) };
+                pixel += step;
+            }
+        });
+        let rest = pixels - pixel;
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (rest.div_ceil(S::F32_LANES), rest % S::F32_LANES) {
+                (0, _) => {}
+                (1, 0) => self.tile::<S, P, 1, false>(simd, patches, pixel..pixels),
+                (1, _) => self.tile::<S, P, 1, true>(simd, patches, pixel..pixels),
+                _ => self.tile::<S, P, 2, true>(simd, patches, pixel..pixels),
+            }
+        }
+    }
+
+    /// One register tile of `P` channels × `V` vectors of pixels.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const P: usize, const V: usize, const PART: bool>(
+        &self,
+        simd: S,
+        patches: &Matrix<'_>,
+        pixels: Range<usize>,
+    ) {
+        let width = Width::<V, PART>(pixels.len());
+        let dst: [*mut f32; P] = std::array::from_fn(|p| self.dst.wrapping_add(p * self.ld + pixels.start));
+        let mut sums = [[simd.splat_f32s(0.0); V]; P];
+        let mut p = 0;
+        while p < P {
+            // They come from far away while the sums are built.
+            prefetch_line(dst[p]);
+            if let Some(bias) = self.bias {
+                // SAFETY: the caller has as many biases as channels.
+                sums[p] = [simd.splat_f32s(unsafe { *bias.add(p) }); V];
+            }
+            p += 1;
+        }
+        let factors = Factors {
+            rows: std::array::from_fn(|p| self.weights.wrapping_add(p)),
+            row_step: self.step,
+            vectors: patches.data().as_ptr().wrapping_add(pixels.start),
+            vector_step: patches.ld(),
+        };
+        let run = Run { row: 0, vector: 0, len: patches.rows() };
+        // SAFETY: the caller's promise.
+        unsafe {
+            let sums = add(simd, width, &factors, run, sums, &mut Ahead::nothing());
+            finish(simd, width, dst, sums, self.accumulate, self.clamp);
+        }
+    }
+}

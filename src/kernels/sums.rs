@@ -1,0 +1,268 @@
+//! The sums of a register tile: `P` rows × `V` vectors that stay in registers while a run of products is added to them.
+
+use pulp::Simd;
+
+use crate::lowering::epilogue::clamped;
+use crate::lowering::lanes::{LANES, Lanes, prefetch_line};
+use crate::problem::Clamp;
+
+/// Vectors of a register tile.
+pub const VECTORS: usize = 2;
+/// The most rows of a register tile, but on machines with many registers: with two vectors their sums fill 12 registers,
+/// which is what hides the latency of the multiply-adds, and leave three of AVX2's 16 for the factors.
+pub const FEW: usize = 6;
+/// The same with 32 registers.
+pub const MANY: usize = 12;
+
+/// What is multiplied: element k of row p is `rows[p][k·row_step]`, and the vectors that it multiplies lie at
+/// `vectors[k·vector_step]`.
+pub struct Factors<const P: usize> {
+    pub rows: [*const f32; P],
+    pub row_step: usize,
+    pub vectors: *const f32,
+    pub vector_step: usize,
+}
+
+/// Elements that are multiplied one after the other: where the first lies behind each row's begin and behind the
+/// vectors' (places wrap around), and how many they are.
+#[derive(Clone, Copy)]
+pub struct Run {
+    pub row: usize,
+    pub vector: usize,
+    pub len: usize,
+}
+
+/// Weights that are read next, from farther away than the machine foresees: their lines are asked for while sums are
+/// built.
+pub struct Ahead {
+    at: *const f32,
+    lines: usize,
+    /// Lines after each piece of a run.
+    at_once: usize,
+    /// Elements of a piece.
+    piece: usize,
+}
+
+/// Elements of a run after which lines are asked for.
+const PIECE: usize = 16;
+/// Weights up to so many stay in the second cache level: 256 KiB.
+const NEAR_FLOATS: usize = 64 * 1024;
+
+impl Ahead {
+    /// The next of `all` floats of weights, during runs of so many elements.
+    pub fn new(next: &[f32], all: usize, elements: usize) -> Self {
+        let lines = if all > NEAR_FLOATS { next.len().div_ceil(LANES) } else { 0 };
+        let at_once = lines.div_ceil((elements / PIECE).max(1));
+        Self { at: next.as_ptr(), lines, at_once, piece: if lines > 0 { PIECE } else { usize::MAX } }
+    }
+
+    /// Nothing.
+    pub fn nothing() -> Self {
+        Self::new(&[], 0, 0)
+    }
+
+    #[inline(always)]
+    fn ask(&mut self) {
+        let mut line = 0;
+        while line < self.at_once && self.lines > 0 {
+            prefetch_line(self.at);
+            self.at = self.at.wrapping_add(LANES);
+            self.lines -= 1;
+            line += 1;
+        }
+    }
+}
+
+/// How many floats `V` vectors hold: all that they can, or if `PART` is set so many.
+#[derive(Clone, Copy)]
+pub struct Width<const V: usize, const PART: bool>(pub usize);
+
+impl<const V: usize, const PART: bool> Width<V, PART> {
+    /// Vector `v` of those at `from`.
+    ///
+    /// # Safety
+    /// The floats are there.
+    #[inline(always)]
+    pub unsafe fn load<S: Simd>(self, simd: S, from: *const f32, v: usize) -> S::f32s {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let from = from.add(v * S::F32_LANES);
+            if PART && v + 1 == V {
+                let rest = self.0 - v * S::F32_LANES;
+                Lanes::<false>(rest).load(simd, std::slice::from_raw_parts(from, rest))
+            } else {
+                Lanes::<true>(0).load(simd, std::slice::from_raw_parts(from, S::F32_LANES))
+            }
+        }
+    }
+
+    /// Writes vector `v` of those at `to`.
+    ///
+    /// # Safety
+    /// The place for the floats is there.
+    #[inline(always)]
+    pub unsafe fn store<S: Simd>(self, simd: S, to: *mut f32, v: usize, value: S::f32s) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let to = to.add(v * S::F32_LANES);
+            if PART && v + 1 == V {
+                let rest = self.0 - v * S::F32_LANES;
+                Lanes::<false>(rest).store(simd, std::slice::from_raw_parts_mut(to, rest), value);
+            } else {
+                Lanes::<true>(0).store(simd, std::slice::from_raw_parts_mut(to, S::F32_LANES), value);
+            }
+        }
+    }
+}
+
+/// Runs `f` as a function of its own, compiled for the vector instructions: within a larger one, not all of a tile's sums
+/// get a register.
+#[inline(never)]
+pub fn apart<S: Simd>(simd: S, f: impl FnOnce()) {
+    simd.vectorize(f);
+}
+
+/// sums += the products of a run; meanwhile, what is ahead is asked for.
+///
+/// # Safety
+/// The factors of the run are there.
+#[inline(always)]
+pub unsafe fn add<S: Simd, const P: usize, const V: usize, const PART: bool>(
+    simd: S,
+    width: Width<V, PART>,
+    factors: &Factors<P>,
+    mut run: Run,
+    mut sums: [[S::f32s; V]; P],
+    ahead: &mut Ahead,
+) -> [[S::f32s; V]; P] {
+    // Few sums wait for themselves: several sets of them take turns.
+    let sets = const {
+        match P * V {
+            1..=3 => 4,
+            4..=7 => 2,
+            _ => 1,
+        }
+    };
+    if sets == 1 {
+        loop {
+            let mut piece = run.len.min(ahead.piece);
+            run.len -= piece;
+            while piece > 0 {
+                // SAFETY: the caller's promise.
+                unsafe { add_one(simd, width, factors, &mut run, &mut sums) };
+                piece -= 1;
+            }
+            if run.len == 0 {
+                return sums;
+            }
+            ahead.ask();
+        }
+    }
+    let mut local = [[[simd.splat_f32s(0.0); V]; P]; 4];
+    local[0] = sums;
+    while run.len >= sets {
+        let mut set = 0;
+        while set < sets {
+            // SAFETY: the caller's promise.
+            unsafe { add_one(simd, width, factors, &mut run, &mut local[set]) };
+            set += 1;
+        }
+        run.len -= sets;
+    }
+    while run.len > 0 {
+        // SAFETY: the caller's promise.
+        unsafe { add_one(simd, width, factors, &mut run, &mut local[0]) };
+        run.len -= 1;
+    }
+    let mut set = 1;
+    while set < sets {
+        let mut p = 0;
+        while p < P {
+            let mut v = 0;
+            while v < V {
+                local[0][p][v] = simd.add_f32s(local[0][p][v], local[set][p][v]);
+                v += 1;
+            }
+            p += 1;
+        }
+        set += 1;
+    }
+    local[0]
+}
+
+/// sums += the products of a run's first element in every row; the run then begins with the next one.
+#[inline(always)]
+unsafe fn add_one<S: Simd, const P: usize, const V: usize, const PART: bool>(
+    simd: S,
+    width: Width<V, PART>,
+    factors: &Factors<P>,
+    run: &mut Run,
+    sums: &mut [[S::f32s; V]; P],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let from = factors.vectors.wrapping_add(run.vector);
+        let vectors: [S::f32s; V] = std::array::from_fn(|v| width.load(simd, from, v));
+        let mut p = 0;
+        while p < P {
+            let value = simd.splat_f32s(*factors.rows[p].wrapping_add(run.row));
+            let mut v = 0;
+            while v < V {
+                sums[p][v] = simd.mul_add_e_f32s(value, vectors[v], sums[p][v]);
+                v += 1;
+            }
+            p += 1;
+        }
+    }
+    run.row = run.row.wrapping_add(factors.row_step);
+    run.vector = run.vector.wrapping_add(factors.vector_step);
+}
+
+/// dst ← clamp(sums), or clamp(dst + sums).
+///
+/// # Safety
+/// dst has a row of vectors for each row of sums.
+#[inline(always)]
+pub unsafe fn finish<S: Simd, const P: usize, const V: usize, const PART: bool>(
+    simd: S,
+    width: Width<V, PART>,
+    dst: [*mut f32; P],
+    mut sums: [[S::f32s; V]; P],
+    accumulate: bool,
+    clamp: Option<Clamp>,
+) {
+    // Step by step: a loop with a decision in it is not unrolled, and its sums leave the registers.
+    let mut p = 0;
+    if accumulate {
+        while p < P {
+            let mut v = 0;
+            while v < V {
+                // SAFETY: the caller's promise.
+                sums[p][v] = simd.add_f32s(sums[p][v], unsafe { width.load(simd, dst[p], v) });
+                v += 1;
+            }
+            p += 1;
+        }
+    }
+    if clamp.is_some() {
+        p = 0;
+        while p < P {
+            let mut v = 0;
+            while v < V {
+                sums[p][v] = clamped(simd, sums[p][v], clamp);
+                v += 1;
+            }
+            p += 1;
+        }
+    }
+    p = 0;
+    while p < P {
+        let mut v = 0;
+        while v < V {
+            // SAFETY: the caller's promise.
+            unsafe { width.store(simd, dst[p], v, sums[p][v]) };
+            v += 1;
+        }
+        p += 1;
+    }
+}
