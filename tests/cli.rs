@@ -73,11 +73,15 @@ fn query_prints_every_primitive_with_the_workspace_of_its_formula() {
         assert_eq!(layouts == "any", entry.layouts.len() == 4, "{name}");
         let bytes = || -> usize { workspace.replace(',', "").parse().expect("a number") };
         let expected = match entry.family {
-            "direct" | "tiled" | "register" => "0",
+            "direct" | "tiled" => "0",
             "im2col" | "im2row" => "28,901,376",
             "kn2-as" => "3,211,264",
             "kn2-aa" => {
                 assert!(bytes() <= 65_536, "{name}: {workspace}");
+                continue;
+            }
+            "register" | "patches" => {
+                assert!(bytes() <= 1 << 18, "{name}: {workspace}");
                 continue;
             }
             "folded" | "flat" => {
@@ -93,7 +97,7 @@ fn query_prints_every_primitive_with_the_workspace_of_its_formula() {
         assert_eq!(workspace, expected, "{name}");
         exact += 1;
     }
-    assert_eq!(exact, 1 + 2 + 16 + 8 + 2);
+    assert_eq!(exact, 1 + 1 + 16 + 8 + 2);
 }
 
 #[test]
@@ -149,6 +153,7 @@ fn query_as_csv_has_plain_numbers() {
 fn query_measures_when_asked() {
     let text = printed(&["query", "ic4ih8oc4kh3", "--layout", "nchw", "--measure", "--csv"]);
     let measured = text.lines().skip(1).filter(|line| line.contains(",true,"));
+    let measured = measured.filter(|line| !line.contains("only where a GEMM is asked for"));
     assert!(measured.clone().count() > 0);
     for line in measured {
         let milliseconds: f64 = line.split(',').nth(11).and_then(|text| text.parse().ok()).expect(line);
@@ -305,6 +310,7 @@ fn verbose_says_why_each_algorithm_was_passed_over() {
     for (line, problem) in lines.iter().zip(["ic3ih6oc4oh6kh3ph1", "ic4ih6oc3oh6kh1ph0"]) {
         assert!(line.starts_with(&format!("convlow: {problem}: ")), "{line}");
         assert_eq!(line.matches(" not ").count(), REGISTRY.len() - 1, "{line}");
+        assert!(line.contains(" bytes of workspace, kernels, estimated "), "{line}");
         assert!(line.contains(" not im2row-scan-ab-ik: needs src_layout NCHW and dst_layout NHWC"), "{line}");
     }
 }

@@ -21,6 +21,8 @@ pub struct Im2colRegister;
 
 /// Floats of patches that stay in the second cache level: 192 KiB.
 const PATCH_FLOATS: usize = 48 * 1024;
+/// The most floats of patches of a thread, unless a single pixel has more: 256 KiB.
+const MOST_FLOATS: usize = 64 * 1024;
 /// Pixels of whole vectors on every machine.
 const VECTORS: usize = 16;
 /// Output pixels of a tile, if there are more.
@@ -69,7 +71,9 @@ impl Algorithm for Im2colRegister {
         let apart = all.is_multiple_of(PAGE_FLOATS) && depth > PAGES;
         let pays = problem.group_out() > FEW_CHANNELS || apart;
         let in_place = are_patches && !(pays && limits.floats / depth >= VECTORS.min(all));
-        let fitting = (PATCH_FLOATS / depth).clamp(VECTORS, PIXELS);
+        // A vector of pixels at least, if that is not too much.
+        let least = VECTORS.min(MOST_FLOATS / depth);
+        let fitting = (PATCH_FLOATS / depth).max(least).clamp(1, PIXELS);
         let fitting = if in_place { fitting } else { fitting.min(limits.floats / depth).max(1) };
         let pixels = whole_tiles(all, fitting);
         let mut scratch = Scratch::NONE;

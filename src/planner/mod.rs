@@ -104,9 +104,13 @@ impl Candidate {
         self.info.workspace_bytes <= options.max_workspace_bytes
     }
 
-    /// Whether AUTO may take it: a GEMM that is asked for by name gets the products.
+    /// Whether AUTO may take it: a GEMM gets the products if it is asked for and only then, since a GEMM may allocate.
     fn is_open_to_auto(&self, options: &Options) -> bool {
-        options.gemm == BackendChoice::Auto || self.info.entry.products != Products::Kernels
+        match self.info.entry.products {
+            Products::Gemm => options.gemm != BackendChoice::Auto,
+            Products::Kernels => options.gemm == BackendChoice::Auto,
+            Products::Either | Products::Direct => true,
+        }
     }
 
     fn measured(&self) -> bool {
@@ -275,7 +279,10 @@ impl Survey {
             } else if matches!(options.algorithm, AlgorithmChoice::One(_)) {
                 c"another algorithm was requested"
             } else if !candidate.is_open_to_auto(options) {
-                c"runs on the library's own kernels, not on the GEMM that is asked for"
+                match options.gemm {
+                    BackendChoice::Auto => c"only where a GEMM is asked for",
+                    _ => c"only where no GEMM is asked for",
+                }
             } else if !chosen_measured {
                 c"estimated slower or needs more workspace"
             } else if candidate.measured() {
