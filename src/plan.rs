@@ -69,6 +69,8 @@ pub struct Info {
     pub packed_weights_bytes: usize,
     /// GEMM calls of one execute.
     pub gemm_calls: usize,
+    /// What one execute comes to, counted: what the cost model's seconds are made of.
+    pub counts: [(&'static str, f64); 8],
     /// What the cost model says; 0 if not applicable.
     pub estimated_seconds: f64,
     /// What was measured for this problem, backend and number of threads; 0 if nothing was.
@@ -348,6 +350,7 @@ mod tests {
                     let span = Span { images, groups };
                     let entry = Entry::by_name(c"direct-sum2d").expect("registered");
                     let info = Info {
+                        counts: Cost::default().counts(0),
                         entry,
                         applicable: true,
                         backend: None,

@@ -17,7 +17,7 @@ pub struct Calls {
 
 /// What one unit costs, counted rather than timed. Counts of work are floating-point, because what an algorithm would do
 /// beyond the definition may exceed every integer.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
     /// The GEMM calls, if there are any.
     pub calls: Option<Calls>,
@@ -31,6 +31,8 @@ pub struct Cost {
     pub scattered: f64,
     /// Floats read or written in runs, on one side within the cache.
     pub cached: f64,
+    /// Those runs.
+    pub copies: f64,
     /// Floats moved from one layout to the other, on one side within the cache.
     pub moved: f64,
     /// Floats of Winograd tiles, before and behind the GEMMs.
@@ -43,6 +45,23 @@ pub struct Cost {
     pub direct_runs: f64,
     /// Elements of one such run.
     pub direct_run_len: usize,
+}
+
+impl Cost {
+    /// The counts of so many units, by name: what the model's constants are fitted to.
+    pub fn counts(&self, units: usize) -> [(&'static str, f64); 8] {
+        [
+            ("register_macs", self.register_macs),
+            ("finished", self.finished),
+            ("tiles", self.tiles as f64),
+            ("streamed", self.streamed),
+            ("cached", self.cached),
+            ("copies", self.copies),
+            ("moved", self.moved),
+            ("transformed", self.transformed),
+        ]
+        .map(|(name, count)| (name, count * units as f64))
+    }
 }
 
 /// Floats of weights that `passes` over all of them bring from beyond the second cache level. They come at twice the

@@ -126,11 +126,14 @@ impl Prepared for PreparedIm2colRegister {
         let Self { problem, grid, .. } = self;
         let (pixels, channels, depth) = (problem.out_pixels(), problem.group_out(), problem.depth());
         let rest = pixels % self.pixels;
+        // Output rows, or parts of one, that a tile has pixels of.
+        let rows = self.pixels.div_ceil(problem.cols.output);
         // In whole vectors of AVX2, whose speed the model is of.
         let in_vectors = pixels / self.pixels * self.pixels.next_multiple_of(8) + rest.next_multiple_of(8);
         Cost {
             register_macs: work(&[in_vectors, channels, depth]),
             finished: work(&[pixels, channels]),
+            copies: if self.in_place { 0.0 } else { work(&[depth, rows, grid.tiles()]) },
             cached: if self.in_place { 0.0 } else { work(&[self.scratch.floats, grid.tiles()]) },
             tiles: grid.tiles(),
             streamed: weights_streamed(problem, pixels.div_ceil(self.pixels)),

@@ -46,7 +46,8 @@ impl Tiling {
     /// The tiling of a flattened problem within so many floats of scratch.
     fn new(problem: &Problem, floats: usize) -> Self {
         let in_place = Self { pixels: pixels_of_tile(problem, PIXELS), depth: problem.group_in(), moved: 0 };
-        if problem.src_layout == Layout::Nhwc {
+        // A plane of one pixel is no plane: the channels lie one behind the other.
+        if problem.src_layout == Layout::Nhwc || problem.in_pixels() == 1 {
             return in_place;
         }
         let floats = floats.min(MOVED_FLOATS);

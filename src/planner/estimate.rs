@@ -1,7 +1,7 @@
 //! The cost model: counts of an algorithm turned into seconds.
 //!
 //! It ranks; it does not predict. The constants are those of one core of the class the library is developed on (server
-//! x86-64 with AVX2), fitted to products of many shapes; their ratios, which decide the ranking, move little between
+//! x86-64 with AVX2): those of a GEMM fitted to products of many shapes, those of the library's own kernels by `./dev fit`; their ratios, which decide the ranking, move little between
 //! machines. Measuring them in some milliseconds of every process chose worse: a neighbour on a shared core slows one
 //! GEMM's kernels more than another's, for longer than such a measurement lasts. EFFORT_MEASURE times the layer itself.
 
@@ -89,19 +89,23 @@ const PAGES: usize = 48;
 /// Multiply-adds a second of one core.
 const MACS: f64 = 52e9;
 /// Floats a second in contiguous runs.
-const STREAM: f64 = 2.0e9;
+const STREAM: f64 = 4.3e9;
 /// Floats a second in contiguous runs, from or to the cache.
-const CACHED: f64 = 8.0e9;
+const CACHED: f64 = 10e9;
+/// Runs a second that are copied, beside their floats.
+const COPIES: f64 = 100e6;
 /// Floats a second from one layout to the other, from or to the cache.
-const MOVED: f64 = 1.5e9;
+const MOVED: f64 = 5.8e9;
 /// Floats of Winograd tiles a second.
-const TRANSFORMED: f64 = 4.0e9;
+const TRANSFORMED: f64 = 3.7e9;
 /// Floats a second one by one.
 const SCATTER: f64 = 0.5e9;
 /// Multiply-adds a second in register tiles.
-const REGISTER: f64 = 0.97 * MACS;
+const REGISTER: f64 = 46e9;
 /// Outputs a second that register tiles begin and finish.
-const FINISHED: f64 = 6.0e9;
+const FINISHED: f64 = 10e9;
+/// Tiles of such algorithms a second, beside what they compute.
+const TILES: f64 = 2.7e6;
 /// Multiply-adds a second of a long direct run, and elements' worth of time to start one.
 const DIRECT: f64 = 3.0e9;
 const DIRECT_START: f64 = 16.0;
@@ -122,12 +126,16 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
             };
             model.seconds(&calls, units) / threads.min((calls.count as f64 * units).max(1.0))
         }
-        _ => (cost.register_macs / REGISTER + cost.finished / FINISHED) * units / threads,
+        _ => {
+            let tiles = cost.register_macs / REGISTER + cost.finished / FINISHED + cost.tiles as f64 / TILES;
+            tiles * units / threads
+        }
     };
     let direct = cost.direct_runs * (cost.direct_run_len as f64 + DIRECT_START) / DIRECT;
     let moved = cost.streamed / STREAM
         + cost.scattered / SCATTER
         + cost.cached / CACHED
+        + cost.copies / COPIES
         + cost.moved / MOVED
         + cost.transformed / TRANSFORMED;
     products + (direct + moved) * units / threads

@@ -62,6 +62,8 @@ pub(super) struct Record {
     pub(super) efficiency: Option<f64>,
     pub(super) workspace_bytes: Option<usize>,
     pub(super) packed_bytes: Option<usize>,
+    /// What the planner's cost model counts, `name=count` between semicolons.
+    counts: Option<String>,
     /// The largest distance from float64, relative to the largest output; none without a check.
     pub(super) error: Option<f64>,
     pub(super) skipped: bool,
@@ -117,6 +119,7 @@ impl Record {
             efficiency: None,
             workspace_bytes: None,
             packed_bytes: None,
+            counts: None,
             error: None,
             skipped: false,
             reason: None,
@@ -153,6 +156,7 @@ impl Record {
             peak_share: Some(gflops / base.peak_gflops),
             workspace_bytes: Some(info.workspace_bytes),
             packed_bytes: Some(info.packed_weights_bytes),
+            counts: Some(info.counts.map(|(name, count)| format!("{name}={count}")).join(";")),
             error: timing.error,
             auto_for: candidate.auto_for.clone(),
             ..base
