@@ -11,7 +11,7 @@ use crate::gemm::Gemm;
 use crate::lowering::epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::weights::WeightOrder;
-use crate::matrix::MatrixMut;
+use crate::matrix::{Grid, MatrixMut};
 use crate::memory;
 use crate::parallel::Pool;
 use crate::problem::{Layout, Problem, product};
@@ -82,6 +82,11 @@ pub trait Prepared: Send + Sync {
 
     /// What one unit costs.
     fn cost(&self) -> Cost;
+
+    /// The tiles of a unit's dst that threads share, where each is computed by one of them.
+    fn grid(&self) -> Option<Grid> {
+        None
+    }
 
     /// Computes one unit into `dst`, the unit's part of dst as it lies in memory: channels × OH·OW in NCHW, image below
     /// image; OH·OW × channels in NHWC. `scratch` has as many floats of any content as [`Prepared::scratch`] says.

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, floats_of, ready};
 use super::cost::{Cost, weights_streamed, work};
-use super::tiling::{channels_of_group, dst_grid, flattened, pixels_and_channels};
+use super::tiling::{channels_of_tile, dst_grid, flattened, pixels_and_channels};
 use crate::kernels::{PlaneTile, channels_of_rows};
 use crate::lowering::lanes::{LANES, prefetch};
 use crate::lowering::patches::fill_plane_patches;
@@ -58,9 +58,7 @@ fn whole_tiles(pixels: usize, most: usize) -> usize {
 
 fn grid(problem: &Problem, block: usize, pixels: usize, threads: usize) -> Grid {
     let (strips, channels) = (problem.out_pixels().div_ceil(pixels), problem.group_out());
-    // The patches are filled for each group of channels.
-    let wanted = if threads == 1 { 1 } else { 2 * threads };
-    dst_grid(problem, pixels, channels_of_group(channels, block, wanted.div_ceil(strips)))
+    dst_grid(problem, pixels, channels_of_tile(channels, block, strips, threads, 0.03))
 }
 
 impl Algorithm for Im2colRegister {
@@ -139,6 +137,10 @@ impl Prepared for PreparedIm2colRegister {
             streamed: weights_streamed(problem, pixels.div_ceil(self.pixels)),
             ..Cost::default()
         }
+    }
+
+    fn grid(&self) -> Option<Grid> {
+        Some(self.grid)
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready};
 use super::cost::{Cost, weights_streamed, work};
-use super::tiling::{channels_of_group, dst_grid, flattened, part_of_pixels, pixels_and_channels};
+use super::tiling::{channels_of_tile, dst_grid, flattened, part_of_pixels, pixels_and_channels};
 use crate::kernels::{PixelTile, channels_of_block};
 use crate::lowering::image::Image;
 use crate::lowering::moves::transpose;
@@ -28,8 +28,6 @@ const MOVED_FLOATS: usize = 64 * 1024;
 const PIXELS: usize = 480;
 /// The least part of the input channels: the sums of each are added to dst.
 const LEAST_DEPTH: usize = 32;
-/// Tiles to have, if the sizes allow.
-const TILES: usize = 8;
 
 /// What is computed at once.
 #[derive(Clone, Copy)]
@@ -92,13 +90,8 @@ impl Tiling {
     /// The tiles of dst, each of whole blocks of weights.
     fn grid(&self, problem: &Problem, block: usize, threads: usize) -> Grid {
         let (strips, channels) = (problem.out_pixels().div_ceil(self.pixels), problem.group_out());
-        // An NCHW src is moved for each group of channels.
-        let wanted = match problem.src_layout {
-            Layout::Nhwc => TILES.max(4 * threads),
-            Layout::Nchw if threads == 1 => 1,
-            Layout::Nchw => 2 * threads,
-        };
-        let channels = channels_of_group(channels, block, wanted.div_ceil(strips));
+        let again = if self.moved == 0 { 0.01 } else { 0.05 };
+        let channels = channels_of_tile(channels, block, strips, threads, again);
         dst_grid(problem, self.pixels, channels)
     }
 }
@@ -259,6 +252,10 @@ impl Prepared for PreparedKn2rowRegister {
             streamed: weights_streamed(problem, pixels.div_ceil(tiling.pixels)),
             ..Cost::default()
         }
+    }
+
+    fn grid(&self) -> Option<Grid> {
+        Some(self.grid)
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {

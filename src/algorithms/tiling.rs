@@ -82,6 +82,23 @@ pub fn channels_of_group(channels: usize, block: usize, groups: usize) -> usize 
     (blocks.div_ceil(groups.clamp(1, blocks)) * block).min(channels)
 }
 
+/// Output channels of a tile, in whole blocks: divided into so many groups that the threads finish the tiles of so many
+/// strips together. Each group but the first costs `again` of the work, for what is lowered or listed for it once more. How
+/// many there are changes no sum.
+pub fn channels_of_tile(channels: usize, block: usize, strips: usize, threads: usize, again: f64) -> usize {
+    let blocks = channels.div_ceil(block);
+    let time = |of_tile: usize| {
+        let groups = blocks.div_ceil(of_tile);
+        let rounds = strips.saturating_mul(groups).div_ceil(threads);
+        rounds as f64 * of_tile as f64 * (1.0 + again * (groups - 1) as f64)
+    };
+    // More groups than these help no thread.
+    let most = blocks.min(4 * threads);
+    let of_tiles = (1..=most).map(|groups| blocks.div_ceil(groups));
+    let best = of_tiles.min_by(|&a, &b| time(a).total_cmp(&time(b))).unwrap_or(blocks);
+    (best * block).min(channels)
+}
+
 /// The tiles of a unit's dst, of so many pixels and channels, as dst lies.
 pub fn dst_grid(problem: &Problem, tile_pixels: usize, tile_channels: usize) -> Grid {
     let (pixels, channels) = (problem.out_pixels(), problem.group_out());

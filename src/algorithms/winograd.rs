@@ -15,7 +15,7 @@ use super::algorithm::{
     Algorithm, Declined, Limits, Prepared, Scratch, Unit, floats_of, ready, require, require_unit_stride,
 };
 use super::cost::{Calls, Cost, streamed_floats, work};
-use super::tiling::{channels_of_block, channels_of_group, dst_grid, part_of_channels, pixels_and_channels};
+use super::tiling::{channels_of_block, channels_of_tile, dst_grid, part_of_channels, pixels_and_channels};
 use crate::kernels::Product;
 use crate::lowering::weights::WeightOrder;
 use crate::lowering::winograd::{InputTransform, OutputTransform, Strip};
@@ -162,11 +162,10 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
     fn grid(problem: &Problem, tiling: &Tiling, threads: usize) -> Grid {
         let rows = Self::strip_rows(problem, tiling.strip);
         let strips = problem.rows.output.div_ceil(rows);
-        // Each group of channels transforms the input again: as few as keep the threads busy to the end.
-        let uneven = !strips.is_multiple_of(threads) && strips < 4 * threads;
-        let groups = threads.div_ceil(strips).max(if uneven { 2 } else { 1 });
-        let channels = problem.group_out();
-        dst_grid(problem, rows * problem.cols.output, channels_of_group(channels, tiling.block, groups))
+        // Each group of channels transforms the input again.
+        let channels =
+            channels_of_tile(problem.group_out(), panel(problem.group_out()), strips, threads, 0.1);
+        dst_grid(problem, rows * problem.cols.output, channels)
     }
 
     /// How many strips there are.
@@ -335,6 +334,10 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
             transformed: all * (work(&[transforms, all_depth]) + work(&[channels])) * A as f64 / 6.0,
             ..Cost::default()
         }
+    }
+
+    fn grid(&self) -> Option<Grid> {
+        Some(self.grid)
     }
 
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
