@@ -1,16 +1,20 @@
 /*
  * An execute allocates nothing itself, from the first on: every allocation of this process is counted.
  *
- * A GEMM may: the embedded one packs a factor on the heap for the time of a call, and keeps a buffer of the
- * size of the second cache level for each thread; OpenBLAS does likewise with memory of its own. What the
- * embedded one comes to is printed, and bounded as the documentation says.
+ * What AUTO takes runs on kernels of the library or on plain loops, so that nobody at all allocates: that is
+ * counted on every line of every list in the folder that is the argument, before anything else is executed.
+ *
+ * A GEMM that is asked for may: the embedded one packs a factor on the heap for the time of a call, and keeps
+ * a buffer of the size of the second cache level for each thread; OpenBLAS does likewise with memory of its
+ * own. What they come to is printed, and of the embedded one bounded as the documentation says.
  */
 
-#define _GNU_SOURCE /* dl_iterate_phdr */
+#define _GNU_SOURCE /* dl_iterate_phdr, scandir */
 #include "allocations.h"
-#include "convolution.h"
+#include "lists.h"
 
 #include <link.h>
+#include <pthread.h>
 
 /* For dl_iterate_phdr: notes the code of the library with OpenBLAS's name. */
 static int find_openblas(struct dl_phdr_info *object, size_t size, void *unused) {
@@ -49,8 +53,19 @@ enum { THREADS = 3 };
 /* Of a thread, the size of the second cache level: no more than 4 MiB on the machines of today. */
 #define MOST_KEPT_BYTES ((size_t)4 << 20)
 
-/* What the embedded GEMM came to. */
-static struct { size_t set_up, plans, allocating, worst, kept_bytes; } embedded;
+/* What the GEMMs came to: of plans on one of them, how many allocate, the most in an execute, and what is
+ * live behind their executes and was not before. */
+typedef struct came_to {
+    size_t set_up, plans, allocating, worst, kept_bytes;
+} came_to;
+static came_to embedded, openblas;
+
+static void note(came_to *of, size_t runs, size_t made, size_t kept_bytes) {
+    of->plans += 1;
+    of->allocating += made > 0;
+    of->worst = made / runs > of->worst ? made / runs : of->worst;
+    of->kept_bytes += kept_bytes;
+}
 
 /* Executes a plan several times, and counts from the first on. */
 static void count_executes(const convlow_conv2d_desc *desc, const convlow_plan_options *options, int bias) {
@@ -65,21 +80,24 @@ static void count_executes(const convlow_conv2d_desc *desc, const convlow_plan_o
         CHECK_OK(execute_prepared(&p, &t, dst));
         embedded.set_up = counted() - before;
     }
-    const size_t before = counted(), bytes_before = read_count(&allocations.live_bytes);
+    const size_t all_before = read_count(&allocations.calls), before = counted();
+    const size_t bytes_before = read_count(&allocations.live_bytes);
     for (int run = 0; run < RUNS; ++run) {
         CHECK_OK(execute_prepared(&p, &t, dst));
     }
-    const size_t made = counted() - before;
-    if (info.gemm != CONVLOW_GEMM_EMBEDDED) {
-        CHECK_SIZE(made, 0);
-    } else {
+    const size_t made = counted() - before, made_by_all = read_count(&allocations.calls) - all_before;
+    const size_t kept_bytes = read_count(&allocations.live_bytes) - bytes_before;
+    if (info.gemm == CONVLOW_GEMM_EMBEDDED) {
         /* Two a call, of which the library makes two where one would fill the kernel badly; and what each
          * thread sets up with its buffer. */
         CHECK(made <= RUNS * 4 * info.gemm_calls + 8 * THREADS);
-        embedded.plans += 1;
-        embedded.allocating += made > 0;
-        embedded.worst = made / RUNS > embedded.worst ? made / RUNS : embedded.worst;
-        embedded.kept_bytes += read_count(&allocations.live_bytes) - bytes_before;
+        note(&embedded, RUNS, made, kept_bytes);
+    } else if (info.gemm == CONVLOW_GEMM_BLAS) {
+        CHECK_SIZE(made, 0);
+        note(&openblas, RUNS, made_by_all, kept_bytes);
+    } else {
+        CHECK_SIZE(made_by_all, 0);
+        CHECK_SIZE(kept_bytes, 0);
     }
     prepared_free(&p);
     free(dst);
@@ -111,19 +129,177 @@ static void every_algorithm(const problem *problem, int layout_pair, int32_t gem
     free(infos);
 }
 
-/* What AUTO picks on layers of real networks. */
-static void what_auto_picks(const problem *layer, int32_t math, convlow_pool *pool) {
-    for (int layout_pair = 0; layout_pair < LAYOUT_PAIRS; ++layout_pair) {
-        convlow_conv2d_desc desc;
-        convlow_plan_options options;
-        describe(&desc, layer, layout_pair);
-        convlow_plan_options_init(&options, sizeof(options));
-        options.math = math;
-        options.pool = pool;
-        snprintf(check_context, sizeof(check_context), "AUTO on %s, layouts %d", layer->name, layout_pair);
-        count_executes(&desc, &options, 1);
+/* Memory that serves one plan after the other. */
+typedef struct shared {
+    size_t bytes;
+    void *data;
+} shared;
+
+/* At least so many bytes, all of which have been written, so that no denormal number slows a kernel down. */
+static void *at_least(shared *shared, size_t bytes) {
+    if (shared->data == NULL || shared->bytes < bytes) {
+        free(shared->data);
+        shared->bytes = bytes;
+        shared->data = malloc(bytes > 0 ? bytes : 1);
+        REQUIRE(shared->data != NULL);
+        fill_with_integers((float *)shared->data, bytes / sizeof(float), 1);
     }
+    return shared->data;
+}
+
+/* What was executed by AUTO's choice. */
+static struct {
+    shared src, weights, bias, dst, packed, workspace;
+    size_t plans, executes, on_kernels, allocations;
+} automatic;
+
+/* A plan and what an execute of it takes. */
+typedef struct execution {
+    convlow_plan *plan;
+    const float *src, *bias;
+    const void *packed;
+    float *dst;
+    void *workspace;
+    size_t workspace_bytes;
+    convlow_status status;
+    size_t made, live_before, live_behind;
+} execution;
+
+/* Executes and counts, on the thread that calls it. */
+static void *execute_counted(void *of) {
+    execution *e = (execution *)of;
+    const size_t before = read_count(&allocations.calls);
+    e->live_before = read_count(&allocations.live_bytes);
+    e->status =
+        convlow_execute(e->plan, e->src, e->packed, e->bias, e->dst, e->workspace, e->workspace_bytes);
+    e->live_behind = read_count(&allocations.live_bytes);
+    e->made = read_count(&allocations.calls) - before;
+    return NULL;
+}
+
+/* What AUTO picks for a layer: nobody allocates, and nothing is kept. With `fresh` on a thread that has never
+ * executed anything. */
+static void what_auto_picks(const problem *layer, int layout_pair, int32_t math, convlow_pool *pool,
+                            int fresh) {
+    convlow_conv2d_desc desc;
+    convlow_plan_options options;
+    convlow_plan_info info = {.struct_size = sizeof(info)};
+    execution e;
+    memset(&e, 0, sizeof(e));
+    describe(&desc, layer, layout_pair);
+    convlow_plan_options_init(&options, sizeof(options));
+    options.math = math;
+    options.pool = pool;
+    REQUIRE_OK(convlow_plan_create(&desc, &options, &e.plan));
+    REQUIRE_OK(convlow_plan_get_info(e.plan, &info));
+    snprintf(check_context, sizeof(check_context), "AUTO: %s on %s, layouts %d, math %d%s",
+             convlow_algorithm_name(info.algorithm), layer->name, layout_pair, (int)math,
+             pool != NULL ? ", pool" : "");
+    CHECK(info.gemm == CONVLOW_GEMM_KERNELS ||
+          (info.gemm == CONVLOW_GEMM_AUTO &&
+           strcmp(convlow_algorithm_name(info.algorithm), "direct-sum2d") == 0));
+    const size_t weights =
+        desc.out_channels * (desc.in_channels / desc.groups) * desc.kernel_height * desc.kernel_width;
+    const size_t src = desc.batch * desc.in_channels * desc.in_height * desc.in_width;
+    const size_t dst = desc.batch * desc.out_channels * info.dst_height * info.dst_width;
+    void *packed = at_least(&automatic.packed, info.packed_weights_bytes);
+    e.src = (const float *)at_least(&automatic.src, src * sizeof(float));
+    e.bias = (const float *)at_least(&automatic.bias, desc.out_channels * sizeof(float));
+    e.dst = (float *)at_least(&automatic.dst, dst * sizeof(float));
+    e.packed = packed;
+    e.workspace = at_least(&automatic.workspace, info.workspace_bytes);
+    e.workspace_bytes = info.workspace_bytes;
+    REQUIRE_OK(convlow_pack_weights(e.plan,
+                                    (const float *)at_least(&automatic.weights, weights * sizeof(float)),
+                                    packed, info.packed_weights_bytes));
+    /* Large ones once: that nothing is allocated later either is seen on the others. */
+    const int runs = info.macs < (size_t)20000000 ? 3 : 1;
+    for (int run = 0; run < runs; ++run) {
+        if (fresh) {
+            pthread_t thread;
+            REQUIRE(pthread_create(&thread, NULL, execute_counted, &e) == 0);
+            REQUIRE(pthread_join(thread, NULL) == 0);
+        } else {
+            execute_counted(&e);
+        }
+        CHECK_STATUS(e.status, CONVLOW_OK);
+        CHECK_SIZE(e.made, 0);
+        CHECK_SIZE(e.live_behind, e.live_before);
+        automatic.allocations += e.made;
+        automatic.executes += 1;
+    }
+    automatic.plans += 1;
+    automatic.on_kernels += info.gemm == CONVLOW_GEMM_KERNELS;
+    convlow_plan_destroy(e.plan);
     check_context[0] = '\0';
+}
+
+/* Multiplications of the layer by its definition. */
+static size_t macs_of(const line *line) {
+    convlow_conv2d_desc desc;
+    size_t height, width;
+    describe(&desc, &line->problem, 0);
+    REQUIRE_OK(convlow_conv2d_output_size(&desc, &height, &width));
+    require_in(line,
+               (line->out[0] == 0 || line->out[0] == height) && (line->out[1] == 0 || line->out[1] == width),
+               "the sizes contradict each other");
+    return desc.batch * desc.out_channels * height * width * (desc.in_channels / desc.groups) *
+           desc.kernel_height * desc.kernel_width;
+}
+
+/* Every line of every list; where it has to be quick, every tenth of those that are small. */
+static void auto_on_all_lists(const char *folder, convlow_pool *pool) {
+    const size_t quick_macs = 30000000;
+    static const int layout_pairs[] = {0, 3}; /* NCHW -> NCHW, NHWC -> NHWC */
+    lists lists = lists_read(folder);
+    size_t taken = 0, small = 0;
+    CHECK(lists.files >= 13 && lists.count >= 300);
+    for (size_t i = 0; i < lists.count; ++i) {
+        line *line = &lists.lines[i];
+        line->problem.name = line->text;
+        const size_t macs = macs_of(line);
+        small += macs < quick_macs;
+        if (check_quickly() && (macs >= quick_macs || small % 10 != 0)) {
+            continue;
+        }
+        ++taken;
+        for (int at = 0; at < 4 * 2; ++at) {
+            const int32_t math = at / 2 % 2 == 0 ? CONVLOW_MATH_EXACT : CONVLOW_MATH_FAST;
+            what_auto_picks(&line->problem, layout_pairs[at / 4], math, at % 2 == 0 ? NULL : pool, 0);
+        }
+    }
+    CHECK(taken >= (check_quickly() ? 10 : lists.count));
+    CHECK_SIZE(automatic.plans, 8 * taken);
+    printf("AUTO on %zu of %zu lines of %zu lists: %zu plans, %zu on the library's kernels and %zu on plain "
+           "loops; "
+           "%zu executes, %zu allocations\n",
+           taken, lists.count, lists.files, automatic.plans, automatic.on_kernels,
+           automatic.plans - automatic.on_kernels, automatic.executes, automatic.allocations);
+    lists_free(&lists);
+}
+
+/* Batches, groups, uneven padding, sums and clamps, src and dst of different layouts; and threads that are
+ * new. */
+static void auto_on_small_problems(convlow_pool *pool) {
+    const size_t plans = automatic.plans, executes = automatic.executes, made = automatic.allocations;
+    for (int i = 0; i < PROBLEMS * LAYOUT_PAIRS; ++i) {
+        for (int at = 0; at < 2 * 2 * 2; ++at) {
+            what_auto_picks(&problems[i / LAYOUT_PAIRS], i % LAYOUT_PAIRS,
+                            at % 2 == 0 ? CONVLOW_MATH_EXACT : CONVLOW_MATH_FAST,
+                            at / 2 % 2 == 0 ? NULL : pool, at / 4);
+        }
+    }
+    printf("AUTO on small problems, also on new threads: %zu plans, %zu executes, %zu allocations\n",
+           automatic.plans - plans, automatic.executes - executes, automatic.allocations - made);
+}
+
+static void free_shared(void) {
+    free(automatic.src.data);
+    free(automatic.weights.data);
+    free(automatic.bias.data);
+    free(automatic.dst.data);
+    free(automatic.packed.data);
+    free(automatic.workspace.data);
 }
 
 /* A refusal before it changes nothing. */
@@ -154,29 +330,17 @@ static const problem large = {.name = "large",
                               .pad = {1, 1, 1, 1},
                               .bias = 1};
 
-static const problem layers[] = {
-    {.name = "VGG-16 conv1_1",
-     .in = {3, 224, 224},
-     .out_channels = 64,
-     .kernel = {3, 3},
-     .pad = {1, 1, 1, 1}},
-    {.name = "ResNet-50 conv1",
-     .in = {3, 224, 224},
-     .out_channels = 64,
-     .kernel = {7, 7},
-     .stride = {2, 2},
-     .pad = {3, 3, 3, 3}},
-    {.name = "ResNet-50 res2", .in = {64, 56, 56}, .out_channels = 64, .kernel = {3, 3}, .pad = {1, 1, 1, 1}},
-    {.name = "ResNet-50 res4", .in = {256, 14, 14}, .out_channels = 1024, .kernel = {1, 1}},
-    {.name = "GoogLeNet 5x5", .in = {16, 28, 28}, .out_channels = 32, .kernel = {5, 5}, .pad = {2, 2, 2, 2}},
-};
-
-int main(void) {
+int main(int count, char **arguments) {
     size_t executed = 0;
     convlow_pool *pool;
+    REQUIRE(count == 2); /* the folder of the lists */
     dl_iterate_phdr(find_openblas, NULL);
     the_library_is_counted();
     REQUIRE_OK(convlow_pool_create(THREADS, &pool));
+    auto_on_all_lists(arguments[1], pool);
+    auto_on_small_problems(pool);
+    free_shared();
+
     for (int pooled = 0; pooled < 2; ++pooled) {
         for (int layout_pair = 0; layout_pair < LAYOUT_PAIRS; ++layout_pair) {
             for (int32_t gemm = CONVLOW_GEMM_EMBEDDED; gemm >= CONVLOW_GEMM_BLAS; --gemm) {
@@ -195,17 +359,12 @@ int main(void) {
            embedded.allocating, embedded.plans, embedded.worst);
     printf("it keeps %zu bytes for %d threads, and asks for the caches by %zu allocations once a process\n",
            embedded.kept_bytes, THREADS, embedded.set_up);
+    printf("every algorithm: %zu of %zu plans on OpenBLAS allocate by malloc, at worst %zu times an execute, "
+           "and keep "
+           "%zu bytes\n",
+           openblas.allocating, openblas.plans, openblas.worst, openblas.kept_bytes);
     CHECK(embedded.set_up < 1000);
     CHECK(embedded.kept_bytes <= THREADS * MOST_KEPT_BYTES);
-
-    embedded.plans = embedded.allocating = embedded.worst = 0;
-    for (size_t i = 0; i < sizeof(layers) / sizeof(layers[0]); ++i) {
-        what_auto_picks(&layers[i], CONVLOW_MATH_EXACT, i % 2 == 0 ? pool : NULL);
-        what_auto_picks(&layers[i], CONVLOW_MATH_FAST, i % 2 == 0 ? NULL : pool);
-    }
-    printf("AUTO on real layers: %zu of %zu plans on the embedded GEMM allocate, at worst %zu times an "
-           "execute\n",
-           embedded.allocating, embedded.plans, embedded.worst);
     after_a_refusal();
     convlow_pool_destroy(pool);
     return check_result();

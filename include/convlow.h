@@ -79,8 +79,10 @@
 #define CONVLOW_EFFORT_MEASURE 1
 
 /**
- * For each algorithm the GEMM of this build that is estimated quicker on one thread, whatever the number of threads;
- * a BLAS only where the sizes fit its integer. In convlow_plan_info: plain loops serve, as in "direct-sum2d".
+ * No GEMM is asked for: CONVLOW_ALGORITHM_AUTO takes what runs on the library's own kernels or on plain loops, which
+ * allocates nothing in execute. An algorithm by name that needs a GEMM gets the one of this build that is estimated quicker
+ * on one thread, whatever the number of threads; a BLAS only where the sizes fit its integer. In convlow_plan_info: plain
+ * loops serve, as in "direct-sum2d".
  */
 #define CONVLOW_GEMM_AUTO 0
 
@@ -97,7 +99,7 @@
 
 /**
  * In convlow_plan_info alone: the library's own kernels, made for convolution, serve in place of a GEMM. CONVLOW_GEMM_AUTO
- * takes an algorithm on them where it is estimated quicker; as an option it is CONVLOW_ERROR_INVALID_ARGUMENT.
+ * asks for them; as an option it is CONVLOW_ERROR_INVALID_ARGUMENT.
  */
 #define CONVLOW_GEMM_KERNELS 3
 
@@ -493,10 +495,13 @@ convlow_status convlow_pack_weights(const struct convlow_plan *plan,
  * convlow_plan_workspace_bytes bytes of any content, aligned as by malloc, or is NULL if that is 0. dst and
  * workspace overlap nothing. Reads or writes nothing else; on a refusal dst is untouched.
  *
- * The library itself allocates nothing here. A GEMM may, and then what it cannot have ends the process: the embedded one
- * packs factors on the heap, in up to four allocations for each of convlow_plan_info.gemm_calls, and keeps a buffer of the
- * size of the second cache level for each thread until that ends; a BLAS keeps what its makers say. convlow_plan_info.gemm
- * says which one serves; CONVLOW_GEMM_KERNELS and CONVLOW_GEMM_AUTO there stand for none.
+ * The library itself allocates nothing here, from the first call on. convlow_plan_info.gemm says what computes:
+ * - CONVLOW_GEMM_KERNELS, and CONVLOW_GEMM_AUTO for plain loops: nobody allocates anything, and no thread keeps anything.
+ *   This is all that CONVLOW_ALGORITHM_AUTO takes with CONVLOW_GEMM_AUTO.
+ * - CONVLOW_GEMM_EMBEDDED: packs factors on the heap, in up to four allocations for each of gemm_calls, asks for the caches
+ *   once a process, in some hundred more, and keeps a buffer of the size of the second cache level for each thread until
+ *   that ends. What it cannot have ends the process.
+ * - CONVLOW_GEMM_BLAS: keeps what its makers say; what it does where it cannot have that is its own affair.
  *
  * The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so
  * that 128 KiB are enough. Its floating-point mode (rounding, flushing to zero) holds on all threads of the pool.

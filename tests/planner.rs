@@ -74,8 +74,9 @@ fn check(problem: &Problem, options: &Options) -> bool {
 #[test]
 fn of_those_estimated_level_the_least_workspace_is_taken() {
     let mut decided = 0;
-    for list in [include_str!("../problems/googlenet.txt"), include_str!("../problems/resnet50.txt")] {
-        for layer in convlow::descriptor::parse_list(list).expect("a list") {
+    for file in common::lists() {
+        let list = std::fs::read_to_string(&file).expect("a list of problems/");
+        for layer in convlow::descriptor::parse_list(&list).expect("a list") {
             for (src_layout, dst_layout) in common::LAYOUTS {
                 for max_workspace_bytes in [0, 100_000, usize::MAX] {
                     let options = Options { max_workspace_bytes, ..Options::default() };

@@ -2,21 +2,37 @@
 
 mod common;
 
+use std::fs;
+use std::path::PathBuf;
+
 use common::{LAYOUTS, plan_for};
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::{Options, Plan, Pool, Problem, descriptor};
 
-const LISTS: [&str; 4] = [
-    include_str!("../problems/alexnet.txt"),
-    include_str!("../problems/googlenet.txt"),
-    include_str!("../problems/resnet50.txt"),
-    include_str!("../problems/vgg16.txt"),
-];
+fn layers_of(names: impl IntoIterator<Item = PathBuf>) -> Vec<Problem> {
+    let lists = names.into_iter().map(|file| fs::read_to_string(&file).expect("a list of problems/"));
+    let entries = lists.flat_map(|list| descriptor::parse_list(&list).expect("the lists are valid"));
+    entries.map(|entry| entry.problem).collect()
+}
 
+/// The layers of four networks, for what tries every algorithm.
 fn layers() -> Vec<Problem> {
-    let lists = LISTS.map(|list| descriptor::parse_list(list).expect("the lists are valid"));
-    lists.into_iter().flatten().map(|entry| entry.problem).collect()
+    layers_of(["alexnet", "googlenet", "resnet50", "vgg16"].map(common::list))
+}
+
+/// Every line of every list, grouped and depthwise ones too.
+fn layers_of_all_lists() -> Vec<Problem> {
+    let layers = layers_of(common::lists());
+    assert!(
+        layers.iter().any(|layer| layer.groups > 1 && layer.groups < layer.in_channels),
+        "no grouped layer"
+    );
+    assert!(
+        layers.iter().any(|layer| layer.groups > 1 && layer.groups == layer.in_channels),
+        "no depthwise one"
+    );
+    layers
 }
 
 fn of_family(family: &str) -> impl Iterator<Item = &'static Entry> {
@@ -163,7 +179,7 @@ fn winograd_needs_what_its_tiles_say_and_at_most_2_mib() {
 /// What AUTO takes by itself: nothing for an NHWC src, at most 256 KiB a thread for an NCHW one.
 #[test]
 fn auto_needs_no_more_than_is_promised() {
-    for layer in layers() {
+    for layer in layers_of_all_lists() {
         for (src_layout, dst_layout) in LAYOUTS {
             for threads in [1, 2, 4] {
                 let pool = Pool::new(threads).expect("a few threads");
@@ -215,7 +231,7 @@ fn kn2row_tiled_serves_every_nhwc_layer_without_workspace() {
 /// A valid problem is never refused, whatever the limit.
 #[test]
 fn auto_fits_every_limit() {
-    for layer in layers() {
+    for layer in layers_of_all_lists() {
         for (src_layout, dst_layout) in LAYOUTS {
             let problem = Problem { src_layout, dst_layout, ..layer };
             for limit in [0, 1, 4, 1000, 1 << 20, usize::MAX] {

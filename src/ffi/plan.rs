@@ -233,10 +233,13 @@ pub unsafe extern "C" fn convlow_pack_weights(
 /// convlow_plan_workspace_bytes bytes of any content, aligned as by malloc, or is NULL if that is 0. dst and
 /// workspace overlap nothing. Reads or writes nothing else; on a refusal dst is untouched.
 ///
-/// The library itself allocates nothing here. A GEMM may, and then what it cannot have ends the process: the embedded one
-/// packs factors on the heap, in up to four allocations for each of convlow_plan_info.gemm_calls, and keeps a buffer of the
-/// size of the second cache level for each thread until that ends; a BLAS keeps what its makers say. convlow_plan_info.gemm
-/// says which one serves; CONVLOW_GEMM_KERNELS and CONVLOW_GEMM_AUTO there stand for none.
+/// The library itself allocates nothing here, from the first call on. convlow_plan_info.gemm says what computes:
+/// - CONVLOW_GEMM_KERNELS, and CONVLOW_GEMM_AUTO for plain loops: nobody allocates anything, and no thread keeps anything.
+///   This is all that CONVLOW_ALGORITHM_AUTO takes with CONVLOW_GEMM_AUTO.
+/// - CONVLOW_GEMM_EMBEDDED: packs factors on the heap, in up to four allocations for each of gemm_calls, asks for the caches
+///   once a process, in some hundred more, and keeps a buffer of the size of the second cache level for each thread until
+///   that ends. What it cannot have ends the process.
+/// - CONVLOW_GEMM_BLAS: keeps what its makers say; what it does where it cannot have that is its own affair.
 ///
 /// The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so
 /// that 128 KiB are enough. Its floating-point mode (rounding, flushing to zero) holds on all threads of the pool.

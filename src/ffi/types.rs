@@ -34,8 +34,10 @@ pub const CONVLOW_EFFORT_ESTIMATE: i32 = 0;
 /// Times the candidates within max_workspace_bytes, measure_budget_seconds and measure_max_bytes.
 pub const CONVLOW_EFFORT_MEASURE: i32 = 1;
 
-/// For each algorithm the GEMM of this build that is estimated quicker on one thread, whatever the number of threads;
-/// a BLAS only where the sizes fit its integer. In convlow_plan_info: plain loops serve, as in "direct-sum2d".
+/// No GEMM is asked for: CONVLOW_ALGORITHM_AUTO takes what runs on the library's own kernels or on plain loops, which
+/// allocates nothing in execute. An algorithm by name that needs a GEMM gets the one of this build that is estimated quicker
+/// on one thread, whatever the number of threads; a BLAS only where the sizes fit its integer. In convlow_plan_info: plain
+/// loops serve, as in "direct-sum2d".
 pub const CONVLOW_GEMM_AUTO: i32 = 0;
 /// The system's BLAS. CONVLOW_ALGORITHM_AUTO then takes what calls it; "direct-sum2d", which calls no GEMM, where nothing
 /// else serves or a call costs more than the arithmetic.
@@ -43,7 +45,7 @@ pub const CONVLOW_GEMM_BLAS: i32 = 1;
 /// The embedded GEMM, as above.
 pub const CONVLOW_GEMM_EMBEDDED: i32 = 2;
 /// In convlow_plan_info alone: the library's own kernels, made for convolution, serve in place of a GEMM. CONVLOW_GEMM_AUTO
-/// takes an algorithm on them where it is estimated quicker; as an option it is CONVLOW_ERROR_INVALID_ARGUMENT.
+/// asks for them; as an option it is CONVLOW_ERROR_INVALID_ARGUMENT.
 pub const CONVLOW_GEMM_KERNELS: i32 = 3;
 
 /// A two-dimensional convolution. Fill it with convlow_conv2d_desc_init, then set what differs. Batch, groups,

@@ -23,6 +23,25 @@ pub fn shared_library() -> std::path::PathBuf {
         .expect("cargo builds the cdylib for the tests")
 }
 
+fn lists_folder() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("problems")
+}
+
+/// The file of a network's list.
+pub fn list(network: &str) -> std::path::PathBuf {
+    lists_folder().join(network).with_extension("txt")
+}
+
+/// The files of all lists, so that a test of every list takes in one that is added later.
+pub fn lists() -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(lists_folder()).expect("the folder of the lists");
+    let files = files.map(|file| file.expect("a file of the folder").path());
+    let mut lists: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "txt")).collect();
+    lists.sort();
+    assert!(lists.len() >= 13, "{lists:?}");
+    lists
+}
+
 /// One image, one group, stride 1, dense, not padded, NCHW and OIHW: what most tests begin with.
 pub fn plain(channels: [usize; 2], input: [usize; 2], kernel: [usize; 2]) -> Problem {
     Problem {

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// JPEG or PNG image to use in place of the built-in photograph
     #[arg(long, value_name = "FILE", conflicts_with = "network")]
     image: Option<PathBuf>,
-    /// Run the problems of alexnet, googlenet, resnet50, vgg16 or a list file one by one on random input
+    /// Run the problems of a known network (alexnet, deeplab_v3, efficientnet_b0, googlenet, inception_v3, mobilenet_v1, mobilenet_v2, resnet50, resnext50_32x4d, unet, vgg16, wavenet_1d, yolo_v3) or of a list file one by one on random input
     #[arg(long, value_name = "NAME|FILE")]
     network: Option<String>,
     /// Layout of inputs and outputs

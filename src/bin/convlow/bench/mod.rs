@@ -30,12 +30,12 @@ use crate::options::Arithmetic;
 use crate::seeded::Seeded;
 use crate::{Failure, Outcome, lists, options};
 
-/// The name that stands for the known networks.
+/// The name that stands for [`lists::PAPER`].
 const PAPER: &str = "paper";
 
 const EXAMPLES: &str = "\
 Examples:
-  All networks, all families, tables on the terminal:
+  The four networks of paper, all families, tables on the terminal:
       convlow bench
   One layer, every primitive, checked against float64:
       convlow bench ic256ih56oc256oh56kh3ph1 --algorithms all --check
@@ -57,10 +57,11 @@ Ctrl-C ends after the current run and prints what is finished; the exit code is 
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Convolutions, as ic256ih56oc256oh56kh3ph1; without problems and networks, all known networks
+    /// Convolutions, as ic256ih56oc256oh56kh3ph1; without problems and networks, the four of paper
     #[arg(value_name = "PROBLEM")]
     problems: Vec<String>,
-    /// alexnet, googlenet, resnet50, vgg16, a list file, or paper for the four; may be repeated
+    /// A known network as resnet50 or mobilenet_v2, a list file, or paper for alexnet, googlenet, resnet50 and vgg16; may
+    /// be repeated
     #[arg(long = "network", value_name = "NAME|FILE", value_delimiter = ',')]
     networks: Vec<String>,
     /// What to measure: auto, primitives, families (the best of each by estimate), best (of every family), all; of those
@@ -200,12 +201,12 @@ fn jobs(arguments: &Arguments, settings: &Settings) -> Outcome<Vec<Job>> {
             .map_err(|error| Failure::Refused(format!("{:?}: {error}", text.trim())))?;
         entries.push((None, entry));
     }
-    let known: Vec<_> = lists::NAMES.map(str::to_string).into();
+    let of_paper: Vec<_> = lists::PAPER.map(str::to_string).into();
     let paper = [PAPER.to_string()];
     let asked =
         if entries.is_empty() && arguments.networks.is_empty() { &paper } else { &arguments.networks[..] };
     for network in asked {
-        for name in if network == PAPER { &known } else { std::slice::from_ref(network) } {
+        for name in if network == PAPER { &of_paper } else { std::slice::from_ref(network) } {
             let short = Path::new(name).file_stem().map_or(name.into(), |stem| stem.to_string_lossy());
             entries.extend(lists::load(name)?.into_iter().map(|entry| (Some(short.to_string()), entry)));
         }
