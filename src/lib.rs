@@ -43,12 +43,13 @@ pub mod reference;
 use std::fmt;
 
 pub use error::{Error, Result};
+pub use kernels::isa::Isa;
 pub use parallel::{ParallelFor, Pool};
 pub use plan::{Buffer, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options};
 pub use problem::{Axis, Clamp, Kind, Layout, Problem, WeightsLayout};
 
-/// Version, GEMM backends with their configuration, and the optional algorithms of this build.
+/// Version, GEMM backends with their configuration, the kernels' instructions, and the optional algorithms of this build.
 pub fn build_info() -> String {
     let mut info = String::new();
     let _ = write_build_info(&mut info);
@@ -62,5 +63,7 @@ fn write_build_info(to: &mut impl fmt::Write) -> fmt::Result {
         backend.describe(to)?;
         to.write_str("; ")?;
     }
+    kernels::isa::describe(to)?;
+    to.write_str("; ")?;
     to.write_str(if cfg!(feature = "mec") { "with mec" } else { "without mec" })
 }

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use convlow::Isa;
 use convlow::algorithms::{Products, REGISTRY};
 
 /// A layer of VGG-16.
@@ -283,6 +284,33 @@ fn a_reader_that_stops_early_is_no_failure() {
     child.stderr.take().expect("a pipe").read_to_string(&mut text).expect("UTF-8");
     assert_eq!(text, "");
     assert!(child.wait().expect("an end").success());
+}
+
+#[test]
+fn instructions_that_are_not_there_are_refused() {
+    let here: Vec<_> = Isa::of_this_machine().map(Isa::name).collect();
+    let run = |isa: &str, arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_convlow"))
+            .args(arguments)
+            .env("CONVLOW_ISA", isa)
+            .output()
+            .expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    for isa in ["portable", "avx2", "avx512", "neon", "sse9", ""] {
+        let (success, _, refusal) = run(isa, &["query", PROBLEM]);
+        let (_, version, _) = run(isa, &["--version"]);
+        let refused = format!("CONVLOW_ISA = {isa}, but this machine has {}", here.join(", "));
+        if here.contains(&isa) || isa.is_empty() {
+            assert!(success, "{refusal}");
+            let used = if isa.is_empty() { here.last().expect("one is everywhere") } else { isa };
+            assert!(version.contains(&format!("; kernels: {used} (of {})", here.join(", "))), "{version}");
+        } else {
+            assert!(!success && refusal.contains(&refused), "{refusal}");
+            assert!(version.contains(&format!("; kernels: none, {refused}; ")), "{version}");
+        }
+    }
 }
 
 #[test]

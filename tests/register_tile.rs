@@ -9,6 +9,7 @@ use convlow::{Axis, Layout, Pool, Problem};
 
 /// Integers, so that every sum is exact in any order.
 fn check(problem: Problem) {
+    common::instructions();
     let nhwc = Layout::Nhwc;
     let problem = Problem::new(Problem { src_layout: nhwc, dst_layout: nhwc, ..problem }).expect("valid");
     let entry = Entry::by_name(c"kn2row-register").expect("registered");
@@ -19,6 +20,15 @@ fn check(problem: Problem) {
     for (at, (found, expected)) in found.iter().zip(data.expected(&problem)).enumerate() {
         assert_eq!(f64::from(*found), expected.value, "output {at} of {problem}");
     }
+}
+
+#[test]
+fn other_instructions_compute_the_same() {
+    common::on_other_instructions(&[
+        "absent_taps_of_many_channels_are_absent",
+        "long_rows_and_large_tiles_are_taken_in_parts",
+        "far_taps_do_not_disturb_near_ones",
+    ]);
 }
 
 #[test]

@@ -50,7 +50,13 @@ fn errors(entry: &'static Entry, problem: &Problem, data: &Data, limit: usize) -
 }
 
 #[test]
+fn errors_are_the_same_on_other_instructions() {
+    common::on_other_instructions(&["errors_are_within_what_is_stated"]);
+}
+
+#[test]
 fn errors_are_within_what_is_stated() {
+    common::instructions();
     let mut rng = fastrand::Rng::with_seed(1509_09308);
     let layers = [
         padded([3, 64], [48, 48], [3, 3], 1),

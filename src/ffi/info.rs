@@ -20,7 +20,13 @@ pub extern "C" fn convlow_version() -> u32 {
     CONVLOW_VERSION_MAJOR << 16 | CONVLOW_VERSION_MINOR << 8 | CONVLOW_VERSION_PATCH
 }
 
-/// Version, GEMM backends and their configuration, SIMD level, optional algorithms. Static text.
+/// Version, GEMM backends and their configuration, the vector instructions of the library's own kernels, optional
+/// algorithms. Static text.
+///
+/// The environment variable CONVLOW_ISA=portable|avx2|avx512|neon, read once in a process, forces the instructions of the
+/// library's own kernels; unset or empty: the best that the machine has, which this text names with all that it has. A value
+/// that the machine does not have is refused with CONVLOW_ERROR_UNSUPPORTED where a plan is made or queried. Packed weights
+/// follow the instructions: those of others may be refused with CONVLOW_ERROR_WEIGHTS_MISMATCH, and are never misread.
 #[unsafe(no_mangle)]
 pub extern "C" fn convlow_build_info() -> *const c_char {
     static TEXT: OnceLock<FixedText<512>> = OnceLock::new();

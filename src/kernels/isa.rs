@@ -1,9 +1,232 @@
-//! Which vector instructions serve.
+//! Which vector instructions serve: the best that this machine has, or those that `CONVLOW_ISA` names.
 
-use pulp::{Arch, WithSimd};
+use std::any::TypeId;
+use std::fmt;
+use std::sync::OnceLock;
 
-/// Runs `f` compiled for the instructions of this machine.
+#[cfg(target_arch = "aarch64")]
+use pulp::aarch64::Neon;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+use pulp::x86::{V3, V4};
+use pulp::{Scalar128b, Simd, WithSimd};
+
+use crate::environment::{self, Word};
+use crate::error::{Error, Result, text};
+
+/// Vector instructions that the library's own kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// Four lanes of whatever every machine of the architecture has.
+    Portable,
+    /// AVX2 with FMA: eight lanes, 16 registers.
+    Avx2,
+    /// AVX-512: sixteen lanes, 32 registers.
+    Avx512,
+    /// NEON: four lanes, 32 registers.
+    Neon,
+}
+
+impl Isa {
+    /// All of them, the better ones of an architecture last.
+    const ALL: [Isa; 4] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Neon];
+
+    /// The word of `CONVLOW_ISA`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
+        }
+    }
+
+    /// Those that this machine has, the best last.
+    pub fn of_this_machine() -> impl Iterator<Item = Isa> {
+        Self::ALL.into_iter().filter(|isa| isa.vectors().is_some())
+    }
+
+    /// What the kernels of this process use, decided once.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if `CONVLOW_ISA` names something that this machine does not have.
+    pub fn in_use() -> Result<Isa> {
+        let choice = choice();
+        match &choice.refused {
+            None => Ok(choice.isa),
+            Some(word) => Err(Error::Unsupported(text!("{}", Refusal(word)))),
+        }
+    }
+
+    fn vectors(self) -> Option<Vectors> {
+        match self {
+            Isa::Portable => Some(Vectors::Portable),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Isa::Avx2 => V3::try_new().map(Vectors::Avx2),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Isa::Avx512 => V4::try_new().map(Vectors::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Neon::try_new().map(Vectors::Neon),
+            #[allow(unreachable_patterns)] // Those of other architectures.
+            _ => None,
+        }
+    }
+}
+
+/// The proof that this machine has some instructions.
+#[derive(Clone, Copy)]
+enum Vectors {
+    Portable,
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    Avx2(V3),
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    Avx512(V4),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
+}
+
+impl Vectors {
+    #[inline(always)]
+    fn run<F: WithSimd>(self, f: F) -> F::Output {
+        match self {
+            Vectors::Portable => Simd::vectorize(Scalar128b, f),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Vectors::Avx2(simd) => Simd::vectorize(simd, f),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Vectors::Avx512(simd) => Simd::vectorize(simd, f),
+            #[cfg(target_arch = "aarch64")]
+            Vectors::Neon(simd) => Simd::vectorize(simd, f),
+        }
+    }
+}
+
+/// What the process decided.
+struct Choice {
+    isa: Isa,
+    vectors: Vectors,
+    /// What `CONVLOW_ISA` named in vain. No plan is made then, and the best instructions serve what remains.
+    refused: Option<Word>,
+}
+
+impl Choice {
+    fn new(wanted: Option<Word>) -> Self {
+        // Portable ones are everywhere.
+        let mut choice = Self { isa: Isa::Portable, vectors: Vectors::Portable, refused: None };
+        for isa in Isa::ALL {
+            let Some(vectors) = isa.vectors() else { continue };
+            (choice.isa, choice.vectors) = (isa, vectors);
+            if wanted.as_ref().is_some_and(|wanted| wanted.is(isa.name())) {
+                return choice;
+            }
+        }
+        choice.refused = wanted;
+        choice
+    }
+}
+
+fn choice() -> &'static Choice {
+    static CHOICE: OnceLock<Choice> = OnceLock::new();
+    CHOICE.get_or_init(|| Choice::new(environment::isa()))
+}
+
+/// Runs `f` compiled for the instructions of this process.
 #[inline]
 pub fn dispatch<F: WithSimd>(f: F) -> F::Output {
-    Arch::new().dispatch(f)
+    choice().vectors.run(f)
+}
+
+/// Runs what `f` makes for each of this machine's instructions.
+#[cfg(test)]
+pub fn dispatch_each<F: WithSimd>(mut f: impl FnMut() -> F) {
+    for vectors in Isa::of_this_machine().filter_map(Isa::vectors) {
+        vectors.run(f());
+    }
+}
+
+/// a·b + c, rounded once where the machine has an instruction for it. Without one, rounding once is a call of the C library
+/// for each lane, so that the portable instructions round twice.
+#[inline(always)]
+pub fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    // Known when this is compiled.
+    if TypeId::of::<S>() == TypeId::of::<Scalar128b>() {
+        simd.add_f32s(simd.mul_f32s(a, b), c)
+    } else {
+        simd.mul_add_e_f32s(a, b, c)
+    }
+}
+
+/// The names of what this machine has.
+struct Here;
+
+impl fmt::Display for Here {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, isa) in Isa::of_this_machine().enumerate() {
+            write!(f, "{}{}", if number > 0 { ", " } else { "" }, isa.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a value of `CONVLOW_ISA` is none.
+struct Refusal<'a>(&'a Word);
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CONVLOW_ISA = {}, but this machine has {Here}", self.0)
+    }
+}
+
+/// Writes what is in use and what there is, for [`crate::build_info`].
+pub fn describe(to: &mut impl fmt::Write) -> fmt::Result {
+    let choice = choice();
+    match &choice.refused {
+        None => write!(to, "kernels: {} (of {Here})", choice.isa.name()),
+        Some(word) => write!(to, "kernels: none, {}", Refusal(word)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_taken_and_none_is_the_best() {
+        for isa in Isa::of_this_machine() {
+            let choice = Choice::new(Some(Word::new(isa.name().as_bytes())));
+            assert_eq!((choice.isa, choice.refused.is_some()), (isa, false));
+        }
+        let best = Choice::new(None);
+        assert_eq!(Some(best.isa), Isa::of_this_machine().last());
+        assert!(best.refused.is_none());
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused() {
+        let absent = Isa::ALL.into_iter().filter(|isa| isa.vectors().is_none()).map(Isa::name);
+        for name in absent.chain(["AVX2", "sse", "avx", "avx2 "]) {
+            let refused = Choice::new(Some(Word::new(name.as_bytes()))).refused.expect("it is no name here");
+            let here: Vec<_> = Isa::of_this_machine().map(Isa::name).collect();
+            assert_eq!(
+                Refusal(&refused).to_string(),
+                format!("CONVLOW_ISA = {name}, but this machine has {}", here.join(", "))
+            );
+        }
+    }
+
+    struct Sum;
+
+    impl WithSimd for Sum {
+        type Output = f32;
+
+        fn with_simd<S: Simd>(self, simd: S) -> f32 {
+            let splat = |value| simd.splat_f32s(value);
+            simd.reduce_max_f32s(multiply_add(simd, splat(3.0), splat(5.0), splat(-7.0)))
+        }
+    }
+
+    #[test]
+    fn all_instructions_multiply_and_add() {
+        for vectors in Isa::of_this_machine().filter_map(Isa::vectors) {
+            assert_eq!(vectors.run(Sum), 8.0);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The inner loops that are convolution's own, each written once for all vector instructions.
 
-mod isa;
+pub mod isa;
 mod pixel_tile;
 mod plane_tile;
 mod product;

@@ -2,6 +2,7 @@
 
 use pulp::Simd;
 
+use super::isa::multiply_add;
 use crate::lowering::epilogue::clamped;
 use crate::lowering::lanes::{LANES, Lanes, prefetch_line};
 use crate::problem::Clamp;
@@ -208,7 +209,7 @@ unsafe fn add_one<S: Simd, const P: usize, const V: usize, const PART: bool>(
             let value = simd.splat_f32s(*factors.rows[p].wrapping_add(run.row));
             let mut v = 0;
             while v < V {
-                sums[p][v] = simd.mul_add_e_f32s(value, vectors[v], sums[p][v]);
+                sums[p][v] = multiply_add(simd, value, vectors[v], sums[p][v]);
                 v += 1;
             }
             p += 1;

@@ -103,9 +103,10 @@ pub fn prefetch_line(at: *const f32) {
 
 #[cfg(test)]
 mod tests {
-    use pulp::{Arch, WithSimd};
+    use pulp::WithSimd;
 
     use super::*;
+    use crate::kernels::isa;
 
     struct Exchange;
 
@@ -133,7 +134,6 @@ mod tests {
 
     #[test]
     fn columns_become_vectors_and_vectors_columns() {
-        Arch::new().dispatch(Exchange);
-        Arch::Scalar.dispatch(Exchange);
+        isa::dispatch_each(|| Exchange);
     }
 }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::lanes::{Lanes, QUAD, load_columns};
+use crate::kernels::isa;
 use crate::matrix::{Matrix, MatrixMut};
 
 /// Rows and columns that are transposed at once without long vectors: shuffles on every machine.
@@ -16,7 +17,7 @@ const BLOCK: usize = 4;
 /// If the shapes do not agree.
 pub fn transpose(from: &Matrix<'_>, to: &mut MatrixMut<'_>, add: bool) {
     assert!(from.rows() == to.cols() && from.cols() == to.rows(), "shapes disagree");
-    Arch::new().dispatch(Transpose { from, to, add });
+    isa::dispatch(Transpose { from, to, add });
 }
 
 struct Transpose<'a, 'b> {

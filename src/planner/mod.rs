@@ -14,6 +14,7 @@ use crate::algorithms::{Cost, Declined, Entry, Products, REGISTRY, Reason, Scrat
 use crate::environment::is_verbose;
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
+use crate::kernels::isa::Isa;
 use crate::lowering::weights::Packing;
 use crate::memory;
 use crate::parallel::Pool;
@@ -200,6 +201,7 @@ impl Survey {
         {
             return invalid!("measure_budget_seconds = {} is not a time", options.measure_budget_seconds);
         }
+        Isa::in_use()?;
         let backends = Backend::candidates(options.gemm)?;
         let mut answers = memory::vec(REGISTRY.len())?;
         for entry in REGISTRY {
@@ -314,7 +316,8 @@ impl Survey {
 /// Every algorithm's answer for a problem, in registry order; the one that a plan would choose has no reason.
 ///
 /// # Errors
-/// Those of the problem and the options; that the requested algorithm cannot serve is an answer, not an error.
+/// Those of the problem, the options and [`Isa::in_use`]; that the requested algorithm cannot serve is an answer, not an
+/// error.
 pub fn query(problem: &Problem, options: &Options) -> Result<Vec<Info>> {
     let problem = &Problem::new(*problem)?;
     let survey = Survey::with_times(problem, options)?;
@@ -327,7 +330,8 @@ impl Plan {
     /// Chooses an algorithm for the problem.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the requested algorithm or backend cannot serve the problem,
+    /// [`Error::Unsupported`] if the requested algorithm or backend cannot serve the problem, or `CONVLOW_ISA` names
+    /// instructions that this machine does not have,
     /// [`Error::WorkspaceLimit`] if it needs more than the limit, [`Error::Overflow`] if a size of it does
     /// not fit, [`Error::InvalidArgument`] for options that make no sense, [`Error::OutOfMemory`] if there is no room for
     /// the candidates.

@@ -3,11 +3,13 @@
 
 #![allow(dead_code)] // Each test program uses its part.
 
+use std::process::Command;
+
 use convlow::algorithms::Entry;
 use convlow::gemm::{Backend, BackendChoice};
 use convlow::reference::{self, Output, Tensors, index};
 use convlow::{
-    AlgorithmChoice, Axis, Buffer, Error, Layout, Math, Options, Plan, Pool, Problem, WeightsLayout,
+    AlgorithmChoice, Axis, Buffer, Error, Isa, Layout, Math, Options, Plan, Pool, Problem, WeightsLayout,
 };
 
 pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
@@ -166,6 +168,53 @@ pub fn backends() -> Vec<(BackendChoice, Backend)> {
         _ => (BackendChoice::Blas, backend),
     };
     Backend::candidates(BackendChoice::Auto).expect("every build has one").iter().map(named).collect()
+}
+
+/// Set in programs that [`on_other_instructions`] starts: they try a part, which is what depends on the instructions.
+const PART: &str = "CONVLOW_TEST_PART";
+
+/// Whether only what depends on the vector instructions is tried.
+pub fn in_part() -> bool {
+    std::env::var_os(PART).is_some()
+}
+
+/// Says which instructions serve, and holds them to those that were asked for.
+pub fn instructions() -> &'static str {
+    let name = Isa::in_use().expect("no others are asked for than there are").name();
+    if let Ok(wanted) = std::env::var("CONVLOW_ISA") {
+        assert_eq!(name, wanted);
+    }
+    println!("instructions: {name}");
+    name
+}
+
+/// Runs tests of this program once more, in part, for each of the machine's instructions that do not serve here. The choice
+/// is a process's, so that each is a process. Where `CONVLOW_ISA` asks for some, no others are tried.
+pub fn on_other_instructions(tests: &[&str]) {
+    let own = instructions();
+    if std::env::var_os("CONVLOW_ISA").is_some() {
+        return;
+    }
+    for isa in Isa::of_this_machine().filter(|isa| isa.name() != own) {
+        let text = with_instructions(isa, tests);
+        assert!(text.contains(&format!("instructions: {}", isa.name())), "{text}");
+        assert!(text.contains(&format!("{} passed", tests.len())), "{text}");
+        println!("{text}");
+    }
+}
+
+/// What these tests of this program print on other instructions.
+pub fn with_instructions(isa: Isa, tests: &[&str]) -> String {
+    let output = Command::new(std::env::current_exe().expect("a running program has a path"))
+        .args(tests)
+        .args(["--exact", "--nocapture"])
+        .env("CONVLOW_ISA", isa.name())
+        .env(PART, "1")
+        .output()
+        .expect("the program starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}: {text}{}", isa.name(), String::from_utf8_lossy(&output.stderr));
+    text
 }
 
 /// The options for one algorithm, whatever its arithmetic.

@@ -5,6 +5,8 @@
 
 use pulp::Simd;
 
+use crate::kernels::isa::multiply_add;
+
 /// The largest α.
 pub const MOST: usize = 8;
 /// Where the polynomials are evaluated, beside infinity: the first α − 1 of these. Of the points tried for each α they
@@ -141,7 +143,7 @@ fn dot<S: Simd, const A: usize>(
                 None => simd.mul_f32s(simd.splat_f32s(factor), value),
                 Some(sum) if factor == 1.0 => simd.add_f32s(sum, value),
                 Some(sum) if factor == -1.0 => simd.sub_f32s(sum, value),
-                Some(sum) => simd.mul_add_f32s(simd.splat_f32s(factor), value, sum),
+                Some(sum) => multiply_add(simd, simd.splat_f32s(factor), value, sum),
             });
         }
         j += step;
@@ -194,7 +196,7 @@ pub fn transform_output<S: Simd, const A: usize, const R: usize>(simd: S, v: [S:
                 None if factor == 1.0 => value,
                 None => simd.mul_f32s(simd.splat_f32s(factor), value),
                 Some(sum) if factor == 1.0 => simd.add_f32s(sum, value),
-                Some(sum) => simd.mul_add_f32s(simd.splat_f32s(factor), value, sum),
+                Some(sum) => multiply_add(simd, simd.splat_f32s(factor), value, sum),
             });
             k += 2;
         }

@@ -10,12 +10,13 @@ pub mod matrices;
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use self::matrices::{MOST, transform_input, transform_output};
 use super::epilogue::clamped;
 use super::image::Image;
 use super::lanes::{LANES, Lanes, QUAD, load_columns, prefetch, store_columns};
+use crate::kernels::isa;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Layout, Problem};
 
@@ -120,7 +121,7 @@ pub struct InputTransform<'a, const A: usize, const R: usize> {
 impl<const A: usize, const R: usize> InputTransform<'_, A, R> {
     /// Computes it in the widest vectors of this machine.
     pub fn run(self) {
-        Arch::new().dispatch(self);
+        isa::dispatch(self);
     }
 
     /// One row of a window, of a vector's channels from `first` on; what is outside the image is 0.
@@ -311,7 +312,7 @@ impl<const A: usize, const R: usize> OutputTransform<'_, '_, A, R> {
 
     /// Computes it in the widest vectors of this machine.
     pub fn run(self) {
-        Arch::new().dispatch(self);
+        isa::dispatch(self);
     }
 
     /// Stores one output row of a vector's channels, the first columns of which are inside.

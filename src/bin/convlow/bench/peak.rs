@@ -32,7 +32,8 @@ impl Peak {
     }
 }
 
-/// Multiply-adds in the machine's widest vectors and registers only.
+/// Multiply-adds in the machine's widest vectors and registers only, whatever instructions the library's kernels are told to
+/// use: the limit is the core's, and a GEMM may reach it in any case.
 struct Chains;
 
 impl WithSimd for Chains {
