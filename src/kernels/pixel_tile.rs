@@ -23,6 +23,8 @@ use crate::problem::{Axis, Clamp, Layout, Problem, common};
 const LISTED: usize = 480;
 /// Sums that are kept on the stack, before they are moved to planes.
 const KEPT: usize = 240 * 16;
+/// Runs of elements that are listed at once.
+const RUNS: usize = 32;
 /// Input channels that an absent tap reads at once.
 const ABSENT: usize = 1024;
 /// What an absent tap reads.
@@ -101,9 +103,14 @@ impl WithSimd for PixelTile<'_, '_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let most = if S::REGISTER_COUNT >= 32 { MANY } else { FEW };
         let mut groups = Groups::new(most);
+        let block = VECTORS * S::F32_LANES;
+        let ld = match self.problem.dst_layout {
+            Layout::Nhwc => self.dst.ld(),
+            Layout::Nchw => block,
+        };
         let listed = match self.problem.dst_layout {
             Layout::Nhwc => LISTED,
-            Layout::Nchw => LISTED.min(KEPT / (VECTORS * S::F32_LANES)),
+            Layout::Nchw => LISTED.min(KEPT / block),
         };
         let width = self.cols.len().min(listed);
         let height = (listed / width).min(self.rows.len());
@@ -111,7 +118,7 @@ impl WithSimd for PixelTile<'_, '_> {
             for x in self.cols.clone().step_by(width) {
                 let ys = y..(y + height).min(self.rows.end);
                 let xs = x..(x + width).min(self.cols.end);
-                groups.list(&self, &ys, &xs);
+                groups.list(&self, &ys, &xs, ld);
                 let first = (y - self.rows.start) * self.cols.len() + x - self.cols.start;
                 self.run_part(simd, &groups, first..first + ys.len() * xs.len());
             }
@@ -131,8 +138,16 @@ impl Window {
         (self.rows[0]..self.rows[1]).contains(&i) && (self.cols[0]..self.cols[1]).contains(&j)
     }
 
+    fn rows(&self) -> usize {
+        self.rows[1].saturating_sub(self.rows[0])
+    }
+
+    fn cols(&self) -> usize {
+        self.cols[1].saturating_sub(self.cols[0])
+    }
+
     fn taps(&self) -> usize {
-        (self.rows[1] - self.rows[0]).saturating_mul(self.cols[1] - self.cols[0])
+        self.rows().saturating_mul(self.cols())
     }
 
     /// All taps between those of both.
@@ -151,18 +166,28 @@ struct Place {
     /// Where in the image the pixel's tap (0, 0) would lie. That may be before the image, or farther away than numbers
     /// reach: places wrap around, and those of the taps that the pixel sees come out right.
     src: usize,
-    /// Which pixel of the part it is.
+    /// Where in dst, from the part's first pixel on.
     dst: usize,
+}
+
+/// Pixels that see the same taps, in whole groups.
+#[derive(Clone, Copy)]
+struct Kind {
+    window: Window,
+    /// Where in the list they end.
+    end: usize,
 }
 
 /// The pixels of a part of a tile in the order in which they are computed.
 struct Groups {
-    /// The first `all` are there, and of these the first `uniform` are whole groups that see the same taps.
+    /// The first `all` are there.
     places: [MaybeUninit<Place>; LISTED],
-    /// What each of them sees: apart from the places, since a group that sees the same needs but one.
+    /// What those see that are left over from the kinds.
     windows: [MaybeUninit<Window>; LISTED],
     all: usize,
-    uniform: usize,
+    /// The first `len` are there.
+    kinds: [MaybeUninit<Kind>; LISTED / FEW],
+    len: usize,
     /// Pixels of a group.
     most: usize,
 }
@@ -189,56 +214,73 @@ impl Groups {
     fn new(most: usize) -> Self {
         let (places, windows) =
             ([const { MaybeUninit::uninit() }; LISTED], [const { MaybeUninit::uninit() }; LISTED]);
-        Self { places, windows, all: 0, uniform: 0, most }
+        Self { places, windows, all: 0, kinds: [const { MaybeUninit::uninit() }; LISTED / FEW], len: 0, most }
     }
 
-    fn places(&self) -> &[Place] {
-        let places = &self.places[..self.all];
+    fn kinds(&self) -> &[Kind] {
+        let kinds = &self.kinds[..self.len];
+        // SAFETY: `list` has written the first `len`.
+        unsafe { std::slice::from_raw_parts(kinds.as_ptr().cast(), kinds.len()) }
+    }
+
+    /// Pixels of whole groups.
+    fn uniform(&self) -> usize {
+        self.kinds().last().map_or(0, |kind| kind.end)
+    }
+
+    fn places(&self, range: Range<usize>) -> &[Place] {
+        let places = &self.places[..self.all][range];
         // SAFETY: `list` has written the first `all`.
         unsafe { std::slice::from_raw_parts(places.as_ptr().cast(), places.len()) }
     }
 
-    fn windows(&self) -> &[Window] {
-        let windows = &self.windows[..self.all];
+    /// The windows of pixels that are left over.
+    fn windows(&self, range: Range<usize>) -> &[Window] {
+        assert!(self.uniform() <= range.start);
+        let windows = &self.windows[..self.all][range];
         // SAFETY: as above.
         unsafe { std::slice::from_raw_parts(windows.as_ptr().cast(), windows.len()) }
     }
 
-    /// Lists the pixels of some rows and columns, row by row.
-    fn list(&mut self, tile: &PixelTile<'_, '_>, ys: &Range<usize>, xs: &Range<usize>) {
+    /// Lists the pixels of some rows and columns, row by row, with so many floats from one pixel of dst to the next.
+    fn list(&mut self, tile: &PixelTile<'_, '_>, ys: &Range<usize>, xs: &Range<usize>, ld: usize) {
         let Problem { rows, cols, .. } = tile.problem;
         let (image, [first_row, first_col]) = (tile.image, tile.origin);
         let place = |y: usize, x: usize| y.wrapping_mul(image.row).wrapping_add(x.wrapping_mul(image.pixel));
         let first = place(rows.pad_before.wrapping_add(first_row), cols.pad_before.wrapping_add(first_col));
+        let step = place(0, cols.stride);
         // Whole groups grow from the front of the list, what is left from its back.
         let (mut front, mut back) = (0, LISTED);
+        self.len = 0;
         for_each_kind(rows, ys, |of_kind, of_rows| {
             for_each_kind(cols, xs, |xs_of_kind, of_cols| {
-                let mut whole = of_kind.len() * xs_of_kind.len() / self.most * self.most;
+                let end = front + of_kind.len() * xs_of_kind.len() / self.most * self.most;
                 let window = Window { rows: of_rows, cols: of_cols };
+                if front < end {
+                    self.kinds[self.len].write(Kind { window, end });
+                    self.len += 1;
+                }
                 for y in of_kind.clone() {
-                    for x in xs_of_kind.clone() {
-                        let place = Place {
-                            src: place(y * rows.stride, x * cols.stride).wrapping_sub(first),
-                            dst: (y - ys.start) * xs.len() + x - xs.start,
-                        };
-                        let at = if whole > 0 {
-                            whole -= 1;
+                    let mut at = Place {
+                        src: place(y * rows.stride, xs_of_kind.start * cols.stride).wrapping_sub(first),
+                        dst: ((y - ys.start) * xs.len() + xs_of_kind.start - xs.start) * ld,
+                    };
+                    for _ in xs_of_kind.clone() {
+                        if front < end {
+                            self.places[front].write(at);
                             front += 1;
-                            front - 1
                         } else {
                             back -= 1;
-                            back
-                        };
-                        self.places[at].write(place);
-                        self.windows[at].write(window);
+                            self.places[back].write(at);
+                            self.windows[back].write(window);
+                        }
+                        at = Place { src: at.src.wrapping_add(step), dst: at.dst + ld };
                     }
                 }
             });
         });
         self.places.copy_within(back.., front);
         self.windows.copy_within(back.., front);
-        self.uniform = front;
         self.all = front + LISTED - back;
         self.bring_together();
     }
@@ -248,13 +290,14 @@ impl Groups {
         /// Pixels among which the next one of a group is looked for.
         const NEAR: usize = 24;
         let mut around = None;
-        for at in self.uniform..self.all {
-            let windows = self.windows();
-            let first = (at - self.uniform).is_multiple_of(self.most);
-            let group = around.filter(|_| !first);
-            let taps = |other: usize| group.map_or(0, |group: Window| group.around(&windows[other]).taps());
-            let best = (at..self.all.min(at + NEAR)).min_by_key(|&other| taps(other)).unwrap_or(at);
-            around = Some(group.map_or(windows[best], |group| group.around(&windows[best])));
+        let uniform = self.uniform();
+        for at in uniform..self.all {
+            let windows = self.windows(at..self.all.min(at + NEAR));
+            let group = around.filter(|_| !(at - uniform).is_multiple_of(self.most));
+            let taps = |other: &Window| group.map_or(0, |group: Window| group.around(other).taps());
+            let near = windows.iter().enumerate().min_by_key(|(_, other)| taps(other));
+            let (best, window) = near.map_or((at, windows[0]), |(next, &window)| (at + next, window));
+            around = Some(group.map_or(window, |group| group.around(&window)));
             self.places.swap(at, best);
             self.windows.swap(at, best);
         }
@@ -266,9 +309,8 @@ struct Block {
     src: *const f32,
     weights: *const f32,
     bias: *const f32,
-    /// Pixels × channels, `ld` floats from one pixel to the next.
+    /// The channels of the part's first pixel.
     dst: *mut f32,
-    ld: usize,
     channels: usize,
     /// Input channels whose weights a tap has, and of these the part that is summed.
     tap_depth: usize,
@@ -284,6 +326,66 @@ struct Block {
     clamp: Option<Clamp>,
 }
 
+/// The runs of elements that the pixels of a window see, as many as there is room for at once.
+struct Runs<'a> {
+    block: &'a Block,
+    window: Window,
+    /// The first `len` are there: those from `first` on, of `all`.
+    list: [MaybeUninit<Run>; RUNS],
+    len: usize,
+    first: usize,
+    all: usize,
+}
+
+impl<'a> Runs<'a> {
+    /// None: it is not made with its runs, which would be copied then.
+    #[inline(always)]
+    fn none(block: &'a Block) -> Self {
+        let window = Window { rows: [0; 2], cols: [0; 2] };
+        Self { block, window, list: [const { MaybeUninit::uninit() }; RUNS], len: 0, first: 0, all: 0 }
+    }
+
+    /// Lists the runs of a window.
+    fn see(&mut self, window: Window) {
+        self.all = if self.block.joined && window.taps() > 0 { window.rows() } else { window.taps() };
+        self.window = window;
+        self.fill(0);
+    }
+
+    fn list(&self) -> &[Run] {
+        let list = &self.list[..self.len];
+        // SAFETY: `fill` has written the first `len`.
+        unsafe { std::slice::from_raw_parts(list.as_ptr().cast(), list.len()) }
+    }
+
+    /// Lists the runs from `first` on.
+    #[inline(never)]
+    fn fill(&mut self, first: usize) {
+        let (block, window) = (self.block, self.window);
+        (self.first, self.len) = (first, RUNS.min(self.all - first));
+        for at in 0..self.len {
+            let (row, col, taps) = match (block.joined, first + at) {
+                (true, row) => (row, 0, window.cols()),
+                (false, tap) => (tap / window.cols(), tap % window.cols(), 1),
+            };
+            self.list[at].write(block.run_of_taps(window.rows[0] + row, window.cols[0] + col, taps));
+        }
+    }
+
+    /// Whether all runs are listed.
+    #[inline(always)]
+    fn are_all(&self) -> bool {
+        self.len == self.all
+    }
+
+    /// Lists the next runs, or the first again if there are no more; whether there are.
+    fn next(&mut self) -> bool {
+        let next = self.first + self.len;
+        self.fill(if next < self.all { next } else { 0 });
+        self.first > 0
+    }
+}
+
 impl PixelTile<'_, '_> {
     /// The listed pixels, which are these of the tile.
     #[inline(always)]
@@ -294,15 +396,19 @@ impl PixelTile<'_, '_> {
         let all = if planes { self.dst.rows() } else { self.dst.cols() };
         let most = VECTORS * S::F32_LANES;
         let mut kept = [const { MaybeUninit::<f32>::uninit() }; KEPT];
+        if planes && !all.is_multiple_of(most) {
+            // The last block leaves gaps, which are moved together with what lies between them.
+            kept.fill(MaybeUninit::new(0.0));
+        }
+        let elements = groups.all.div_ceil(groups.most) * self.problem.taps() * depth;
         let mut first = 0;
         while first < all {
             let channels = most.min(all - first);
-            let (dst, ld) = if planes {
-                (kept.as_mut_ptr().cast(), channels)
+            let dst = if planes {
+                kept.as_mut_ptr().cast()
             } else {
-                let ld = self.dst.ld();
                 // A pointer to an element of dst, as there are these pixels and channels.
-                (self.dst.as_mut_ptr().wrapping_add(pixels.start * ld + first), ld)
+                self.dst.as_mut_ptr().wrapping_add(pixels.start * self.dst.ld() + first)
             };
             let weights = &self.weights[first * self.problem.depth()..];
             let block = Block {
@@ -310,7 +416,6 @@ impl PixelTile<'_, '_> {
                 weights: weights[self.depth.start * channels..].as_ptr(),
                 bias: self.bias.map_or(ZEROS.as_ptr(), |bias| bias[first..].as_ptr()),
                 dst,
-                ld,
                 channels,
                 tap_depth: self.problem.group_in(),
                 depth,
@@ -326,11 +431,7 @@ impl PixelTile<'_, '_> {
             };
             let next = &weights[channels * self.problem.depth()..];
             let next = &next[..next.len().min(most * self.problem.depth())];
-            let mut ahead = Ahead::new(
-                next,
-                self.weights.len(),
-                groups.all.div_ceil(groups.most) * self.problem.taps() * depth,
-            );
+            let mut ahead = Ahead::new(next, self.weights.len(), elements);
             // SAFETY: `run` checked that the image holds every pixel of the input that is seen and that dst and bias
             // have these channels; the groups hold the pixels of the part and windows inside the image.
             unsafe {
@@ -342,12 +443,11 @@ impl PixelTile<'_, '_> {
                 }
             }
             if planes {
-                // SAFETY: the block has written all channels of all pixels of the part.
-                let sums = unsafe {
-                    std::slice::from_raw_parts(kept.as_ptr().cast::<f32>(), pixels.len() * channels)
-                };
+                // SAFETY: what is read has been written: all channels of all pixels of the part.
+                let sums =
+                    unsafe { std::slice::from_raw_parts(kept.as_ptr().cast::<f32>(), pixels.len() * most) };
                 let mut to = self.dst.part(first..first + channels, pixels.clone());
-                transpose(&Matrix::new(sums, pixels.len(), channels, channels), &mut to, self.accumulate);
+                transpose(&Matrix::new(sums, pixels.len(), channels, most), &mut to, self.accumulate);
                 if self.accumulate {
                     epilogue::finish(&mut to, Layout::Nchw, None, self.clamp);
                 }
@@ -366,34 +466,37 @@ impl Block {
         groups: &Groups,
         ahead: &mut Ahead,
     ) {
-        let (places, windows, most) = (groups.places(), groups.windows(), groups.most);
-        let mut at = 0;
-        apart(simd, || {
-            while at < groups.uniform {
-                let (places, window) = (&places[at..at + most], windows[at]);
+        let (mut at, mut runs) = (0, Runs::none(self));
+        for &Kind { window, end } in groups.kinds() {
+            let places = groups.places(at..end);
+            runs.see(window);
+            apart(simd, || {
                 // SAFETY: the caller's promise.
                 unsafe {
                     match S::REGISTER_COUNT {
-                        32.. => self.tile_of_same::<S, MANY, V, PART>(simd, places, window, ahead),
-                        _ => self.tile_of_same::<S, FEW, V, PART>(simd, places, window, ahead),
+                        32.. => self.tiles::<S, MANY, V, PART>(simd, places, &mut runs, ahead),
+                        _ => self.tiles::<S, FEW, V, PART>(simd, places, &mut runs, ahead),
                     }
                 }
-                at += most;
-            }
-        });
-        while at < places.len() {
-            let left = places.len() - at;
+            });
+            at = end;
+        }
+        while at < groups.all {
+            let left = groups.all - at;
             let len = match left {
                 // Channels that lie apart are no line of zeros: pixel by pixel.
                 _ if self.channel_step != 1 => 1,
-                _ if left >= most => most,
+                _ if left >= groups.most => groups.most,
                 _ => left.min(FEW),
             };
-            let (places, windows) = (&places[at..at + len], &windows[at..at + len]);
+            let (places, windows) = (groups.places(at..at + len), groups.windows(at..at + len));
             // SAFETY: the caller's promise.
             unsafe {
                 match len {
-                    1 => self.tile_of_same::<S, 1, V, PART>(simd, places, windows[0], ahead),
+                    1 => {
+                        runs.see(windows[0]);
+                        self.tiles::<S, 1, V, PART>(simd, places, &mut runs, ahead);
+                    }
                     2 => self.tile::<S, 2, V, PART>(simd, places, windows, ahead),
                     3 => self.tile::<S, 3, V, PART>(simd, places, windows, ahead),
                     4 => self.tile::<S, 4, V, PART>(simd, places, windows, ahead),
@@ -411,15 +514,14 @@ impl Block {
     unsafe fn begin<S: Simd, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
-        places: &[Place],
+        places: &[Place; P],
     ) -> (Factors<P>, [*mut f32; P], [[S::f32s; V]; P]) {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
             row_step: self.channel_step,
-            vectors: self.weights,
-            vector_step: self.channels,
+            vector_step: if PART { self.channels } else { V * S::F32_LANES },
         };
-        let dst: [*mut f32; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst * self.ld));
+        let dst: [*mut f32; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
         let mut p = 0;
         while p < P {
             // They come from far away while the sums are built.
@@ -437,38 +539,37 @@ impl Block {
     fn run_of_taps(&self, i: usize, j: usize, taps: usize) -> Run {
         Run {
             row: i.wrapping_mul(self.row_step).wrapping_add(j.wrapping_mul(self.col_step)),
-            vector: (i * self.kernel_cols + j) * self.tap_depth * self.channels,
+            vectors: self.weights.wrapping_add((i * self.kernel_cols + j) * self.tap_depth * self.channels),
             len: taps * self.depth,
         }
     }
 
-    /// One register tile of `P` pixels that see the same taps.
+    /// Register tiles of `P` pixels that see the same taps.
     #[inline(always)]
-    unsafe fn tile_of_same<S: Simd, const P: usize, const V: usize, const PART: bool>(
+    unsafe fn tiles<S: Simd, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
         places: &[Place],
-        window: Window,
+        runs: &mut Runs<'_>,
         ahead: &mut Ahead,
     ) {
         let width = Width::<V, PART>(self.channels);
-        // SAFETY: the caller's promise.
-        let (factors, dst, mut sums) = unsafe { self.begin::<S, P, V, PART>(simd, places) };
-        let [first, end] = window.cols;
-        let taps = if self.joined { end - first } else { 1 };
-        let mut i = window.rows[0];
-        while i < window.rows[1] && first < end {
-            let mut j = first;
-            while j < end {
-                let run = self.run_of_taps(i, j, taps);
-                // SAFETY: every pixel sees these taps, which lie one behind the other.
-                sums = unsafe { add(simd, width, &factors, run, sums, ahead) };
-                j += taps;
+        for group in places.chunks_exact(P) {
+            // SAFETY: the chunk has `P`; the caller's promise.
+            let (factors, dst, mut sums) =
+                unsafe { self.begin::<S, P, V, PART>(simd, &*group.as_ptr().cast()) };
+            loop {
+                for &run in runs.list() {
+                    // SAFETY: every pixel sees these taps, which lie one behind the other.
+                    sums = unsafe { add(simd, width, &factors, run, sums, ahead) };
+                }
+                if runs.are_all() || !runs.next() {
+                    break;
+                }
             }
-            i += 1;
+            // SAFETY: the pixels are the part's, and dst has the block's channels of them.
+            unsafe { finish(simd, width, dst, sums, self.accumulate, self.clamp) };
         }
-        // SAFETY: the pixels are the part's, and dst has the block's channels of them.
-        unsafe { finish(simd, width, dst, sums, self.accumulate, self.clamp) };
     }
 
     /// One register tile of `P` pixels whose absent taps read zeros.
@@ -483,7 +584,8 @@ impl Block {
         apart(simd, || {
             let width = Width::<V, PART>(self.channels);
             // SAFETY: the caller's promise.
-            let (factors, dst, mut sums) = unsafe { self.begin::<S, P, V, PART>(simd, places) };
+            let (factors, dst, mut sums) =
+                unsafe { self.begin::<S, P, V, PART>(simd, &*places.as_ptr().cast()) };
             let around = windows[1..].iter().fold(windows[0], |all, window| all.around(window));
             let mut i = around.rows[0];
             while i < around.rows[1] {
@@ -500,7 +602,8 @@ impl Block {
                                 ZEROS.as_ptr()
                             }
                         });
-                        let run = Run { row: 0, vector: tap.vector + channel * self.channels, len };
+                        let vectors = tap.vectors.wrapping_add(channel * self.channels);
+                        let run = Run { row: 0, vectors, len };
                         // SAFETY: what is read are channels of a tap that the pixel sees, or as many zeros.
                         sums = unsafe { add(simd, width, &Factors { rows, ..factors }, run, sums, ahead) };
                         channel += len;

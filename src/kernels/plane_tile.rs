@@ -155,10 +155,10 @@ impl Rows {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.weights.wrapping_add(p)),
             row_step: self.step,
-            vectors: patches.data().as_ptr().wrapping_add(pixels.start),
             vector_step: patches.ld(),
         };
-        let run = Run { row: 0, vector: 0, len: patches.rows() };
+        let vectors = patches.data().as_ptr().wrapping_add(pixels.start);
+        let run = Run { row: 0, vectors, len: patches.rows() };
         // SAFETY: the caller's promise.
         unsafe {
             let sums = add(simd, width, &factors, run, sums, &mut Ahead::nothing());

@@ -101,7 +101,6 @@ impl Product<'_, '_> {
         let factors = Factors {
             rows: std::array::from_fn(|p| from.wrapping_add((first + p) * self.rows.ld())),
             row_step: 1,
-            vectors: self.weights.data()[col..].as_ptr(),
             vector_step: self.weights.ld(),
         };
         let to = self.dst.as_mut_ptr();
@@ -109,7 +108,7 @@ impl Product<'_, '_> {
         let sums = [[simd.splat_f32s(0.0); V]; P];
         // SAFETY: `run` checked that rows, weights and dst have these rows and columns.
         unsafe {
-            let run = Run { row: 0, vector: 0, len: self.rows.cols() };
+            let run = Run { row: 0, vectors: self.weights.data()[col..].as_ptr(), len: self.rows.cols() };
             let sums = add(simd, width, &factors, run, sums, ahead);
             finish(simd, width, dst, sums, self.accumulate, None);
         }

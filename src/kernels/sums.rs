@@ -15,21 +15,20 @@ pub const FEW: usize = 6;
 /// The same with 32 registers.
 pub const MANY: usize = 12;
 
-/// What is multiplied: element k of row p is `rows[p][k·row_step]`, and the vectors that it multiplies lie at
-/// `vectors[k·vector_step]`.
+/// Where the factors lie: those of row p from `rows[p]` on, and the floats from one to the next of a row and of the
+/// vectors.
 pub struct Factors<const P: usize> {
     pub rows: [*const f32; P],
     pub row_step: usize,
-    pub vectors: *const f32,
     pub vector_step: usize,
 }
 
-/// Elements that are multiplied one after the other: where the first lies behind each row's begin and behind the
-/// vectors' (places wrap around), and how many they are.
+/// Elements that are multiplied one after the other: where the first lies behind each row's begin (places wrap around),
+/// the vectors that it multiplies, and how many they are.
 #[derive(Clone, Copy)]
 pub struct Run {
     pub row: usize,
-    pub vector: usize,
+    pub vectors: *const f32,
     pub len: usize,
 }
 
@@ -52,14 +51,16 @@ const NEAR_FLOATS: usize = 64 * 1024;
 impl Ahead {
     /// The next of `all` floats of weights, during runs of so many elements.
     pub fn new(next: &[f32], all: usize, elements: usize) -> Self {
-        let lines = if all > NEAR_FLOATS { next.len().div_ceil(LANES) } else { 0 };
-        let at_once = lines.div_ceil((elements / PIECE).max(1));
-        Self { at: next.as_ptr(), lines, at_once, piece: if lines > 0 { PIECE } else { usize::MAX } }
+        if next.is_empty() || all <= NEAR_FLOATS {
+            return Self::nothing();
+        }
+        let lines = next.len().div_ceil(LANES);
+        Self { at: next.as_ptr(), lines, at_once: lines.div_ceil((elements / PIECE).max(1)), piece: PIECE }
     }
 
     /// Nothing.
     pub fn nothing() -> Self {
-        Self::new(&[], 0, 0)
+        Self { at: std::ptr::null(), lines: 0, at_once: 0, piece: usize::MAX }
     }
 
     #[inline(always)]
@@ -146,12 +147,11 @@ pub unsafe fn add<S: Simd, const P: usize, const V: usize, const PART: bool>(
     };
     if sets == 1 {
         loop {
-            let mut piece = run.len.min(ahead.piece);
-            run.len -= piece;
-            while piece > 0 {
+            let rest = run.len.saturating_sub(ahead.piece);
+            while run.len > rest {
                 // SAFETY: the caller's promise.
                 unsafe { add_one(simd, width, factors, &mut run, &mut sums) };
-                piece -= 1;
+                run.len -= 1;
             }
             if run.len == 0 {
                 return sums;
@@ -202,8 +202,7 @@ unsafe fn add_one<S: Simd, const P: usize, const V: usize, const PART: bool>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let from = factors.vectors.wrapping_add(run.vector);
-        let vectors: [S::f32s; V] = std::array::from_fn(|v| width.load(simd, from, v));
+        let vectors: [S::f32s; V] = std::array::from_fn(|v| width.load(simd, run.vectors, v));
         let mut p = 0;
         while p < P {
             let value = simd.splat_f32s(*factors.rows[p].wrapping_add(run.row));
@@ -216,7 +215,7 @@ unsafe fn add_one<S: Simd, const P: usize, const V: usize, const PART: bool>(
         }
     }
     run.row = run.row.wrapping_add(factors.row_step);
-    run.vector = run.vector.wrapping_add(factors.vector_step);
+    run.vectors = run.vectors.wrapping_add(factors.vector_step);
 }
 
 /// dst ← clamp(sums), or clamp(dst + sums).
