@@ -27,6 +27,7 @@ fn other_instructions_compute_the_same() {
     common::on_other_instructions(&[
         "absent_taps_of_many_channels_are_absent",
         "long_rows_and_large_tiles_are_taken_in_parts",
+        "windows_of_many_runs_are_listed_in_parts",
         "far_taps_do_not_disturb_near_ones",
     ]);
 }
@@ -41,6 +42,16 @@ fn absent_taps_of_many_channels_are_absent() {
 fn long_rows_and_large_tiles_are_taken_in_parts() {
     check(padded([3, 20], [3, 1003], [3, 3], 1));
     check(padded([2, 8], [40, 25], [5, 3], 2));
+}
+
+#[test]
+fn windows_of_many_runs_are_listed_in_parts() {
+    let dilated = |problem: Problem| {
+        let [rows, cols] = [problem.rows, problem.cols].map(|axis| Axis { dilation: 2, ..axis });
+        Problem { rows, cols, ..problem }
+    };
+    check(dilated(padded([3, 20], [30, 40], [7, 9], 8)));
+    check(padded([2, 8], [90, 9], [71, 3], 2));
 }
 
 /// Places in padding lie farther away than numbers reach.
