@@ -234,6 +234,9 @@ impl Prepared for PreparedKn2rowRegister {
         let Self { problem, tiling, grid, .. } = self;
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
         let parts = tiling.parts(problem);
+        // Of channels, fours are moved at once, and others one by one, which takes as long.
+        let (fours, others) = (tiling.depth / 4, tiling.depth % 4);
+        let one_by_one = (4 * (fours + others)) as f64 / tiling.depth as f64;
         let stored = match problem.dst_layout {
             Layout::Nhwc => 0.0,
             Layout::Nchw => work(&[pixels, channels, parts]),
@@ -247,7 +250,7 @@ impl Prepared for PreparedKn2rowRegister {
                 channels.next_multiple_of(8),
             ]),
             finished: work(&[pixels, channels, parts]),
-            moved: work(&[tiling.moved, parts, grid.tiles()]) + stored,
+            moved: work(&[tiling.moved, parts, grid.tiles()]) * one_by_one + stored,
             tiles: grid.tiles(),
             streamed: weights_streamed(problem, pixels.div_ceil(tiling.pixels)),
             ..Cost::default()

@@ -398,7 +398,7 @@ impl PixelTile<'_, '_> {
         let mut kept = [const { MaybeUninit::<f32>::uninit() }; KEPT];
         if planes && !all.is_multiple_of(most) {
             // The last block leaves gaps, which are moved together with what lies between them.
-            kept.fill(MaybeUninit::new(0.0));
+            kept[..pixels.len() * most].fill(MaybeUninit::new(0.0));
         }
         let elements = groups.all.div_ceil(groups.most) * self.problem.taps() * depth;
         let mut first = 0;

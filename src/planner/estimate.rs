@@ -1,8 +1,8 @@
 //! The cost model: counts of an algorithm turned into seconds.
 //!
 //! It ranks; it does not predict. The constants are those of one core of the class the library is developed on (server
-//! x86-64 with AVX2): those of a GEMM fitted to products of many shapes, those of the library's own kernels by `./dev fit`; their ratios, which decide the ranking, move little between
-//! machines. Measuring them in some milliseconds of every process chose worse: a neighbour on a shared core slows one
+//! x86-64 with AVX2): those of a GEMM fitted to products of many shapes, those of the library's own kernels by `./dev fit`.
+//! Their ratios, which decide the ranking, move little between machines. Measuring them in some milliseconds of every process chose worse: a neighbour on a shared core slows one
 //! GEMM's kernels more than another's, for longer than such a measurement lasts. EFFORT_MEASURE times the layer itself.
 
 use crate::algorithms::{Calls, Cost};
@@ -89,23 +89,23 @@ const PAGES: usize = 48;
 /// Multiply-adds a second of one core.
 const MACS: f64 = 52e9;
 /// Floats a second in contiguous runs.
-const STREAM: f64 = 4.3e9;
+const STREAM: f64 = 4.4e9;
 /// Floats a second in contiguous runs, from or to the cache.
-const CACHED: f64 = 10e9;
+const CACHED: f64 = 14e9;
 /// Runs a second that are copied, beside their floats.
 const COPIES: f64 = 100e6;
 /// Floats a second from one layout to the other, from or to the cache.
-const MOVED: f64 = 5.8e9;
+const MOVED: f64 = 6.4e9;
 /// Floats of Winograd tiles a second.
-const TRANSFORMED: f64 = 3.7e9;
+const TRANSFORMED: f64 = 3.9e9;
 /// Floats a second one by one.
 const SCATTER: f64 = 0.5e9;
 /// Multiply-adds a second in register tiles.
-const REGISTER: f64 = 46e9;
+const REGISTER: f64 = 47e9;
 /// Outputs a second that register tiles begin and finish.
-const FINISHED: f64 = 10e9;
+const FINISHED: f64 = 15e9;
 /// Tiles of such algorithms a second, beside what they compute.
-const TILES: f64 = 2.7e6;
+const TILES: f64 = 1.4e6;
 /// Multiply-adds a second of a long direct run, and elements' worth of time to start one.
 const DIRECT: f64 = 3.0e9;
 const DIRECT_START: f64 = 16.0;
