@@ -12,7 +12,7 @@ from pathlib import Path
 from . import document, figures
 
 ROOT = Path(__file__).resolve().parents[2]
-NETWORKS = ("alexnet", "googlenet", "resnet50", "vgg16")
+NETWORKS = tuple(sorted(file.stem for file in (ROOT / "problems").glob("*.txt")))
 #: A layer of middling size, for strong scaling.
 SCALED = 'ic256ih56oc256oh56kh3ph1n"vgg16:conv3_2"'
 BATCHES = (1, 2, 4, 8, 16)
@@ -25,11 +25,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--convlow", type=Path, required=True, metavar="FILE", help="the program")
-    add("--network", action="append", metavar="NAME|FILE", help=f"lists ({', '.join(NETWORKS)})")
+    add("--network", action="append", metavar="NAME|FILE", help="lists (all)")
     add("--seconds", type=float, default=180, metavar="N", help="of each of the two measurements (%(default)s)")
     add("--peer-rounds", type=int, default=15, metavar="N", help="0 leaves the other engines out (%(default)s)")
     add("--keep-peers", action="store_true", help="take the other engines' results that are there")
-    add("--peer-threads", default="1", metavar="LIST", help="(%(default)s)")
+    add("--peer-threads", default="1,2", metavar="LIST", help="(%(default)s)")
+    add("--engines", metavar="LIST", help="some of the other engines (all)")
     add("--results", type=Path, default=ROOT / "build/evaluation", metavar="PATH", help="(%(default)s)")
     add("--document", type=Path, default=ROOT / "docs/evaluation.md", metavar="FILE", help="(%(default)s)")
     add("--write-only", action="store_true", help="write the document from the results that are there")
@@ -62,7 +63,9 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
             say(f"other engines, {threads} thread(s)")
             parts.append(results / f"peers-{threads}.json")
             command = [ROOT / "benches/peers/run", *lists, "--threads", threads, "--json", parts[-1]]
-            subprocess.run([*command, "--rounds", str(arguments.peer_rounds)], check=True, stdout=sys.stderr)
+            command += ["--rounds", str(arguments.peer_rounds)]
+            command += ["--engines", arguments.engines] if arguments.engines else []
+            subprocess.run(command, check=True, stdout=sys.stderr)
         peers.write_text("".join(part.read_text() for part in parts))
     query = [arguments.convlow, "query", "--gemm", "blas", SCALED]
     has_blas = subprocess.run(query, capture_output=True, check=False).returncode == 0
@@ -77,6 +80,9 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
             drawn = ["--plot", str(pictures / "all.svg")]
             drawn += ["--peers", str(peers)] if peers.exists() else []
         bench(repeat, *lists, *one_and_two, *gemms, "--bursts", "none", *limit, *drawn)
+    for picture in pictures.glob("*.svg"):
+        if picture.name not in document.PICTURES:
+            picture.unlink()
     say("AUTO in bursts after a pause")
     bench("bursts", *lists, *one_and_two, "--algorithms", "auto", "--time-limit", str(arguments.seconds / 4))
     say("Winograd's algorithms and their errors")

@@ -18,6 +18,9 @@ from .noise import Repeated
 
 #: Layers of one thread that take at least so long count for scaling: shorter ones measure the waking of threads.
 LONG_SECONDS = 1e-3
+#: What is shown of what `convlow bench` draws.
+PICTURES = ("all-pareto.svg",)
+
 
 def formula(family: str, problem: problems.Problem) -> int | None:
     rows, cols, channels, kernel = problem.rows, problem.cols, problem.in_channels // problem.groups, 1
@@ -69,16 +72,14 @@ class Writer:
 
     def write(self) -> str:
         parts = [
-            self.opening(), self.claims(), self.space(), self.families(), self.layers(), self.winograd(), self.scaling(),
-            self.peers(), self.reading(),
+            self.opening(), self.in_short(), self.noise(), self.peers(), self.winograd(), self.claims(), self.space(),
+            self.families(), self.layers(), self.scaling(), self.reading(),
         ]  # fmt: skip
         return "\n".join(filter(None, parts))
 
     def opening(self) -> str:
         record = self.records[0]
         peak = record["peak_gflops"] / record["threads"]
-        of_all = noise.noise(self.results)
-        rounds = sorted(record["rounds"] for record in self.records)
         engines = "".join(
             f"- {engine} {version}\n"
             for engine, version in unique((one.engine, one.version) for one in self.results.peers)
@@ -86,15 +87,54 @@ class Writer:
         )
         return f"""# Evaluation
 
-Every family of algorithms on the convolutions of {', '.join(self.networks)}, with the library's two GEMMs, and other engines
-beside it. `./dev evaluate` measured it, drew the pictures and wrote this page; it does so again on any machine.
+Every family of algorithms on the convolutions of {', '.join(self.networks)}, with the library's two GEMMs and its own kernels,
+and other engines beside it. `./dev evaluate` measured it, drew the pictures and wrote this page; it does so again on any machine.
 
 - {record['machine']}, Linux {platform.release()}
 - one core's peak in multiply-adds alone, measured in the same run: {peak:.1f} GFLOP/s
 - {record['build']}
 {engines}- {datetime.date.today().isoformat()}, batch 1, float32, weights packed before
+"""
 
-**Noise.** All was measured twice, {rounds[0]} to {rounds[-1]} rounds each (median {rounds[len(rounds) // 2]}). Half of the medians of
+    def in_short(self) -> str:
+        """What a person reads in a minute."""
+        lines = []
+        for layout, threads in unique((one.layout, one.threads) for one in self.results.peers):
+            here = [one for one in self.results.peers if (one.layout, one.threads) == (layout, threads)]
+            where = f"{layout.upper()}, {threads_named(threads)}"
+            if pairs := report.best(here, "exact"):
+                lines.append(self.against(where, "the fastest exact engine", pairs))
+            if pairs := [pair for pair in report.best(here, "winograd") if winograds(pair[0].problem)]:
+                lines.append(self.against(f"{where}, 3×3 with Winograd", "the fastest engine with Winograd", pairs))
+        for verdict in self.verdicts():
+            lines.append(f"The paper's low-memory algorithms against patches. {verdict}")
+        quickest = figures.fastest(self.results.winograd, lambda record: record["math"] != "exact")
+        exact = {figures.layer(record): record for record in self.results.winograd if record["math"] == "exact"}
+        if quickest:
+            gains = [seconds(exact[place]) / seconds(record) for place, record in quickest.items()]
+            error = max(record["error"] for record in quickest.values())
+            lines.append(
+                f"Winograd with `MATH_FAST` makes the {len(gains)} layers that it can do {mean(gains):.2f} times as fast"
+                f" as exact arithmetic; the largest error is {error:.1e} of the largest output."
+            )
+        return "\n## In short\n\n" + "".join(f"- {line}\n" for line in lines)
+
+    def against(self, where: str, named: str, pairs: list[tuple[Measured, Measured]]) -> str:
+        one = report.total(named, pairs)
+        least = min(pairs, key=lambda pair: report.ratio(*pair))[0]
+        return (
+            f"**{where}**: {named} takes {one.mean:.2f} times convlow's time (geometric mean over {one.layers} layers;"
+            f" {one.ratio:.2f} of the sums; least {one.least:.2f}, {least.name}). Memory of the layer that needs most:"
+            f" {one.own_memory_bytes:,} bytes against {one.memory_bytes:,}."
+        )
+
+    def noise(self) -> str:
+        of_all = noise.noise(self.results)
+        rounds = sorted(record["rounds"] for record in self.records)
+        return f"""
+## Noise
+
+The families were measured twice, {rounds[0]} to {rounds[-1]} rounds each (median {rounds[len(rounds) // 2]}). Half of the medians of
 the two measurements lie within {of_all.median:.1%} of one another, nine of ten within {of_all.ninth:.1%}; a family's sum over a network
 within {of_all.of_sums:.1%}. Two classes of algorithms are compared by the ratio of their times, as a geometric mean over n layers
 and both measurements; *between* is its 95 % interval (Student's t), whose standard error is the root mean square of what the
@@ -208,7 +248,7 @@ Agrees where the measured bytes are the formula's. kn2row-aa keeps border column
 ## Families and networks
 
 Sums over a network's layers, each as often as it occurs, in milliseconds; *layers* says how many a family can do, and its sum
-holds only these. AUTO is the planner's choice, all layers. The pictures take the faster of the two GEMMs.
+holds only these. AUTO is the planner's choice, all layers. The picture takes the faster of the two GEMMs.
 """, self.picture("pareto", "Time against workspace, a point for each family, other engines beside them")]  # fmt: skip
         for network in self.networks:
             mine = [record for record in self.records if record["network"] == network]
@@ -230,10 +270,8 @@ holds only these. AUTO is the planner's choice, all layers. The pictures take th
                     cells.append(milliseconds(total) if best else "–")
                 rows.append((family, f"{layers}/{sum(counts.values())}", *cells, f"{largest:,}"))
             heading = tuple(f"{gemm_named(gemm)}, {threads_named(threads)}" for gemm, threads in series)
-            parts.append(f"### {network}\n")
-            parts.append(table(("family", "layers", *heading, "largest workspace"), rows))
-            parts.append(self.picture(f"time-{network}", f"Time of each family on the layers of {network}"))
-            parts.append(self.picture(f"peak-{network}", f"Share of the peak on the layers of {network}"))
+            rows = table(("family", "layers", *heading, "largest workspace"), rows)
+            parts.append(f"<details><summary>{network}</summary>\n\n{rows}\n</details>\n")
         if {"blas", "embedded"} <= set(self.gemms):
             ratios = []
             for threads in self.threads:
@@ -251,10 +289,7 @@ layers: {said}.
         return "\n".join(parts)
 
     def picture(self, name: str, said: str) -> str:
-        file = self.pictures / f"all-{name}.svg"
-        if not file.exists():
-            file = self.pictures / f"all-{name.partition('-')[0]}.svg"
-        return f"![{said}]({self.pictures.name}/{file.name})\n"
+        return f"![{said}]({self.pictures.name}/all-{name}.svg)\n"
 
     def layers(self) -> str:
         rows = []
@@ -493,6 +528,13 @@ was skipped.
 def pointwise(record: Record) -> bool:
     problem = problems.parse(record["problem"], "")
     return problem.rows.kernel * problem.cols.kernel == 1
+
+
+def winograds(text: str) -> bool:
+    """Whether every engine's Winograd is for such a problem."""
+    problem = problems.parse(text, "")
+    axes = ((axis.kernel, axis.stride, axis.dilation) for axis in (problem.rows, problem.cols))
+    return problem.groups == 1 and all(axis == (3, 1, 1) for axis in axes)
 
 
 def write(results: Results, pictures: Path) -> str:
