@@ -13,6 +13,8 @@ from . import document, figures
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORKS = tuple(sorted(file.stem for file in (ROOT / "problems").glob("*.txt")))
+#: The lists whose families are measured on several threads, too.
+SEVERAL_THREADS = ("alexnet", "googlenet", "resnet50", "vgg16")
 #: A layer of middling size, for strong scaling.
 SCALED = 'ic256ih56oc256oh56kh3ph1n"vgg16:conv3_2"'
 BATCHES = (1, 2, 4, 8, 16)
@@ -41,13 +43,17 @@ def say(text: str) -> None:
     print(f"\n== {text}", file=sys.stderr, flush=True)
 
 
+def words_of(networks: list[str]) -> list[str]:
+    return [word for network in networks for word in ("--network", network)]
+
+
 def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) -> None:
     results: Path = arguments.results
     results.mkdir(parents=True, exist_ok=True)
     for stale in results.glob("*.json"):
         if not (arguments.keep_peers and stale.name.startswith("peers")):
             stale.unlink()
-    lists = [word for network in networks for word in ("--network", network)]
+    lists = words_of(networks)
     cores = len(os.sched_getaffinity(0))
     several = [2**power for power in range(cores.bit_length()) if 2**power < cores] + [cores]
 
@@ -70,6 +76,9 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
     query = [arguments.convlow, "query", "--gemm", "blas", SCALED]
     has_blas = subprocess.run(query, capture_output=True, check=False).returncode == 0
     one_and_two = ["--threads", ",".join(map(str, dict.fromkeys((1, min(2, cores)))))]
+    # Lists that are given are measured in full.
+    several_lists = [network for network in networks if arguments.network or network in SEVERAL_THREADS]
+    single_lists = [network for network in networks if network not in several_lists]
     gemms = ["--gemm", "blas,embedded" if has_blas else "embedded"]
     limit = ["--time-limit", str(arguments.seconds)]
     for repeat in ("first", "second"):
@@ -79,7 +88,10 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
             pictures.mkdir(parents=True, exist_ok=True)
             drawn = ["--plot", str(pictures / "all.svg")]
             drawn += ["--peers", str(peers)] if peers.exists() else []
-        bench(repeat, *lists, *one_and_two, *gemms, "--bursts", "none", *limit, *drawn)
+        every = [*gemms, "--bursts", "none", *limit]
+        bench(f"{repeat}-several", *words_of(several_lists), *one_and_two, *every, *drawn)
+        if single_lists:
+            bench(f"{repeat}-single", *words_of(single_lists), *every)
     for picture in pictures.glob("*.svg"):
         if picture.name not in document.PICTURES:
             picture.unlink()

@@ -42,7 +42,11 @@ def read(file: Path) -> list[Record]:
 
 def load(folder: Path) -> Results:
     def records(name: str) -> list[Record]:
-        return [record for record in read(folder / f"{name}.json") if not record["skipped"]]
+        """Of one file, or of several whose names go on."""
+        files = sorted(folder.glob(f"{name}.json")) or sorted(folder.glob(f"{name}-*.json"))
+        if not files:
+            raise FileNotFoundError(2, "no such file", str(folder / f"{name}.json"))
+        return [record for file in files for record in read(file) if not record["skipped"]]
 
     batches = sorted(int(file.stem.partition("-")[2]) for file in folder.glob("batch-*.json"))
     peers = folder / "peers.json"
