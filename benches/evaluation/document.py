@@ -87,8 +87,8 @@ class Writer:
         )
         return f"""# Evaluation
 
-Every family of algorithms on the convolutions of {', '.join(self.networks)}, with the library's two GEMMs and its own kernels,
-and other engines beside it. `./dev evaluate` measured it, drew the pictures and wrote this page; it does so again on any machine.
+Every family of algorithms on the convolutions of {len(self.networks)} networks, with the library's two GEMMs and its own kernels, and
+other engines beside it. `./dev evaluate` measured it, drew the pictures and wrote this page; it does so again on any machine.
 
 - {record['machine']}, Linux {platform.release()}
 - one core's peak in multiply-adds alone, measured in the same run: {peak:.1f} GFLOP/s
@@ -299,6 +299,9 @@ layers: {said}.
             cells = []
             for threads in self.threads:
                 both = [one.pairs[place] for one in found[threads] if place in one.pairs]
+                if not both:
+                    cells += ["–"] * 7
+                    continue
                 patch, low = (min((pair[side] for pair in both), key=seconds) for side in (0, 1))
                 for record in (patch, low):
                     named = f"{record['algorithm']} ({gemm_named(record['gemm'])})"
