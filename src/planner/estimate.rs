@@ -105,9 +105,9 @@ const REGISTER: f64 = 47e9;
 /// Outputs a second that register tiles begin and finish.
 const FINISHED: f64 = 15e9;
 /// Tiles of such algorithms a second, beside what they compute.
-const TILES: f64 = 1.4e6;
+const TILES: f64 = 2.6e6;
 /// Multiply-adds a second of a long direct run, and elements' worth of time to start one.
-const DIRECT: f64 = 3.0e9;
+const DIRECT: f64 = 2.0e9;
 const DIRECT_START: f64 = 16.0;
 
 /// Estimated seconds of `units` units on `threads` threads, with this GEMM's calls or, without one, in register tiles.
