@@ -102,7 +102,8 @@ pub struct Plan {
 impl Plan {
     /// The plan for one algorithm that was found feasible.
     pub(crate) fn of(problem: &Problem, info: Info, schedule: Schedule, pool: &Pool) -> Self {
-        let packing = Packing::new(problem, schedule.prepared.weight_order());
+        let prepared = &schedule.prepared;
+        let packing = Packing::new(problem, prepared.weight_order(), prepared.span().groups);
         Self { problem: *problem, info, packing, schedule, pool: pool.clone() }
     }
 
@@ -197,11 +198,11 @@ impl Plan {
             let (image, group) = (index / per_image * most_images, index % per_image * most_groups);
             let images = image..(image + most_images).min(problem.batch);
             let groups = group..group + most_groups;
-            let of_group = self.packing.group_len();
+            let (unit_of_image, of_unit) = (index % per_image, self.packing.group_len());
             let unit = Unit {
                 problem,
                 src: Image::new(problem, src, images, groups.clone()),
-                weights: &weights[groups.start * of_group..groups.end * of_group],
+                weights: &weights[unit_of_image * of_unit..][..of_unit],
                 bias: bias.map(|bias| &bias[groups.start * group_out..groups.end * group_out]),
                 gemm: self.info.backend.map(Backend::gemm),
                 pool,
@@ -361,7 +362,7 @@ mod tests {
                         applicable: true,
                         backend: None,
                         workspace_bytes: 0,
-                        packed_weights_bytes: Packing::new(&problem, MCIJ).bytes().expect("a few bytes"),
+                        packed_weights_bytes: Packing::new(&problem, MCIJ, 1).bytes().expect("a few bytes"),
                         gemm_calls: 0,
                         estimated_seconds: 0.0,
                         measured_seconds: 0.0,

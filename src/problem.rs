@@ -1,6 +1,5 @@
 //! [`Problem`]: a convolution that is valid by construction. All size arithmetic lives here.
 
-use std::ffi::CStr;
 use std::fmt;
 use std::ops::Range;
 
@@ -239,16 +238,8 @@ pub enum Kind {
     Plain,
     /// The same in groups of channels.
     Grouped,
-}
-
-impl Kind {
-    /// Why a problem of this kind is refused, as static text for the C surface.
-    pub(crate) fn refusal(self) -> &'static CStr {
-        match self {
-            Kind::Plain => c"needs groups > 1",
-            Kind::Grouped => c"needs groups = 1",
-        }
-    }
+    /// Groups of one input channel each.
+    Depthwise,
 }
 
 /// A two-dimensional convolution whose fields agree and whose sizes fit memory.
@@ -329,7 +320,11 @@ impl Problem {
 
     /// The kind of problem that this is.
     pub fn kind(&self) -> Kind {
-        if self.groups > 1 { Kind::Grouped } else { Kind::Plain }
+        match self.groups {
+            1 => Kind::Plain,
+            _ if self.group_in() == 1 => Kind::Depthwise,
+            _ => Kind::Grouped,
+        }
     }
 
     /// C/groups: input channels of one group.

@@ -112,6 +112,11 @@ fn choose(rng: &mut fastrand::Rng) -> Option<Problem> {
     let groups = pick(&[1, 1, 1, 1, 1, 2, 3]);
     let mut problem = plain([groups * pick(&channels), groups * pick(&channels)], [1, 1], kernel);
     problem.groups = groups;
+    if pick(&[0, 0, 0, 0, 0, 0, 0, 1]) == 1 {
+        let groups = pick(&[5, 8, 16, 17, 24, 40, 67]);
+        (problem.in_channels, problem.groups, problem.out_channels) =
+            (groups, groups, groups * pick(&[1, 1, 1, 2, 3]));
+    }
     problem.batch = pick(&[1, 1, 1, 2, 3]);
     let strides = [1, 1, 1, 1, 2, 2, 3, 4];
     let (stride, dilation) = (pick(&strides), pick(&[1, 1, 1, 2, 3]));

@@ -11,12 +11,13 @@ use std::ops::Range;
 
 use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready};
 use super::cost::{Cost, weights_streamed, work};
-use super::tiling::{channels_of_tile, dst_grid, flattened, part_of_pixels, pixels_and_channels};
+use super::tiling::{
+    channels_of_tile, dst_grid, flattened, part_of_pixels, pixels_and_channels, pixels_of_tile, rectangles,
+};
 use crate::kernels::{PixelTile, channels_of_block};
-use crate::lowering::image::Image;
-use crate::lowering::moves::transpose;
+use crate::lowering::moves::moved;
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::matrix::{Grid, MatrixMut};
 use crate::problem::{Layout, Problem, product};
 
 /// All taps of a register tile after the other.
@@ -96,15 +97,6 @@ impl Tiling {
     }
 }
 
-/// Output pixels of tiles of about the same size, of `most` at most: whole rows, or parts of one.
-fn pixels_of_tile(problem: &Problem, most: usize) -> usize {
-    let (width, height) = (problem.cols.output, problem.rows.output);
-    match most / width {
-        0 => width.div_ceil(width.div_ceil(most)),
-        rows => height.div_ceil(height.div_ceil(rows)) * width,
-    }
-}
-
 /// The most floats of the input that a tile of so many pixels sees.
 fn window_floats(problem: &Problem, pixels: usize, depth: usize) -> Option<usize> {
     let Problem { rows, cols, .. } = problem;
@@ -171,6 +163,7 @@ impl PreparedKn2rowRegister {
                     accumulate: problem.accumulate || first > 0,
                     clamp: problem.clamp.filter(|_| depth.end == all),
                     depth,
+                    each: false,
                     rows: rows.clone(),
                     cols: cols.clone(),
                     dst: part_of_pixels(problem, &mut dst, of_dst.clone()),
@@ -179,46 +172,6 @@ impl PreparedKn2rowRegister {
             }
         }
     }
-}
-
-/// Rows and columns of a run of pixels: the end of a row, whole rows, the begin of one; those of them that there are.
-fn rectangles(width: usize, pixels: &Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-    let end = pixels.end;
-    let mut at = pixels.start;
-    std::iter::from_fn(move || {
-        let (row, col) = (at / width, at % width);
-        let (rows, cols) = match end.saturating_sub(at) {
-            0 => return None,
-            left if col > 0 || left < width => (row..row + 1, col..width.min(col + left)),
-            left => (row..row + left / width, 0..width),
-        };
-        at += rows.len() * cols.len();
-        Some((rows, cols))
-    })
-}
-
-/// Moves what some output rows and columns see of an NCHW image's first `depth` channels to NHWC; the place of its first
-/// pixel in the image.
-fn moved<'a>(
-    image: &Image<'_>,
-    problem: &Problem,
-    (rows, cols): (&Range<usize>, &Range<usize>),
-    depth: usize,
-    to: &'a mut [f32],
-) -> (Image<'a>, [usize; 2]) {
-    let (hs, ws) = (problem.rows.window(rows), problem.cols.window(cols));
-    let row = ws.len() * depth;
-    // Whole rows lie one behind the other.
-    let (runs, len) = if ws.len() == problem.cols.input { (1, hs.len()) } else { (hs.len(), 1) };
-    if !hs.is_empty() && !ws.is_empty() {
-        for run in 0..runs {
-            let pixels = len * ws.len();
-            let from = Matrix::new(image.at(0, hs.start + run, ws.start), depth, pixels, image.channel);
-            let to = &mut to[run * row..][..len * row];
-            transpose(&from, &mut MatrixMut::new(to, pixels, depth, depth), false);
-        }
-    }
-    (Image { data: to, channel: 1, row, pixel: depth }, [hs.start, ws.start])
 }
 
 impl Prepared for PreparedKn2rowRegister {

@@ -3,6 +3,7 @@
 mod algorithm;
 mod conv1x1;
 mod cost;
+mod depthwise_register;
 mod direct;
 mod im2col;
 mod im2col_register;

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 
 use super::algorithm::{Algorithm, Declined, Limits, Prepared, Reason, require};
 use super::conv1x1::Conv1x1;
+use super::depthwise_register::DepthwiseRegister;
 use super::direct::DirectSum2d;
 use super::im2col::Im2col;
 use super::im2col_register::Im2colRegister;
@@ -90,7 +91,7 @@ impl Entry {
     /// here and nowhere else.
     pub(crate) fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         require(self.takes_layouts((problem.src_layout, problem.dst_layout)), self.other_layouts())?;
-        require(self.kinds.contains(&problem.kind()), problem.kind().refusal())?;
+        require(self.kinds.contains(&problem.kind()), self.other_kinds())?;
         self.algorithm.prepare(problem, limits)
     }
 
@@ -111,6 +112,14 @@ impl Entry {
             _ => c"needs other layouts of src and dst",
         }
     }
+
+    fn other_kinds(&self) -> Reason {
+        match self.kinds {
+            [Kind::Plain] => c"needs groups = 1",
+            DEPTHWISE => c"needs several groups of one input channel each",
+            _ => c"needs another kind of problem",
+        }
+    }
 }
 
 impl std::fmt::Debug for Entry {
@@ -127,7 +136,8 @@ const NHWC_TO_NCHW: Layouts = &[(Nhwc, Nchw)];
 const NHWC: Layouts = &[(Nhwc, Nhwc)];
 
 /// The plain convolution and, one group after the other, the grouped one.
-const CONVOLUTION: &[Kind] = &[Kind::Plain, Kind::Grouped];
+const CONVOLUTION: &[Kind] = &[Kind::Plain, Kind::Grouped, Kind::Depthwise];
+const DEPTHWISE: &[Kind] = &[Kind::Depthwise];
 
 /// Writes the registry: what a family has in common, and a line for each of its algorithms with id, name, layouts and, of
 /// those that are not exact, the stated error.
@@ -239,6 +249,10 @@ registry! {
     "register" { space "0 or W·R·Cd", order None, kinds CONVOLUTION, products Kernels }
     {
         55 c"kn2row-register" ANY Kn2rowRegister,
+    }
+    "depthwise" { space "0", order None, kinds DEPTHWISE, products Kernels }
+    {
+        57 c"depthwise-register" ANY DepthwiseRegister,
     }
     "patches" { space "C·Kh·Kw·T", order None, kinds CONVOLUTION, products Kernels }
     {
@@ -384,7 +398,7 @@ mod tests {
             assert_eq!(cost.calls.is_some(), gemm, "{entry:?}");
             let counting = Counting::default();
             let src = vec![1.0; problem.src_len()];
-            let packing = Packing::new(problem, prepared.weight_order());
+            let packing = Packing::new(problem, prepared.weight_order(), prepared.span().groups);
             let unit = Unit {
                 problem,
                 src: Image::new(problem, &src, 0..1, 0..1),

@@ -141,3 +141,28 @@ pub fn part_of_pixels<'a>(
         Layout::Nhwc => dst.part(pixels, 0..cols),
     }
 }
+
+/// Output pixels of tiles of about the same size, of `most` at most: whole rows, or parts of one.
+pub fn pixels_of_tile(problem: &Problem, most: usize) -> usize {
+    let (width, height) = (problem.cols.output, problem.rows.output);
+    match most / width {
+        0 => width.div_ceil(width.div_ceil(most)),
+        rows => height.div_ceil(height.div_ceil(rows)) * width,
+    }
+}
+
+/// Rows and columns of a run of pixels: the end of a row, whole rows, the begin of one; those of them that there are.
+pub fn rectangles(width: usize, pixels: &Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let end = pixels.end;
+    let mut at = pixels.start;
+    std::iter::from_fn(move || {
+        let (row, col) = (at / width, at % width);
+        let (rows, cols) = match end.saturating_sub(at) {
+            0 => return None,
+            left if col > 0 || left < width => (row..row + 1, col..width.min(col + left)),
+            left => (row..row + left / width, 0..width),
+        };
+        at += rows.len() * cols.len();
+        Some((rows, cols))
+    })
+}

@@ -53,6 +53,8 @@ pub struct PixelTile<'a, 'b> {
     pub origin: [usize; 2],
     /// The input channels that the image's data hold and that are summed.
     pub depth: Range<usize>,
+    /// Whether each output channel has an input channel of its own instead, which the image's data hold side by side.
+    pub each: bool,
     /// The output channels' weights in blocks of [`channels_of_block`], each taps × C × channels.
     pub weights: &'a [f32],
     /// One float an output channel.
@@ -83,13 +85,15 @@ impl PixelTile<'_, '_> {
         assert!(self.bias.is_none_or(|bias| bias.len() == channels));
         assert!(self.rows.end <= rows.output && self.cols.end <= cols.output);
         assert!(!self.depth.is_empty() && self.depth.end <= self.problem.group_in());
+        assert!(!self.each || (self.problem.group_in(), self.image.channel) == (1, 1));
         let (seen_rows, seen_cols) = (rows.window(&self.rows), cols.window(&self.cols));
         if !seen_rows.is_empty() && !seen_cols.is_empty() {
             let [first_row, first_col] = self.origin;
             assert!(first_row <= seen_rows.start && first_col <= seen_cols.start);
+            let deep = if self.each { channels } else { self.depth.len() };
             let last = (seen_rows.end - 1 - first_row) * self.image.row
                 + (seen_cols.end - 1 - first_col) * self.image.pixel
-                + (self.depth.len() - 1) * self.image.channel;
+                + (deep - 1) * self.image.channel;
             assert!(last < self.image.data.len());
         }
         isa::dispatch(self);
@@ -412,7 +416,7 @@ impl PixelTile<'_, '_> {
             };
             let weights = &self.weights[first * self.problem.depth()..];
             let block = Block {
-                src: image.data.as_ptr(),
+                src: image.data.as_ptr().wrapping_add(if self.each { first } else { 0 }),
                 weights: weights[self.depth.start * channels..].as_ptr(),
                 bias: self.bias.map_or(ZEROS.as_ptr(), |bias| bias[first..].as_ptr()),
                 dst,
@@ -423,9 +427,10 @@ impl PixelTile<'_, '_> {
                 row_step: rows.dilation.wrapping_mul(image.row),
                 col_step: cols.dilation.wrapping_mul(image.pixel),
                 channel_step: image.channel,
-                joined: cols.dilation == 1
-                    && image.channel == 1
-                    && (image.pixel, depth) == (self.problem.group_in(), self.problem.group_in()),
+                joined: self.each
+                    || cols.dilation == 1
+                        && image.channel == 1
+                        && (image.pixel, depth) == (self.problem.group_in(), self.problem.group_in()),
                 accumulate: self.accumulate && !planes,
                 clamp: self.clamp.filter(|_| !(planes && self.accumulate)),
             };
@@ -435,11 +440,10 @@ impl PixelTile<'_, '_> {
             // SAFETY: `run` checked that the image holds every pixel of the input that is seen and that dst and bias
             // have these channels; the groups hold the pixels of the part and windows inside the image.
             unsafe {
-                match (channels.div_ceil(S::F32_LANES), channels % S::F32_LANES) {
-                    (1, 0) => block.run::<S, 1, false>(simd, groups, &mut ahead),
-                    (1, _) => block.run::<S, 1, true>(simd, groups, &mut ahead),
-                    (_, 0) => block.run::<S, 2, false>(simd, groups, &mut ahead),
-                    _ => block.run::<S, 2, true>(simd, groups, &mut ahead),
+                if self.each {
+                    block.run_vectors::<S, true>(simd, groups, &mut ahead);
+                } else {
+                    block.run_vectors::<S, false>(simd, groups, &mut ahead);
                 }
             }
             if planes {
@@ -458,9 +462,23 @@ impl PixelTile<'_, '_> {
 }
 
 impl Block {
+    /// All pixels.
+    #[inline(always)]
+    unsafe fn run_vectors<S: Simd, const EACH: bool>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (self.channels.div_ceil(S::F32_LANES), self.channels % S::F32_LANES) {
+                (1, 0) => self.run::<S, 1, false, EACH>(simd, groups, ahead),
+                (1, _) => self.run::<S, 1, true, EACH>(simd, groups, ahead),
+                (_, 0) => self.run::<S, 2, false, EACH>(simd, groups, ahead),
+                _ => self.run::<S, 2, true, EACH>(simd, groups, ahead),
+            }
+        }
+    }
+
     /// All pixels with `V` vectors of channels, the last of which is not whole if `PART`.
     #[inline(always)]
-    unsafe fn run<S: Simd, const V: usize, const PART: bool>(
+    unsafe fn run<S: Simd, const V: usize, const PART: bool, const EACH: bool>(
         &self,
         simd: S,
         groups: &Groups,
@@ -474,8 +492,8 @@ impl Block {
                 // SAFETY: the caller's promise.
                 unsafe {
                     match S::REGISTER_COUNT {
-                        32.. => self.tiles::<S, MANY, V, PART>(simd, places, &mut runs, ahead),
-                        _ => self.tiles::<S, FEW, V, PART>(simd, places, &mut runs, ahead),
+                        32.. => self.tiles::<S, MANY, V, PART, EACH>(simd, places, &mut runs, ahead),
+                        _ => self.tiles::<S, FEW, V, PART, EACH>(simd, places, &mut runs, ahead),
                     }
                 }
             });
@@ -495,14 +513,14 @@ impl Block {
                 match len {
                     1 => {
                         runs.see(windows[0]);
-                        self.tiles::<S, 1, V, PART>(simd, places, &mut runs, ahead);
+                        self.tiles::<S, 1, V, PART, EACH>(simd, places, &mut runs, ahead);
                     }
-                    2 => self.tile::<S, 2, V, PART>(simd, places, windows, ahead),
-                    3 => self.tile::<S, 3, V, PART>(simd, places, windows, ahead),
-                    4 => self.tile::<S, 4, V, PART>(simd, places, windows, ahead),
-                    5 => self.tile::<S, 5, V, PART>(simd, places, windows, ahead),
-                    FEW => self.tile::<S, FEW, V, PART>(simd, places, windows, ahead),
-                    _ => self.tile::<S, MANY, V, PART>(simd, places, windows, ahead),
+                    2 => self.tile::<S, 2, V, PART, EACH>(simd, places, windows, ahead),
+                    3 => self.tile::<S, 3, V, PART, EACH>(simd, places, windows, ahead),
+                    4 => self.tile::<S, 4, V, PART, EACH>(simd, places, windows, ahead),
+                    5 => self.tile::<S, 5, V, PART, EACH>(simd, places, windows, ahead),
+                    FEW => self.tile::<S, FEW, V, PART, EACH>(simd, places, windows, ahead),
+                    _ => self.tile::<S, MANY, V, PART, EACH>(simd, places, windows, ahead),
                 }
             }
             at += len;
@@ -511,14 +529,14 @@ impl Block {
 
     /// The factors of some pixels, the places of their dst, and the sums before any product.
     #[inline(always)]
-    unsafe fn begin<S: Simd, const P: usize, const V: usize, const PART: bool>(
+    unsafe fn begin<S: Simd, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
         &self,
         simd: S,
         places: &[Place; P],
-    ) -> (Factors<P>, [*mut f32; P], [[S::f32s; V]; P]) {
+    ) -> (Factors<P, EACH>, [*mut f32; P], [[S::f32s; V]; P]) {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
-            row_step: self.channel_step,
+            row_step: if EACH { self.col_step } else { self.channel_step },
             vector_step: if PART { self.channels } else { V * S::F32_LANES },
         };
         let dst: [*mut f32; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
@@ -546,7 +564,7 @@ impl Block {
 
     /// Register tiles of `P` pixels that see the same taps.
     #[inline(always)]
-    unsafe fn tiles<S: Simd, const P: usize, const V: usize, const PART: bool>(
+    unsafe fn tiles<S: Simd, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
         &self,
         simd: S,
         places: &[Place],
@@ -557,7 +575,7 @@ impl Block {
         for group in places.chunks_exact(P) {
             // SAFETY: the chunk has `P`; the caller's promise.
             let (factors, dst, mut sums) =
-                unsafe { self.begin::<S, P, V, PART>(simd, &*group.as_ptr().cast()) };
+                unsafe { self.begin::<S, P, V, PART, EACH>(simd, &*group.as_ptr().cast()) };
             loop {
                 for &run in runs.list() {
                     // SAFETY: every pixel sees these taps, which lie one behind the other.
@@ -574,7 +592,7 @@ impl Block {
 
     /// One register tile of `P` pixels whose absent taps read zeros.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const P: usize, const V: usize, const PART: bool>(
+    unsafe fn tile<S: Simd, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
         &self,
         simd: S,
         places: &[Place],
@@ -585,7 +603,7 @@ impl Block {
             let width = Width::<V, PART>(self.channels);
             // SAFETY: the caller's promise.
             let (factors, dst, mut sums) =
-                unsafe { self.begin::<S, P, V, PART>(simd, &*places.as_ptr().cast()) };
+                unsafe { self.begin::<S, P, V, PART, EACH>(simd, &*places.as_ptr().cast()) };
             let around = windows[1..].iter().fold(windows[0], |all, window| all.around(window));
             let mut i = around.rows[0];
             while i < around.rows[1] {

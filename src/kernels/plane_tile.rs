@@ -152,7 +152,7 @@ impl Rows {
             }
             p += 1;
         }
-        let factors = Factors {
+        let factors: Factors<P> = Factors {
             rows: std::array::from_fn(|p| self.weights.wrapping_add(p)),
             row_step: self.step,
             vector_step: patches.ld(),

@@ -98,7 +98,7 @@ impl Product<'_, '_> {
     ) {
         let width = Width::<V, PART>(width);
         let (from, ld) = (self.rows.data().as_ptr(), self.dst.ld());
-        let factors = Factors {
+        let factors: Factors<P> = Factors {
             rows: std::array::from_fn(|p| from.wrapping_add((first + p) * self.rows.ld())),
             row_step: 1,
             vector_step: self.weights.ld(),

@@ -16,8 +16,8 @@ pub const FEW: usize = 6;
 pub const MANY: usize = 12;
 
 /// Where the factors lie: those of row p from `rows[p]` on, and the floats from one to the next of a row and of the
-/// vectors.
-pub struct Factors<const P: usize> {
+/// vectors. A row's factor is one float for all lanes or, if `EACH` is set, a float for each.
+pub struct Factors<const P: usize, const EACH: bool = false> {
     pub rows: [*const f32; P],
     pub row_step: usize,
     pub vector_step: usize,
@@ -129,10 +129,10 @@ pub fn apart<S: Simd>(simd: S, f: impl FnOnce()) {
 /// # Safety
 /// The factors of the run are there.
 #[inline(always)]
-pub unsafe fn add<S: Simd, const P: usize, const V: usize, const PART: bool>(
+pub unsafe fn add<S: Simd, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
     simd: S,
     width: Width<V, PART>,
-    factors: &Factors<P>,
+    factors: &Factors<P, EACH>,
     mut run: Run,
     mut sums: [[S::f32s; V]; P],
     ahead: &mut Ahead,
@@ -193,10 +193,10 @@ pub unsafe fn add<S: Simd, const P: usize, const V: usize, const PART: bool>(
 
 /// sums += the products of a run's first element in every row; the run then begins with the next one.
 #[inline(always)]
-unsafe fn add_one<S: Simd, const P: usize, const V: usize, const PART: bool>(
+unsafe fn add_one<S: Simd, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
     simd: S,
     width: Width<V, PART>,
-    factors: &Factors<P>,
+    factors: &Factors<P, EACH>,
     run: &mut Run,
     sums: &mut [[S::f32s; V]; P],
 ) {
@@ -205,9 +205,13 @@ unsafe fn add_one<S: Simd, const P: usize, const V: usize, const PART: bool>(
         let vectors: [S::f32s; V] = std::array::from_fn(|v| width.load(simd, run.vectors, v));
         let mut p = 0;
         while p < P {
-            let value = simd.splat_f32s(*factors.rows[p].wrapping_add(run.row));
+            let at = factors.rows[p].wrapping_add(run.row);
+            let mut value = simd.splat_f32s(if EACH { 0.0 } else { *at });
             let mut v = 0;
             while v < V {
+                if EACH {
+                    value = width.load(simd, at, v);
+                }
                 sums[p][v] = multiply_add(simd, value, vectors[v], sums[p][v]);
                 v += 1;
             }

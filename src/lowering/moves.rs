@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::image::Image;
 use super::lanes::{Lanes, QUAD, load_columns};
 use crate::kernels::isa;
 use crate::matrix::{Matrix, MatrixMut};
+use crate::problem::Problem;
 
 /// Rows and columns that are transposed at once without long vectors: shuffles on every machine.
 const BLOCK: usize = 4;
@@ -18,6 +20,30 @@ const BLOCK: usize = 4;
 pub fn transpose(from: &Matrix<'_>, to: &mut MatrixMut<'_>, add: bool) {
     assert!(from.rows() == to.cols() && from.cols() == to.rows(), "shapes disagree");
     isa::dispatch(Transpose { from, to, add });
+}
+
+/// Moves what some output rows and columns see of an NCHW image's first `depth` channels to NHWC; the place of its first
+/// pixel in the image.
+pub fn moved<'a>(
+    image: &Image<'_>,
+    problem: &Problem,
+    (rows, cols): (&Range<usize>, &Range<usize>),
+    depth: usize,
+    to: &'a mut [f32],
+) -> (Image<'a>, [usize; 2]) {
+    let (hs, ws) = (problem.rows.window(rows), problem.cols.window(cols));
+    let row = ws.len() * depth;
+    // Whole rows lie one behind the other.
+    let (runs, len) = if ws.len() == problem.cols.input { (1, hs.len()) } else { (hs.len(), 1) };
+    if !hs.is_empty() && !ws.is_empty() {
+        for run in 0..runs {
+            let pixels = len * ws.len();
+            let from = Matrix::new(image.at(0, hs.start + run, ws.start), depth, pixels, image.channel);
+            let to = &mut to[run * row..][..len * row];
+            transpose(&from, &mut MatrixMut::new(to, pixels, depth, depth), false);
+        }
+    }
+    (Image { data: to, channel: 1, row, pixel: depth }, [hs.start, ws.start])
 }
 
 struct Transpose<'a, 'b> {

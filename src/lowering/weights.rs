@@ -96,14 +96,15 @@ pub struct Packing {
 }
 
 impl Packing {
-    /// Weights of `problem` in `order`.
-    pub fn new(problem: &Problem, order: WeightOrder) -> Self {
+    /// Weights of `problem` in `order`, so many groups as if they were one: their output channels side by side.
+    pub fn new(problem: &Problem, order: WeightOrder, groups_at_once: usize) -> Self {
+        let out_channels = problem.group_out() * groups_at_once;
         // One block of all channels is the plain order, and the blobs of both fit either.
-        let block = if order.block < problem.group_out() { order.block } else { 0 };
+        let block = if order.block < out_channels { order.block } else { 0 };
         Self {
             order: WeightOrder { block, ..order },
-            groups: problem.groups,
-            out_channels: problem.group_out(),
+            groups: problem.groups / groups_at_once,
+            out_channels,
             in_channels: problem.group_in(),
             kernel: [problem.rows.kernel, problem.cols.kernel],
             source: problem.weights_layout,

@@ -136,8 +136,9 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     }
     let Schedule { prepared, .. } = &schedule;
     let workspace_bytes = schedule.bytes().ok_or(Scratch::OVERFLOW)?;
-    let packed_weights_bytes =
-        Packing::new(problem, prepared.weight_order()).bytes().ok_or(WEIGHTS_OVERFLOW)?;
+    let packed_weights_bytes = Packing::new(problem, prepared.weight_order(), prepared.span().groups)
+        .bytes()
+        .ok_or(WEIGHTS_OVERFLOW)?;
     let (cost, units) = (prepared.cost(), prepared.span().units(problem));
     let backend = match entry.products {
         Products::Kernels | Products::Direct => None,

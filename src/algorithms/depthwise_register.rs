@@ -1,0 +1,324 @@
+//! `depthwise-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C] ∘ weights[C] in
+//! registers, channel by channel, finished there with bias, residual and clamp, and written once.
+//! Workspace: 0. What a few pixels see of a vector of an NCHW src's channels is moved on the stack.
+//! Wins wherever each group has one input channel: no group is computed alone.
+//! Source: convlow; the tiles are those of kn2row-register with a factor of its own for each channel.
+
+use std::ops::Range;
+
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Span, Unit, ready};
+use super::cost::{Cost, work};
+use super::tiling::{
+    channels_of_tile, dst_grid, part_of_channels, part_of_pixels, pixels_and_channels, pixels_of_tile,
+    rectangles,
+};
+use crate::kernels::{PixelTile, channels_of_block};
+use crate::lowering::image::Image;
+use crate::lowering::moves::transpose;
+use crate::lowering::weights::{IJCM, WeightOrder};
+use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::problem::{Axis, Layout, Problem, common};
+
+/// Taps of a register tile of channels that each have their own input.
+pub struct DepthwiseRegister;
+
+/// Floats of src that are moved at once, on the stack: 16 KiB.
+const MOVED_FLOATS: usize = 4096;
+/// Output pixels of a tile, if there are more.
+const PIXELS: usize = 240;
+/// Outputs of a row that are worth moving what lies between their taps.
+const FEW: usize = 8;
+
+/// How an axis is taken where its input is moved.
+#[derive(Debug, Clone, Copy)]
+struct Steps {
+    /// Outputs at once, with all that lies between their taps; or one, whose taps alone are moved.
+    outputs: usize,
+    /// Taps at once.
+    taps: usize,
+    /// Whether taps alone are moved.
+    apart: bool,
+}
+
+impl Steps {
+    fn window(axis: &Axis, outputs: usize) -> Self {
+        Self { outputs, taps: axis.kernel, apart: false }
+    }
+
+    fn taps(taps: usize) -> Self {
+        Self { outputs: 1, taps, apart: true }
+    }
+
+    /// Rows and columns so that at most so many positions are moved at once: whole rows of outputs, or parts of one.
+    fn of_axes(Problem { rows, cols, .. }: &Problem, positions: usize) -> [Self; 2] {
+        let fits = |rows: usize, cols: usize| rows.saturating_mul(cols) <= positions;
+        // Windows grow with the outputs.
+        let most = |all: usize, fits: &dyn Fn(usize) -> bool| {
+            let (mut fitting, mut end) = (0, all + 1);
+            while fitting + 1 < end {
+                let middle = fitting.midpoint(end);
+                if fits(middle) {
+                    fitting = middle;
+                } else {
+                    end = middle;
+                }
+            }
+            fitting
+        };
+        let width = cols.largest_window(cols.output);
+        let whole = most(rows.output, &|outputs| fits(rows.largest_window(outputs), width));
+        if whole > 0 {
+            return [Self::window(rows, whole), Self::window(cols, cols.output)];
+        }
+        let (height, few) = (rows.largest_window(1), cols.largest_window(FEW.min(cols.output)));
+        if fits(height, few) {
+            let part = most(cols.output, &|outputs| fits(height, cols.largest_window(outputs)));
+            return [Self::window(rows, 1), Self::window(cols, part)];
+        }
+        if fits(1, few) {
+            let taps = rows.kernel.min(positions / few);
+            let part = most(cols.output, &|outputs| fits(taps, cols.largest_window(outputs)));
+            return [Self::taps(taps), Self::window(cols, part)];
+        }
+        let taps = cols.kernel.min(positions);
+        [Self::taps(rows.kernel.min(positions / taps)), Self::taps(taps)]
+    }
+}
+
+/// Input positions that are moved, and the axis along which the kernel then finds them.
+struct Moved {
+    axis: Axis,
+    /// The outputs, as the axis counts them.
+    outputs: Range<usize>,
+    /// Where on the axis the first position lies.
+    origin: usize,
+    /// The first position, how far they lie apart, and how many there are.
+    first: usize,
+    step: usize,
+    len: usize,
+}
+
+impl Moved {
+    fn new(axis: &Axis, outputs: Range<usize>, taps: Range<usize>, apart: bool) -> Self {
+        if !apart {
+            let window = axis.window(&outputs);
+            return Self {
+                axis: *axis,
+                outputs,
+                origin: window.start,
+                first: window.start,
+                step: 1,
+                len: window.len(),
+            };
+        }
+        // The taps of this output that are there lie side by side, and all others are padding.
+        let seen = common(&axis.taps_of_output(outputs.start), &taps);
+        let (first, pad_before) = match seen.is_empty() {
+            true => (0, axis.kernel),
+            false => (axis.input_of(outputs.start, seen.start), seen.start),
+        };
+        let len = seen.len();
+        let axis_of_taps = Axis { output: 1, pad_before, ..Axis::dense(len, axis.kernel) };
+        Self { axis: axis_of_taps, outputs: 0..1, origin: 0, first, step: axis.dilation, len }
+    }
+}
+
+struct PreparedDepthwiseRegister {
+    /// All groups side by side: one input channel, and all output channels.
+    problem: Problem,
+    groups: usize,
+    /// Output channels of an input channel.
+    multiplier: usize,
+    /// Output channels of a block of weights.
+    block: usize,
+    /// How src is moved, unless its pixels are read where they lie.
+    moving: Option<[Steps; 2]>,
+    grid: Grid,
+}
+
+impl Algorithm for DepthwiseRegister {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+        let (groups, multiplier, block) = (problem.groups, problem.group_out(), channels_of_block());
+        let problem = Problem { groups: 1, in_channels: 1, ..*problem };
+        let in_place = problem.src_layout == Layout::Nhwc && multiplier == 1;
+        let moving = (!in_place).then(|| Steps::of_axes(&problem, MOVED_FLOATS / block));
+        let pixels = pixels_of_tile(&problem, PIXELS);
+        let strips = problem.out_pixels().div_ceil(pixels);
+        let channels = channels_of_tile(problem.out_channels, block, strips, limits.threads, 0.01);
+        let grid = dst_grid(&problem, pixels, channels);
+        ready(PreparedDepthwiseRegister { problem, groups, multiplier, block, moving, grid })
+    }
+}
+
+impl PreparedDepthwiseRegister {
+    /// One tile: some channels of some pixels.
+    fn run_tile(
+        &self,
+        unit: &Unit<'_>,
+        (pixels, channels): (Range<usize>, Range<usize>),
+        mut dst: MatrixMut<'_>,
+    ) {
+        let problem = &self.problem;
+        for (rows, cols) in rectangles(problem.cols.output, &pixels) {
+            let first = rows.start * problem.cols.output + cols.start - pixels.start;
+            let part = part_of_pixels(problem, &mut dst, first..first + rows.len() * cols.len());
+            match self.moving {
+                None => {
+                    let tile = PixelTile {
+                        problem,
+                        image: &unit.src.channels_from(channels.start),
+                        origin: [0, 0],
+                        depth: 0..1,
+                        each: true,
+                        weights: self.weights(unit, &channels),
+                        bias: unit.bias.map(|bias| &bias[channels.clone()]),
+                        accumulate: problem.accumulate,
+                        clamp: problem.clamp,
+                        rows,
+                        cols,
+                        dst: part,
+                    };
+                    tile.run();
+                }
+                Some(steps) => self.run_moved(unit, steps, (&rows, &cols), &channels, part),
+            }
+        }
+    }
+
+    fn weights<'a>(&self, unit: &Unit<'a>, channels: &Range<usize>) -> &'a [f32] {
+        let taps = self.problem.taps();
+        &unit.weights[channels.start * taps..channels.end * taps]
+    }
+
+    /// Some output rows and columns, a vector of channels after the other and so many of them at once as can be moved.
+    fn run_moved(
+        &self,
+        unit: &Unit<'_>,
+        [of_rows, of_cols]: [Steps; 2],
+        (rows, cols): (&Range<usize>, &Range<usize>),
+        channels: &Range<usize>,
+        mut dst: MatrixMut<'_>,
+    ) {
+        let mut floats = [0.0; MOVED_FLOATS];
+        let problem = &self.problem;
+        for first in channels.clone().step_by(self.block) {
+            let block = first..(first + self.block).min(channels.end);
+            let of_block = block.start - channels.start..block.end - channels.start;
+            let mut dst = part_of_channels(problem, &mut dst, of_block);
+            for (y, x) in steps(rows, of_rows.outputs)
+                .flat_map(|y| steps(cols, of_cols.outputs).map(move |x| (y.clone(), x)))
+            {
+                let first_pixel = (y.start - rows.start) * cols.len() + x.start - cols.start;
+                let mut dst = part_of_pixels(problem, &mut dst, first_pixel..first_pixel + y.len() * x.len());
+                for i in steps(&(0..problem.rows.kernel), of_rows.taps) {
+                    for j in steps(&(0..problem.cols.kernel), of_cols.taps) {
+                        let (begins, ends) = (
+                            (i.start, j.start) == (0, 0),
+                            (i.end, j.end) == (problem.rows.kernel, problem.cols.kernel),
+                        );
+                        let moved_rows = Moved::new(&problem.rows, y.clone(), i.clone(), of_rows.apart);
+                        let moved_cols = Moved::new(&problem.cols, x.clone(), j.clone(), of_cols.apart);
+                        // 1. Move what these pixels see.
+                        let image = self.moved(&unit.src, &block, (&moved_rows, &moved_cols), &mut floats);
+                        // 2. Sum all taps, 3. and finish, if these are the last ones.
+                        let tile = PixelTile {
+                            problem: &Problem { rows: moved_rows.axis, cols: moved_cols.axis, ..*problem },
+                            image: &image,
+                            origin: [moved_rows.origin, moved_cols.origin],
+                            depth: 0..1,
+                            each: true,
+                            weights: self.weights(unit, &block),
+                            bias: unit.bias.filter(|_| begins).map(|bias| &bias[block.clone()]),
+                            accumulate: problem.accumulate || !begins,
+                            clamp: problem.clamp.filter(|_| ends),
+                            rows: moved_rows.outputs,
+                            cols: moved_cols.outputs,
+                            dst: dst.reborrow(),
+                        };
+                        tile.run();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Moves these positions of the input channels of some output channels to NHWC, an input channel for each of them.
+    fn moved<'a>(
+        &self,
+        src: &Image<'_>,
+        channels: &Range<usize>,
+        (rows, cols): (&Moved, &Moved),
+        to: &'a mut [f32],
+    ) -> Image<'a> {
+        let (width, depth) = (cols.len, channels.len());
+        let runs = self.multiplier == 1 && cols.step == 1 && src.pixel == 1 && width > 0;
+        for row in 0..rows.len {
+            let y = rows.first + row * rows.step;
+            let to = &mut to[row * width * depth..][..width * depth];
+            if runs {
+                let from = Matrix::new(src.at(channels.start, y, cols.first), depth, width, src.channel);
+                transpose(&from, &mut MatrixMut::new(to, width, depth, depth), false);
+                continue;
+            }
+            for (col, pixel) in to.chunks_exact_mut(depth).enumerate() {
+                for (channel, value) in channels.clone().zip(pixel) {
+                    *value = src.at(channel / self.multiplier, y, cols.first + col * cols.step)[0];
+                }
+            }
+        }
+        Image { data: to, channel: 1, row: width * depth, pixel: depth }
+    }
+}
+
+/// A range in steps.
+fn steps(range: &Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let Range { start, end } = *range;
+    (start..end).step_by(step).map(move |at| at..(at + step).min(end))
+}
+
+impl Prepared for PreparedDepthwiseRegister {
+    fn span(&self) -> Span {
+        Span { images: 1, groups: self.groups }
+    }
+
+    fn weight_order(&self) -> WeightOrder {
+        IJCM.blocked(self.block)
+    }
+
+    fn cost(&self) -> Cost {
+        /// A product reads a factor of its own, which takes as long as the product.
+        const LOADED: usize = 2;
+        let Self { problem, grid, .. } = self;
+        let (pixels, channels) = (problem.out_pixels(), problem.out_channels);
+        let moved = match self.moving {
+            None => 0.0,
+            Some(_) => work(&[problem.in_pixels(), channels]),
+        };
+        let stored = match problem.dst_layout {
+            Layout::Nhwc => 0.0,
+            Layout::Nchw => work(&[pixels, channels]),
+        };
+        Cost {
+            register_macs: work(&[
+                problem.rows.count_inside(),
+                problem.cols.count_inside(),
+                channels.next_multiple_of(8),
+                LOADED,
+            ]),
+            finished: work(&[pixels, channels]),
+            moved: moved + stored,
+            tiles: grid.tiles(),
+            ..Cost::default()
+        }
+    }
+
+    fn grid(&self) -> Option<Grid> {
+        Some(self.grid)
+    }
+
+    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+        unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| {
+            self.run_tile(unit, pixels_and_channels(&self.problem, tile), view);
+        });
+    }
+}

@@ -1,0 +1,70 @@
+//! Sizes of depthwise convolutions beyond those that are moved at once, which the grid of the conformance tests does not hold.
+
+mod common;
+
+use common::{Data, padded, plan_for};
+use convlow::algorithms::Entry;
+use convlow::gemm::BackendChoice;
+use convlow::{Axis, Layout, Pool, Problem};
+
+/// Integers, so that every sum is exact in any order.
+fn check(problem: Problem, multiplier: usize) {
+    common::instructions();
+    let groups = problem.in_channels;
+    for (src_layout, dst_layout) in Layout::PAIRS {
+        for accumulate in [false, true] {
+            let problem = Problem {
+                groups,
+                out_channels: groups * multiplier,
+                src_layout,
+                dst_layout,
+                accumulate,
+                ..problem
+            };
+            let problem = Problem::new(problem).expect("valid");
+            let entry = Entry::by_name(c"depthwise-register").expect("registered");
+            let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
+            let plan = plan_for(&problem, &options).expect("it takes every depthwise problem");
+            assert_eq!(plan.info().workspace_bytes, 0);
+            let data = Data::integers(&problem, true, &mut fastrand::Rng::with_seed(7));
+            let found = common::run(&plan, &data);
+            for (at, (found, expected)) in found.iter().zip(data.expected(&problem)).enumerate() {
+                assert_eq!(f64::from(*found), expected.value, "output {at} of {problem}");
+            }
+        }
+    }
+}
+
+fn dilated(problem: Problem, dilation: usize) -> Problem {
+    let [rows, cols] = [problem.rows, problem.cols].map(|axis| Axis { dilation, ..axis });
+    Problem { rows, cols, ..problem }
+}
+
+#[test]
+fn other_instructions_compute_the_same() {
+    common::on_other_instructions(&[
+        "large_kernels_are_taken_in_parts",
+        "far_taps_are_moved_without_what_lies_between",
+        "long_rows_are_taken_in_parts",
+    ]);
+}
+
+#[test]
+fn large_kernels_are_taken_in_parts() {
+    check(padded([3, 3], [20, 22], [17, 19], 8), 1);
+    check(padded([2, 2], [33, 31], [31, 31], 15), 1);
+    check(padded([2, 2], [4, 300], [3, 290], 9), 2);
+}
+
+#[test]
+fn far_taps_are_moved_without_what_lies_between() {
+    check(dilated(padded([19, 19], [37, 33], [3, 3], 18), 18), 1);
+    let row = padded([3, 3], [2, 700], [1, 3], 0);
+    check(Problem { cols: Axis { dilation: 300, pad_before: 600, pad_after: 9, ..row.cols }, ..row }, 3);
+}
+
+#[test]
+fn long_rows_are_taken_in_parts() {
+    check(padded([5, 5], [4, 1003], [3, 3], 1), 1);
+    check(padded([17, 17], [40, 25], [5, 3], 2), 2);
+}
