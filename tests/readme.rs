@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use common::padded;
 use convlow::algorithms::{Entry, REGISTRY};
-use convlow::{Layout, Problem};
+use convlow::{Kind, Layout, Problem};
 
 const BEGIN: &str = "<!-- algorithms: written by ./dev generate -->\n";
 const END: &str = "<!-- end of algorithms -->";
@@ -32,10 +32,11 @@ fn row(entry: &Entry) -> String {
         }
     };
     let (src_layout, dst_layout) = entry.layouts[0];
+    let (groups, kind) = if entry.kinds.contains(&Kind::Plain) { (1, "") } else { (4, "C = groups") };
     let accepts = |size: usize, pad: usize, stride: usize| {
         let mut problem = padded([4, 4], [6, 6], [size, size], pad);
         problem.rows.stride = stride;
-        let problem = Problem::new(Problem { src_layout, dst_layout, ..problem });
+        let problem = Problem::new(Problem { groups, src_layout, dst_layout, ..problem });
         entry.check(&problem.expect("the probes are valid")).is_ok()
     };
     // Of the kernels that some algorithms are made for, those that this one takes.
@@ -48,7 +49,7 @@ fn row(entry: &Entry) -> String {
         _ => "stride 1, OW = W".to_string(),
     };
     let math = if entry.is_exact() { "" } else { ", `MATH_FAST`" };
-    format!("| `{}` | {layouts} | {needs}{math} | {} |", entry.name(), entry.space)
+    format!("| `{}` | {layouts} | {kind}{needs}{math} | {} |", entry.name(), entry.space)
 }
 
 /// The errors that the README states are those that the registry states and the tests hold.
