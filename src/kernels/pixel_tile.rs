@@ -131,7 +131,7 @@ impl WithSimd for PixelTile<'_, '_> {
 }
 
 /// The taps that a pixel sees, or that some pixel of a group sees.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Window {
     rows: [usize; 2],
     cols: [usize; 2],
@@ -172,6 +172,11 @@ struct Place {
     src: usize,
     /// Where in dst, from the part's first pixel on.
     dst: usize,
+}
+
+/// How many windows are the first one.
+fn same_as_first(windows: &[Window]) -> usize {
+    windows.iter().take_while(|window| **window == windows[0]).count()
 }
 
 /// Pixels that see the same taps, in whole groups.
@@ -286,7 +291,9 @@ impl Groups {
         self.places.copy_within(back.., front);
         self.windows.copy_within(back.., front);
         self.all = front + LISTED - back;
-        self.bring_together();
+        if !tile.each {
+            self.bring_together();
+        }
     }
 
     /// Orders what is left so that those of a group see nearly the same taps.
@@ -502,25 +509,35 @@ impl Block {
         while at < groups.all {
             let left = groups.all - at;
             let len = match left {
+                // A factor for each lane costs as much as the product, so that no pixel computes what another one sees.
                 // Channels that lie apart are no line of zeros: pixel by pixel.
+                _ if EACH => same_as_first(groups.windows(at..groups.all.min(at + FEW))),
                 _ if self.channel_step != 1 => 1,
                 _ if left >= groups.most => groups.most,
                 _ => left.min(FEW),
             };
             let (places, windows) = (groups.places(at..at + len), groups.windows(at..at + len));
+            if EACH || len == 1 {
+                runs.see(windows[0]);
+            }
+            let runs = &mut runs;
             // SAFETY: the caller's promise.
             unsafe {
-                match len {
-                    1 => {
-                        runs.see(windows[0]);
-                        self.tiles::<S, 1, V, PART, EACH>(simd, places, &mut runs, ahead);
+                match (EACH, len) {
+                    (_, 1) => apart(simd, || self.tiles::<S, 1, V, PART, EACH>(simd, places, runs, ahead)),
+                    (true, 2) => apart(simd, || self.tiles::<S, 2, V, PART, EACH>(simd, places, runs, ahead)),
+                    (true, 3) => apart(simd, || self.tiles::<S, 3, V, PART, EACH>(simd, places, runs, ahead)),
+                    (true, 4) => apart(simd, || self.tiles::<S, 4, V, PART, EACH>(simd, places, runs, ahead)),
+                    (true, 5) => apart(simd, || self.tiles::<S, 5, V, PART, EACH>(simd, places, runs, ahead)),
+                    (true, _) => {
+                        apart(simd, || self.tiles::<S, FEW, V, PART, EACH>(simd, places, runs, ahead))
                     }
-                    2 => self.tile::<S, 2, V, PART, EACH>(simd, places, windows, ahead),
-                    3 => self.tile::<S, 3, V, PART, EACH>(simd, places, windows, ahead),
-                    4 => self.tile::<S, 4, V, PART, EACH>(simd, places, windows, ahead),
-                    5 => self.tile::<S, 5, V, PART, EACH>(simd, places, windows, ahead),
-                    FEW => self.tile::<S, FEW, V, PART, EACH>(simd, places, windows, ahead),
-                    _ => self.tile::<S, MANY, V, PART, EACH>(simd, places, windows, ahead),
+                    (_, 2) => self.tile::<S, 2, V, PART>(simd, places, windows, ahead),
+                    (_, 3) => self.tile::<S, 3, V, PART>(simd, places, windows, ahead),
+                    (_, 4) => self.tile::<S, 4, V, PART>(simd, places, windows, ahead),
+                    (_, 5) => self.tile::<S, 5, V, PART>(simd, places, windows, ahead),
+                    (_, FEW) => self.tile::<S, FEW, V, PART>(simd, places, windows, ahead),
+                    _ => self.tile::<S, MANY, V, PART>(simd, places, windows, ahead),
                 }
             }
             at += len;
@@ -592,7 +609,7 @@ impl Block {
 
     /// One register tile of `P` pixels whose absent taps read zeros.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
+    unsafe fn tile<S: Simd, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
         places: &[Place],
@@ -603,7 +620,7 @@ impl Block {
             let width = Width::<V, PART>(self.channels);
             // SAFETY: the caller's promise.
             let (factors, dst, mut sums) =
-                unsafe { self.begin::<S, P, V, PART, EACH>(simd, &*places.as_ptr().cast()) };
+                unsafe { self.begin::<S, P, V, PART, false>(simd, &*places.as_ptr().cast()) };
             let around = windows[1..].iter().fold(windows[0], |all, window| all.around(window));
             let mut i = around.rows[0];
             while i < around.rows[1] {
