@@ -1,4 +1,4 @@
-//! `depthwise-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C] ∘ weights[C] in
+//! `depthwise-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]∘weights[taps × C] in
 //! registers, channel by channel, finished there with bias, residual and clamp, and written once.
 //! Workspace: 0. What a few pixels see of a vector of an NCHW src's channels is moved on the stack.
 //! Wins wherever each group has one input channel: no group is computed alone.
