@@ -353,35 +353,41 @@ enum { STACK_BYTES = 2048 * 1024 };
 enum { STACK_BYTES = (CONVLOW_TEST_BLAS ? 128 : 64) * 1024 };
 #endif
 
+static void execute_all(const convlow_conv2d_desc *desc) {
+    size_t count;
+    convlow_plan_options options;
+    convlow_plan_options_init(&options, sizeof(options));
+    options.math = CONVLOW_MATH_FAST;
+    tensors t = tensors_without_result(desc, 1);
+    float *dst = floats_new(t.dst_len);
+    for (options.gemm = CONVLOW_GEMM_AUTO; options.gemm <= CONVLOW_GEMM_EMBEDDED; ++options.gemm) {
+        if (options.gemm == CONVLOW_GEMM_BLAS && !CONVLOW_TEST_BLAS) {
+            continue;
+        }
+        options.algorithm = CONVLOW_ALGORITHM_AUTO;
+        convlow_plan_info *infos = query_all(desc, &options, &count);
+        for (size_t i = 0; i < count; ++i) {
+            if (infos[i].applicable) {
+                options.algorithm = infos[i].algorithm;
+                prepared p = prepare(desc, &options, &t);
+                CHECK_OK(execute_prepared(&p, &t, dst));
+                prepared_free(&p);
+            }
+        }
+        free(infos);
+    }
+    free(dst);
+    tensors_free(&t);
+}
+
 static void *execute_everything(void *unused) {
     (void)unused;
     for (int layout_pair = 0; layout_pair < LAYOUT_PAIRS; ++layout_pair) {
-        size_t count;
         convlow_conv2d_desc desc;
-        convlow_plan_options options;
         describe_fractions(&desc, layout_pair);
-        convlow_plan_options_init(&options, sizeof(options));
-        options.math = CONVLOW_MATH_FAST;
-        tensors t = tensors_without_result(&desc, 1);
-        float *dst = floats_new(t.dst_len);
-        for (options.gemm = CONVLOW_GEMM_AUTO; options.gemm <= CONVLOW_GEMM_EMBEDDED; ++options.gemm) {
-            if (options.gemm == CONVLOW_GEMM_BLAS && !CONVLOW_TEST_BLAS) {
-                continue;
-            }
-            options.algorithm = CONVLOW_ALGORITHM_AUTO;
-            convlow_plan_info *infos = query_all(&desc, &options, &count);
-            for (size_t i = 0; i < count; ++i) {
-                if (infos[i].applicable) {
-                    options.algorithm = infos[i].algorithm;
-                    prepared p = prepare(&desc, &options, &t);
-                    CHECK_OK(execute_prepared(&p, &t, dst));
-                    prepared_free(&p);
-                }
-            }
-            free(infos);
-        }
-        free(dst);
-        tensors_free(&t);
+        execute_all(&desc);
+        desc.groups = desc.out_channels = desc.in_channels;
+        execute_all(&desc);
     }
     return NULL;
 }

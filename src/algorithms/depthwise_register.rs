@@ -22,8 +22,8 @@ use crate::problem::{Axis, Layout, Problem, common};
 /// Taps of a register tile of channels that each have their own input.
 pub struct DepthwiseRegister;
 
-/// Floats of src that are moved at once, on the stack: 16 KiB.
-const MOVED_FLOATS: usize = 4096;
+/// Floats of src that are moved at once, on the stack: 8 KiB.
+const MOVED_FLOATS: usize = 2048;
 /// Output pixels of a tile, if there are more.
 const PIXELS: usize = 240;
 /// Outputs of a row that are worth moving what lies between their taps.
