@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Data, padded, plan_for};
+use common::{Data, dilated, padded, plan_for};
 use convlow::algorithms::Entry;
 use convlow::gemm::BackendChoice;
 use convlow::{Axis, Layout, Pool, Problem};
@@ -33,11 +33,6 @@ fn check(problem: Problem, multiplier: usize) {
             }
         }
     }
-}
-
-fn dilated(problem: Problem, dilation: usize) -> Problem {
-    let [rows, cols] = [problem.rows, problem.cols].map(|axis| Axis { dilation, ..axis });
-    Problem { rows, cols, ..problem }
 }
 
 #[test]

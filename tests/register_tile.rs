@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Data, padded, plan_for};
+use common::{Data, dilated, padded, plan_for};
 use convlow::algorithms::Entry;
 use convlow::gemm::BackendChoice;
 use convlow::{Axis, Layout, Pool, Problem};
@@ -46,11 +46,7 @@ fn long_rows_and_large_tiles_are_taken_in_parts() {
 
 #[test]
 fn windows_of_many_runs_are_listed_in_parts() {
-    let dilated = |problem: Problem| {
-        let [rows, cols] = [problem.rows, problem.cols].map(|axis| Axis { dilation: 2, ..axis });
-        Problem { rows, cols, ..problem }
-    };
-    check(dilated(padded([3, 20], [30, 40], [7, 9], 8)));
+    check(dilated(padded([3, 20], [30, 40], [7, 9], 8), 2));
     check(padded([2, 8], [90, 9], [71, 3], 2));
 }
 

@@ -2,8 +2,9 @@
 //!
 //! It ranks; it does not predict. The constants are those of one core of the class the library is developed on (server
 //! x86-64 with AVX2): those of a GEMM fitted to products of many shapes, those of the library's own kernels by `./dev fit`.
-//! Their ratios, which decide the ranking, move little between machines. Measuring them in some milliseconds of every process chose worse: a neighbour on a shared core slows one
-//! GEMM's kernels more than another's, for longer than such a measurement lasts. EFFORT_MEASURE times the layer itself.
+//! Their ratios, which decide the ranking, move little between machines. Measuring them in some milliseconds of every
+//! process chose worse: a neighbour on a shared core slows one GEMM's kernels more than another's, for longer than such a
+//! measurement lasts. EFFORT_MEASURE times the layer itself.
 
 use crate::algorithms::{Calls, Cost};
 use crate::gemm::{Backend, ENOUGH_ROWS, KERNEL_ROWS, MOST_SPLIT_ROWS, leaves_few};
@@ -104,7 +105,8 @@ const SCATTER: f64 = 0.5e9;
 const REGISTER: f64 = 47e9;
 /// Outputs a second that register tiles begin and finish.
 const FINISHED: f64 = 15e9;
-/// Tiles of such algorithms a second, beside what they compute.
+/// Tiles of such algorithms a second, beside what they compute: as lists of small layers have it. With large ones the fit is
+/// level from half of it on, which is too few for problems of a microsecond.
 const TILES: f64 = 2.6e6;
 /// Multiply-adds a second of a long direct run, and elements' worth of time to start one.
 const DIRECT: f64 = 2.0e9;

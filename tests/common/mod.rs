@@ -70,6 +70,12 @@ pub fn padded(channels: [usize; 2], input: [usize; 2], kernel: [usize; 2], pad: 
     Problem::new(problem).expect("the padded problem is valid")
 }
 
+/// The same with taps so far apart on both axes. Its output size follows when it is checked.
+pub fn dilated(problem: Problem, dilation: usize) -> Problem {
+    let [rows, cols] = [problem.rows, problem.cols].map(|axis| Axis { dilation, ..axis });
+    Problem { rows, cols, ..problem }
+}
+
 /// Values of one problem in its canonical layouts: src and dst NCHW, weights OIHW.
 #[derive(Clone)]
 pub struct Data {
