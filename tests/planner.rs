@@ -74,18 +74,42 @@ fn check(problem: &Problem, options: &Options) -> bool {
 #[test]
 fn of_those_estimated_level_the_least_workspace_is_taken() {
     let mut decided = 0;
-    for file in common::lists() {
-        let list = std::fs::read_to_string(&file).expect("a list of problems/");
-        for layer in convlow::descriptor::parse_list(&list).expect("a list") {
-            for (src_layout, dst_layout) in common::LAYOUTS {
-                for max_workspace_bytes in [0, 100_000, usize::MAX] {
-                    let options = Options { max_workspace_bytes, ..Options::default() };
-                    let problem = Problem { src_layout, dst_layout, ..layer.problem };
-                    decided += usize::from(check(&problem, &options));
-                }
+    for layer in layers() {
+        for (src_layout, dst_layout) in common::LAYOUTS {
+            for max_workspace_bytes in [0, 100_000, usize::MAX] {
+                let options = Options { max_workspace_bytes, ..Options::default() };
+                let problem = Problem { src_layout, dst_layout, ..layer };
+                decided += usize::from(check(&problem, &options));
             }
         }
     }
     println!("planner: the least workspace decided {decided} times");
     assert!(decided > 0);
+}
+
+/// Where a GEMM is asked for, AUTO lowers no whole image: its workspace stays that of a few rows on every layer.
+#[test]
+fn with_a_gemm_auto_lowers_no_whole_image() {
+    let mut by_gemm = 0;
+    for layer in layers() {
+        for (src_layout, dst_layout) in common::LAYOUTS {
+            for (gemm, _) in common::backends() {
+                let problem = Problem { src_layout, dst_layout, ..layer };
+                let plan = Plan::new(&problem, &Options { gemm, ..Options::default() }).expect("valid");
+                let info = plan.info();
+                assert!(info.entry.in_parts, "{} on {problem}", info.entry.name());
+                assert_ne!(info.entry.products, Products::Kernels);
+                by_gemm += usize::from(info.entry.products == Products::Gemm);
+            }
+        }
+    }
+    assert!(by_gemm > 1000, "{by_gemm}");
+}
+
+/// Every layer of every list.
+fn layers() -> impl Iterator<Item = Problem> {
+    common::lists().into_iter().flat_map(|file| {
+        let list = std::fs::read_to_string(&file).expect("a list of problems/");
+        convlow::descriptor::parse_list(&list).expect("a list").into_iter().map(|layer| layer.problem)
+    })
 }

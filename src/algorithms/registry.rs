@@ -49,6 +49,8 @@ pub struct Entry {
     pub space: &'static str,
     /// The order of that space as the paper (arXiv 1709.03395) states it; none for what is not one of its primitives.
     pub order: Option<&'static str>,
+    /// Whether that space is of a part of the image, whatever the image's size, or there is none.
+    pub in_parts: bool,
     /// The layouts of src and dst that it works on.
     pub layouts: &'static [(Layout, Layout)],
     /// The kinds of problem that it computes.
@@ -145,7 +147,7 @@ macro_rules! registry {
     (@error) => { None };
     (@error $error:literal) => { Some($error) };
     ($($family:literal
-        { space $space:literal, order $order:expr, kinds $kinds:ident, products $products:ident }
+        { space $space:literal, order $order:expr, in_parts $parts:literal, kinds $kinds:ident, products $products:ident }
         { $($(#[$cfg:meta])* $id:literal $name:literal $layouts:ident $algorithm:expr $(=> $error:literal)?,)+ }
     )+) => {
         /// Every algorithm, in the order of the documentation's table.
@@ -155,6 +157,7 @@ macro_rules! registry {
             family: $family,
             space: $space,
             order: $order,
+            in_parts: $parts,
             layouts: $layouts,
             kinds: $kinds,
             products: Products::$products,
@@ -165,11 +168,11 @@ macro_rules! registry {
 }
 
 registry! {
-    "direct" { space "0", order Some("0"), kinds CONVOLUTION, products Direct }
+    "direct" { space "0", order Some("0"), in_parts true, kinds CONVOLUTION, products Direct }
     {
         1 c"direct-sum2d" ANY DirectSum2d,
     }
-    "im2col" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), kinds CONVOLUTION, products Gemm }
+    "im2col" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds CONVOLUTION, products Gemm }
     {
         2 c"im2col-scan-ab-ki" NCHW Im2col(Scan, AbKi),
         3 c"im2col-scan-atb-ki" NCHW Im2col(Scan, AtbKi),
@@ -188,7 +191,7 @@ registry! {
         16 c"im2col-copy-self-atb-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbIk),
         17 c"im2col-copy-self-atbt-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbtIk),
     }
-    "im2row" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), kinds CONVOLUTION, products Gemm }
+    "im2row" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds CONVOLUTION, products Gemm }
     {
         18 c"im2row-scan-ab-ik" NCHW_TO_NHWC Im2row::Scan(AbIk),
         19 c"im2row-scan-abt-ik" NCHW_TO_NHWC Im2row::Scan(AbtIk),
@@ -199,31 +202,31 @@ registry! {
         24 c"im2row-copy-short-abt-ki" NHWC_TO_NCHW Im2row::CopyShort(AbtKi),
         25 c"im2row-copy-short-atbt-ki" NHWC_TO_NCHW Im2row::CopyShort(AtbtKi),
     }
-    "mec" { space "Kw·C·H·OW", order Some("O(KCHW)"), kinds CONVOLUTION, products Gemm }
+    "mec" { space "Kw·C·H·OW", order Some("O(KCHW)"), in_parts false, kinds CONVOLUTION, products Gemm }
     {
         #[cfg(feature = "mec")]
         26 c"mec-row-partition" NHWC Mec::RowPartition,
         #[cfg(feature = "mec")]
         27 c"mec-col" NHWC Mec::Col,
     }
-    "kn2" { space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), kinds CONVOLUTION, products Gemm }
+    "kn2" { space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds CONVOLUTION, products Gemm }
     {
         28 c"kn2row" NHWC_TO_NCHW Kn2::Row,
         29 c"kn2col" NHWC_TO_NCHW Kn2::Col,
     }
-    "kn2-as" { space "M·H·W", order Some("O(MHW)"), kinds CONVOLUTION, products Gemm }
+    "kn2-as" { space "M·H·W", order Some("O(MHW)"), in_parts false, kinds CONVOLUTION, products Gemm }
     {
         30 c"kn2row-as" NCHW Kn2::RowAs,
         31 c"kn2col-as" NHWC_TO_NCHW Kn2::ColAs,
     }
-    "kn2-aa" { space "Kw/2·M·rows of a strip", order Some("O(KW)"), kinds CONVOLUTION, products Gemm }
+    "kn2-aa" { space "Kw/2·M·rows of a strip", order Some("O(KW)"), in_parts true, kinds CONVOLUTION, products Gemm }
     {
         32 c"kn2row-aa-ab" NCHW Kn2rowAa(AbKi),
         33 c"kn2row-aa-atb" NCHW Kn2rowAa(AtbKi),
         34 c"kn2row-aa-abt" NHWC_TO_NCHW Kn2rowAa(AbtKi),
         35 c"kn2row-aa-atbt" NHWC_TO_NCHW Kn2rowAa(AtbtKi),
     }
-    "conv-1x1" { space "0", order Some("0"), kinds CONVOLUTION, products Gemm }
+    "conv-1x1" { space "0", order Some("0"), in_parts true, kinds CONVOLUTION, products Gemm }
     {
         36 c"conv-1x1-gemm-ab-ik" NHWC Conv1x1(AbIk),
         37 c"conv-1x1-gemm-abt-ik" NHWC Conv1x1(AbtIk),
@@ -234,31 +237,31 @@ registry! {
         42 c"conv-1x1-gemm-ab-ki" NCHW Conv1x1(AbKi),
         43 c"conv-1x1-gemm-atb-ki" NCHW Conv1x1(AtbKi),
     }
-    "tiled" { space "0", order None, kinds CONVOLUTION, products Gemm }
+    "tiled" { space "0", order None, in_parts true, kinds CONVOLUTION, products Gemm }
     {
         44 c"kn2row-tiled" NHWC Kn2rowTiled,
     }
-    "flat" { space "Kw/2·R·Mb", order None, kinds CONVOLUTION, products Gemm }
+    "flat" { space "Kw/2·R·Mb", order None, in_parts true, kinds CONVOLUTION, products Gemm }
     {
         45 c"kn2row-flat" NHWC Kn2rowFlat,
     }
-    "folded" { space "Kw·C·OW·(R·s+Kh)", order None, kinds CONVOLUTION, products Gemm }
+    "folded" { space "Kw·C·OW·(R·s+Kh)", order None, in_parts true, kinds CONVOLUTION, products Gemm }
     {
         49 c"kn2row-fold" ANY Kn2rowFold,
     }
-    "register" { space "0 or W·R·Cd", order None, kinds CONVOLUTION, products Kernels }
+    "register" { space "0 or W·R·Cd", order None, in_parts true, kinds CONVOLUTION, products Kernels }
     {
         55 c"kn2row-register" ANY Kn2rowRegister,
     }
-    "depthwise" { space "0", order None, kinds DEPTHWISE, products Kernels }
+    "depthwise" { space "0", order None, in_parts true, kinds DEPTHWISE, products Kernels }
     {
         57 c"depthwise-register" ANY DepthwiseRegister,
     }
-    "patches" { space "C·Kh·Kw·T", order None, kinds CONVOLUTION, products Kernels }
+    "patches" { space "C·Kh·Kw·T", order None, in_parts true, kinds CONVOLUTION, products Kernels }
     {
         56 c"im2col-register" NCHW Im2colRegister,
     }
-    "winograd" { space "α²·T·(Cb+Mb)", order None, kinds CONVOLUTION, products Either }
+    "winograd" { space "α²·T·(Cb+Mb)", order None, in_parts true, kinds CONVOLUTION, products Either }
     {
         50 c"winograd-strip-2x2-3x3" ANY Winograd::<4, 3> => 2e-6,
         51 c"winograd-strip-4x4-3x3" ANY Winograd::<6, 3> => 5e-6,
@@ -319,6 +322,7 @@ mod tests {
             family: "one",
             space: "0",
             order: None,
+            in_parts: true,
             layouts: NCHW,
             kinds: &[Kind::Plain],
             products: Products::Direct,

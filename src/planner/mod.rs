@@ -105,10 +105,11 @@ impl Candidate {
         self.info.workspace_bytes <= options.max_workspace_bytes
     }
 
-    /// Whether AUTO may take it: a GEMM gets the products if it is asked for and only then, since a GEMM may allocate.
+    /// Whether AUTO may take it: a GEMM gets the products if it is asked for and only then, since a GEMM may allocate; and
+    /// what lowers a whole image is slower than what lowers parts of it, whatever the estimates of its copies say.
     fn is_open_to_auto(&self, options: &Options) -> bool {
         match self.info.entry.products {
-            Products::Gemm => options.gemm != BackendChoice::Auto,
+            Products::Gemm => options.gemm != BackendChoice::Auto && self.info.entry.in_parts,
             Products::Kernels => options.gemm == BackendChoice::Auto,
             Products::Either | Products::Direct => true,
         }
@@ -283,8 +284,9 @@ impl Survey {
             } else if matches!(options.algorithm, AlgorithmChoice::One(_)) {
                 c"another algorithm was requested"
             } else if !candidate.is_open_to_auto(options) {
-                match options.gemm {
-                    BackendChoice::Auto => c"only where a GEMM is asked for",
+                match (options.gemm, candidate.info.entry.products) {
+                    (BackendChoice::Auto, _) => c"only where a GEMM is asked for",
+                    (_, Products::Gemm) => c"lowers a whole image: only by name",
                     _ => c"only where no GEMM is asked for",
                 }
             } else if !chosen_measured {
