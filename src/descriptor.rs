@@ -10,7 +10,7 @@
 use std::fmt::{self, Write};
 
 use crate::error::{Error, Result, text};
-use crate::problem::{Axis, Layout, Problem, WeightsLayout};
+use crate::problem::{Axis, Layout, Problem};
 
 /// A problem with what a list says about it beside its sizes.
 #[derive(Debug, Clone, PartialEq)]
@@ -252,11 +252,7 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
         groups: numbers.get("g").unwrap_or(1),
         rows: axis(needed("ih", ih)?, needed("kh", kh)?, [sh, dh, ph], [oh, numbers.get("pb")])?,
         cols: axis(needed("iw", iw)?, needed("kw", kw)?, [sw, dw, pw], [ow, numbers.get("pr")])?,
-        src_layout: Layout::Nchw,
-        dst_layout: Layout::Nchw,
-        weights_layout: WeightsLayout::Oihw,
-        clamp: None,
-        accumulate: false,
+        ..Problem::UNIT
     })?;
     for (key, given, computed) in [("oh", oh, problem.rows.output), ("ow", ow, problem.cols.output)] {
         if let Some(given) = given.filter(|&given| given != computed) {
@@ -383,11 +379,7 @@ mod tests {
             groups: 1,
             rows: axis,
             cols: axis,
-            src_layout: Layout::Nchw,
-            dst_layout: Layout::Nchw,
-            weights_layout: WeightsLayout::Oihw,
-            clamp: None,
-            accumulate: false,
+            ..Problem::UNIT
         };
         assert_eq!(problem, expected);
         assert_eq!((name.as_str(), count), ("ic3ih9oc4oh7kh3ph0", 1));

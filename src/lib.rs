@@ -47,7 +47,7 @@ pub use kernels::isa::Isa;
 pub use parallel::{ParallelFor, Pool};
 pub use plan::{Buffer, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options};
-pub use problem::{Axis, Clamp, Kind, Layout, Problem, WeightsLayout};
+pub use problem::{Axis, Clamp, Kind, Layout, Problem, Strides, WeightsLayout};
 
 /// Version, GEMM backends with their configuration, the kernels' instructions, and the optional algorithms of this build.
 pub fn build_info() -> String {

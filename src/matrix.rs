@@ -272,12 +272,6 @@ impl Grid {
         self.rows_of_tiles() * self.cols_of_tiles()
     }
 
-    /// The number of a tile: the inverse of [`Grid::tile`].
-    pub fn index_of(&self, tile: &Tile) -> usize {
-        let (row, col) = (tile.rows.start / self.row_block, tile.cols.start / self.col_block);
-        if self.by_columns { col * self.rows_of_tiles() + row } else { row * self.cols_of_tiles() + col }
-    }
-
     /// Tile `index`, counted row by row or column by column.
     pub fn tile(&self, index: usize) -> Tile {
         assert!(index < self.tiles());
@@ -294,32 +288,68 @@ impl Grid {
     }
 }
 
-/// A matrix whose tiles are handed out to several threads.
-pub(crate) struct Tiles<'a> {
-    matrix: MatrixMut<'a>,
-    grid: Grid,
+/// Matrices of equal shape that lie some elements apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrices {
+    /// How many they are.
+    pub count: usize,
+    /// Elements from one to the next.
+    pub step: usize,
+    /// Rows, columns and the leading dimension of each.
+    pub rows: usize,
+    pub cols: usize,
+    pub ld: usize,
 }
 
-// SAFETY: `Tiles` gives access to its matrix only through `take`, whose contract keeps tiles disjoint.
+/// Matrices whose tiles are handed out to several threads.
+pub(crate) struct Tiles<'a> {
+    first: *mut f32,
+    matrices: Matrices,
+    grid: Grid,
+    borrow: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: `Tiles` gives access to its matrices only through `take`, whose contract keeps tiles disjoint.
 unsafe impl Sync for Tiles<'_> {}
 
 impl<'a> Tiles<'a> {
     /// # Panics
     /// If the grid is not one of this matrix.
     pub fn new(matrix: MatrixMut<'a>, grid: Grid) -> Self {
-        assert!(matrix.rows == grid.rows && matrix.cols == grid.cols);
-        Self { matrix, grid }
+        let MatrixMut { first, rows, cols, ld, .. } = matrix;
+        assert!(rows == grid.rows && cols == grid.cols);
+        Self { first, matrices: Matrices { count: 1, step: 0, rows, cols, ld }, grid, borrow: PhantomData }
     }
 
-    /// Tile `index`, to be written.
+    /// The tiles of several matrices at the front of `data`, each divided by the grid.
+    ///
+    /// # Panics
+    /// If the grid is not one of these matrices, they do not lie inside `data`, or they overlap.
+    pub fn of_images(data: &'a mut [f32], matrices: Matrices, grid: Grid) -> Self {
+        let Matrices { count, step, rows, cols, ld } = matrices;
+        assert!(rows == grid.rows && cols == grid.cols && cols <= ld && count > 0);
+        let last = (count - 1).checked_mul(step).filter(|&last| last <= data.len());
+        assert!(last.is_some_and(|last| lies_inside(rows, cols, ld, data.len() - last)));
+        assert!(count == 1 || lies_inside(rows, cols, ld, step));
+        Self { first: data.as_mut_ptr(), matrices, grid, borrow: PhantomData }
+    }
+
+    /// How many tiles they are.
+    pub fn len(&self) -> usize {
+        self.matrices.count * self.grid.tiles()
+    }
+
+    /// Tile `index`, to be written: matrix by matrix, each as the grid counts.
     ///
     /// # Safety
     /// No two views of one index may live at the same time.
     pub unsafe fn take(&self, index: usize) -> (Tile, MatrixMut<'_>) {
-        let tile = self.grid.tile(index);
-        let MatrixMut { first, ld, .. } = self.matrix;
-        // SAFETY: the tile lies inside the matrix; tiles of different indices share no element.
-        let first = unsafe { first.add(tile.rows.start * ld + tile.cols.start) };
+        assert!(index < self.len());
+        let Matrices { step, ld, .. } = self.matrices;
+        let tile = self.grid.tile(index % self.grid.tiles());
+        let offset = index / self.grid.tiles() * step + tile.rows.start * ld + tile.cols.start;
+        // SAFETY: the tile lies inside its matrix; tiles of different indices share no element.
+        let first = unsafe { self.first.add(offset) };
         let view = MatrixMut { first, rows: tile.rows.len(), cols: tile.cols.len(), ld, borrow: PhantomData };
         (tile, view)
     }
@@ -340,7 +370,7 @@ mod tests {
                 for index in 0..grid.tiles() {
                     // SAFETY: each index is taken once and its view dropped before the next.
                     let (tile, mut view) = unsafe { tiles.take(index) };
-                    assert_eq!(grid.index_of(&tile), index);
+                    assert_eq!((tile.rows.len(), tile.cols.len()), (view.rows(), view.cols()));
                     view.for_each_row(|_, row| row.iter_mut().for_each(|count| *count += 1.0));
                 }
                 assert_eq!(counts, vec![1.0; rows * cols]);

@@ -1,11 +1,11 @@
 //! [`Plan`]: a problem, the algorithm chosen for it, and everything that execution needs to know.
 
-use crate::algorithms::{Declined, Entry, Limits, Prepared, Products, Reason, Span, Unit};
+use crate::algorithms::{Declined, Entry, Limits, Prepared, Products, Reason, Unit};
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::Backend;
 use crate::lowering::image::Image;
 use crate::lowering::weights::Packing;
-use crate::matrix::{Grid, MatrixMut};
+use crate::matrix::{Grid, Matrices, MatrixMut, Tiles};
 use crate::memory;
 use crate::parallel::Pool;
 use crate::problem::{Layout, Problem, product};
@@ -35,7 +35,7 @@ impl Schedule {
     ) -> std::result::Result<Self, Declined> {
         let floats = max_bytes / size_of::<f32>();
         let prepared = entry.prepare(problem, Limits { threads, floats })?;
-        let units = prepared.span().units(problem);
+        let units = units(problem, prepared.as_ref());
         if threads.min(units) > 1 && problem.macs() / units < SMALL_UNIT_MACS {
             let alone = entry.prepare(problem, Limits { threads: 1, floats })?;
             let fitting = floats.checked_div(alone.scratch().all()).unwrap_or(usize::MAX);
@@ -47,11 +47,21 @@ impl Schedule {
         Ok(Self { prepared, units_at_once: 1 })
     }
 
+    /// Units of the problem.
+    pub fn units(&self, problem: &Problem) -> usize {
+        units(problem, self.prepared.as_ref())
+    }
+
     /// Bytes of scratch in all; `None` if they overflow.
     pub fn bytes(&self) -> Option<usize> {
         product(&[self.prepared.scratch().all(), self.units_at_once, size_of::<f32>()])
             .filter(|&bytes| bytes <= isize::MAX as usize)
     }
+}
+
+/// Units of a problem.
+fn units(problem: &Problem, prepared: &dyn Prepared) -> usize {
+    problem.batch * (problem.groups / prepared.groups_at_once())
 }
 
 /// What the planner knows of one algorithm for one problem.
@@ -103,7 +113,7 @@ impl Plan {
     /// The plan for one algorithm that was found feasible.
     pub(crate) fn of(problem: &Problem, info: Info, schedule: Schedule, pool: &Pool) -> Self {
         let prepared = &schedule.prepared;
-        let packing = Packing::new(problem, prepared.weight_order(), prepared.span().groups);
+        let packing = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once());
         Self { problem: *problem, info, packing, schedule, pool: pool.clone() }
     }
 
@@ -175,51 +185,48 @@ impl Plan {
     fn run(&self, src: &[f32], weights: &[f32], bias: Option<&[f32]>, dst: &mut [f32], scratch: &mut [f32]) {
         let problem = &self.problem;
         let Schedule { prepared, units_at_once } = &self.schedule;
-        let Span { images: most_images, groups: most_groups } = prepared.span();
         let (pixels, group_out) = (problem.out_pixels(), problem.group_out());
-        // dst as a matrix whose tiles are the units.
-        let units = match problem.dst_layout {
-            Layout::Nchw => Grid::new(
-                problem.batch * problem.out_channels,
-                pixels,
-                if most_images == 1 { most_groups * group_out } else { most_images * problem.out_channels },
-                pixels,
-            ),
-            Layout::Nhwc => Grid::new(
-                problem.batch * pixels,
-                problem.out_channels,
-                most_images * pixels,
-                most_groups * group_out,
-            ),
+        let ([_, ld], [_, image_step]) = (problem.channel_strides(), problem.batch_strides());
+        // dst as a matrix for each image, whose tiles are the units.
+        let of_unit = prepared.groups_at_once() * group_out;
+        let (rows, cols, units) = match problem.dst_layout {
+            Layout::Nchw => {
+                let channels = problem.out_channels;
+                (channels, pixels, Grid::new(channels, pixels, of_unit, pixels))
+            }
+            Layout::Nhwc => {
+                let channels = problem.out_channels;
+                (pixels, channels, Grid::new(pixels, channels, pixels, of_unit))
+            }
         };
+        let images = Matrices { count: problem.batch, step: image_step, rows, cols, ld };
         let run_unit = |index: usize, dst: MatrixMut<'_>, pool: &Pool, scratch: &mut [f32]| {
-            // Both layouts count the units image by image, group by group.
-            let per_image = problem.groups / most_groups;
-            let (image, group) = (index / per_image * most_images, index % per_image * most_groups);
-            let images = image..(image + most_images).min(problem.batch);
-            let groups = group..group + most_groups;
-            let (unit_of_image, of_unit) = (index % per_image, self.packing.group_len());
+            // Units are counted image by image, group by group.
+            let (image, unit_of_image) = (index / units.tiles(), index % units.tiles());
+            let group = unit_of_image * prepared.groups_at_once();
+            let groups = group..group + prepared.groups_at_once();
+            let weights_len = self.packing.group_len();
             let unit = Unit {
                 problem,
-                src: Image::new(problem, src, images, groups.clone()),
-                weights: &weights[unit_of_image * of_unit..][..of_unit],
+                src: Image::new(problem, src, image, &groups),
+                weights: &weights[unit_of_image * weights_len..][..weights_len],
                 bias: bias.map(|bias| &bias[groups.start * group_out..groups.end * group_out]),
                 gemm: self.info.backend.map(Backend::gemm),
                 pool,
             };
             prepared.run(&unit, dst, scratch);
         };
-        let (rows, cols) = units.size();
-        let mut dst = MatrixMut::new(dst, rows, cols, cols);
+        let tiles = Tiles::of_images(dst, images, units);
         if *units_at_once == 1 {
-            for index in 0..units.tiles() {
-                let tile = units.tile(index);
-                run_unit(index, dst.part(tile.rows, tile.cols), &self.pool, scratch);
+            for index in 0..tiles.len() {
+                // SAFETY: each index once, and its view is dropped before the next.
+                let (_, dst) = unsafe { tiles.take(index) };
+                run_unit(index, dst, &self.pool, scratch);
             }
         } else {
             let serial = Pool::SERIAL;
-            self.pool.for_each_tile(dst, units, scratch, *units_at_once, |tile, view, scratch| {
-                run_unit(units.index_of(&tile), view, &serial, scratch);
+            self.pool.for_each(&tiles, scratch, *units_at_once, |index, _, view, scratch| {
+                run_unit(index, view, &serial, scratch);
             });
         }
     }
@@ -292,15 +299,15 @@ mod tests {
     use crate::lowering::weights::{MCIJ, WeightOrder};
     use crate::problem::Axis;
 
-    /// A depthwise 1×1 convolution, of any span: dst[n, m, p] = weights[m] · src[n, m, p] + bias[m].
+    /// A depthwise 1×1 convolution, some groups at once: dst[n, m, p] = weights[m] · src[n, m, p] + bias[m].
     struct Scaling {
         problem: Problem,
-        span: Span,
+        groups: usize,
     }
 
     impl Prepared for Scaling {
-        fn span(&self) -> Span {
-            self.span
+        fn groups_at_once(&self) -> usize {
+            self.groups
         }
 
         fn weight_order(&self) -> WeightOrder {
@@ -312,17 +319,12 @@ mod tests {
         }
 
         fn run(&self, unit: &Unit<'_>, mut dst: MatrixMut<'_>, _: &mut [f32]) {
-            let (channels, pixels) = (self.span.groups, self.problem.out_pixels());
-            let image_len = self.problem.in_channels * pixels;
-            assert!(unit.weights.len() == channels && unit.bias.map(<[f32]>::len) == Some(channels));
+            assert!(unit.weights.len() == self.groups && unit.bias.map(<[f32]>::len) == Some(self.groups));
             let by_channels = self.problem.dst_layout == Layout::Nchw;
             dst.for_each_row(|row, values| {
                 for (col, value) in values.iter_mut().enumerate() {
-                    let [image, m, pixel] = match by_channels {
-                        true => [row / channels, row % channels, col],
-                        false => [row / pixels, col, row % pixels],
-                    };
-                    let src = unit.src.at(m, 0, pixel)[image * image_len];
+                    let (m, pixel) = if by_channels { (row, col) } else { (col, row) };
+                    let src = unit.src.at(m, 0, pixel)[0];
                     *value = unit.weights[m] * src + unit.bias.unwrap_or_default()[m];
                 }
             });
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn units_of_any_span_cover_the_problem() {
+    fn units_of_any_groups_cover_the_problem() {
         let axis = |input| Axis { output: input, ..Axis::dense(input, 1) };
         for (src_layout, dst_layout) in Layout::PAIRS {
             let problem = Problem {
@@ -342,9 +344,7 @@ mod tests {
                 cols: axis(3),
                 src_layout,
                 dst_layout,
-                weights_layout: crate::WeightsLayout::Oihw,
-                clamp: None,
-                accumulate: false,
+                ..Problem::UNIT
             };
             let values = |len: usize| -> Vec<f32> { (0..len).map(|index| index as f32).collect() };
             let (src, weights, bias) = (values(problem.src_len()), values(6), values(6));
@@ -352,9 +352,8 @@ mod tests {
                 Layout::Nchw => (n * 6 + m) * 6 + p,
                 Layout::Nhwc => (n * 6 + p) * 6 + m,
             };
-            for (images, groups) in [(1, 1), (1, 2), (1, 6), (2, 6), (5, 6)] {
+            for groups in [1, 2, 6] {
                 for units_at_once in [1, 3] {
-                    let span = Span { images, groups };
                     let entry = Entry::by_name(c"direct-sum2d").expect("registered");
                     let info = Info {
                         counts: Cost::default().counts(0),
@@ -368,7 +367,7 @@ mod tests {
                         measured_seconds: 0.0,
                         reason: None,
                     };
-                    let schedule = Schedule { prepared: Box::new(Scaling { problem, span }), units_at_once };
+                    let schedule = Schedule { prepared: Box::new(Scaling { problem, groups }), units_at_once };
                     let pool = Pool::new(3).expect("three threads");
                     let plan = Plan::of(&problem, info, schedule, &pool);
                     let mut packed = Buffer::new(info.packed_weights_bytes).expect("a few bytes");
@@ -377,7 +376,7 @@ mod tests {
                     plan.execute(&src, packed.bytes(), Some(&bias), &mut dst, &mut []).expect("a valid call");
                     for [n, m, p] in (0..5 * 36).map(|at| [at / 36, at / 6 % 6, at % 6]) {
                         let expected = weights[m] * src[place(src_layout, [n, m, p])] + bias[m];
-                        assert_eq!(dst[place(dst_layout, [n, m, p])], expected, "{span:?}, {units_at_once}");
+                        assert_eq!(dst[place(dst_layout, [n, m, p])], expected, "{groups} groups, {units_at_once}");
                     }
                 }
             }

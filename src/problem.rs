@@ -24,15 +24,28 @@ impl Layout {
     ];
 }
 
-/// The order in which the caller's weights lie in memory.
+/// The order in which the caller's weights lie in memory; K stands for the kernel's axes, outermost first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WeightsLayout {
-    /// M × C/groups × Kh × Kw, as PyTorch and ONNX.
+    /// M × C/groups × K, as PyTorch and ONNX; transposed: C × M/groups × K, as the same two.
     Oihw,
-    /// Kh × Kw × C/groups × M, as TensorFlow.
+    /// K × C/groups × M, as TensorFlow; transposed: K × M/groups × C.
     Hwio,
-    /// M × Kh × Kw × C/groups, as TensorFlow Lite.
+    /// M × K × C/groups, as TensorFlow Lite, transposed too.
     Ohwi,
+}
+
+/// Where the weight of a group's output channel, input channel and tap lies in the caller's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WeightStrides {
+    /// From one group to the next.
+    pub group: usize,
+    /// From one output channel of a group to the next.
+    pub output: usize,
+    /// From one input channel of a group to the next.
+    pub input: usize,
+    /// From one tap to the next, all axes as one.
+    pub tap: usize,
 }
 
 /// `min(max(y, min), max)`; a NaN stays a NaN.
@@ -55,7 +68,9 @@ pub(crate) fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
 
 /// One spatial axis: how output positions map to input positions.
 ///
-/// Output `o` and tap `t` read input position `o·stride + t·dilation − pad_before`, which may lie outside.
+/// Output `o` and tap `t` read input position `o·stride + t·dilation − pad_before`, which may lie outside. A transposed axis
+/// is the same with the roles of input and output exchanged: output `o` and tap `t` read the input position `i` with
+/// `o = i·stride + t·dilation − pad_before`, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Axis {
     /// Input positions (H or W).
@@ -72,12 +87,132 @@ pub struct Axis {
     pub pad_before: usize,
     /// Absent positions behind the input.
     pub pad_after: usize,
+    /// Whether this is the axis of a transposed convolution. The paddings are then cut off its output.
+    pub transposed: bool,
+    /// Outputs behind the last one that a transposed axis reaches; else 0.
+    pub output_padding: usize,
+}
+
+/// Some outputs of an axis that are those of an ordinary convolution: all of them, or of a transposed axis those that lie a
+/// stride apart, which see the same taps but for what is cut off at the border.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Class {
+    /// What they compute; not transposed.
+    pub axis: Axis,
+    /// The first of them, and how far they lie apart.
+    pub first_output: usize,
+    pub output_step: usize,
+    /// The input position that is the class's first.
+    pub first_input: usize,
+    /// The tap that is the class's first.
+    pub first_tap: usize,
+}
+
+impl Class {
+    /// Those of its outputs that are among these, as it counts them.
+    pub fn outputs(&self, outputs: &Range<usize>) -> Range<usize> {
+        let number = |output: usize| output.saturating_sub(self.first_output).div_ceil(self.output_step);
+        number(outputs.start)..number(outputs.end)
+    }
+}
+
+/// The greatest common divisor.
+fn common_divisor(mut a: usize, mut b: usize) -> usize {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// The number that multiplied by `a` is 1 modulo `modulus`, to which it has no common divisor.
+fn inverse(a: usize, modulus: usize) -> usize {
+    let (mut r, mut next_r) = (modulus as i128, (a % modulus) as i128);
+    let (mut t, mut next_t) = (0i128, 1i128);
+    while next_r != 0 {
+        let quotient = r / next_r;
+        (r, next_r) = (next_r, r - quotient * next_r);
+        (t, next_t) = (next_t, t - quotient * next_t);
+    }
+    t.rem_euclid(modulus as i128) as usize
 }
 
 impl Axis {
     /// An axis of `input` positions under `kernel` taps: stride 1, dense, not padded. `output` follows later.
     pub const fn dense(input: usize, kernel: usize) -> Self {
-        Self { input, kernel, output: 0, stride: 1, dilation: 1, pad_before: 0, pad_after: 0 }
+        Self {
+            input,
+            kernel,
+            output: 0,
+            stride: 1,
+            dilation: 1,
+            pad_before: 0,
+            pad_after: 0,
+            transposed: false,
+            output_padding: 0,
+        }
+    }
+
+    /// One position under one tap: an axis that a problem does not have.
+    pub const ONE: Self = Self { output: 1, ..Self::dense(1, 1) };
+
+    /// The first of the classes that outputs from `first` on belong to, and so many after it that all are met.
+    pub(crate) fn classes(&self, outputs: &Range<usize>) -> impl Iterator<Item = Class> + use<> {
+        let (axis, first) = (*self, outputs.start);
+        let count = if axis.transposed { axis.stride.min(outputs.len()) } else { 1 };
+        (0..count).map(move |next| axis.class_of(first + next))
+    }
+
+    /// From one tap of a class to the next: input positions, and taps (which wrap around where they run backwards).
+    pub(crate) fn class_steps(&self) -> (usize, usize) {
+        if !self.transposed {
+            return (self.dilation, 1);
+        }
+        let divisor = common_divisor(self.stride, self.dilation);
+        (self.dilation / divisor, (self.stride / divisor).wrapping_neg())
+    }
+
+    /// The class of an output.
+    pub(crate) fn class_of(&self, output: usize) -> Class {
+        if !self.transposed {
+            let (first_output, output_step, first_input) = (0, 1, 0);
+            return Class { axis: *self, first_output, output_step, first_input, first_tap: 0 };
+        }
+        let Self { input, kernel, stride, dilation, pad_before, .. } = *self;
+        let first_output = output % stride;
+        // Of output o, tap t reads position (o + pad_before − t·dilation) / stride where that is whole: t = first_tap at
+        // first, and then every `apart` taps, each time `back` positions before.
+        let divisor = common_divisor(stride, dilation);
+        let (apart, back) = (stride / divisor, dilation / divisor);
+        let padded = first_output as u128 + pad_before as u128;
+        let residue = (padded % stride as u128) as usize;
+        let turn = (residue / divisor) as u128 * inverse(back % apart.max(1), apart) as u128;
+        let first_tap = (turn % apart as u128) as usize;
+        let count = (self.output - first_output).div_ceil(stride);
+        let outputs = Self { output: count, ..Self::ONE };
+        if !residue.is_multiple_of(divisor) || first_tap >= kernel {
+            let nothing = Self { input: 0, ..outputs };
+            return Class {
+                axis: nothing,
+                first_output,
+                output_step: stride,
+                first_input: 0,
+                first_tap: 0,
+            };
+        }
+        let taps = (kernel - 1 - first_tap) / apart + 1;
+        // The taps in the order of the positions that they read: the last one first.
+        let last_tap = first_tap + (taps - 1) * apart;
+        let first_read = (padded as i128 - last_tap as i128 * dilation as i128) / stride as i128;
+        let before = usize::try_from(-first_read).unwrap_or(0);
+        let first_input = usize::try_from(first_read).unwrap_or(0).min(input);
+        let axis = Self {
+            input: input - first_input,
+            kernel: taps,
+            dilation: back,
+            pad_before: before,
+            ..outputs
+        };
+        Class { axis, first_output, output_step: stride, first_input, first_tap: last_tap }
     }
 
     /// The outputs whose tap `tap` lies inside the input; possibly empty.
@@ -106,6 +241,11 @@ impl Axis {
     /// Pairs of an output and a tap inside the input. Over 65,536 of both it is the bound outputs × taps, so
     /// that planning stays quick whatever the sizes.
     pub fn count_inside(&self) -> usize {
+        if self.transposed {
+            // The same pairs with input and output exchanged.
+            let Self { input, output, .. } = *self;
+            return Self { input: output, output: input, transposed: false, ..*self }.count_inside();
+        }
         if self.kernel.min(self.output) > COUNTED {
             self.output.saturating_mul(self.kernel)
         } else if self.kernel <= self.output {
@@ -153,6 +293,13 @@ impl Axis {
     /// The input positions that these outputs see, those between their taps included; possibly empty.
     pub fn window(&self, outputs: &Range<usize>) -> Range<usize> {
         let end = self.input + self.pad_before;
+        if self.transposed {
+            let reach = (self.kernel - 1) * self.dilation;
+            let first = (outputs.start + self.pad_before).saturating_sub(reach).div_ceil(self.stride);
+            let last = (outputs.end - 1 + self.pad_before) / self.stride;
+            let first = first.min(self.input);
+            return first..(last + 1).clamp(first, self.input);
+        }
         let start = outputs.start.saturating_mul(self.stride).clamp(self.pad_before, end);
         let last = (outputs.end - 1).saturating_mul(self.stride);
         let last = last.saturating_add((self.kernel - 1) * self.dilation).saturating_add(1);
@@ -161,6 +308,10 @@ impl Axis {
 
     /// The most input positions that `outputs` neighbouring outputs see.
     pub fn largest_window(&self, outputs: usize) -> usize {
+        if self.transposed {
+            let reach = (self.kernel - 1).saturating_mul(self.dilation).saturating_add(outputs - 1);
+            return (reach / self.stride + 1).min(self.input);
+        }
         let steps = (outputs - 1).saturating_mul(self.stride);
         steps.saturating_add((self.kernel - 1) * self.dilation).saturating_add(1).min(self.input)
     }
@@ -173,30 +324,31 @@ impl Axis {
     /// How far back the neighbour tap that reads the same input positions is, and by how many outputs they lie
     /// apart there: taps t and t − back with back·dilation = ahead·stride.
     pub fn neighbour_taps(&self) -> (usize, usize) {
-        let (mut a, mut b) = (self.stride, self.dilation);
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        (self.stride / a, self.dilation / a)
+        let divisor = common_divisor(self.stride, self.dilation);
+        (self.stride / divisor, self.dilation / divisor)
     }
 
-    fn complete(mut self, name: &str, [before, after]: [&str; 2]) -> Result<Self> {
+    /// The axis with its output size. Its fields are named in refusals as the descriptor that it came from has them.
+    fn complete(mut self, names: &AxisNames) -> Result<Self> {
         let too_large = || {
             Error::Overflow(text!(
-                "in_{name} = {} with {before} = {} and {after} = {} does not fit size_t",
+                "{} = {} with {} = {} and {} = {} does not fit size_t",
+                names.input,
                 self.input,
+                names.pad_before,
                 self.pad_before,
+                names.pad_after,
                 self.pad_after
             ))
         };
         for (field, value) in [
-            ("in", self.input),
-            ("kernel", self.kernel),
-            ("stride", self.stride),
-            ("dilation", self.dilation),
+            (names.input, self.input),
+            (names.kernel, self.kernel),
+            (names.stride, self.stride),
+            (names.dilation, self.dilation),
         ] {
             if value == 0 {
-                return invalid!("{field}_{name} = 0, but it must be at least 1");
+                return invalid!("{field} = 0, but it must be at least 1");
             }
         }
         let padded = self
@@ -210,17 +362,32 @@ impl Axis {
             .and_then(|reach| reach.checked_add(1))
             .ok_or_else(|| {
                 Error::Overflow(text!(
-                    "kernel_{name} = {} with dilation_{name} = {} does not fit size_t",
+                    "{} = {} with {} = {} does not fit size_t",
+                    names.kernel,
                     self.kernel,
+                    names.dilation,
                     self.dilation
                 ))
             })?;
+        if self.transposed {
+            return self.complete_transposed(names, reach);
+        }
+        if self.output_padding != 0 {
+            return invalid!(
+                "{} = {}, but only a transposed convolution has any",
+                names.output_padding,
+                self.output_padding
+            );
+        }
         if reach > padded {
             return invalid!(
-                "kernel_{name} = {} with dilation_{name} = {} reaches over {reach} positions, but the padded \
-                 input has {padded} (in_{name} = {}, padding {} + {})",
+                "{} = {} with {} = {} reaches over {reach} positions, but the padded input has {padded} ({} = {}, \
+                 padding {} + {})",
+                names.kernel,
                 self.kernel,
+                names.dilation,
                 self.dilation,
+                names.input,
                 self.input,
                 self.pad_before,
                 self.pad_after
@@ -229,20 +396,206 @@ impl Axis {
         self.output = (padded - reach) / self.stride + 1;
         Ok(self)
     }
+
+    /// The same of a transposed axis whose kernel reaches over so many positions.
+    fn complete_transposed(mut self, names: &AxisNames, reach: usize) -> Result<Self> {
+        if self.output_padding >= self.stride.max(self.dilation) {
+            return invalid!(
+                "{} = {} must be less than {} = {} or {} = {}",
+                names.output_padding,
+                self.output_padding,
+                names.stride,
+                self.stride,
+                names.dilation,
+                self.dilation
+            );
+        }
+        let reached = (self.input - 1)
+            .checked_mul(self.stride)
+            .and_then(|last| last.checked_add(reach))
+            .and_then(|reached| reached.checked_add(self.output_padding))
+            .filter(|&reached| reached <= isize::MAX as usize)
+            .ok_or_else(|| {
+                Error::Overflow(text!(
+                    "the output of {} = {} with {} = {} and {} = {} does not fit size_t",
+                    names.input,
+                    self.input,
+                    names.stride,
+                    self.stride,
+                    names.kernel,
+                    self.kernel
+                ))
+            })?;
+        // The sum fits: that of the input and both does.
+        if self.pad_before + self.pad_after >= reached {
+            return invalid!(
+                "{} = {} and {} = {} cut off all {reached} output positions",
+                names.pad_before,
+                self.pad_before,
+                names.pad_after,
+                self.pad_after
+            );
+        }
+        self.output = reached - self.pad_before - self.pad_after;
+        Ok(self)
+    }
 }
 
-/// What an algorithm may be unable to compute: each one names the kinds that it can.
+/// What refusals call the fields of an axis.
+#[derive(Debug)]
+pub(crate) struct AxisNames {
+    input: &'static str,
+    kernel: &'static str,
+    stride: &'static str,
+    dilation: &'static str,
+    pad_before: &'static str,
+    pad_after: &'static str,
+    output_padding: &'static str,
+    output: &'static str,
+}
+
+macro_rules! axis_names {
+    ($name:literal, $before:literal, $after:literal) => {
+        AxisNames {
+            input: concat!("in_", $name),
+            kernel: concat!("kernel_", $name),
+            stride: concat!("stride_", $name),
+            dilation: concat!("dilation_", $name),
+            pad_before: $before,
+            pad_after: $after,
+            output_padding: concat!("output_padding_", $name),
+            output: concat!("output ", $name),
+        }
+    };
+    ($index:literal) => {
+        AxisNames {
+            input: concat!("in_size[", $index, "]"),
+            kernel: concat!("kernel_size[", $index, "]"),
+            stride: concat!("stride[", $index, "]"),
+            dilation: concat!("dilation[", $index, "]"),
+            pad_before: concat!("pad_before[", $index, "]"),
+            pad_after: concat!("pad_after[", $index, "]"),
+            output_padding: concat!("output_padding[", $index, "]"),
+            output: concat!("output size[", $index, "]"),
+        }
+    };
+}
+
+impl AxisNames {
+    const PLANES: Self = axis_names!("depth", "pad_front", "pad_back");
+    const ROWS: Self = axis_names!("height", "pad_top", "pad_bottom");
+    const COLS: Self = axis_names!("width", "pad_left", "pad_right");
+
+    /// The names of sizes.
+    const NAMED: [&'static Self; 3] = [&Self::PLANES, &Self::ROWS, &Self::COLS];
+    /// The names in arrays of so many dimensions; what is before them is not the caller's.
+    pub const COUNTED: [[&'static Self; 3]; 4] = [
+        Self::NAMED,
+        [&Self::PLANES, &Self::ROWS, &axis_names!(0)],
+        [&Self::PLANES, &axis_names!(0), &axis_names!(1)],
+        [&axis_names!(0), &axis_names!(1), &axis_names!(2)],
+    ];
+}
+
+/// What a convolution may be beyond the plain one, which is two-dimensional, of packed tensors, and whose outputs see all
+/// channels: each algorithm names the kinds that it computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A two-dimensional convolution of float32, all of whose outputs see all channels.
-    Plain,
-    /// The same in groups of channels.
+    /// In groups of channels.
     Grouped,
-    /// Groups of one input channel each.
-    Depthwise,
+    /// Transposed.
+    Transposed,
+    /// Three-dimensional.
+    Volume,
+    /// On tensors that are slices of wider ones.
+    Strided,
 }
 
-/// A two-dimensional convolution whose fields agree and whose sizes fit memory.
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 4] = [Kind::Grouped, Kind::Transposed, Kind::Volume, Kind::Strided];
+}
+
+/// How far apart the elements of a tensor lie that is a slice of a wider one, in elements; 0 where it is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Strides {
+    /// With channels last from pixel to pixel, with channels first from plane to plane (a plane's rows are dense).
+    pub channel: usize,
+    /// From image to image.
+    pub batch: usize,
+}
+
+impl Strides {
+    /// No slice.
+    pub const PACKED: Self = Self { channel: 0, batch: 0 };
+}
+
+/// The sizes of a tensor, and how it lies.
+struct Extent {
+    batch: usize,
+    channels: usize,
+    pixels: usize,
+    layout: Layout,
+    strides: Strides,
+}
+
+impl Extent {
+    /// What lies dense in each step of `strides.channel`, and how many such steps an image has.
+    fn runs(&self) -> (usize, usize) {
+        match self.layout {
+            Layout::Nhwc => (self.channels, self.pixels),
+            Layout::Nchw => (self.pixels, self.channels),
+        }
+    }
+
+    fn channel_stride(&self) -> usize {
+        if self.strides.channel == 0 { self.runs().0 } else { self.strides.channel }
+    }
+
+    fn batch_stride(&self) -> usize {
+        if self.strides.batch == 0 { self.channel_stride() * self.runs().1 } else { self.strides.batch }
+    }
+
+    /// Elements from the first to behind the last.
+    fn len(&self) -> usize {
+        let (run, runs) = self.runs();
+        (self.batch - 1) * self.batch_stride() + (runs - 1) * self.channel_stride() + run
+    }
+
+    /// The strides, checked; those that are as packed tensors have them are 0.
+    fn checked(&self, name: &str) -> Result<Strides> {
+        let (run, runs) = self.runs();
+        let Strides { channel, batch } = self.strides;
+        let (what, count) = match self.layout {
+            Layout::Nhwc => ("channels of a pixel", self.channels),
+            Layout::Nchw => ("pixels of a plane", self.pixels),
+        };
+        if channel != 0 && channel < run {
+            return invalid!("{name}_channel_stride = {channel} is less than the {count} {what}");
+        }
+        let overflow = || {
+            Error::Overflow(text!(
+                "the bytes of {name} do not fit size_t ({name}_channel_stride = {channel}, {name}_batch_stride = {batch})"
+            ))
+        };
+        let image = (runs - 1)
+            .checked_mul(self.channel_stride())
+            .and_then(|last| last.checked_add(run))
+            .ok_or_else(overflow)?;
+        if batch != 0 && batch < image {
+            return invalid!("{name}_batch_stride = {batch} is less than the {image} elements of an image");
+        }
+        let packed = self.channel_stride().checked_mul(runs).ok_or_else(overflow)?;
+        let last = (self.batch - 1).checked_mul(if batch == 0 { packed } else { batch });
+        last.and_then(|last| last.checked_add(image))
+            .filter(|&len| len <= isize::MAX as usize / size_of::<f32>())
+            .ok_or_else(overflow)?;
+        let unless = |value: usize, packed: usize| if value == packed { 0 } else { value };
+        Ok(Strides { channel: unless(channel, run), batch: unless(batch, packed) })
+    }
+}
+
+/// A convolution of one, two or three dimensions whose fields agree and whose sizes fit memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
     /// N: images.
@@ -253,7 +606,9 @@ pub struct Problem {
     pub out_channels: usize,
     /// Groups, each a convolution of C/groups to M/groups channels of its own.
     pub groups: usize,
-    /// The vertical axis: H, Kh, OH.
+    /// The axis of planes, D, Kd, OD, outermost; [`Axis::ONE`] in two dimensions.
+    pub planes: Axis,
+    /// The vertical axis: H, Kh, OH; [`Axis::ONE`] in one dimension.
     pub rows: Axis,
     /// The horizontal axis: W, Kw, OW.
     pub cols: Axis,
@@ -263,6 +618,10 @@ pub struct Problem {
     pub dst_layout: Layout,
     /// Layout of the weights before packing.
     pub weights_layout: WeightsLayout,
+    /// Where the input is a slice.
+    pub src_strides: Strides,
+    /// Where the output is a slice.
+    pub dst_strides: Strides,
     /// Applied last.
     pub clamp: Option<Clamp>,
     /// dst = clamp(convolution + bias + dst).
@@ -270,13 +629,36 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// One channel of one pixel under one tap, NCHW and OIHW: what others differ from.
+    pub const UNIT: Self = Self {
+        batch: 1,
+        in_channels: 1,
+        out_channels: 1,
+        groups: 1,
+        planes: Axis::ONE,
+        rows: Axis::ONE,
+        cols: Axis::ONE,
+        src_layout: Layout::Nchw,
+        dst_layout: Layout::Nchw,
+        weights_layout: WeightsLayout::Oihw,
+        src_strides: Strides::PACKED,
+        dst_strides: Strides::PACKED,
+        clamp: None,
+        accumulate: false,
+    };
+
     /// Checks the fields against each other, computes the output size and makes sure that every tensor's
-    /// bytes and the number of multiplications can be counted. `rows.output` and `cols.output` are ignored.
+    /// bytes and the number of multiplications can be counted. The axes' `output` is ignored.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] names the field that makes no sense; [`Error::Overflow`] the size that
     /// does not fit.
-    pub fn new(mut problem: Problem) -> Result<Self> {
+    pub fn new(problem: Problem) -> Result<Self> {
+        Self::named(problem, AxisNames::NAMED)
+    }
+
+    /// [`Problem::new`] with other names of the axes in refusals.
+    pub(crate) fn named(mut problem: Problem, names: [&AxisNames; 3]) -> Result<Self> {
         for (field, value) in [
             ("batch", problem.batch),
             ("in_channels", problem.in_channels),
@@ -292,39 +674,117 @@ impl Problem {
                 return invalid!("groups = {} does not divide {field} = {value}", problem.groups);
             }
         }
-        problem.rows = problem.rows.complete("height", ["pad_top", "pad_bottom"])?;
-        problem.cols = problem.cols.complete("width", ["pad_left", "pad_right"])?;
+        problem.planes.transposed = problem.cols.transposed;
+        problem.rows.transposed = problem.cols.transposed;
+        problem.planes = problem.planes.complete(names[0])?;
+        problem.rows = problem.rows.complete(names[1])?;
+        problem.cols = problem.cols.complete(names[2])?;
         if let Some(Clamp { min, max }) = problem.clamp {
             if min.is_nan() || max.is_nan() || min > max {
                 return invalid!("activation_min = {min} and activation_max = {max} do not enclose a range");
             }
         }
-        let Problem { batch, in_channels, out_channels, rows, cols, .. } = problem;
-        let (batch, input, output) =
-            (("batch", batch), ("in_channels", in_channels), ("out_channels", out_channels));
+        let (batch, input, output) = (
+            ("batch", problem.batch),
+            ("in_channels", problem.in_channels),
+            ("out_channels", problem.out_channels),
+        );
         let of_group = ("in_channels / groups", problem.group_in());
-        let kernel = [("kernel_height", rows.kernel), ("kernel_width", cols.kernel)];
-        let size = [("output height", rows.output), ("output width", cols.output)];
+        let axes = || names.into_iter().zip(problem.axes()).skip(usize::from(!problem.is(Kind::Volume)));
+        let inputs = axes().map(|(names, axis)| (names.input, axis.input));
+        let kernel = axes().map(|(names, axis)| (names.kernel, axis.kernel));
+        let outputs = axes().map(|(names, axis)| (names.output, axis.output));
         let most = isize::MAX as usize / size_of::<f32>();
-        checked(
-            "bytes of src do",
-            most,
-            &[batch, input, ("in_height", rows.input), ("in_width", cols.input)],
-        )?;
-        checked("bytes of dst do", most, &[batch, output, size[0], size[1]])?;
-        checked("bytes of the weights do", most, &[output, of_group, kernel[0], kernel[1]])?;
-        let factors = [batch, output, size[0], size[1], of_group, kernel[0], kernel[1]];
-        checked("number of multiplications does", usize::MAX, &factors)?;
-        Ok(problem)
+        checked("bytes of src do", most, [batch, input].into_iter().chain(inputs.clone()))?;
+        checked("bytes of dst do", most, [batch, output].into_iter().chain(outputs.clone()))?;
+        checked("bytes of the weights do", most, [output, of_group].into_iter().chain(kernel.clone()))?;
+        let factors = [batch, output, of_group].into_iter().chain(kernel);
+        checked("number of multiplications does", usize::MAX, factors.clone().chain(outputs))?;
+        if problem.is(Kind::Transposed) {
+            checked("number of multiplications does", usize::MAX, factors.chain(inputs))?;
+        }
+        let src_strides = problem.src_extent().checked("src")?;
+        let dst_strides = problem.dst_extent().checked("dst")?;
+        Ok(Self { src_strides, dst_strides, ..problem })
     }
 
-    /// The kind of problem that this is.
-    pub fn kind(&self) -> Kind {
-        match self.groups {
-            1 => Kind::Plain,
-            _ if self.group_in() == 1 => Kind::Depthwise,
-            _ => Kind::Grouped,
+    /// Whether it is of this kind.
+    pub fn is(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Grouped => self.groups > 1,
+            Kind::Transposed => self.cols.transposed,
+            Kind::Volume => self.planes != Axis { transposed: self.planes.transposed, ..Axis::ONE },
+            Kind::Strided => (self.src_strides, self.dst_strides) != (Strides::PACKED, Strides::PACKED),
         }
+    }
+
+    /// Taps from one of an axis to the next, where all are counted as one row.
+    fn tap_strides(&self) -> [usize; 3] {
+        [self.rows.kernel * self.cols.kernel, self.cols.kernel, 1]
+    }
+
+    /// The first tap of a class, counted so.
+    pub(crate) fn first_tap(&self, classes: [&Class; 3]) -> usize {
+        self.tap_strides().iter().zip(classes).map(|(stride, class)| class.first_tap * stride).sum()
+    }
+
+    /// From one tap of a class to the next on each axis: input positions, and taps counted so. Places wrap around where
+    /// taps run backwards.
+    pub(crate) fn class_steps(&self) -> [(usize, usize); 3] {
+        let (axes, strides) = (self.axes(), self.tap_strides());
+        std::array::from_fn(|at| {
+            let (positions, taps) = axes[at].class_steps();
+            (positions, taps.wrapping_mul(strides[at]))
+        })
+    }
+
+    /// How the caller's weights lie.
+    pub(crate) fn weight_strides(&self) -> WeightStrides {
+        let (taps, all_in, all_out) = (self.taps(), self.in_channels, self.out_channels);
+        let (c, m) = (self.group_in(), self.group_out());
+        let [group, output, input, tap] = match (self.weights_layout, self.is(Kind::Transposed)) {
+            (WeightsLayout::Oihw, false) => [m * c * taps, c * taps, taps, 1],
+            (WeightsLayout::Oihw, true) => [c * m * taps, taps, m * taps, 1],
+            (WeightsLayout::Hwio, false) => [m, 1, all_out, c * all_out],
+            (WeightsLayout::Hwio, true) => [c, all_in, 1, m * all_in],
+            (WeightsLayout::Ohwi, _) => [m * taps * c, taps * c, 1, c],
+        };
+        WeightStrides { group, output, input, tap }
+    }
+
+    /// Its axes, outermost first.
+    pub fn axes(&self) -> [&Axis; 3] {
+        [&self.planes, &self.rows, &self.cols]
+    }
+
+    fn src_extent(&self) -> Extent {
+        Extent {
+            batch: self.batch,
+            channels: self.in_channels,
+            pixels: self.in_pixels(),
+            layout: self.src_layout,
+            strides: self.src_strides,
+        }
+    }
+
+    fn dst_extent(&self) -> Extent {
+        Extent {
+            batch: self.batch,
+            channels: self.out_channels,
+            pixels: self.out_pixels(),
+            layout: self.dst_layout,
+            strides: self.dst_strides,
+        }
+    }
+
+    /// Elements of src and of dst from pixel to pixel with channels last, from plane to plane with channels first.
+    pub fn channel_strides(&self) -> [usize; 2] {
+        [self.src_extent().channel_stride(), self.dst_extent().channel_stride()]
+    }
+
+    /// Elements of src and of dst from image to image.
+    pub fn batch_strides(&self) -> [usize; 2] {
+        [self.src_extent().batch_stride(), self.dst_extent().batch_stride()]
     }
 
     /// C/groups: input channels of one group.
@@ -337,34 +797,34 @@ impl Problem {
         self.out_channels / self.groups
     }
 
-    /// Kh·Kw.
+    /// Kd·Kh·Kw.
     pub fn taps(&self) -> usize {
-        self.rows.kernel * self.cols.kernel
+        self.planes.kernel * self.rows.kernel * self.cols.kernel
     }
 
-    /// C/groups·Kh·Kw: products in one output, the depth of the patch matrix.
+    /// C/groups·Kd·Kh·Kw: products in one output, the depth of the patch matrix.
     pub fn depth(&self) -> usize {
         self.group_in() * self.taps()
     }
 
-    /// H·W.
+    /// D·H·W.
     pub fn in_pixels(&self) -> usize {
-        self.rows.input * self.cols.input
+        self.planes.input * self.rows.input * self.cols.input
     }
 
-    /// OH·OW.
+    /// OD·OH·OW.
     pub fn out_pixels(&self) -> usize {
-        self.rows.output * self.cols.output
+        self.planes.output * self.rows.output * self.cols.output
     }
 
-    /// Floats of src.
+    /// Floats of src, with what lies between them if it is a slice.
     pub fn src_len(&self) -> usize {
-        self.batch * self.in_channels * self.in_pixels()
+        self.src_extent().len()
     }
 
-    /// Floats of dst.
+    /// Floats of dst, with what lies between them if it is a slice.
     pub fn dst_len(&self) -> usize {
-        self.batch * self.out_channels * self.out_pixels()
+        self.dst_extent().len()
     }
 
     /// Floats of the weights.
@@ -372,29 +832,34 @@ impl Problem {
         self.out_channels * self.depth()
     }
 
-    /// Multiplications of the definition, padding counted.
+    /// Multiplications of the definition, padding counted; of a transposed convolution what is cut off, too.
     pub fn macs(&self) -> usize {
-        self.dst_len() * self.depth()
+        let pixels = if self.is(Kind::Transposed) { self.in_pixels() } else { self.out_pixels() };
+        self.batch * self.out_channels * pixels * self.depth()
     }
 
-    /// Whether both strides are 1.
+    /// Whether all strides are 1.
     pub fn unit_stride(&self) -> bool {
-        self.rows.stride == 1 && self.cols.stride == 1
+        self.axes().iter().all(|axis| axis.stride == 1)
     }
 }
 
 /// Makes sure that the product of named sizes is at most `most`.
-fn checked(what: &str, most: usize, sizes: &[(&str, usize)]) -> Result<()> {
-    struct Product<'a>(&'a [(&'a str, usize)]);
-    impl fmt::Display for Product<'_> {
+fn checked(
+    what: &str,
+    most: usize,
+    sizes: impl Iterator<Item = (&'static str, usize)> + Clone,
+) -> Result<()> {
+    struct Product<I>(I);
+    impl<I: Iterator<Item = (&'static str, usize)> + Clone> fmt::Display for Product<I> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            for (index, (name, size)) in self.0.iter().enumerate() {
+            for (index, (name, size)) in self.0.clone().enumerate() {
                 write!(f, "{}{name} = {size}", if index > 0 { ", " } else { "" })?;
             }
             Ok(())
         }
     }
-    let product = sizes.iter().try_fold(1usize, |all, (_, size)| all.checked_mul(*size));
+    let product = sizes.clone().try_fold(1usize, |all, (_, size)| all.checked_mul(size));
     if product.is_none_or(|product| product > most) {
         return Err(Error::Overflow(text!("the {what} not fit size_t ({})", Product(sizes))));
     }
@@ -420,8 +885,8 @@ mod tests {
                     for dilation in 1..4 {
                         for (pad_before, pad_after) in [(0, 0), (1, 0), (0, 2), (3, 1), (9, 9)] {
                             let axis =
-                                Axis { input, kernel, output: 0, stride, dilation, pad_before, pad_after };
-                            let Ok(axis) = axis.complete("height", ["pad_top", "pad_bottom"]) else {
+                                Axis { stride, dilation, pad_before, pad_after, ..Axis::dense(input, kernel) };
+                            let Ok(axis) = axis.complete(&AxisNames::ROWS) else {
                                 continue;
                             };
                             axes += 1;

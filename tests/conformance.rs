@@ -15,10 +15,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Clamp, Pool, Problem};
+use convlow::{Axis, Clamp, Layout, Pool, Problem, Strides};
 
 /// Shapes that seeded choice adds to the ones written out.
 const CHOSEN_SHAPES: usize = 1400;
+/// The same of problems that are not plain.
+const SHAPES_OF_OTHER_KINDS: usize = 700;
 /// Multiplications of one shape at most, so that the oracle keeps up.
 const MAX_MACS: usize = 400_000;
 
@@ -138,6 +140,55 @@ fn choose(rng: &mut fastrand::Rng) -> Option<Problem> {
     Problem::new(problem).ok().filter(|problem| problem.macs() <= MAX_MACS)
 }
 
+/// Another kind of problem made of a plain one: transposed, with a third axis, on slices of wider tensors, or several of
+/// these.
+fn of_other_kind(rng: &mut fastrand::Rng, plain: &Problem) -> Option<Problem> {
+    let mut problem = *plain;
+    let kinds = rng.usize(1..8);
+    if kinds & 1 > 0 {
+        problem.cols.transposed = true;
+        for axis in [&mut problem.rows, &mut problem.cols] {
+            axis.output_padding = rng.usize(..axis.stride.max(axis.dilation));
+        }
+    }
+    if kinds & 2 > 0 {
+        problem.planes = Axis {
+            stride: rng.usize(1..3),
+            dilation: rng.usize(1..3),
+            pad_before: rng.usize(..3),
+            pad_after: rng.usize(..3),
+            ..Axis::dense(rng.usize(1..6), rng.usize(1..4))
+        };
+    }
+    let problem = Problem::new(problem).ok().filter(|problem| problem.macs() <= MAX_MACS)?;
+    if kinds & 4 == 0 {
+        return Some(problem);
+    }
+    // Gaps, which become strides once the layouts are known.
+    let mut gaps = || Strides { channel: rng.usize(..7), batch: rng.usize(..9) };
+    let (src_strides, dst_strides) = (gaps(), gaps());
+    Some(Problem { src_strides, dst_strides, ..problem })
+}
+
+/// The problem whose strides are gaps, with strides.
+fn with_gaps(problem: &Problem) -> Problem {
+    let packed = common::packed(problem);
+    let strides = |run: usize, runs: usize, gaps: Strides| {
+        let channel = run + gaps.channel;
+        Strides { channel, batch: runs * channel + gaps.batch }
+    };
+    let of = |layout: Layout, channels: usize, pixels: usize, gaps: Strides| match (gaps, layout) {
+        (Strides::PACKED, _) => Strides::PACKED,
+        (_, Layout::Nhwc) => strides(channels, pixels, gaps),
+        (_, Layout::Nchw) => strides(pixels, channels, gaps),
+    };
+    Problem {
+        src_strides: of(problem.src_layout, packed.in_channels, packed.in_pixels(), problem.src_strides),
+        dst_strides: of(problem.dst_layout, packed.out_channels, packed.out_pixels(), problem.dst_strides),
+        ..packed
+    }
+}
+
 /// What happened, by algorithm.
 #[derive(Default)]
 struct Tally {
@@ -158,7 +209,7 @@ fn check_shape(number: usize, shape: &Problem, pool: &Pool, tally: &Mutex<Tally>
     let backends = common::backends();
     for (pair, (src_layout, dst_layout)) in LAYOUTS.into_iter().enumerate() {
         let weights_layout = WEIGHTS[(number + pair) % WEIGHTS.len()];
-        let problem = Problem { src_layout, dst_layout, weights_layout, ..*shape };
+        let problem = with_gaps(&Problem { src_layout, dst_layout, weights_layout, ..*shape });
         for entry in tried() {
             // Backends take turns, and so do a pool and none: independence of both is tested elsewhere.
             let turn = number + entry.id as usize;
@@ -245,6 +296,11 @@ fn every_algorithm_computes_the_definition() {
     let mut shapes = written_out();
     let written_out = shapes.len();
     shapes.extend(std::iter::repeat_with(|| choose(&mut rng)).flatten().take(CHOSEN_SHAPES));
+    let mut chosen = std::iter::repeat_with(|| {
+        let plain = choose(&mut rng)?;
+        of_other_kind(&mut rng, &plain)
+    });
+    shapes.extend(chosen.by_ref().flatten().take(SHAPES_OF_OTHER_KINDS));
     // Of a part every fifth, so that bias and layouts of weights, which repeat every third, keep changing.
     let share = if in_part { 5 } else { 1 };
 
@@ -269,7 +325,7 @@ fn every_algorithm_computes_the_definition() {
     let runs: usize = tally.runs.values().sum();
     let declined: usize = tally.declined.values().sum();
     println!(
-        "conformance: {shapes} shapes (1 in {share} of {written_out} written out, {CHOSEN_SHAPES} chosen) x {} layout pairs x {primitives} primitives:",
+        "conformance: {shapes} shapes (1 in {share} of {written_out} written out, {CHOSEN_SHAPES} plain and {SHAPES_OF_OTHER_KINDS} others chosen) x {} layout pairs x {primitives} primitives:",
         LAYOUTS.len()
     );
     println!(

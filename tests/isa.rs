@@ -66,8 +66,8 @@ fn weights_packed_under_other_instructions_are_never_misread() {
             let mut packed = Buffer::new(foreign.len()).expect("small weights");
             packed.bytes_mut().copy_from_slice(&foreign);
             let problem = plan.problem();
-            let [n, c, h, w] = common::src_sizes(problem);
-            let src = common::to_layout(&data().src, problem.src_layout, [n, c, h, w]);
+            let sizes = common::src_sizes(problem);
+            let src = common::to_layout(&data().src, problem.src_layout, sizes);
             let mut dst = vec![0.5; problem.dst_len()];
             let mut workspace = Buffer::new(plan.info().workspace_bytes).expect("a small workspace");
             match plan.execute(&src, packed.bytes(), None, &mut dst, workspace.floats_mut()) {

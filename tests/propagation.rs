@@ -6,7 +6,7 @@ mod common;
 use common::{Data, LAYOUTS, dst_sizes, padded, places, plain, plan_for, run};
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Clamp, Pool, Problem};
+use convlow::{Axis, Clamp, Pool, Problem, Strides};
 
 fn problems() -> Vec<Problem> {
     let mut uneven = plain([3, 5], [9, 8], [3, 3]);
@@ -16,21 +16,32 @@ fn problems() -> Vec<Problem> {
     (strided.rows.stride, strided.cols.stride, strided.groups) = (2, 3, 2);
     let mut wide = padded([2, 3], [30, 40], [5, 5], 2);
     wide.accumulate = true;
-    [padded([4, 20], [7, 6], [3, 3], 1), padded([3, 4], [5, 5], [1, 1], 0), uneven, strided, wide]
+    let mut transposed = padded([4, 20], [5, 4], [4, 3], 1);
+    (transposed.cols.transposed, transposed.rows.stride, transposed.cols.stride) = (true, 2, 3);
+    let mut volume = padded([2, 9], [4, 5], [3, 3], 1);
+    volume.planes = Axis { pad_before: 2, stride: 2, ..Axis::dense(4, 3) };
+    let slice = Problem {
+        src_strides: Strides { channel: 61, batch: 0 },
+        dst_strides: Strides { channel: 64, batch: 0 },
+        ..padded([4, 20], [7, 6], [3, 3], 1)
+    };
+    let plain = padded([4, 20], [7, 6], [3, 3], 1);
+    [plain, padded([3, 4], [5, 5], [1, 1], 0), uneven, strided, wide, transposed, volume, slice]
         .map(|problem| Problem::new(problem).expect("the problems are valid"))
         .to_vec()
 }
 
-/// Whether output [n, m, y, x] sees input [n, c, h, w], by the definition.
-fn sees(problem: &Problem, [on, m, y, x]: [usize; 4], [n, c, h, w]: [usize; 4]) -> bool {
-    let tap = |axis: &convlow::Axis, output: usize, position: usize| {
-        (0..axis.kernel).any(|tap| (output * axis.stride + tap * axis.dilation) == position + axis.pad_before)
+/// Whether an output sees an input, both [image, channel, plane, row, column], by the definition.
+fn sees(problem: &Problem, [on, m, output @ ..]: [usize; 5], [n, c, input @ ..]: [usize; 5]) -> bool {
+    let tap = |axis: &Axis, output: usize, input: usize| {
+        // A transposed convolution exchanges the two.
+        let (from, to) = if axis.transposed { (input, output) } else { (output, input) };
+        (0..axis.kernel).any(|tap| from * axis.stride + tap * axis.dilation == to + axis.pad_before)
     };
     let group = |channel: usize, channels: usize| channel / (channels / problem.groups);
     on == n
         && group(m, problem.out_channels) == group(c, problem.in_channels)
-        && tap(&problem.rows, y, h)
-        && tap(&problem.cols, x, w)
+        && (0..3).all(|at| tap(problem.axes()[at], output[at], input[at]))
 }
 
 /// m of Winograd's tiles of m×m outputs.
@@ -38,10 +49,10 @@ fn tile(name: &str) -> Option<usize> {
     name.strip_prefix("winograd-strip-")?.chars().next()?.to_digit(10).map(|m| m as usize)
 }
 
-/// Whether any output of the tile that holds [n, m, y, x] sees the input.
-fn tile_sees(problem: &Problem, [n, m, y, x]: [usize; 4], spoiled: [usize; 4], size: usize) -> bool {
+/// Whether any output of the tile that holds [n, m, 0, y, x] sees the input.
+fn tile_sees(problem: &Problem, [n, m, z, y, x]: [usize; 5], spoiled: [usize; 5], size: usize) -> bool {
     let (top, left) = (y / size * size, x / size * size);
-    (top..top + size).any(|y| (left..left + size).any(|x| sees(problem, [n, m, y, x], spoiled)))
+    (top..top + size).any(|y| (left..left + size).any(|x| sees(problem, [n, m, z, y, x], spoiled)))
 }
 
 #[test]
@@ -64,16 +75,18 @@ fn nan_and_infinity_reach_exactly_the_windows_that_hold_them() {
     }
     for shape in problems() {
         let (h, w) = (shape.rows.input, shape.cols.input);
-        let spoiled_pixels = [[0, 0, 0, 0], [0, 1, h / 2, w - 1], [0, 2, h - 1, w / 2], [0, 1, h / 2, w / 2]];
+        let d = shape.planes.input;
+        let spoiled_pixels =
+            [[0, 0, 0, 0, 0], [0, 1, d / 2, h / 2, w - 1], [0, 2, d - 1, h - 1, w / 2], [0, 1, 0, h / 2, w / 2]];
         for poison in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            for [n, c, y, x] in spoiled_pixels {
-                let spoiled = [n, c % shape.in_channels, y, x];
+            for [n, c, z, y, x] in spoiled_pixels {
+                let c = c % shape.in_channels;
+                let spoiled = [n, c, z, y, x];
                 let mut rng = fastrand::Rng::with_seed(7);
                 let mut data = Data::random(&shape, true, &mut rng);
                 // No weight may hide the poison.
                 data.weights.iter_mut().for_each(|weight| *weight += weight.signum() * 0.1);
-                data.src[((spoiled[0] * shape.in_channels + spoiled[1]) * h + spoiled[2]) * w + spoiled[3]] =
-                    poison;
+                data.src[((c * d + z) * h + y) * w + x] = poison;
                 for (src_layout, dst_layout) in LAYOUTS {
                     let problem = Problem { src_layout, dst_layout, ..shape };
                     for entry in REGISTRY {

@@ -32,13 +32,14 @@ fn row(entry: &Entry) -> String {
         }
     };
     let (src_layout, dst_layout) = entry.layouts[0];
-    let (groups, kind) = if entry.kinds.contains(&Kind::Plain) { (1, "") } else { (4, "C = groups") };
-    let accepts = |size: usize, pad: usize, stride: usize| {
+    let in_groups = |groups: usize, size: usize, pad: usize, stride: usize| {
         let mut problem = padded([4, 4], [6, 6], [size, size], pad);
         problem.rows.stride = stride;
         let problem = Problem::new(Problem { groups, src_layout, dst_layout, ..problem });
         entry.check(&problem.expect("the probes are valid")).is_ok()
     };
+    let (groups, kind) = if in_groups(1, 1, 0, 1) || !in_groups(4, 1, 0, 1) { (1, "") } else { (4, "C = groups") };
+    let accepts = |size: usize, pad: usize, stride: usize| in_groups(groups, size, pad, stride);
     // Of the kernels that some algorithms are made for, those that this one takes.
     let sizes: Vec<_> = [1, 3, 5].into_iter().filter(|&size| accepts(size, size / 2, 1)).collect();
     let needs = match sizes[..] {
@@ -49,7 +50,16 @@ fn row(entry: &Entry) -> String {
         _ => "stride 1, OW = W".to_string(),
     };
     let math = if entry.is_exact() { "" } else { ", `MATH_FAST`" };
-    format!("| `{}` | {layouts} | {kind}{needs}{math} | {} |", entry.name(), entry.space)
+    let kinds = Kind::ALL.into_iter().filter(|kind| entry.kinds.contains(kind));
+    let kinds: Vec<&str> = kinds
+        .map(|kind| match kind {
+        Kind::Grouped => "groups",
+        Kind::Transposed => "transposed",
+        Kind::Volume => "3-D",
+        Kind::Strided => "slices",
+    })
+        .collect();
+    format!("| `{}` | {layouts} | {} | {kind}{needs}{math} | {} |", entry.name(), kinds.join(", "), entry.space)
 }
 
 /// The errors that the README states are those that the registry states and the tests hold.
@@ -65,7 +75,7 @@ fn the_stated_errors_are_the_registry_s() {
 
 #[test]
 fn the_table_of_algorithms_is_the_registry() {
-    let mut table = "\n| name | layouts | needs | workspace, floats |\n|---|---|---|---|\n".to_string();
+    let mut table = "\n| name | layouts | takes | needs | workspace, floats |\n|---|---|---|---|---|\n".to_string();
     for entry in REGISTRY {
         writeln!(table, "{}", row(entry)).expect("a string takes everything");
     }

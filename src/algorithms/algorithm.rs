@@ -1,7 +1,7 @@
 //! What every convolution algorithm is: [`Algorithm`] decides how it would compute a problem, and [`Prepared`] holds what
 //! was decided and computes it.
 //!
-//! An algorithm sees one *unit*: one group of one image, or as many as its [`Span`] says. The plan walks the units; the
+//! An algorithm sees one *unit*: one group of one image, or as many groups as it says. The plan walks the units; the
 //! algorithm divides its unit into tiles, which run on the plan's pool. No result depends on the number of threads.
 
 use std::ffi::CStr;
@@ -72,9 +72,9 @@ pub trait Prepared: Send + Sync {
         Scratch::NONE
     }
 
-    /// How much of the problem is one unit.
-    fn span(&self) -> Span {
-        Span { images: 1, groups: 1 }
+    /// Groups of a unit, a divisor of the problem's.
+    fn groups_at_once(&self) -> usize {
+        1
     }
 
     /// The order in which `run` reads the weights.
@@ -88,8 +88,8 @@ pub trait Prepared: Send + Sync {
         None
     }
 
-    /// Computes one unit into `dst`, the unit's part of dst as it lies in memory: channels × OH·OW in NCHW, image below
-    /// image; OH·OW × channels in NHWC. `scratch` has as many floats of any content as [`Prepared::scratch`] says.
+    /// Computes one unit into `dst`, the unit's part of dst as it lies in memory: channels × OH·OW in NCHW,
+    /// OH·OW × channels in NHWC. `scratch` has as many floats of any content as [`Prepared::scratch`] says.
     fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]);
 }
 
@@ -145,27 +145,11 @@ impl Scratch {
     }
 }
 
-/// How much of a problem an algorithm takes at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// Images; more than one only together with all groups. Of the last unit there may be fewer.
-    pub images: usize,
-    /// Groups, a divisor of the problem's.
-    pub groups: usize,
-}
-
-impl Span {
-    /// Units of a problem.
-    pub fn units(&self, problem: &Problem) -> usize {
-        problem.batch.div_ceil(self.images) * (problem.groups / self.groups)
-    }
-}
-
 /// One unit of a problem, and what to compute it with.
 pub struct Unit<'a> {
     /// The convolution.
     pub problem: &'a Problem,
-    /// The input channels of the unit's first group in its first image; those of its other groups lie behind them.
+    /// The input channels of the unit's first group in its image; those of its other groups lie behind them.
     pub src: Image<'a>,
     /// The packed weights of the unit's groups.
     pub weights: &'a [f32],

@@ -6,18 +6,18 @@
 
 use std::ops::Range;
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Span, Unit, ready};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready, require};
 use super::cost::{Cost, work};
 use super::tiling::{
-    channels_of_tile, dst_grid, part_of_channels, part_of_pixels, pixels_and_channels, pixels_of_tile,
-    rectangles,
+    boxes, channels_of_tile, count, dst_grid, part_of_channels, part_of_pixels, pixels_and_channels,
+    pixels_of_tile,
 };
-use crate::kernels::{PixelTile, channels_of_block};
+use crate::kernels::{MOST_TAPS, PixelTile, channels_of_block};
 use crate::lowering::image::Image;
 use crate::lowering::moves::transpose;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
-use crate::problem::{Axis, Layout, Problem, common};
+use crate::problem::{Axis, Kind, Layout, Problem, common};
 
 /// Taps of a register tile of channels that each have their own input.
 pub struct DepthwiseRegister;
@@ -139,8 +139,12 @@ struct PreparedDepthwiseRegister {
 impl Algorithm for DepthwiseRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         let (groups, multiplier, block) = (problem.groups, problem.group_out(), channels_of_block());
+        require(groups > 1 && problem.group_in() == 1, c"needs several groups of one input channel each")?;
         let problem = Problem { groups: 1, in_channels: 1, ..*problem };
+        require(problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS), c"needs kernel sizes under 2^32")?;
         let in_place = problem.src_layout == Layout::Nhwc && multiplier == 1;
+        let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
+        require(in_place || is_plane, c"needs src_layout NHWC and one output channel a group here")?;
         let moving = (!in_place).then(|| Steps::of_axes(&problem, MOVED_FLOATS / block));
         let pixels = pixels_of_tile(&problem, PIXELS);
         let strips = problem.out_pixels().div_ceil(pixels);
@@ -159,28 +163,26 @@ impl PreparedDepthwiseRegister {
         mut dst: MatrixMut<'_>,
     ) {
         let problem = &self.problem;
-        for (rows, cols) in rectangles(problem.cols.output, &pixels) {
-            let first = rows.start * problem.cols.output + cols.start - pixels.start;
-            let part = part_of_pixels(problem, &mut dst, first..first + rows.len() * cols.len());
+        for (first, outputs) in boxes(problem, &pixels) {
+            let part = part_of_pixels(problem, &mut dst, first..first + count(&outputs));
             match self.moving {
                 None => {
                     let tile = PixelTile {
                         problem,
                         image: &unit.src.channels_from(channels.start),
-                        origin: [0, 0],
+                        origin: [0; 3],
                         depth: 0..1,
                         each: true,
                         weights: self.weights(unit, &channels),
                         bias: unit.bias.map(|bias| &bias[channels.clone()]),
                         accumulate: problem.accumulate,
                         clamp: problem.clamp,
-                        rows,
-                        cols,
+                        outputs,
                         dst: part,
                     };
                     tile.run();
                 }
-                Some(steps) => self.run_moved(unit, steps, (&rows, &cols), &channels, part),
+                Some(steps) => self.run_moved(unit, steps, &outputs, &channels, part),
             }
         }
     }
@@ -195,7 +197,7 @@ impl PreparedDepthwiseRegister {
         &self,
         unit: &Unit<'_>,
         [of_rows, of_cols]: [Steps; 2],
-        (rows, cols): (&Range<usize>, &Range<usize>),
+        [_, rows, cols]: &[Range<usize>; 3],
         channels: &Range<usize>,
         mut dst: MatrixMut<'_>,
     ) {
@@ -224,15 +226,14 @@ impl PreparedDepthwiseRegister {
                         let tile = PixelTile {
                             problem: &Problem { rows: moved_rows.axis, cols: moved_cols.axis, ..*problem },
                             image: &image,
-                            origin: [moved_rows.origin, moved_cols.origin],
+                            origin: [0, moved_rows.origin, moved_cols.origin],
                             depth: 0..1,
                             each: true,
                             weights: self.weights(unit, &block),
                             bias: unit.bias.filter(|_| begins).map(|bias| &bias[block.clone()]),
                             accumulate: problem.accumulate || !begins,
                             clamp: problem.clamp.filter(|_| ends),
-                            rows: moved_rows.outputs,
-                            cols: moved_cols.outputs,
+                            outputs: [0..1, moved_rows.outputs, moved_cols.outputs],
                             dst: dst.reborrow(),
                         };
                         tile.run();
@@ -266,7 +267,7 @@ impl PreparedDepthwiseRegister {
                 }
             }
         }
-        Image { data: to, channel: 1, row: width * depth, pixel: depth }
+        Image { data: to, channel: 1, plane: 0, row: width * depth, pixel: depth }
     }
 }
 
@@ -277,8 +278,8 @@ fn steps(range: &Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>
 }
 
 impl Prepared for PreparedDepthwiseRegister {
-    fn span(&self) -> Span {
-        Span { images: 1, groups: self.groups }
+    fn groups_at_once(&self) -> usize {
+        self.groups
     }
 
     fn weight_order(&self) -> WeightOrder {
@@ -300,6 +301,7 @@ impl Prepared for PreparedDepthwiseRegister {
         };
         Cost {
             register_macs: work(&[
+                problem.planes.count_inside(),
                 problem.rows.count_inside(),
                 problem.cols.count_inside(),
                 channels.next_multiple_of(8),

@@ -7,7 +7,7 @@ use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready};
 use super::cost::{Cost, work};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
-use crate::problem::{Layout, Problem};
+use crate::problem::{Class, Layout, Problem};
 
 /// The definition, with the innermost loop along whatever lies contiguous in dst.
 pub struct DirectSum2d;
@@ -62,13 +62,13 @@ impl Prepared for PreparedDirectSum2d {
                 );
             }
             Layout::Nhwc => {
-                let width = self.problem.cols.output;
+                let (height, width) = (self.problem.rows.output, self.problem.cols.output);
                 unit.pool.for_each_tile_plain(
                     dst,
                     Grid::new(pixels, channels, width, channels),
                     |tile, mut row| {
                         let y = tile.rows.start / width;
-                        row.for_each_row(|x, sums| add_pixel(unit, y, x, sums));
+                        row.for_each_row(|x, sums| add_pixel(unit, [y / height, y % height, x], sums));
                         unit.finish(&mut row, 0);
                     },
                 );
@@ -80,28 +80,54 @@ impl Prepared for PreparedDirectSum2d {
 /// One output channel: the sum of its single-channel convolutions.
 fn add_plane(unit: &Unit<'_>, m: usize, plane: &mut [f32]) {
     let problem = unit.problem;
-    let (rows, cols) = (&problem.rows, &problem.cols);
     if !problem.accumulate {
         plane.fill(0.0);
     }
-    let mut weights = unit.weights[m * problem.depth()..].iter();
-    let step = unit.src.pixel * cols.stride;
-    for c in 0..problem.group_in() {
-        for i in 0..rows.kernel {
-            for (j, &weight) in (0..cols.kernel).zip(&mut weights) {
-                let xs = cols.outputs_of_tap(j);
-                if xs.is_empty() {
-                    continue;
+    let weights = &unit.weights[m * problem.depth()..][..problem.depth()];
+    let [planes, rows, cols] = problem.axes();
+    for z in planes.classes(&(0..planes.output)) {
+        for y in rows.classes(&(0..rows.output)) {
+            for x in cols.classes(&(0..cols.output)) {
+                for (c, weights) in weights.chunks_exact(problem.taps()).enumerate() {
+                    add_class(unit, c, [&z, &y, &x], weights, plane);
                 }
-                for y in rows.outputs_of_tap(i) {
-                    let sums = &mut plane[y * cols.output..][xs.clone()];
-                    let pixels = unit.src.at(c, rows.input_of(y, i), cols.input_of(xs.start, j));
-                    if step == 1 {
-                        sums.iter_mut().zip(pixels).for_each(|(sum, pixel)| *sum += weight * pixel);
-                    } else {
-                        let pixels = pixels.iter().step_by(step);
-                        sums.iter_mut().zip(pixels).for_each(|(sum, pixel)| *sum += weight * pixel);
-                    }
+            }
+        }
+    }
+}
+
+/// The outputs of a class: the sum over its taps of an input channel. The weights are all taps'.
+fn add_class(unit: &Unit<'_>, c: usize, classes: [&Class; 3], weights: &[f32], plane: &mut [f32]) {
+    let problem = unit.problem;
+    let (first_tap, steps) = (problem.first_tap(classes), problem.class_steps());
+    let [z_axis, y_axis, x_axis] = classes.map(|class| &class.axis);
+    let taps = |at: usize| 0..classes[at].axis.kernel;
+    let place = |at: usize, output: usize| classes[at].first_output + output * classes[at].output_step;
+    let (dst_step, src_step) = (classes[2].output_step, unit.src.pixel * x_axis.stride);
+    for [h, i, j] in taps(0).flat_map(|h| taps(1).flat_map(move |i| taps(2).map(move |j| [h, i, j]))) {
+        let [zs, ys, xs] =
+            [z_axis.outputs_of_tap(h), y_axis.outputs_of_tap(i), x_axis.outputs_of_tap(j)];
+        if xs.is_empty() {
+            continue;
+        }
+        let number = |tap: usize, (_, step): (usize, usize)| tap.wrapping_mul(step);
+        let tap = first_tap.wrapping_add(number(h, steps[0])).wrapping_add(number(i, steps[1]));
+        let weight = weights[tap.wrapping_add(number(j, steps[2]))];
+        for (z, y) in zs.flat_map(|z| ys.clone().map(move |y| (z, y))) {
+            let row = (place(0, z) * problem.rows.output + place(1, y)) * problem.cols.output;
+            let sums = &mut plane[row + place(2, xs.start)..];
+            let input = [
+                classes[0].first_input + z_axis.input_of(z, h),
+                classes[1].first_input + y_axis.input_of(y, i),
+                classes[2].first_input + x_axis.input_of(xs.start, j),
+            ];
+            let pixels = unit.src.planes_from(input[0]).at(c, input[1], input[2]);
+            let add = |(sum, pixel): (&mut f32, &f32)| *sum += weight * pixel;
+            match (dst_step, src_step) {
+                (1, 1) => sums.iter_mut().zip(pixels).take(xs.len()).for_each(add),
+                _ => {
+                    let sums = sums.iter_mut().step_by(dst_step).take(xs.len());
+                    sums.zip(pixels.iter().step_by(src_step)).for_each(add);
                 }
             }
         }
@@ -109,17 +135,27 @@ fn add_plane(unit: &Unit<'_>, m: usize, plane: &mut [f32]) {
 }
 
 /// One output pixel with all channels of the group.
-fn add_pixel(unit: &Unit<'_>, y: usize, x: usize, sums: &mut [f32]) {
+fn add_pixel(unit: &Unit<'_>, output: [usize; 3], sums: &mut [f32]) {
     let problem = unit.problem;
-    let (rows, cols) = (&problem.rows, &problem.cols);
     let channels = problem.group_in();
     if !problem.accumulate {
         sums.fill(0.0);
     }
-    for i in rows.taps_of_output(y) {
-        for j in cols.taps_of_output(x) {
-            let pixel = unit.src.at(0, rows.input_of(y, i), cols.input_of(x, j));
-            let tap = &unit.weights[(i * cols.kernel + j) * channels * sums.len()..];
+    let axes = problem.axes();
+    let classes: [Class; 3] = std::array::from_fn(|at| axes[at].class_of(output[at]));
+    let (first_tap, steps) = (problem.first_tap([&classes[0], &classes[1], &classes[2]]), problem.class_steps());
+    // The output as its class counts, the taps that it sees, and where each of them reads.
+    let of_class: [usize; 3] =
+        std::array::from_fn(|at| (output[at] - classes[at].first_output) / classes[at].output_step);
+    let taps = |at: usize| classes[at].axis.taps_of_output(of_class[at]);
+    let input = |at: usize, tap: usize| classes[at].first_input + classes[at].axis.input_of(of_class[at], tap);
+    for h in taps(0) {
+        let plane = unit.src.planes_from(input(0, h));
+        for (i, j) in taps(1).flat_map(|i| taps(2).map(move |j| (i, j))) {
+            let pixel = plane.at(0, input(1, i), input(2, j));
+            let tap = [h, i, j].into_iter().zip(steps).map(|(tap, (_, step))| tap.wrapping_mul(step));
+            let tap = tap.fold(first_tap, usize::wrapping_add);
+            let tap = &unit.weights[tap * channels * sums.len()..];
             for (c, weights) in tap.chunks_exact(sums.len()).take(channels).enumerate() {
                 let value = pixel[c * unit.src.channel];
                 sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight * value);

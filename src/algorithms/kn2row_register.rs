@@ -9,12 +9,12 @@
 
 use std::ops::Range;
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready, require};
 use super::cost::{Cost, weights_streamed, work};
 use super::tiling::{
-    channels_of_tile, dst_grid, flattened, part_of_pixels, pixels_and_channels, pixels_of_tile, rectangles,
+    boxes, channels_of_tile, count, dst_grid, flattened, part_of_pixels, pixels_and_channels, pixels_of_tile,
 };
-use crate::kernels::{PixelTile, channels_of_block};
+use crate::kernels::{MOST_TAPS, PixelTile, channels_of_block};
 use crate::lowering::moves::moved;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
@@ -99,9 +99,16 @@ impl Tiling {
 
 /// The most floats of the input that a tile of so many pixels sees.
 fn window_floats(problem: &Problem, pixels: usize, depth: usize) -> Option<usize> {
-    let Problem { rows, cols, .. } = problem;
-    let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
-    product(&[rows.largest_window(height), cols.largest_window(width), depth])
+    let Problem { planes, rows, cols, .. } = problem;
+    let width = pixels.min(cols.output);
+    let height = pixels.div_ceil(cols.output).min(rows.output);
+    let of_plane = rows.output * cols.output;
+    product(&[
+        planes.largest_window(pixels.div_ceil(of_plane)),
+        rows.largest_window(height),
+        cols.largest_window(width),
+        depth,
+    ])
 }
 
 struct PreparedKn2rowRegister {
@@ -117,6 +124,7 @@ struct PreparedKn2rowRegister {
 impl Algorithm for Kn2rowRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         let (problem, block) = (flattened(problem), channels_of_block());
+        require(problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS), c"needs kernel sizes under 2^32")?;
         let tiling = Tiling::new(&problem, limits.floats);
         let scratch = match tiling.moved {
             0 => Scratch::NONE,
@@ -143,15 +151,14 @@ impl PreparedKn2rowRegister {
         let Self { problem, tiling, .. } = self;
         let weights = &unit.weights[channels.start * problem.depth()..channels.end * problem.depth()];
         let all = problem.group_in();
-        for (rows, cols) in rectangles(problem.cols.output, &pixels) {
-            let first_pixel = rows.start * problem.cols.output + cols.start - pixels.start;
-            let of_dst = first_pixel..first_pixel + rows.len() * cols.len();
+        for (first_pixel, outputs) in boxes(problem, &pixels) {
+            let of_dst = first_pixel..first_pixel + count(&outputs);
             for first in (0..all).step_by(tiling.depth) {
                 let depth = first..(first + tiling.depth).min(all);
-                let (mut image, mut origin) = (unit.src.channels_from(first), [0, 0]);
+                let (mut image, mut origin) = (unit.src.channels_from(first), [0; 3]);
                 // 1. Move what the tile sees of an NCHW src.
                 if tiling.moved > 0 {
-                    (image, origin) = moved(&image, problem, (&rows, &cols), depth.len(), scratch);
+                    (image, origin) = moved(&image, problem, &outputs, depth.len(), scratch);
                 }
                 // 2. Sum all taps, 3. and finish, if these are the last channels.
                 PixelTile {
@@ -164,8 +171,7 @@ impl PreparedKn2rowRegister {
                     clamp: problem.clamp.filter(|_| depth.end == all),
                     depth,
                     each: false,
-                    rows: rows.clone(),
-                    cols: cols.clone(),
+                    outputs: outputs.clone(),
                     dst: part_of_pixels(problem, &mut dst, of_dst.clone()),
                 }
                 .run();
@@ -196,6 +202,7 @@ impl Prepared for PreparedKn2rowRegister {
         };
         Cost {
             register_macs: work(&[
+                problem.planes.count_inside(),
                 problem.rows.count_inside(),
                 problem.cols.count_inside(),
                 problem.group_in(),

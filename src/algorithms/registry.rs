@@ -53,7 +53,7 @@ pub struct Entry {
     pub in_parts: bool,
     /// The layouts of src and dst that it works on.
     pub layouts: &'static [(Layout, Layout)],
-    /// The kinds of problem that it computes.
+    /// The kinds of problem that it computes beside the plain one.
     pub kinds: &'static [Kind],
     /// What computes its products.
     pub products: Products,
@@ -93,7 +93,9 @@ impl Entry {
     /// here and nowhere else.
     pub(crate) fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         require(self.takes_layouts((problem.src_layout, problem.dst_layout)), self.other_layouts())?;
-        require(self.kinds.contains(&problem.kind()), self.other_kinds())?;
+        for kind in Kind::ALL {
+            require(!problem.is(kind) || self.kinds.contains(&kind), other_kind(kind))?;
+        }
         self.algorithm.prepare(problem, limits)
     }
 
@@ -114,13 +116,15 @@ impl Entry {
             _ => c"needs other layouts of src and dst",
         }
     }
+}
 
-    fn other_kinds(&self) -> Reason {
-        match self.kinds {
-            [Kind::Plain] => c"needs groups = 1",
-            DEPTHWISE => c"needs several groups of one input channel each",
-            _ => c"needs another kind of problem",
-        }
+/// Why an algorithm that does not name this kind of problem refuses it.
+fn other_kind(kind: Kind) -> Reason {
+    match kind {
+        Kind::Grouped => c"needs groups = 1",
+        Kind::Transposed => c"needs operation = CONV",
+        Kind::Volume => c"needs one or two dimensions",
+        Kind::Strided => c"needs packed tensors",
     }
 }
 
@@ -137,9 +141,9 @@ const NCHW_TO_NHWC: Layouts = &[(Nchw, Nhwc)];
 const NHWC_TO_NCHW: Layouts = &[(Nhwc, Nchw)];
 const NHWC: Layouts = &[(Nhwc, Nhwc)];
 
-/// The plain convolution and, one group after the other, the grouped one.
-const CONVOLUTION: &[Kind] = &[Kind::Plain, Kind::Grouped, Kind::Depthwise];
-const DEPTHWISE: &[Kind] = &[Kind::Depthwise];
+/// One group after the other.
+const GROUPED: &[Kind] = &[Kind::Grouped];
+const EVERY: &[Kind] = &Kind::ALL;
 
 /// Writes the registry: what a family has in common, and a line for each of its algorithms with id, name, layouts and, of
 /// those that are not exact, the stated error.
@@ -168,11 +172,11 @@ macro_rules! registry {
 }
 
 registry! {
-    "direct" { space "0", order Some("0"), in_parts true, kinds CONVOLUTION, products Direct }
+    "direct" { space "0", order Some("0"), in_parts true, kinds EVERY, products Direct }
     {
         1 c"direct-sum2d" ANY DirectSum2d,
     }
-    "im2col" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds CONVOLUTION, products Gemm }
+    "im2col" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds GROUPED, products Gemm }
     {
         2 c"im2col-scan-ab-ki" NCHW Im2col(Scan, AbKi),
         3 c"im2col-scan-atb-ki" NCHW Im2col(Scan, AtbKi),
@@ -191,7 +195,7 @@ registry! {
         16 c"im2col-copy-self-atb-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbIk),
         17 c"im2col-copy-self-atbt-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbtIk),
     }
-    "im2row" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds CONVOLUTION, products Gemm }
+    "im2row" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds GROUPED, products Gemm }
     {
         18 c"im2row-scan-ab-ik" NCHW_TO_NHWC Im2row::Scan(AbIk),
         19 c"im2row-scan-abt-ik" NCHW_TO_NHWC Im2row::Scan(AbtIk),
@@ -202,31 +206,31 @@ registry! {
         24 c"im2row-copy-short-abt-ki" NHWC_TO_NCHW Im2row::CopyShort(AbtKi),
         25 c"im2row-copy-short-atbt-ki" NHWC_TO_NCHW Im2row::CopyShort(AtbtKi),
     }
-    "mec" { space "Kw·C·H·OW", order Some("O(KCHW)"), in_parts false, kinds CONVOLUTION, products Gemm }
+    "mec" { space "Kw·C·H·OW", order Some("O(KCHW)"), in_parts false, kinds GROUPED, products Gemm }
     {
         #[cfg(feature = "mec")]
         26 c"mec-row-partition" NHWC Mec::RowPartition,
         #[cfg(feature = "mec")]
         27 c"mec-col" NHWC Mec::Col,
     }
-    "kn2" { space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds CONVOLUTION, products Gemm }
+    "kn2" { space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds GROUPED, products Gemm }
     {
         28 c"kn2row" NHWC_TO_NCHW Kn2::Row,
         29 c"kn2col" NHWC_TO_NCHW Kn2::Col,
     }
-    "kn2-as" { space "M·H·W", order Some("O(MHW)"), in_parts false, kinds CONVOLUTION, products Gemm }
+    "kn2-as" { space "M·H·W", order Some("O(MHW)"), in_parts false, kinds GROUPED, products Gemm }
     {
         30 c"kn2row-as" NCHW Kn2::RowAs,
         31 c"kn2col-as" NHWC_TO_NCHW Kn2::ColAs,
     }
-    "kn2-aa" { space "Kw/2·M·rows of a strip", order Some("O(KW)"), in_parts true, kinds CONVOLUTION, products Gemm }
+    "kn2-aa" { space "Kw/2·M·rows of a strip", order Some("O(KW)"), in_parts true, kinds GROUPED, products Gemm }
     {
         32 c"kn2row-aa-ab" NCHW Kn2rowAa(AbKi),
         33 c"kn2row-aa-atb" NCHW Kn2rowAa(AtbKi),
         34 c"kn2row-aa-abt" NHWC_TO_NCHW Kn2rowAa(AbtKi),
         35 c"kn2row-aa-atbt" NHWC_TO_NCHW Kn2rowAa(AtbtKi),
     }
-    "conv-1x1" { space "0", order Some("0"), in_parts true, kinds CONVOLUTION, products Gemm }
+    "conv-1x1" { space "0", order Some("0"), in_parts true, kinds GROUPED, products Gemm }
     {
         36 c"conv-1x1-gemm-ab-ik" NHWC Conv1x1(AbIk),
         37 c"conv-1x1-gemm-abt-ik" NHWC Conv1x1(AbtIk),
@@ -237,31 +241,31 @@ registry! {
         42 c"conv-1x1-gemm-ab-ki" NCHW Conv1x1(AbKi),
         43 c"conv-1x1-gemm-atb-ki" NCHW Conv1x1(AtbKi),
     }
-    "tiled" { space "0", order None, in_parts true, kinds CONVOLUTION, products Gemm }
+    "tiled" { space "0", order None, in_parts true, kinds GROUPED, products Gemm }
     {
         44 c"kn2row-tiled" NHWC Kn2rowTiled,
     }
-    "flat" { space "Kw/2·R·Mb", order None, in_parts true, kinds CONVOLUTION, products Gemm }
+    "flat" { space "Kw/2·R·Mb", order None, in_parts true, kinds GROUPED, products Gemm }
     {
         45 c"kn2row-flat" NHWC Kn2rowFlat,
     }
-    "folded" { space "Kw·C·OW·(R·s+Kh)", order None, in_parts true, kinds CONVOLUTION, products Gemm }
+    "folded" { space "Kw·C·OW·(R·s+Kh)", order None, in_parts true, kinds GROUPED, products Gemm }
     {
         49 c"kn2row-fold" ANY Kn2rowFold,
     }
-    "register" { space "0 or W·R·Cd", order None, in_parts true, kinds CONVOLUTION, products Kernels }
+    "register" { space "0 or W·R·Cd", order None, in_parts true, kinds EVERY, products Kernels }
     {
         55 c"kn2row-register" ANY Kn2rowRegister,
     }
-    "depthwise" { space "0", order None, in_parts true, kinds DEPTHWISE, products Kernels }
+    "depthwise" { space "0", order None, in_parts true, kinds EVERY, products Kernels }
     {
         57 c"depthwise-register" ANY DepthwiseRegister,
     }
-    "patches" { space "C·Kh·Kw·T", order None, in_parts true, kinds CONVOLUTION, products Kernels }
+    "patches" { space "C·Kh·Kw·T", order None, in_parts true, kinds GROUPED, products Kernels }
     {
         56 c"im2col-register" NCHW Im2colRegister,
     }
-    "winograd" { space "α²·T·(Cb+Mb)", order None, in_parts true, kinds CONVOLUTION, products Either }
+    "winograd" { space "α²·T·(Cb+Mb)", order None, in_parts true, kinds GROUPED, products Either }
     {
         50 c"winograd-strip-2x2-3x3" ANY Winograd::<4, 3> => 2e-6,
         51 c"winograd-strip-4x4-3x3" ANY Winograd::<6, 3> => 5e-6,
@@ -300,19 +304,7 @@ mod tests {
 
     #[test]
     fn what_an_entry_does_not_name_is_refused() {
-        let plain = Problem {
-            batch: 1,
-            in_channels: 4,
-            out_channels: 4,
-            groups: 1,
-            rows: Axis::dense(1, 1),
-            cols: Axis::dense(1, 1),
-            src_layout: Nchw,
-            dst_layout: Nchw,
-            weights_layout: crate::WeightsLayout::Oihw,
-            clamp: None,
-            accumulate: false,
-        };
+        let plain = Problem { in_channels: 4, out_channels: 4, ..Problem::UNIT };
         let plain = Problem::new(plain).expect("a small problem");
         let grouped = Problem { groups: 2, ..plain };
         let moved = Problem { dst_layout: Nhwc, ..plain };
@@ -324,7 +316,7 @@ mod tests {
             order: None,
             in_parts: true,
             layouts: NCHW,
-            kinds: &[Kind::Plain],
+            kinds: &[],
             products: Products::Direct,
             stated_error: None,
             algorithm: &DirectSum2d,
@@ -375,17 +367,14 @@ mod tests {
             for (src_layout, dst_layout) in Layout::PAIRS {
                 for limit in [0, 100, usize::MAX] {
                     let problem = Problem {
-                        batch: 1,
                         in_channels: 6,
                         out_channels: 280,
-                        groups: 1,
                         rows,
                         cols,
                         src_layout,
                         dst_layout,
-                        weights_layout: crate::WeightsLayout::Oihw,
-                        clamp: None,
                         accumulate: true,
+                        ..Problem::UNIT
                     };
                     count_calls(&Problem::new(problem).expect("the problems are valid"), limit);
                 }
@@ -402,10 +391,10 @@ mod tests {
             assert_eq!(cost.calls.is_some(), gemm, "{entry:?}");
             let counting = Counting::default();
             let src = vec![1.0; problem.src_len()];
-            let packing = Packing::new(problem, prepared.weight_order(), prepared.span().groups);
+            let packing = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once());
             let unit = Unit {
                 problem,
-                src: Image::new(problem, &src, 0..1, 0..1),
+                src: Image::new(problem, &src, 0, &(0..1)),
                 weights: &vec![1.0; packing.group_len()],
                 bias: None,
                 gemm: Some(&counting),

@@ -74,17 +74,14 @@ mod tests {
     fn the_sample_of_the_readme_is_an_algorithm() {
         let axis = |input, stride| Axis { stride, pad_before: 1, ..Axis::dense(input, 3) };
         let problem = Problem::new(Problem {
-            batch: 1,
             in_channels: 3,
             out_channels: 5,
-            groups: 1,
             rows: axis(6, 1),
             cols: axis(7, 2),
             src_layout: Layout::Nhwc,
             dst_layout: Layout::Nhwc,
-            weights_layout: crate::WeightsLayout::Oihw,
-            clamp: None,
             accumulate: true,
+            ..Problem::UNIT
         })
         .expect("a small problem");
         let limits = Limits { threads: 2, floats: 0 };
@@ -92,12 +89,12 @@ mod tests {
         let values = |len: usize| -> Vec<f32> { (0..len).map(|index| (index % 7) as f32 - 3.0).collect() };
         let (src, weights) = (values(problem.src_len()), values(problem.weights_len()));
         let (bias, before) = (values(problem.out_channels), values(problem.dst_len()));
-        let packing = Packing::new(&problem, prepared.weight_order(), prepared.span().groups);
+        let packing = Packing::new(&problem, prepared.weight_order(), prepared.groups_at_once());
         let mut blob = crate::Buffer::new(packing.bytes().expect("small weights")).expect("a few bytes");
         packing.pack(&weights, blob.bytes_mut());
         let unit = Unit {
             problem: &problem,
-            src: Image::new(&problem, &src, 0..1, 0..1),
+            src: Image::new(&problem, &src, 0, &(0..1)),
             weights: packing.unpack(blob.bytes()).expect("just packed"),
             bias: Some(&bias),
             gemm: Some(Backend::Embedded.gemm()),
@@ -109,7 +106,7 @@ mod tests {
         let tensors = Tensors { src: &src, weights: &weights, bias: Some(&bias), dst_before: &before };
         for (at, value) in dst.iter().enumerate() {
             let (pixel, m) = (at / channels, at % channels);
-            let place = [0, m, pixel / problem.cols.output, pixel % problem.cols.output];
+            let place = [0, m, 0, pixel / problem.cols.output, pixel % problem.cols.output];
             assert_eq!(f64::from(*value), output(&problem, &tensors, place).value, "{place:?}");
         }
         assert!(prepared.cost().calls.is_some());

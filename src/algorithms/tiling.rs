@@ -47,12 +47,13 @@ pub fn tile_size(problem: &Problem) -> (usize, usize) {
 
 /// The problem as one long row, where every output pixel reads the input pixel of the same number.
 pub fn flattened(problem: &Problem) -> Problem {
-    if problem.taps() > 1 || !problem.unit_stride() || problem.in_pixels() != problem.out_pixels() {
+    let unpadded = |axis: &Axis| (axis.pad_before, axis.pad_after, axis.output_padding) == (0, 0, 0);
+    if problem.taps() > 1 || !problem.unit_stride() || !problem.axes().into_iter().all(unpadded) {
         return *problem;
     }
-    let one = Axis { output: 1, ..Axis::dense(1, 1) };
     let pixels = problem.in_pixels();
-    Problem { rows: one, cols: Axis { input: pixels, output: pixels, ..one }, ..*problem }
+    let cols = Axis { input: pixels, output: pixels, transposed: problem.cols.transposed, ..Axis::ONE };
+    Problem { planes: Axis::ONE, rows: Axis::ONE, cols, ..*problem }
 }
 
 /// The output rows and columns of a tile: whole rows, or a part of one.
@@ -142,27 +143,50 @@ pub fn part_of_pixels<'a>(
     }
 }
 
-/// Output pixels of tiles of about the same size, of `most` at most: whole rows, or parts of one.
+/// Output pixels of tiles of about the same size, of `most` at most: whole planes, whole rows of one, or a part of a row.
 pub fn pixels_of_tile(problem: &Problem, most: usize) -> usize {
-    let (width, height) = (problem.cols.output, problem.rows.output);
-    match most / width {
-        0 => width.div_ceil(width.div_ceil(most)),
-        rows => height.div_ceil(height.div_ceil(rows)) * width,
+    let Problem { planes, rows, cols, .. } = problem;
+    let of_plane = rows.output * cols.output;
+    // Parts of about the same size of so many units of so many pixels.
+    let parts = |units: usize, pixels: usize| units.div_ceil(units.div_ceil(most / pixels)) * pixels;
+    if most >= of_plane {
+        parts(planes.output, of_plane)
+    } else if most >= cols.output {
+        parts(rows.output, cols.output)
+    } else {
+        parts(cols.output, 1)
     }
 }
 
-/// Rows and columns of a run of pixels: the end of a row, whole rows, the begin of one; those of them that there are.
-pub fn rectangles(width: usize, pixels: &Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-    let end = pixels.end;
-    let mut at = pixels.start;
+/// Some outputs: planes, rows and columns.
+pub type Outputs = [Range<usize>; 3];
+
+/// How many outputs they are.
+pub fn count(outputs: &Outputs) -> usize {
+    outputs.iter().map(Range::len).product()
+}
+
+/// The parts of a run of output pixels that lie in a box of planes, rows and columns, and where in the run each begins:
+/// the end of a row, whole rows, the begin of one, and in volumes the same with planes; those of them that there are.
+pub fn boxes(problem: &Problem, pixels: &Range<usize>) -> impl Iterator<Item = (usize, Outputs)> + use<> {
+    let (height, width) = (problem.rows.output, problem.cols.output);
+    let of_plane = height * width;
+    let Range { start, end } = *pixels;
+    let mut at = start;
     std::iter::from_fn(move || {
-        let (row, col) = (at / width, at % width);
-        let (rows, cols) = match end.saturating_sub(at) {
+        let (plane, row, col) = (at / of_plane, at % of_plane / width, at % width);
+        let part = match end.saturating_sub(at) {
             0 => return None,
-            left if col > 0 || left < width => (row..row + 1, col..width.min(col + left)),
-            left => (row..row + left / width, 0..width),
+            left if col > 0 || left < width => {
+                [plane..plane + 1, row..row + 1, col..width.min(col + left)]
+            }
+            left if row > 0 || left < of_plane => {
+                [plane..plane + 1, row..height.min(row + left / width), 0..width]
+            }
+            left => [plane..plane + left / of_plane, 0..height, 0..width],
         };
-        at += rows.len() * cols.len();
-        Some((rows, cols))
+        let first = at - start;
+        at += count(&part);
+        Some((first, part))
     })
 }

@@ -67,6 +67,7 @@ pub(super) unsafe fn problem_of(desc: *const Conv2dDesc) -> Result<Problem> {
             other => return invalid!("activation = {other} is not a CONVLOW_ACTIVATION_ constant"),
         },
         accumulate: desc.accumulate != 0,
+        ..Problem::UNIT
     })
 }
 

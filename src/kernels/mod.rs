@@ -6,6 +6,6 @@ mod plane_tile;
 mod product;
 mod sums;
 
-pub use pixel_tile::{PixelTile, channels_of_block};
+pub use pixel_tile::{MOST_TAPS, PixelTile, channels_of_block};
 pub use plane_tile::{PlaneTile, channels_of_rows};
 pub use product::Product;

@@ -3,7 +3,8 @@
 //!
 //! Nothing but src, the weights and dst is touched: an output pixel reads its taps where they lie in the image. The
 //! pixels of a tile are taken in groups that see the same taps, so that padding costs nothing; what is left of each kind
-//! shares groups in which an absent tap reads zeros.
+//! shares groups in which an absent tap reads zeros. The pixels of a transposed convolution that see the same taps lie a
+//! stride apart: nothing else tells it from an ordinary one here.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -17,7 +18,7 @@ use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
 use crate::lowering::moves::transpose;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::problem::{Axis, Clamp, Layout, Problem, common};
+use crate::problem::{Axis, Class, Clamp, Kind as KindOfProblem, Layout, Problem, common};
 
 /// Pixels that are put into groups at once; their list is on the stack.
 const LISTED: usize = 480;
@@ -49,8 +50,8 @@ pub struct PixelTile<'a, 'b> {
     pub problem: &'a Problem,
     /// Its input, or a part of it.
     pub image: &'a Image<'a>,
-    /// The input row and column with which the image's data begin.
-    pub origin: [usize; 2],
+    /// The input plane, row and column with which the image's data begin.
+    pub origin: [usize; 3],
     /// The input channels that the image's data hold and that are summed.
     pub depth: Range<usize>,
     /// Whether each output channel has an input channel of its own instead, which the image's data hold side by side.
@@ -63,10 +64,8 @@ pub struct PixelTile<'a, 'b> {
     pub accumulate: bool,
     /// What is applied last.
     pub clamp: Option<Clamp>,
-    /// The output rows.
-    pub rows: Range<usize>,
-    /// The output columns.
-    pub cols: Range<usize>,
+    /// The output planes, rows and columns.
+    pub outputs: [Range<usize>; 3],
     /// The pixels' part of dst, as the problem's layout has it.
     pub dst: MatrixMut<'b>,
 }
@@ -74,8 +73,7 @@ pub struct PixelTile<'a, 'b> {
 impl PixelTile<'_, '_> {
     /// dst ← clamp(convolution + bias), or + dst.
     pub fn run(self) {
-        let Problem { rows, cols, .. } = self.problem;
-        let pixels = self.rows.len() * self.cols.len();
+        let pixels = self.outputs.iter().map(Range::len).product::<usize>();
         let (of_dst, channels) = match self.problem.dst_layout {
             Layout::Nhwc => (self.dst.rows(), self.dst.cols()),
             Layout::Nchw => (self.dst.cols(), self.dst.rows()),
@@ -83,19 +81,23 @@ impl PixelTile<'_, '_> {
         assert_eq!(of_dst, pixels);
         assert_eq!(self.weights.len(), channels * self.problem.depth());
         assert!(self.bias.is_none_or(|bias| bias.len() == channels));
-        assert!(self.rows.end <= rows.output && self.cols.end <= cols.output);
         assert!(!self.depth.is_empty() && self.depth.end <= self.problem.group_in());
         assert!(!self.each || (self.problem.group_in(), self.image.channel) == (1, 1));
-        let (seen_rows, seen_cols) = (rows.window(&self.rows), cols.window(&self.cols));
-        if !seen_rows.is_empty() && !seen_cols.is_empty() {
-            let [first_row, first_col] = self.origin;
-            assert!(first_row <= seen_rows.start && first_col <= seen_cols.start);
-            let deep = if self.each { channels } else { self.depth.len() };
-            let last = (seen_rows.end - 1 - first_row) * self.image.row
-                + (seen_cols.end - 1 - first_col) * self.image.pixel
-                + (deep - 1) * self.image.channel;
-            assert!(last < self.image.data.len());
+        let deep = if self.each { channels } else { self.depth.len() };
+        let mut last = (deep - 1) * self.image.channel;
+        let mut seen = true;
+        let steps = self.image.steps();
+        for (at, axis) in self.problem.axes().into_iter().enumerate() {
+            assert!(self.outputs[at].end <= axis.output && axis.kernel <= MOST_TAPS);
+            let window = axis.window(&self.outputs[at]);
+            if window.is_empty() {
+                seen = false;
+            } else {
+                assert!(self.origin[at] <= window.start);
+                last += (window.end - 1 - self.origin[at]) * steps[at];
+            }
         }
+        assert!(!seen || last < self.image.data.len());
         isa::dispatch(self);
     }
 }
@@ -116,67 +118,99 @@ impl WithSimd for PixelTile<'_, '_> {
             Layout::Nhwc => LISTED,
             Layout::Nchw => LISTED.min(KEPT / block),
         };
-        let width = self.cols.len().min(listed);
-        let height = (listed / width).min(self.rows.len());
-        for y in self.rows.clone().step_by(height) {
-            for x in self.cols.clone().step_by(width) {
-                let ys = y..(y + height).min(self.rows.end);
-                let xs = x..(x + width).min(self.cols.end);
-                groups.list(&self, &ys, &xs, ld);
-                let first = (y - self.rows.start) * self.cols.len() + x - self.cols.start;
-                self.run_part(simd, &groups, first..first + ys.len() * xs.len());
+        let [planes, rows, cols] = self.outputs.clone();
+        let width = cols.len().min(listed);
+        let height = (listed / width).min(rows.len());
+        let depth = if (height, width) == (rows.len(), cols.len()) { listed / (height * width) } else { 1 };
+        for z in planes.clone().step_by(depth) {
+            let zs = z..(z + depth).min(planes.end);
+            for y in rows.clone().step_by(height) {
+                let ys = y..(y + height).min(rows.end);
+                for x in cols.clone().step_by(width) {
+                    let xs = x..(x + width).min(cols.end);
+                    let first = ((z - planes.start) * rows.len() + y - rows.start) * cols.len() + x - cols.start;
+                    let all = zs.len() * ys.len() * xs.len();
+                    groups.list(&self, [&zs, &ys, &xs], ld);
+                    self.run_part(simd, &groups, first..first + all);
+                }
             }
         }
     }
 }
 
-/// The taps that a pixel sees, or that some pixel of a group sees.
+/// The most taps of an axis: they are counted in 32 bits.
+pub const MOST_TAPS: usize = u32::MAX as usize;
+
+/// The taps that a pixel sees, or that some pixel of a group sees: of each axis those from one to before another, as the
+/// pixel's class counts them.
 #[derive(Clone, Copy, PartialEq)]
 struct Window {
-    rows: [usize; 2],
-    cols: [usize; 2],
+    taps: [[u32; 2]; 3],
+    /// The tap (0, 0, 0) of the class, as the weights count taps.
+    first_tap: usize,
 }
 
 impl Window {
-    fn holds(&self, i: usize, j: usize) -> bool {
-        (self.rows[0]..self.rows[1]).contains(&i) && (self.cols[0]..self.cols[1]).contains(&j)
+    /// No tap.
+    const NONE: Self = Self { taps: [[0; 2]; 3], first_tap: 0 };
+
+    fn holds(&self, taps: [usize; 3]) -> bool {
+        self.taps.iter().zip(taps).all(|([first, end], tap)| (*first as usize..*end as usize).contains(&tap))
     }
 
-    fn rows(&self) -> usize {
-        self.rows[1].saturating_sub(self.rows[0])
+    fn first(&self, axis: usize) -> usize {
+        self.taps[axis][0] as usize
     }
 
-    fn cols(&self) -> usize {
-        self.cols[1].saturating_sub(self.cols[0])
+    fn len(&self, axis: usize) -> usize {
+        let [first, end] = self.taps[axis];
+        end.saturating_sub(first) as usize
     }
 
-    fn taps(&self) -> usize {
-        self.rows().saturating_mul(self.cols())
+    fn count(&self) -> usize {
+        self.len(0).saturating_mul(self.len(1)).saturating_mul(self.len(2))
     }
 
-    /// All taps between those of both.
+    /// All taps between those of both, which are of one class.
     fn around(&self, other: &Self) -> Self {
-        let around = |[a, b]: [usize; 2], [c, d]: [usize; 2]| match (a < b, c < d) {
+        let around = |[a, b]: [u32; 2], [c, d]: [u32; 2]| match (a < b, c < d) {
             (true, true) => [a.min(c), b.max(d)],
             (true, false) => [a, b],
             (false, _) => [c, d],
         };
-        Self { rows: around(self.rows, other.rows), cols: around(self.cols, other.cols) }
+        Self { taps: std::array::from_fn(|at| around(self.taps[at], other.taps[at])), ..*self }
     }
 }
 
+/// Where a pixel's data lie.
 #[derive(Clone, Copy)]
 struct Place {
-    /// Where in the image the pixel's tap (0, 0) would lie. That may be before the image, or farther away than numbers
+    /// Where in the image its class's tap (0, 0, 0) would lie. That may be before the image, or farther away than numbers
     /// reach: places wrap around, and those of the taps that the pixel sees come out right.
     src: usize,
     /// Where in dst, from the part's first pixel on.
     dst: usize,
 }
 
+impl Place {
+    /// So many steps farther.
+    #[inline(always)]
+    fn plus(self, step: Self, count: usize) -> Self {
+        Self {
+            src: self.src.wrapping_add(step.src.wrapping_mul(count)),
+            dst: self.dst.wrapping_add(step.dst.wrapping_mul(count)),
+        }
+    }
+}
+
 /// How many windows are the first one.
 fn same_as_first(windows: &[Window]) -> usize {
     windows.iter().take_while(|window| **window == windows[0]).count()
+}
+
+/// How many windows are of the first one's class.
+fn of_first_class(windows: &[Window]) -> usize {
+    windows.iter().take_while(|window| window.first_tap == windows[0].first_tap).count()
 }
 
 /// Pixels that see the same taps, in whole groups.
@@ -202,7 +236,8 @@ struct Groups {
 }
 
 /// Ranges of neighbouring outputs that see the same taps, and these.
-fn for_each_kind(axis: &Axis, outputs: &Range<usize>, mut f: impl FnMut(Range<usize>, [usize; 2])) {
+#[inline(always)]
+fn for_each_kind(axis: &Axis, outputs: &Range<usize>, mut f: impl FnMut(Range<usize>, [u32; 2])) {
     let inside = common(outputs, &axis.outputs_of_all_taps());
     let mut at = outputs.start;
     while at < outputs.end {
@@ -214,7 +249,8 @@ fn for_each_kind(axis: &Axis, outputs: &Range<usize>, mut f: impl FnMut(Range<us
                 end += 1;
             }
         }
-        f(at..end, [taps.start, taps.end]);
+        // `run` has checked that they fit.
+        f(at..end, [taps.start as u32, taps.end as u32]);
         at = end;
     }
 }
@@ -251,43 +287,19 @@ impl Groups {
         unsafe { std::slice::from_raw_parts(windows.as_ptr().cast(), windows.len()) }
     }
 
-    /// Lists the pixels of some rows and columns, row by row, with so many floats from one pixel of dst to the next.
-    fn list(&mut self, tile: &PixelTile<'_, '_>, ys: &Range<usize>, xs: &Range<usize>, ld: usize) {
-        let Problem { rows, cols, .. } = tile.problem;
-        let (image, [first_row, first_col]) = (tile.image, tile.origin);
-        let place = |y: usize, x: usize| y.wrapping_mul(image.row).wrapping_add(x.wrapping_mul(image.pixel));
-        let first = place(rows.pad_before.wrapping_add(first_row), cols.pad_before.wrapping_add(first_col));
-        let step = place(0, cols.stride);
+    /// Lists some outputs, class by class, with so many floats from one pixel of dst to the next.
+    fn list(&mut self, tile: &PixelTile<'_, '_>, outputs: [&Range<usize>; 3], ld: usize) {
+        let [planes, rows, cols] = tile.problem.axes();
         // Whole groups grow from the front of the list, what is left from its back.
         let (mut front, mut back) = (0, LISTED);
         self.len = 0;
-        for_each_kind(rows, ys, |of_kind, of_rows| {
-            for_each_kind(cols, xs, |xs_of_kind, of_cols| {
-                let end = front + of_kind.len() * xs_of_kind.len() / self.most * self.most;
-                let window = Window { rows: of_rows, cols: of_cols };
-                if front < end {
-                    self.kinds[self.len].write(Kind { window, end });
-                    self.len += 1;
+        for z in planes.classes(outputs[0]) {
+            for y in rows.classes(outputs[1]) {
+                for x in cols.classes(outputs[2]) {
+                    self.list_class(tile, [&z, &y, &x], outputs, ld, (&mut front, &mut back));
                 }
-                for y in of_kind.clone() {
-                    let mut at = Place {
-                        src: place(y * rows.stride, xs_of_kind.start * cols.stride).wrapping_sub(first),
-                        dst: ((y - ys.start) * xs.len() + xs_of_kind.start - xs.start) * ld,
-                    };
-                    for _ in xs_of_kind.clone() {
-                        if front < end {
-                            self.places[front].write(at);
-                            front += 1;
-                        } else {
-                            back -= 1;
-                            self.places[back].write(at);
-                            self.windows[back].write(window);
-                        }
-                        at = Place { src: at.src.wrapping_add(step), dst: at.dst + ld };
-                    }
-                }
-            });
-        });
+            }
+        }
         self.places.copy_within(back.., front);
         self.windows.copy_within(back.., front);
         self.all = front + LISTED - back;
@@ -296,21 +308,88 @@ impl Groups {
         }
     }
 
+    /// Lists those of a class.
+    #[inline(always)]
+    fn list_class(
+        &mut self,
+        tile: &PixelTile<'_, '_>,
+        classes: [&Class; 3],
+        outputs: [&Range<usize>; 3],
+        ld: usize,
+        (front, back): (&mut usize, &mut usize),
+    ) {
+        let image_steps = tile.image.steps();
+        let [zs, ys, xs]: [Range<usize>; 3] = std::array::from_fn(|at| classes[at].outputs(outputs[at]));
+        // Where the class's output (0, 0, 0) lies, and from one to the next of each axis.
+        let mut first = Place { src: 0, dst: 0 };
+        let mut step = [Place { src: 0, dst: 0 }; 3];
+        let mut pixels = ld;
+        for at in (0..3).rev() {
+            let Class { axis, first_output, output_step, first_input, .. } = classes[at];
+            let src = first_input.wrapping_sub(axis.pad_before).wrapping_sub(tile.origin[at]);
+            let dst = first_output.wrapping_sub(outputs[at].start);
+            first.src = first.src.wrapping_add(src.wrapping_mul(image_steps[at]));
+            first.dst = first.dst.wrapping_add(dst.wrapping_mul(pixels));
+            step[at] = Place {
+                src: axis.stride.wrapping_mul(image_steps[at]),
+                dst: output_step.wrapping_mul(pixels),
+            };
+            pixels *= outputs[at].len();
+        }
+        let place = |z: usize, y: usize, x: usize| first.plus(step[0], z).plus(step[1], y).plus(step[2], x);
+        let first_tap = tile.problem.first_tap(classes);
+        for_each_kind(&classes[0].axis, &zs, |zs, of_planes| {
+            for_each_kind(&classes[1].axis, &ys, |ys, of_rows| {
+                for_each_kind(&classes[2].axis, &xs, |xs, of_cols| {
+                    let all = zs.len() * ys.len() * xs.len();
+                    let end = *front + all / self.most * self.most;
+                    let window = Window { taps: [of_planes, of_rows, of_cols], first_tap };
+                    if *front < end {
+                        self.kinds[self.len].write(Kind { window, end });
+                        self.len += 1;
+                    }
+                    for z in zs.clone() {
+                        for y in ys.clone() {
+                            let mut at = place(z, y, xs.start);
+                            for _ in xs.clone() {
+                                if *front < end {
+                                    self.places[*front].write(at);
+                                    *front += 1;
+                                } else {
+                                    *back -= 1;
+                                    self.places[*back].write(at);
+                                    self.windows[*back].write(window);
+                                }
+                                at = at.plus(step[2], 1);
+                            }
+                        }
+                    }
+                });
+            });
+        });
+    }
+
     /// Orders what is left so that those of a group see nearly the same taps.
     fn bring_together(&mut self) {
         /// Pixels among which the next one of a group is looked for.
         const NEAR: usize = 24;
-        let mut around = None;
-        let uniform = self.uniform();
-        for at in uniform..self.all {
-            let windows = self.windows(at..self.all.min(at + NEAR));
-            let group = around.filter(|_| !(at - uniform).is_multiple_of(self.most));
-            let taps = |other: &Window| group.map_or(0, |group: Window| group.around(other).taps());
-            let near = windows.iter().enumerate().min_by_key(|(_, other)| taps(other));
-            let (best, window) = near.map_or((at, windows[0]), |(next, &window)| (at + next, window));
-            around = Some(group.map_or(window, |group| group.around(&window)));
-            self.places.swap(at, best);
-            self.windows.swap(at, best);
+        let mut at = self.uniform();
+        while at < self.all {
+            // Groups of one class.
+            let end = at + of_first_class(self.windows(at..self.all));
+            let first = at;
+            let mut around = None;
+            while at < end {
+                let windows = self.windows(at..end.min(at + NEAR));
+                let group = around.filter(|_| !(at - first).is_multiple_of(self.most));
+                let taps = |other: &Window| group.map_or(0, |group: Window| group.around(other).count());
+                let near = windows.iter().enumerate().min_by_key(|(_, other)| taps(other));
+                let (best, window) = near.map_or((at, windows[0]), |(next, &window)| (at + next, window));
+                around = Some(group.map_or(window, |group| group.around(&window)));
+                self.places.swap(at, best);
+                self.windows.swap(at, best);
+                at += 1;
+            }
         }
     }
 }
@@ -326,11 +405,11 @@ struct Block {
     /// Input channels whose weights a tap has, and of these the part that is summed.
     tap_depth: usize,
     depth: usize,
-    kernel_cols: usize,
-    /// Elements of the image from one tap or channel to the next.
-    row_step: usize,
-    col_step: usize,
+    /// Elements of the image from one tap of a class to the next, on each axis, and from one channel to the next.
+    steps: [usize; 3],
     channel_step: usize,
+    /// Taps from one of a class to the next, as the weights count them.
+    tap_steps: [usize; 3],
     /// Whether the taps of a kernel row lie one behind the other.
     joined: bool,
     accumulate: bool,
@@ -352,13 +431,16 @@ impl<'a> Runs<'a> {
     /// None: it is not made with its runs, which would be copied then.
     #[inline(always)]
     fn none(block: &'a Block) -> Self {
-        let window = Window { rows: [0; 2], cols: [0; 2] };
+        let window = Window::NONE;
         Self { block, window, list: [const { MaybeUninit::uninit() }; RUNS], len: 0, first: 0, all: 0 }
     }
 
     /// Lists the runs of a window.
     fn see(&mut self, window: Window) {
-        self.all = if self.block.joined && window.taps() > 0 { window.rows() } else { window.taps() };
+        self.all = match window.count() {
+            taps if self.block.joined && taps > 0 => taps / window.len(2),
+            taps => taps,
+        };
         self.window = window;
         self.fill(0);
     }
@@ -375,11 +457,13 @@ impl<'a> Runs<'a> {
         let (block, window) = (self.block, self.window);
         (self.first, self.len) = (first, RUNS.min(self.all - first));
         for at in 0..self.len {
-            let (row, col, taps) = match (block.joined, first + at) {
-                (true, row) => (row, 0, window.cols()),
-                (false, tap) => (tap / window.cols(), tap % window.cols(), 1),
+            let (rest, col, taps) = match (block.joined, first + at) {
+                (true, row) => (row, 0, window.len(2)),
+                (false, tap) => (tap / window.len(2), tap % window.len(2), 1),
             };
-            self.list[at].write(block.run_of_taps(window.rows[0] + row, window.cols[0] + col, taps));
+            let taps_of_axes = [rest / window.len(1), rest % window.len(1), col];
+            let tap = std::array::from_fn(|axis| window.first(axis) + taps_of_axes[axis]);
+            self.list[at].write(block.run_of_taps(window.first_tap, tap, taps));
         }
     }
 
@@ -401,7 +485,6 @@ impl PixelTile<'_, '_> {
     /// The listed pixels, which are these of the tile.
     #[inline(always)]
     fn run_part<S: Simd>(&mut self, simd: S, groups: &Groups, pixels: Range<usize>) {
-        let Problem { rows, cols, .. } = *self.problem;
         let (image, depth) = (self.image, self.depth.len());
         let planes = self.problem.dst_layout == Layout::Nchw;
         let all = if planes { self.dst.rows() } else { self.dst.cols() };
@@ -411,6 +494,9 @@ impl PixelTile<'_, '_> {
             // The last block leaves gaps, which are moved together with what lies between them.
             kept[..pixels.len() * most].fill(MaybeUninit::new(0.0));
         }
+        let (image_steps, class_steps) = (image.steps(), self.problem.class_steps());
+        let steps = std::array::from_fn(|at| class_steps[at].0.wrapping_mul(image_steps[at]));
+        let tap_steps = class_steps.map(|(_, taps)| taps);
         let elements = groups.all.div_ceil(groups.most) * self.problem.taps() * depth;
         let mut first = 0;
         while first < all {
@@ -430,14 +516,14 @@ impl PixelTile<'_, '_> {
                 channels,
                 tap_depth: self.problem.group_in(),
                 depth,
-                kernel_cols: cols.kernel,
-                row_step: rows.dilation.wrapping_mul(image.row),
-                col_step: cols.dilation.wrapping_mul(image.pixel),
+                steps,
                 channel_step: image.channel,
-                joined: self.each
-                    || cols.dilation == 1
-                        && image.channel == 1
-                        && (image.pixel, depth) == (self.problem.group_in(), self.problem.group_in()),
+                tap_steps,
+                joined: !self.problem.is(KindOfProblem::Transposed)
+                    && (self.each
+                        || self.problem.cols.dilation == 1
+                            && image.channel == 1
+                            && (image.pixel, depth) == (self.problem.group_in(), self.problem.group_in())),
                 accumulate: self.accumulate && !planes,
                 clamp: self.clamp.filter(|_| !(planes && self.accumulate)),
             };
@@ -513,8 +599,10 @@ impl Block {
                 // Channels that lie apart are no line of zeros: pixel by pixel.
                 _ if EACH => same_as_first(groups.windows(at..groups.all.min(at + FEW))),
                 _ if self.channel_step != 1 => 1,
-                _ if left >= groups.most => groups.most,
-                _ => left.min(FEW),
+                left => match of_first_class(groups.windows(at..groups.all.min(at + groups.most))) {
+                    of_class if of_class == groups.most => of_class,
+                    of_class => of_class.min(FEW).min(left),
+                },
             };
             let (places, windows) = (groups.places(at..at + len), groups.windows(at..at + len));
             if EACH || len == 1 {
@@ -553,7 +641,7 @@ impl Block {
     ) -> (Factors<P, EACH>, [*mut f32; P], [[S::f32s; V]; P]) {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
-            row_step: if EACH { self.col_step } else { self.channel_step },
+            row_step: if EACH { self.steps[2] } else { self.channel_step },
             vector_step: if PART { self.channels } else { V * S::F32_LANES },
         };
         let dst: [*mut f32; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
@@ -569,14 +657,18 @@ impl Block {
         (factors, dst, [bias; P])
     }
 
-    /// The elements of a tap and of others that lie behind it.
+    /// The elements of a tap of a class and of others that lie behind it.
     #[inline(always)]
-    fn run_of_taps(&self, i: usize, j: usize, taps: usize) -> Run {
-        Run {
-            row: i.wrapping_mul(self.row_step).wrapping_add(j.wrapping_mul(self.col_step)),
-            vectors: self.weights.wrapping_add((i * self.kernel_cols + j) * self.tap_depth * self.channels),
-            len: taps * self.depth,
+    fn run_of_taps(&self, first_tap: usize, taps: [usize; 3], len: usize) -> Run {
+        let [mut row, mut tap] = [0usize, first_tap];
+        let mut at = 0;
+        while at < 3 {
+            row = row.wrapping_add(taps[at].wrapping_mul(self.steps[at]));
+            tap = tap.wrapping_add(taps[at].wrapping_mul(self.tap_steps[at]));
+            at += 1;
         }
+        let vectors = self.weights.wrapping_add(tap.wrapping_mul(self.tap_depth * self.channels));
+        Run { row, vectors, len: len * self.depth }
     }
 
     /// Register tiles of `P` pixels that see the same taps.
@@ -622,30 +714,36 @@ impl Block {
             let (factors, dst, mut sums) =
                 unsafe { self.begin::<S, P, V, PART, false>(simd, &*places.as_ptr().cast()) };
             let around = windows[1..].iter().fold(windows[0], |all, window| all.around(window));
-            let mut i = around.rows[0];
-            while i < around.rows[1] {
-                let mut j = around.cols[0];
-                while j < around.cols[1] {
-                    let tap = self.run_of_taps(i, j, 1);
-                    let mut channel = 0;
-                    while channel < self.depth {
-                        let len = ABSENT.min(self.depth - channel);
-                        let rows = std::array::from_fn(|p| {
-                            if windows[p].holds(i, j) {
-                                factors.rows[p].wrapping_add(tap.row.wrapping_add(channel))
-                            } else {
-                                ZEROS.as_ptr()
-                            }
-                        });
-                        let vectors = tap.vectors.wrapping_add(channel * self.channels);
-                        let run = Run { row: 0, vectors, len };
-                        // SAFETY: what is read are channels of a tap that the pixel sees, or as many zeros.
-                        sums = unsafe { add(simd, width, &Factors { rows, ..factors }, run, sums, ahead) };
-                        channel += len;
+            let [zs, is, js] = around.taps.map(|[first, end]| first as usize..end as usize);
+            let mut z = zs.start;
+            while z < zs.end {
+                let mut i = is.start;
+                while i < is.end {
+                    let mut j = js.start;
+                    while j < js.end {
+                        let tap = self.run_of_taps(around.first_tap, [z, i, j], 1);
+                        let mut channel = 0;
+                        while channel < self.depth {
+                            let len = ABSENT.min(self.depth - channel);
+                            let rows = std::array::from_fn(|p| {
+                                if windows[p].holds([z, i, j]) {
+                                    factors.rows[p].wrapping_add(tap.row.wrapping_add(channel))
+                                } else {
+                                    ZEROS.as_ptr()
+                                }
+                            });
+                            let vectors = tap.vectors.wrapping_add(channel * self.channels);
+                            let run = Run { row: 0, vectors, len };
+                            let factors = Factors { rows, ..factors };
+                            // SAFETY: what is read are channels of a tap that the pixel sees, or as many zeros.
+                            sums = unsafe { add(simd, width, &factors, run, sums, ahead) };
+                            channel += len;
+                        }
+                        j += 1;
                     }
-                    j += 1;
+                    i += 1;
                 }
-                i += 1;
+                z += 1;
             }
             // SAFETY: the pixels are the part's, and dst has the block's channels of them.
             unsafe { finish(simd, width, dst, sums, self.accumulate, self.clamp) };

@@ -5,13 +5,15 @@ use std::ops::Range;
 use crate::matrix::Matrix;
 use crate::problem::{Layout, Problem};
 
-/// One group of one image: C/groups × H × W elements, addressed as `data[c·channel + y·row + x·pixel]`.
+/// One group of one image: C/groups × D × H × W elements, addressed as `data[c·channel + z·plane + y·row + x·pixel]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a> {
     /// The elements from the group's first one on.
     pub data: &'a [f32],
     /// Elements from one channel to the next.
     pub channel: usize,
+    /// Elements from one plane of a volume to the next.
+    pub plane: usize,
     /// Elements from one row to the next.
     pub row: usize,
     /// Elements from one pixel of a row to the next.
@@ -19,34 +21,37 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// The first of these groups in the first of these images of a whole src tensor; what else they hold lies behind it.
-    pub fn new(problem: &Problem, src: &'a [f32], images: Range<usize>, groups: Range<usize>) -> Self {
-        let image_len = problem.in_channels * problem.in_pixels();
-        let src = &src[images.start * image_len..images.end * image_len];
+    /// The first of these groups in an image of a whole src tensor; the others lie behind it.
+    pub fn new(problem: &Problem, src: &'a [f32], image: usize, groups: &Range<usize>) -> Self {
+        let ([between, _], [image_len, _]) = (problem.channel_strides(), problem.batch_strides());
+        let src = &src[image * image_len..];
         let first_channel = groups.start * problem.group_in();
-        match problem.src_layout {
-            Layout::Nchw => {
-                let src = &src[first_channel * problem.in_pixels()..];
-                let of_groups = groups.len() * problem.group_in() * problem.in_pixels();
-                Self {
-                    data: if images.len() == 1 { &src[..of_groups] } else { src },
-                    channel: problem.in_pixels(),
-                    row: problem.cols.input,
-                    pixel: 1,
-                }
-            }
-            Layout::Nhwc => Self {
-                data: &src[first_channel..],
-                channel: 1,
-                row: problem.cols.input * problem.in_channels,
-                pixel: problem.in_channels,
-            },
-        }
+        let (pixel, channel) = match problem.src_layout {
+            Layout::Nchw => (1, between),
+            Layout::Nhwc => (between, 1),
+        };
+        let data = &src[first_channel * channel..];
+        let data = match problem.src_layout {
+            Layout::Nchw => &data[..(groups.len() * problem.group_in() - 1) * between + problem.in_pixels()],
+            Layout::Nhwc => data,
+        };
+        let row = problem.cols.input * pixel;
+        Self { data, channel, plane: problem.rows.input * row, row, pixel }
     }
 
-    /// The elements from `[channel, y, x]` on.
+    /// Elements from one plane, row and column to the next.
+    pub fn steps(&self) -> [usize; 3] {
+        [self.plane, self.row, self.pixel]
+    }
+
+    /// The elements from `[channel, y, x]` of the first plane on.
     pub fn at(&self, channel: usize, y: usize, x: usize) -> &'a [f32] {
         &self.data[channel * self.channel + y * self.row + x * self.pixel..]
+    }
+
+    /// The planes from this one on.
+    pub fn planes_from(&self, plane: usize) -> Self {
+        Self { data: &self.data[plane * self.plane..], ..*self }
     }
 
     /// The channels from this one on.
@@ -58,10 +63,10 @@ impl<'a> Image<'a> {
     pub fn matrix(&self, problem: &Problem) -> Matrix<'a> {
         match problem.src_layout {
             Layout::Nchw => {
-                Matrix::new(self.data, problem.group_in(), problem.in_pixels(), problem.in_pixels())
+                Matrix::new(self.data, problem.group_in(), problem.in_pixels(), self.channel)
             }
             Layout::Nhwc => {
-                Matrix::new(self.data, problem.in_pixels(), problem.group_in(), problem.in_channels)
+                Matrix::new(self.data, problem.in_pixels(), problem.group_in(), self.pixel)
             }
         }
     }

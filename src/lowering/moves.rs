@@ -22,28 +22,35 @@ pub fn transpose(from: &Matrix<'_>, to: &mut MatrixMut<'_>, add: bool) {
     isa::dispatch(Transpose { from, to, add });
 }
 
-/// Moves what some output rows and columns see of an NCHW image's first `depth` channels to NHWC; the place of its first
-/// pixel in the image.
+/// Moves what some output planes, rows and columns see of an NCHW image's first `depth` channels to NHWC; the place of its
+/// first pixel in the image.
 pub fn moved<'a>(
     image: &Image<'_>,
     problem: &Problem,
-    (rows, cols): (&Range<usize>, &Range<usize>),
+    outputs: &[Range<usize>; 3],
     depth: usize,
     to: &'a mut [f32],
-) -> (Image<'a>, [usize; 2]) {
-    let (hs, ws) = (problem.rows.window(rows), problem.cols.window(cols));
+) -> (Image<'a>, [usize; 3]) {
+    let axes = problem.axes();
+    let [zs, hs, ws]: [Range<usize>; 3] = std::array::from_fn(|at| axes[at].window(&outputs[at]));
     let row = ws.len() * depth;
-    // Whole rows lie one behind the other.
-    let (runs, len) = if ws.len() == problem.cols.input { (1, hs.len()) } else { (hs.len(), 1) };
-    if !hs.is_empty() && !ws.is_empty() {
-        for run in 0..runs {
-            let pixels = len * ws.len();
-            let from = Matrix::new(image.at(0, hs.start + run, ws.start), depth, pixels, image.channel);
-            let to = &mut to[run * row..][..len * row];
+    // Whole rows lie one behind the other, and so do whole planes.
+    let (planes, rows, len) = match (ws.len() == problem.cols.input, hs.len() == problem.rows.input) {
+        (true, true) => (1, 1, zs.len() * hs.len()),
+        (true, false) => (zs.len(), 1, hs.len()),
+        (false, _) => (zs.len(), hs.len(), 1),
+    };
+    let pixels = len * ws.len();
+    if pixels > 0 && !zs.is_empty() {
+        let places = (0..planes).flat_map(|z| (0..rows).map(move |y| (z, y)));
+        for ((z, y), to) in places.zip(to.chunks_mut(pixels * depth)) {
+            let from = image.planes_from(zs.start + z).at(0, hs.start + y, ws.start);
+            let from = Matrix::new(from, depth, pixels, image.channel);
             transpose(&from, &mut MatrixMut::new(to, pixels, depth, depth), false);
         }
     }
-    (Image { data: to, channel: 1, row, pixel: depth }, [hs.start, ws.start])
+    let moved = Image { data: to, channel: 1, plane: hs.len() * row, row, pixel: depth };
+    (moved, [zs.start, hs.start, ws.start])
 }
 
 struct Transpose<'a, 'b> {

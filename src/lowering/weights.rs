@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::winograd::matrices::{KernelTransform, alpha};
 use crate::error::{Error, Result, text};
-use crate::problem::{Problem, WeightsLayout, product};
+use crate::problem::{Problem, WeightStrides, product};
 
 /// A dimension of one group's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Dim {
     M = b'M',
     /// Input channel.
     C = b'C',
-    /// Kernel row.
+    /// Kernel row, with its plane.
     I = b'I',
     /// Kernel column.
     J = b'J',
@@ -91,8 +91,11 @@ pub struct Packing {
     groups: usize,
     out_channels: usize,
     in_channels: usize,
+    /// Rows of a kernel, those of all its planes, and its columns.
     kernel: [usize; 2],
-    source: WeightsLayout,
+    /// Groups of the caller that are one here.
+    groups_at_once: usize,
+    source: WeightStrides,
 }
 
 impl Packing {
@@ -106,8 +109,9 @@ impl Packing {
             groups: problem.groups / groups_at_once,
             out_channels,
             in_channels: problem.group_in(),
-            kernel: [problem.rows.kernel, problem.cols.kernel],
-            source: problem.weights_layout,
+            kernel: [problem.planes.kernel * problem.rows.kernel, problem.cols.kernel],
+            groups_at_once,
+            source: problem.weight_strides(),
         }
     }
 
@@ -119,8 +123,8 @@ impl Packing {
     /// Positions of a kernel as it is packed: its taps, or α².
     fn taps(&self) -> usize {
         match self.order.winograd {
-            0 => self.kernel[0] * self.kernel[1],
-            m => alpha(m.into(), self.kernel[0]).pow(2),
+            0 => self.kernel.iter().product(),
+            m => alpha(m.into(), self.kernel[1]).pow(2),
         }
     }
 
@@ -178,39 +182,45 @@ impl Packing {
     }
 
     fn pack_group(&self, group: usize, weights: &[f32], packed: &mut [f32]) {
-        let all_out = self.out_channels * self.groups;
+        let WeightStrides { group: group_stride, output, input, tap } = self.source;
         let [kh, kw] = self.kernel;
         let (c, m) = (self.in_channels, self.out_channels);
-        let group_first = group * m;
-        // Elements from one index of a dimension to the next in the caller's layout.
-        let (stride_m, stride_c, stride_i, stride_j) = match self.source {
-            WeightsLayout::Oihw => (c * kh * kw, kh * kw, kw, 1),
-            WeightsLayout::Hwio => (1, all_out, kw * c * all_out, c * all_out),
-            WeightsLayout::Ohwi => (kh * kw * c, 1, kw * c, c),
-        };
-        let size_and_stride = |dim: Dim, outputs: usize| match dim {
-            M => (outputs, stride_m),
-            C => (c, stride_c),
-            I => (kh, stride_i),
-            J => (kw, stride_j),
+        // Output channels of one of the caller's groups, of which several are side by side here.
+        let of_group = m / self.groups_at_once;
+        let evenly = self.groups_at_once == 1 || group_stride == of_group * output;
+        let first_weight = group * self.groups_at_once * group_stride;
+        let place_of = |channel: usize| match evenly {
+            true => first_weight + channel * output,
+            false => first_weight + channel / of_group * group_stride + channel % of_group * output,
         };
         let block = if self.order.block == 0 { m } else { self.order.block };
         if self.order.winograd > 0 {
             return self.pack_transformed(block, packed, |output, channel, i, j| {
-                weights[(group_first + output) * stride_m + channel * stride_c + i * stride_i + j * stride_j]
+                weights[place_of(output) + channel * input + (i * kw + j) * tap]
             });
         }
         let mut packed = packed.iter_mut();
         for first in (0..m).step_by(block) {
-            let first_weight = (group_first + first) * stride_m;
-            let [(n0, s0), (n1, s1), (n2, s2), (n3, s3)] =
-                self.order.dims.map(|dim| size_and_stride(dim, block.min(m - first)));
-            for a in 0..n0 {
-                for b in 0..n1 {
-                    for c in 0..n2 {
-                        let run = weights[first_weight + a * s0 + b * s1 + c * s2..].iter().step_by(s3);
-                        run.take(n3).zip(&mut packed).for_each(|(weight, packed)| *packed = *weight);
-                    }
+            let size_and_step = |dim: Dim| match dim {
+                M => (block.min(m - first), output),
+                C => (c, input),
+                I => (kh, kw * tap),
+                J => (kw, tap),
+            };
+            let dims = self.order.dims;
+            let [(n0, _), (n1, _), (n2, _), (n3, step)] = dims.map(size_and_step);
+            let offset = |dim: usize, at: usize| match dims[dim] {
+                M => place_of(first + at),
+                dim => at * size_and_step(dim).1,
+            };
+            for outer in (0..n0).flat_map(|a| (0..n1).flat_map(move |b| (0..n2).map(move |c| [a, b, c]))) {
+                let begin: usize = (0..3).map(|dim| offset(dim, outer[dim])).sum();
+                if dims[3] == M && !evenly {
+                    let run = (0..n3).map(|at| weights[begin + offset(3, at)]);
+                    run.zip(&mut packed).for_each(|(weight, packed)| *packed = weight);
+                } else {
+                    let run = weights[begin + offset(3, 0)..].iter().step_by(step);
+                    run.take(n3).zip(&mut packed).for_each(|(weight, packed)| *packed = *weight);
                 }
             }
         }
@@ -223,7 +233,7 @@ impl Packing {
         packed: &mut [f32],
         weight: impl Fn(usize, usize, usize, usize) -> f32,
     ) {
-        let [r, _] = self.kernel;
+        let [_, r] = self.kernel;
         let transform = KernelTransform::new(alpha(self.order.winograd.into(), r), r);
         let (taps, c) = (self.taps(), self.in_channels);
         for (number, packed) in packed.chunks_mut(block * taps * c).enumerate() {

@@ -162,25 +162,36 @@ impl Pool {
         f: impl Fn(Tile, MatrixMut<'_>, &mut [f32]) + Sync,
     ) {
         let tiles = Tiles::new(matrix, grid);
+        self.for_each(&tiles, scratch, slots, |_, tile, view, scratch| f(tile, view, scratch));
+    }
+
+    /// [`Pool::for_each_tile`] for the tiles of several matrices, with the index of each.
+    pub(crate) fn for_each(
+        &self,
+        tiles: &Tiles<'_>,
+        scratch: &mut [f32],
+        slots: usize,
+        f: impl Fn(usize, Tile, MatrixMut<'_>, &mut [f32]) + Sync,
+    ) {
         let piece = scratch.len() / slots;
         // The scratch as a matrix of one row a slot.
         let pieces = (piece > 0).then(|| {
             Tiles::new(MatrixMut::new(scratch, slots, piece, piece), Grid::new(slots, piece, 1, piece))
         });
         let next = AtomicUsize::new(0);
-        self.run(slots.min(grid.tiles()), &|slot| {
+        self.run(slots.min(tiles.len()), &|slot| {
             // SAFETY: `run` never runs one slot twice at the same time.
             let mut piece = pieces.as_ref().map(|pieces| unsafe { pieces.take(slot) }.1);
             let scratch = piece.as_mut().and_then(MatrixMut::as_mut_slice).unwrap_or_default();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-                if index >= grid.tiles() || late {
+                if index >= tiles.len() || late {
                     break;
                 }
                 // SAFETY: the counter gives each index once.
                 let (tile, view) = unsafe { tiles.take(index) };
-                f(tile, view, scratch);
+                f(index, tile, view, scratch);
             }
         });
     }

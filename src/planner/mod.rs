@@ -137,10 +137,10 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     }
     let Schedule { prepared, .. } = &schedule;
     let workspace_bytes = schedule.bytes().ok_or(Scratch::OVERFLOW)?;
-    let packed_weights_bytes = Packing::new(problem, prepared.weight_order(), prepared.span().groups)
+    let packed_weights_bytes = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once())
         .bytes()
         .ok_or(WEIGHTS_OVERFLOW)?;
-    let (cost, units) = (prepared.cost(), prepared.span().units(problem));
+    let (cost, units) = (prepared.cost(), schedule.units(problem));
     let backend = match entry.products {
         Products::Kernels | Products::Direct => None,
         Products::Either if options.gemm == BackendChoice::Auto => None,
@@ -409,7 +409,7 @@ mod tests {
     /// The greatest share of one thread over the mean, where each thread takes the next tile as soon as it is free and a
     /// tile takes time by its outputs.
     fn greatest_share(schedule: &Schedule, problem: &Problem, threads: usize) -> f64 {
-        let units = schedule.prepared.span().units(problem);
+        let units = schedule.units(problem);
         let grid = schedule.prepared.grid().expect("what AUTO takes has tiles");
         let mut busy = vec![0.0f64; threads];
         let mut take = |work: f64| {

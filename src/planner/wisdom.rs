@@ -13,7 +13,7 @@ use crate::descriptor;
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
 use crate::memory;
-use crate::problem::{Problem, WeightsLayout};
+use crate::problem::Problem;
 
 const FIRST_LINE: &str = "convlow-wisdom 1";
 
@@ -33,8 +33,9 @@ struct Key {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Sizes {
     counts: [usize; 4],
-    axes: [crate::Axis; 2],
+    axes: [crate::Axis; 3],
     layouts: [crate::Layout; 2],
+    strides: [crate::Strides; 2],
     accumulate: bool,
 }
 
@@ -42,8 +43,9 @@ impl Sizes {
     fn of(problem: &Problem) -> Self {
         Self {
             counts: [problem.batch, problem.groups, problem.in_channels, problem.out_channels],
-            axes: [problem.rows, problem.cols],
+            axes: problem.axes().map(|axis| *axis),
             layouts: [problem.src_layout, problem.dst_layout],
+            strides: [problem.src_strides, problem.dst_strides],
             accumulate: problem.accumulate,
         }
     }
@@ -51,20 +53,22 @@ impl Sizes {
 
 impl fmt::Display for Sizes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ([batch, groups, in_channels, out_channels], [rows, cols]) = (self.counts, self.axes);
-        let [src_layout, dst_layout] = self.layouts;
+        let ([batch, groups, in_channels, out_channels], [planes, rows, cols]) = (self.counts, self.axes);
+        let ([src_layout, dst_layout], [src_strides, dst_strides]) = (self.layouts, self.strides);
         let problem = Problem {
             batch,
             groups,
             in_channels,
             out_channels,
+            planes,
             rows,
             cols,
             src_layout,
             dst_layout,
-            weights_layout: WeightsLayout::Oihw,
-            clamp: None,
+            src_strides,
+            dst_strides,
             accumulate: self.accumulate,
+            ..Problem::UNIT
         };
         problem.fmt(f)
     }

@@ -7,9 +7,9 @@ use std::process::Command;
 
 use convlow::algorithms::Entry;
 use convlow::gemm::{Backend, BackendChoice};
-use convlow::reference::{self, Output, Tensors, index};
+use convlow::reference::{self, Output, Tensors, index, weight_index};
 use convlow::{
-    AlgorithmChoice, Axis, Buffer, Error, Isa, Layout, Math, Options, Plan, Pool, Problem, WeightsLayout,
+    AlgorithmChoice, Axis, Buffer, Error, Isa, Layout, Math, Options, Plan, Pool, Problem, Strides, WeightsLayout,
 };
 
 pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
@@ -47,17 +47,11 @@ pub fn lists() -> Vec<std::path::PathBuf> {
 /// One image, one group, stride 1, dense, not padded, NCHW and OIHW: what most tests begin with.
 pub fn plain(channels: [usize; 2], input: [usize; 2], kernel: [usize; 2]) -> Problem {
     Problem {
-        batch: 1,
         in_channels: channels[0],
         out_channels: channels[1],
-        groups: 1,
         rows: Axis::dense(input[0], kernel[0]),
         cols: Axis::dense(input[1], kernel[1]),
-        src_layout: Layout::Nchw,
-        dst_layout: Layout::Nchw,
-        weights_layout: WeightsLayout::Oihw,
-        clamp: None,
-        accumulate: false,
+        ..Problem::UNIT
     }
 }
 
@@ -89,10 +83,10 @@ impl Data {
     pub fn new(problem: &Problem, bias: bool, mut value: impl FnMut() -> f32) -> Self {
         let mut tensor = |len: usize| -> Vec<f32> { (0..len).map(|_| value()).collect() };
         Self {
-            src: tensor(problem.src_len()),
+            src: tensor(packed(problem).src_len()),
             weights: tensor(problem.weights_len()),
             bias: bias.then(|| tensor(problem.out_channels)),
-            dst_before: tensor(problem.dst_len()),
+            dst_before: tensor(packed(problem).dst_len()),
         }
     }
 
@@ -108,60 +102,72 @@ impl Data {
 
     /// What the definition says, in NCHW order.
     pub fn expected(&self, problem: &Problem) -> Vec<Output> {
-        let canonical = Problem {
-            src_layout: Layout::Nchw,
-            dst_layout: Layout::Nchw,
-            weights_layout: WeightsLayout::Oihw,
-            ..*problem
-        };
+        let canonical = Problem { weights_layout: WeightsLayout::Oihw, ..packed(problem) };
+        let canonical = Problem { src_layout: Layout::Nchw, dst_layout: Layout::Nchw, ..canonical };
         let tensors = Tensors {
             src: &self.src,
             weights: &self.weights,
             bias: self.bias.as_deref(),
             dst_before: &self.dst_before,
         };
-        places(dst_sizes(problem)).map(|place| reference::output(&canonical, &tensors, place)).collect()
+        reference::outputs(&canonical, &tensors)
     }
 }
 
-pub fn src_sizes(problem: &Problem) -> [usize; 4] {
-    [problem.batch, problem.in_channels, problem.rows.input, problem.cols.input]
+/// The same problem on tensors that are no slices.
+pub fn packed(problem: &Problem) -> Problem {
+    Problem { src_strides: Strides::PACKED, dst_strides: Strides::PACKED, ..*problem }
 }
 
-pub fn dst_sizes(problem: &Problem) -> [usize; 4] {
-    [problem.batch, problem.out_channels, problem.rows.output, problem.cols.output]
+pub fn src_sizes(problem: &Problem) -> [usize; 5] {
+    let [d, h, w] = problem.axes().map(|axis| axis.input);
+    [problem.batch, problem.in_channels, d, h, w]
 }
 
-/// Every [n, c, y, x] in NCHW order.
-pub fn places([n, c, h, w]: [usize; 4]) -> impl Iterator<Item = [usize; 4]> {
-    (0..n * c * h * w).map(move |at| [at / (c * h * w), at / (h * w) % c, at / w % h, at % w])
+pub fn dst_sizes(problem: &Problem) -> [usize; 5] {
+    let [d, h, w] = problem.axes().map(|axis| axis.output);
+    [problem.batch, problem.out_channels, d, h, w]
+}
+
+/// Every [n, c, z, y, x] in NCHW order.
+pub fn places([n, c, d, h, w]: [usize; 5]) -> impl Iterator<Item = [usize; 5]> {
+    (0..n * c * d * h * w)
+        .map(move |at| [at / (c * d * h * w), at / (d * h * w) % c, at / (h * w) % d, at / w % h, at % w])
+}
+
+/// The place of [n, c, z, y, x] in a tensor of these sizes whose strides are given.
+fn place_in(layout: Layout, [n, c, z, y, x]: [usize; 5], sizes: [usize; 5], strides: [usize; 2]) -> usize {
+    let [_, _, _, h, w] = sizes;
+    let pixel = (z * h + y) * w + x;
+    let [channel, batch] = strides;
+    n * batch
+        + match layout {
+            Layout::Nchw => c * channel + pixel,
+            Layout::Nhwc => pixel * channel + c,
+        }
 }
 
 /// NCHW values in another layout.
-pub fn to_layout(values: &[f32], layout: Layout, sizes: [usize; 4]) -> Vec<f32> {
+pub fn to_layout(values: &[f32], layout: Layout, sizes: [usize; 5]) -> Vec<f32> {
     let mut moved = vec![0.0; values.len()];
     for (value, place) in values.iter().zip(places(sizes)) {
-        moved[index(layout, place, [sizes[1], sizes[2], sizes[3]])] = *value;
+        moved[index(layout, &place, &sizes[1..])] = *value;
     }
     moved
 }
 
 /// Values in another layout back in NCHW.
-pub fn from_layout(values: &[f32], layout: Layout, sizes: [usize; 4]) -> Vec<f32> {
-    places(sizes).map(|place| values[index(layout, place, [sizes[1], sizes[2], sizes[3]])]).collect()
+pub fn from_layout(values: &[f32], layout: Layout, sizes: [usize; 5]) -> Vec<f32> {
+    places(sizes).map(|place| values[index(layout, &place, &sizes[1..])]).collect()
 }
 
-/// OIHW weights in another layout.
+/// OIHW weights, transposed ones C × M/groups × axes, in another layout.
 pub fn weights_to_layout(values: &[f32], problem: &Problem) -> Vec<f32> {
-    let sizes = [problem.out_channels, problem.group_in(), problem.rows.kernel, problem.cols.kernel];
-    let [_, c, kh, kw] = sizes;
+    let [kd, kh, kw] = problem.axes().map(|axis| axis.kernel);
+    let canonical = Problem { weights_layout: WeightsLayout::Oihw, ..*problem };
     let mut moved = vec![0.0; values.len()];
-    for (value, [m, ci, i, j]) in values.iter().zip(places(sizes)) {
-        moved[match problem.weights_layout {
-            WeightsLayout::Oihw => ((m * c + ci) * kh + i) * kw + j,
-            WeightsLayout::Hwio => ((i * kw + j) * c + ci) * problem.out_channels + m,
-            WeightsLayout::Ohwi => ((m * kh + i) * kw + j) * c + ci,
-        }] = *value;
+    for [m, c, taps @ ..] in places([problem.out_channels, problem.group_in(), kd, kh, kw]) {
+        moved[weight_index(problem, [m, c], taps)] = values[weight_index(&canonical, [m, c], taps)];
     }
     moved
 }
@@ -249,22 +255,26 @@ const DIRT: u8 = 0xA5;
 pub fn run(plan: &Plan, data: &Data) -> Vec<f32> {
     let problem = plan.problem();
     let info = plan.info();
-    let src = to_layout(&data.src, problem.src_layout, src_sizes(problem));
+    let ([src_channel, dst_channel], [src_batch, dst_batch]) =
+        (problem.channel_strides(), problem.batch_strides());
+    let guard = f32::from_bits(0xDEAD_BEEF);
+    // What lies between the elements of a slice is never read: it would show.
+    let mut src = vec![f32::NAN; problem.src_len()];
+    for (value, place) in data.src.iter().zip(places(src_sizes(problem))) {
+        src[place_in(problem.src_layout, place, src_sizes(problem), [src_channel, src_batch])] = *value;
+    }
     let weights = weights_to_layout(&data.weights, problem);
     let mut packed = Buffer::new(info.packed_weights_bytes).expect("small weights");
     plan.pack_weights(&weights, packed.bytes_mut()).expect("the lengths agree");
 
     let mut workspace = Buffer::new(info.workspace_bytes + 2 * GUARD).expect("a small workspace");
     workspace.bytes_mut().fill(DIRT);
-    let before = if problem.accumulate {
-        to_layout(&data.dst_before, problem.dst_layout, dst_sizes(problem))
-    } else {
-        vec![f32::NAN; problem.dst_len()]
-    };
-    let guard = f32::from_bits(0xDEAD_BEEF);
     let guards = GUARD / size_of::<f32>();
+    let place_of = |place| guards + place_in(problem.dst_layout, place, dst_sizes(problem), [dst_channel, dst_batch]);
     let mut dst = vec![guard; problem.dst_len() + 2 * guards];
-    dst[guards..guards + problem.dst_len()].copy_from_slice(&before);
+    for (before, place) in data.dst_before.iter().zip(places(dst_sizes(problem))) {
+        dst[place_of(place)] = if problem.accumulate { *before } else { f32::NAN };
+    }
     let (src_copy, packed_copy) = (src.clone(), packed.bytes().to_vec());
     {
         let floats = info.workspace_bytes / size_of::<f32>();
@@ -276,13 +286,13 @@ pub fn run(plan: &Plan, data: &Data) -> Vec<f32> {
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&src), bits(&src_copy), "{name} wrote to src of {problem}");
     assert_eq!(packed.bytes(), packed_copy, "{name} wrote to the weights of {problem}");
-    let outside = |values: &[f32]| {
-        values[..guards]
-            .iter()
-            .chain(&values[values.len() - guards..])
-            .all(|x| x.to_bits() == guard.to_bits())
-    };
-    assert!(outside(&dst), "{name} wrote outside dst of {problem}");
+    let found: Vec<f32> = places(dst_sizes(problem)).map(|place| dst[place_of(place)]).collect();
+    // Guards lie around dst, and between the elements of a slice.
+    places(dst_sizes(problem)).for_each(|place| dst[place_of(place)] = guard);
+    assert!(
+        dst.iter().all(|value| value.to_bits() == guard.to_bits()),
+        "{name} wrote outside dst of {problem}"
+    );
     let workspace = workspace.bytes();
     let behind = &workspace[GUARD + info.workspace_bytes..];
     assert!(
@@ -290,5 +300,5 @@ pub fn run(plan: &Plan, data: &Data) -> Vec<f32> {
         "{name} wrote outside its {} bytes of workspace for {problem}",
         info.workspace_bytes
     );
-    from_layout(&dst[guards..guards + problem.dst_len()], problem.dst_layout, dst_sizes(problem))
+    found
 }

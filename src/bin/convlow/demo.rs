@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use convlow::descriptor::Entry;
 use convlow::{
-    AlgorithmChoice, Axis, Buffer, Clamp, Effort, Layout, Options, Problem, WeightsLayout, reference,
+    AlgorithmChoice, Axis, Buffer, Clamp, Effort, Layout, Options, Problem, reference,
 };
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
@@ -154,17 +154,14 @@ fn vgg16(layout: Layout) -> Vec<Vec<Entry>> {
         for number in 1..=layers {
             let axis = Axis { pad_before: 1, pad_after: 1, ..Axis::dense(side, 3) };
             let problem = Problem::new(Problem {
-                batch: 1,
                 in_channels: channels,
                 out_channels,
-                groups: 1,
                 rows: axis,
                 cols: axis,
                 src_layout: layout,
                 dst_layout: layout,
-                weights_layout: WeightsLayout::Oihw,
                 clamp: Some(Clamp { min: 0.0, max: f32::INFINITY }),
-                accumulate: false,
+                ..Problem::UNIT
             })
             .expect("VGG-16's layers are valid");
             entries.push(Entry { problem, name: format!("conv{stage}_{number}"), count: 1 });
@@ -186,9 +183,9 @@ fn halved(map: &Buffer, layout: Layout, next: &Problem) -> Outcome<Buffer> {
             for x in 0..width {
                 let at = |dy: usize, dx: usize| {
                     let sizes = [channels, 2 * height, 2 * width];
-                    from[reference::index(layout, [0, c, 2 * y + dy, 2 * x + dx], sizes)]
+                    from[reference::index(layout, &[0, c, 2 * y + dy, 2 * x + dx], &sizes)]
                 };
-                to[reference::index(layout, [0, c, y, x], [channels, height, width])] =
+                to[reference::index(layout, &[0, c, y, x], &[channels, height, width])] =
                     at(0, 0).max(at(0, 1)).max(at(1, 0)).max(at(1, 1));
             }
         }
@@ -204,7 +201,7 @@ fn fingerprint(map: &Buffer, problem: &Problem) -> String {
     for c in 0..channels {
         for y in 0..height {
             for x in 0..width {
-                let value = map.floats()[reference::index(problem.dst_layout, [0, c, y, x], sizes)];
+                let value = map.floats()[reference::index(problem.dst_layout, &[0, c, y, x], &sizes)];
                 sum += f64::from(value);
                 largest = largest.max(value);
                 for byte in value.to_le_bytes() {
@@ -244,11 +241,11 @@ mod tests {
             };
             for (c, y, x) in (0..32).map(|index| (index / 16, index / 4 % 4, index % 4)) {
                 let value = (100 * c + 10 * y + x) as f32;
-                map.floats_mut()[reference::index(layout, [0, c, y, x], [2, 4, 4])] = value;
+                map.floats_mut()[reference::index(layout, &[0, c, y, x], &[2, 4, 4])] = value;
             }
             let Ok(half) = halved(&map, layout, &next) else { panic!("8 floats are there") };
             for (c, y, x) in (0..8).map(|index| (index / 4, index / 2 % 2, index % 2)) {
-                let found = half.floats()[reference::index(layout, [0, c, y, x], [2, 2, 2])];
+                let found = half.floats()[reference::index(layout, &[0, c, y, x], &[2, 2, 2])];
                 assert_eq!(found, (100 * c + 10 * (2 * y + 1) + 2 * x + 1) as f32);
             }
         }

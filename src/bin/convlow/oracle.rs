@@ -13,7 +13,7 @@ const FAST_SHARE: f64 = 1e-4;
 
 /// Exact outputs at some places of a problem's dst, whatever its layout.
 pub(crate) struct Oracle {
-    outputs: Vec<([usize; 4], Output)>,
+    outputs: Vec<([usize; 5], Output)>,
     bound_factor: f64,
 }
 
@@ -49,9 +49,10 @@ impl Oracle {
     pub(crate) fn check(&self, problem: &Problem, dst: &[f32], exact_products: bool) -> Check {
         let largest = dst.iter().fold(0.0f64, |largest, &x| largest.max(f64::from(x.abs())));
         let mut check = Check { error: 0.0, compared: self.outputs.len(), outputs: dst.len(), mistake: None };
-        let sizes = [problem.out_channels, problem.rows.output, problem.cols.output];
+        let [d, h, w] = problem.axes().map(|axis| axis.output);
+        let sizes = [problem.out_channels, d, h, w];
         for (position, exact) in &self.outputs {
-            let found = f64::from(dst[reference::index(problem.dst_layout, *position, sizes)]);
+            let found = f64::from(dst[reference::index(problem.dst_layout, position, &sizes)]);
             let error = (found - exact.value).abs();
             let bound =
                 if exact_products { self.bound_factor * exact.magnitude } else { FAST_SHARE * largest };
@@ -84,11 +85,11 @@ impl Check {
 }
 
 /// [n, m, y, x] of output `index` in NCHW order.
-fn position(problem: &Problem, index: usize) -> [usize; 4] {
-    let (height, width) = (problem.rows.output, problem.cols.output);
-    let (y, x) = (index / width % height, index % width);
-    let image_channel = index / (height * width);
-    [image_channel / problem.out_channels, image_channel % problem.out_channels, y, x]
+fn position(problem: &Problem, index: usize) -> [usize; 5] {
+    let [depth, height, width] = problem.axes().map(|axis| axis.output);
+    let [z, y, x] = [index / (height * width) % depth, index / width % height, index % width];
+    let image_channel = index / (depth * height * width);
+    [image_channel / problem.out_channels, image_channel % problem.out_channels, z, y, x]
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub(crate) fn input(pixels: &RgbImage, layout: Layout) -> Outcome<Buffer> {
     let mut input = Buffer::new(CHANNELS * SIDE * SIDE * size_of::<f32>())?;
     for (x, y, pixel) in pixels.enumerate_pixels() {
         for (c, value) in pixel.0.into_iter().enumerate() {
-            let place = reference::index(layout, [0, c, y as usize, x as usize], [CHANNELS, SIDE, SIDE]);
+            let place = reference::index(layout, &[0, c, y as usize, x as usize], &[CHANNELS, SIDE, SIDE]);
             input.floats_mut()[place] = (f32::from(value) / 255.0 - MEAN[c]) / DEVIATION[c];
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use convlow::descriptor::Entry;
 use convlow::reference::Tensors;
-use convlow::{Buffer, Layout, Problem, reference};
+use convlow::{Buffer, Layout, Problem};
 
 use super::select::Candidate;
 use crate::oracle::Oracle;
@@ -327,18 +327,12 @@ impl Data {
 
 /// An NCHW input as NHWC.
 fn nhwc(src: &Buffer, problem: &Problem) -> Outcome<Buffer> {
-    let sizes @ [channels, height, width] = [problem.in_channels, problem.rows.input, problem.cols.input];
+    let (channels, pixels) = (problem.in_channels, problem.in_pixels());
     let mut moved = Buffer::new(problem.src_len() * size_of::<f32>())?;
     let (from, to) = (src.floats(), moved.floats_mut());
-    for n in 0..problem.batch {
-        for c in 0..channels {
-            for y in 0..height {
-                for x in 0..width {
-                    let place = [n, c, y, x];
-                    to[reference::index(Layout::Nhwc, place, sizes)] =
-                        from[reference::index(Layout::Nchw, place, sizes)];
-                }
-            }
+    for (n, c) in (0..problem.batch).flat_map(|n| (0..channels).map(move |c| (n, c))) {
+        for pixel in 0..pixels {
+            to[(n * pixels + pixel) * channels + c] = from[(n * channels + c) * pixels + pixel];
         }
     }
     Ok(moved)
