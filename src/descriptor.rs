@@ -1,16 +1,21 @@
 //! Problems as text, in the syntax that oneDNN's benchdnn made common:
 //! `ic64ih56oc64oh56kh3ph1n"name"`.
 //!
-//! Keys: `mb` batch (1), `g` groups (1), `ic`, `oc`, `ih`/`iw`, `oh`/`ow`, `kh`/`kw`, `sh`/`sw` stride (1),
-//! `dh`/`dw` dilation minus one (0), `ph`/`pw` top and left padding (0), `n` a name to the end of the entry.
-//! A missing `w` copies its `h`, and the reverse unless there is no height at all: then the problem has one
-//! dimension, and rows of 1. Bottom and right padding follow from `oh` and `ow`; without
-//! those they equal the top and left. convlow adds `pb` and `pr` for padding that says otherwise. `*count` behind or inside the name says how often a network has it.
+//! Keys: `mb` batch (1), `g` groups (1), `ic`, `oc`, `id`/`ih`/`iw`, `od`/`oh`/`ow`, `kd`/`kh`/`kw`, `sd`/`sh`/`sw` stride
+//! (1), `dd`/`dh`/`dw` dilation minus one (0), `pd`/`ph`/`pw` front, top and left padding (0), `n` a name to the end of the
+//! entry. A missing `w` copies its `h`, and the reverse unless there is no height at all: then the problem has one
+//! dimension, and rows of 1. It has three if there is any key of depth; a missing one then copies its `h`, and sizes that
+//! have only depth copy that. Padding behind the input follows from the output size; without that it equals the padding
+//! before.
+//!
+//! convlow adds: `pk`, `pb` and `pr` for back, bottom and right padding that says otherwise; `tr1` for a transposed
+//! convolution, whose output size then says its output padding, too; `sc`, `sb`, `dc`, `db` for the channel and batch strides
+//! of src and dst. `*count` behind or inside the name says how often a network has it.
 
 use std::fmt::{self, Write};
 
 use crate::error::{Error, Result, text};
-use crate::problem::{Axis, Layout, Problem};
+use crate::problem::{Axis, Kind, Layout, Problem, Strides};
 
 /// A problem with what a list says about it beside its sizes.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +32,9 @@ pub struct Entry {
 #[derive(Clone, Copy, Default)]
 struct Numbers([Option<usize>; KEYS.len()]);
 
-const KEYS: [&str; 18] = [
-    "mb", "g", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", "dh", "dw", "ph", "pw", "pb", "pr",
+const KEYS: [&str; 30] = [
+    "mb", "g", "ic", "id", "ih", "iw", "oc", "od", "oh", "ow", "kd", "kh", "kw", "sd", "sh", "sw", "dd",
+    "dh", "dw", "pd", "ph", "pw", "pk", "pb", "pr", "tr", "sc", "sb", "dc", "db",
 ];
 
 impl Numbers {
@@ -41,9 +47,16 @@ impl Numbers {
         KEYS.iter().zip(self.0).find(|(name, _)| **name == key).and_then(|(_, value)| value)
     }
 
-    fn pair(&self, keys: [&str; 2]) -> [Option<usize>; 2] {
-        let [h, w] = keys.map(|key| self.get(key));
-        [h.or(w), w.or(h)]
+    /// What is given for depth, height and width, or copied from another of them.
+    fn all(&self, keys: [&str; 3]) -> [Option<usize>; 3] {
+        let [d, h, w] = keys.map(|key| self.get(key));
+        let (d, h, w) = (d.or(h).or(w), h.or(w).or(d), w.or(h).or(d));
+        [d, h, w]
+    }
+
+    /// Whether any key of depth is given.
+    fn has_depth(&self) -> bool {
+        ["id", "od", "kd", "sd", "dd", "pd", "pk"].iter().any(|key| self.get(key).is_some())
     }
 }
 
@@ -230,34 +243,63 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
     let needed = |key: &str, value: Option<usize>| {
         value.ok_or_else(|| Error::InvalidArgument(text!("{text:?} has no {key}")))
     };
-    if ["ih", "kh", "oh"].iter().all(|key| numbers.get(key).is_none()) && numbers.get("iw").is_some() {
+    let heights = ["ih", "kh", "oh"].iter().any(|key| numbers.get(key).is_some());
+    if !heights && !numbers.has_depth() && numbers.get("iw").is_some() {
         let mut flat = *numbers;
         for (key, value) in [("ih", 1), ("kh", 1), ("oh", 1), ("sh", 1), ("dh", 0), ("ph", 0)] {
             *flat.place(key) = Some(value);
         }
         return problem_of(&flat, text);
     }
-    let [ih, iw] = numbers.pair(["ih", "iw"]);
-    let [kh, kw] = numbers.pair(["kh", "kw"]);
+    let inputs = numbers.all(["id", "ih", "iw"]);
+    let kernels = numbers.all(["kd", "kh", "kw"]);
     // An output size is copied in squares only: elsewhere it follows from the other sizes of its own axis.
-    let square = numbers.get("iw").is_none() && numbers.get("kw").is_none();
-    let [oh, ow] = if square { numbers.pair(["oh", "ow"]) } else { ["oh", "ow"].map(|key| numbers.get(key)) };
-    let [sh, sw] = numbers.pair(["sh", "sw"]);
-    let [dh, dw] = numbers.pair(["dh", "dw"]);
-    let [ph, pw] = numbers.pair(["ph", "pw"]);
+    let of_outputs = ["od", "oh", "ow"];
+    let given = |keys: [&str; 3]| keys.map(|key| numbers.get(key)).iter().flatten().count();
+    let square = given(["id", "ih", "iw"]) == 1 && given(["kd", "kh", "kw"]) == 1;
+    let outputs = if square { numbers.all(of_outputs) } else { of_outputs.map(|key| numbers.get(key)) };
+    let strides = numbers.all(["sd", "sh", "sw"]);
+    let dilations = numbers.all(["dd", "dh", "dw"]);
+    let pads = numbers.all(["pd", "ph", "pw"]);
+    let pads_after = ["pk", "pb", "pr"].map(|key| numbers.get(key));
+    let transposed = match numbers.get("tr") {
+        None | Some(0) => false,
+        Some(1) => true,
+        Some(other) => {
+            return Err(Error::InvalidArgument(text!("tr = {other} in {text:?}, but it is 0 or 1")));
+        }
+    };
+    let axis = |at: usize, [input, kernel]: [&str; 2]| {
+        let (input, kernel) = (needed(input, inputs[at])?, needed(kernel, kernels[at])?);
+        axis(
+            Axis { transposed, ..Axis::dense(input, kernel) },
+            [strides[at], dilations[at], pads[at]],
+            [outputs[at], pads_after[at]],
+        )
+    };
+    let planes = if numbers.has_depth() { axis(0, ["id", "kd"])? } else { Axis::ONE };
+    let strides = |keys: [&str; 2]| {
+        let [channel, batch] = keys.map(|key| numbers.get(key).unwrap_or(0));
+        Strides { channel, batch }
+    };
     let problem = Problem::new(Problem {
         batch: numbers.get("mb").unwrap_or(1),
         in_channels: needed("ic", numbers.get("ic"))?,
         out_channels: needed("oc", numbers.get("oc"))?,
         groups: numbers.get("g").unwrap_or(1),
-        rows: axis(needed("ih", ih)?, needed("kh", kh)?, [sh, dh, ph], [oh, numbers.get("pb")])?,
-        cols: axis(needed("iw", iw)?, needed("kw", kw)?, [sw, dw, pw], [ow, numbers.get("pr")])?,
+        planes,
+        rows: axis(1, ["ih", "kh"])?,
+        cols: axis(2, ["iw", "kw"])?,
+        src_strides: strides(["sc", "sb"]),
+        dst_strides: strides(["dc", "db"]),
         ..Problem::UNIT
     })?;
-    for (key, given, computed) in [("oh", oh, problem.rows.output), ("ow", ow, problem.cols.output)] {
-        if let Some(given) = given.filter(|&given| given != computed) {
+    let computed = of_outputs.iter().zip(outputs).zip(problem.axes());
+    for ((key, given), axis) in computed.skip(usize::from(!numbers.has_depth())) {
+        if let Some(given) = given.filter(|&given| given != axis.output) {
             return Err(Error::InvalidArgument(text!(
-                "{key} = {given} in {text:?}, but the other sizes give {computed}"
+                "{key} = {given} in {text:?}, but the other sizes give {}",
+                axis.output
             )));
         }
     }
@@ -265,8 +307,7 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
 }
 
 fn axis(
-    input: usize,
-    kernel: usize,
+    axis: Axis,
     [stride, dilation, pad_before]: [Option<usize>; 3],
     [output, pad_after]: [Option<usize>; 2],
 ) -> Result<Axis> {
@@ -274,10 +315,31 @@ fn axis(
         stride: stride.unwrap_or(1),
         dilation: dilation.unwrap_or(0).checked_add(1).ok_or_else(too_large)?,
         pad_before: pad_before.unwrap_or(0),
-        ..Axis::dense(input, kernel)
+        ..axis
     };
-    let pad_after = pad_after.map_or_else(|| implied_padding(&axis, output), Ok)?;
-    Ok(Axis { pad_after, ..axis })
+    let (pad_after, output_padding) = implied_paddings(&axis, output, pad_after)?;
+    Ok(Axis { pad_after, output_padding, ..axis })
+}
+
+/// The padding behind the input and the output padding that an output size implies.
+fn implied_paddings(axis: &Axis, output: Option<usize>, pad_after: Option<usize>) -> Result<(usize, usize)> {
+    if !axis.transposed {
+        let pad_after = pad_after.map_or_else(|| implied_padding(axis, output), Ok)?;
+        return Ok((pad_after, 0));
+    }
+    let Some(output) = output else { return Ok((pad_after.unwrap_or(axis.pad_before), 0)) };
+    let steps = axis.input.saturating_sub(1).checked_mul(axis.stride).ok_or_else(too_large)?;
+    let reach = axis.kernel.saturating_sub(1).checked_mul(axis.dilation).ok_or_else(too_large)?;
+    let reached = steps.checked_add(reach).and_then(|end| end.checked_add(1)).ok_or_else(too_large)?;
+    // What is cut off behind, less the output padding.
+    let cut = reached as i128 - axis.pad_before as i128 - output as i128;
+    let added = |pad_after: usize| usize::try_from(pad_after as i128 - cut).ok();
+    let size = |size: i128| usize::try_from(size).unwrap_or(0);
+    Ok(match (pad_after, added(axis.pad_before)) {
+        (Some(pad_after), _) => (pad_after, added(pad_after).unwrap_or(0)),
+        (None, Some(added)) if added < axis.stride.max(axis.dilation) => (axis.pad_before, added),
+        _ => (size(cut), size(-cut)),
+    })
 }
 
 fn too_large() -> Error {
@@ -300,26 +362,44 @@ fn implied_padding(axis: &Axis, output: Option<usize>) -> Result<usize> {
 /// NCHW, and `:sum` if dst accumulates. It identifies a problem in wisdom.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problem { rows, cols, .. } = self;
+        let Problem { planes, rows, cols, .. } = self;
+        let is_volume = self.is(Kind::Volume);
         let unless = |f: &mut fmt::Formatter<'_>, default: usize, key: &str, value: usize| {
             if value == default { Ok(()) } else { write!(f, "{key}{value}") }
         };
+        // Of a volume all sizes of its planes are printed, so that nothing is copied into them.
+        let depth = |f: &mut fmt::Formatter<'_>, key: &str, value: fn(&Axis) -> usize| match is_volume {
+            true => write!(f, "{key}{}", value(planes)),
+            false => Ok(()),
+        };
         unless(f, 1, "mb", self.batch)?;
         unless(f, 1, "g", self.groups)?;
-        write!(f, "ic{}ih{}", self.in_channels, rows.input)?;
+        write!(f, "ic{}", self.in_channels)?;
+        depth(f, "id", |axis| axis.input)?;
+        write!(f, "ih{}", rows.input)?;
         unless(f, rows.input, "iw", cols.input)?;
-        write!(f, "oc{}oh{}", self.out_channels, rows.output)?;
-        if rows.output != cols.output || rows.input != cols.input || rows.kernel != cols.kernel {
+        write!(f, "oc{}", self.out_channels)?;
+        depth(f, "od", |axis| axis.output)?;
+        write!(f, "oh{}", rows.output)?;
+        if is_volume || rows.output != cols.output || rows.input != cols.input || rows.kernel != cols.kernel {
             write!(f, "ow{}", cols.output)?;
         }
+        depth(f, "kd", |axis| axis.kernel)?;
         write!(f, "kh{}", rows.kernel)?;
         unless(f, rows.kernel, "kw", cols.kernel)?;
+        for (key, value) in [
+            ("sd", (|axis| axis.stride) as fn(&Axis) -> usize),
+            ("dd", |axis| axis.dilation - 1),
+            ("pd", |axis| axis.pad_before),
+        ] {
+            depth(f, key, value)?;
+        }
         // Of two that differ, one left out would copy the other.
         for (keys, [h, w], missing) in [
             (["sh", "sw"], [rows.stride, cols.stride], 1),
             (["dh", "dw"], [rows.dilation - 1, cols.dilation - 1], 0),
         ] {
-            if h != w {
+            if h != w || is_volume {
                 write!(f, "{}{h}{}{w}", keys[0], keys[1])?;
             } else {
                 unless(f, missing, keys[0], h)?;
@@ -327,11 +407,17 @@ impl fmt::Display for Problem {
         }
         write!(f, "ph{}", rows.pad_before)?;
         unless(f, rows.pad_before, "pw", cols.pad_before)?;
-        for (key, axis) in [("pb", rows), ("pr", cols)] {
-            if implied_padding(axis, Some(axis.output)) != Ok(axis.pad_after) {
+        for (key, axis) in [("pk", planes), ("pb", rows), ("pr", cols)] {
+            let paddings = (axis.pad_after, axis.output_padding);
+            if implied_paddings(axis, Some(axis.output), None) != Ok(paddings) && (is_volume || key != "pk") {
                 write!(f, "{key}{}", axis.pad_after)?;
             }
         }
+        unless(f, 0, "tr", usize::from(self.is(Kind::Transposed)))?;
+        unless(f, 0, "sc", self.src_strides.channel)?;
+        unless(f, 0, "sb", self.src_strides.batch)?;
+        unless(f, 0, "dc", self.dst_strides.channel)?;
+        unless(f, 0, "db", self.dst_strides.batch)?;
         if (self.src_layout, self.dst_layout) != (Layout::Nchw, Layout::Nchw) {
             write!(f, ":{}>{}", self.src_layout.name(), self.dst_layout.name())?;
         }
@@ -491,6 +577,13 @@ mod tests {
             "ic256ih56oc256oh56kh3ph1",
             "ic3ih9oc4kh3sh2ph1",
             "mb2g3ic3ih9iw8oc6kh5kw3sh2sw1dh1dw0ph2pw7pb1pr0",
+            "ic3id4ih9oc6kd2kh3sh2ph1",
+            "ic3id4ih9iw7oc6od3oh9ow7kd3kh3kw2sd2sh1pd1ph1pw0pr1pk2",
+            "ic64ih8oc32oh16kh4sh2ph1tr1",
+            "ic64ih8oc32oh17kh4sh2ph1tr1",
+            "ic64ih8oc32oh16ow19kh3sh2sw3ph1pb0tr1",
+            "mb2ic4id3oc8kd2sd2tr1",
+            "ic4ih5oc8kh3ph1sc64dc128db4000",
             "ic3ih4oc4kh1ph9pb0pr3",
         ] {
             let problem = parse(text).expect("a problem").problem;

@@ -367,7 +367,8 @@ mod tests {
                         measured_seconds: 0.0,
                         reason: None,
                     };
-                    let schedule = Schedule { prepared: Box::new(Scaling { problem, groups }), units_at_once };
+                    let schedule =
+                        Schedule { prepared: Box::new(Scaling { problem, groups }), units_at_once };
                     let pool = Pool::new(3).expect("three threads");
                     let plan = Plan::of(&problem, info, schedule, &pool);
                     let mut packed = Buffer::new(info.packed_weights_bytes).expect("a few bytes");
@@ -376,7 +377,11 @@ mod tests {
                     plan.execute(&src, packed.bytes(), Some(&bias), &mut dst, &mut []).expect("a valid call");
                     for [n, m, p] in (0..5 * 36).map(|at| [at / 36, at / 6 % 6, at % 6]) {
                         let expected = weights[m] * src[place(src_layout, [n, m, p])] + bias[m];
-                        assert_eq!(dst[place(dst_layout, [n, m, p])], expected, "{groups} groups, {units_at_once}");
+                        assert_eq!(
+                            dst[place(dst_layout, [n, m, p])],
+                            expected,
+                            "{groups} groups, {units_at_once}"
+                        );
                     }
                 }
             }

@@ -111,9 +111,14 @@ pub(crate) struct Class {
 impl Class {
     /// Those of its outputs that are among these, as it counts them.
     pub fn outputs(&self, outputs: &Range<usize>) -> Range<usize> {
-        let number = |output: usize| output.saturating_sub(self.first_output).div_ceil(self.output_step);
+        let number = |output: usize| steps(output.saturating_sub(self.first_output), self.output_step);
         number(outputs.start)..number(outputs.end)
     }
+}
+
+/// Steps of so many positions that a distance takes, the last one begun. Most steps are 1, and dividing takes long.
+fn steps(distance: usize, step: usize) -> usize {
+    if step == 1 { distance } else { distance.div_ceil(step) }
 }
 
 /// The greatest common divisor.
@@ -191,13 +196,7 @@ impl Axis {
         let outputs = Self { output: count, ..Self::ONE };
         if !residue.is_multiple_of(divisor) || first_tap >= kernel {
             let nothing = Self { input: 0, ..outputs };
-            return Class {
-                axis: nothing,
-                first_output,
-                output_step: stride,
-                first_input: 0,
-                first_tap: 0,
-            };
+            return Class { axis: nothing, first_output, output_step: stride, first_input: 0, first_tap: 0 };
         }
         let taps = (kernel - 1 - first_tap) / apart + 1;
         // The taps in the order of the positions that they read: the last one first.
@@ -205,21 +204,16 @@ impl Axis {
         let first_read = (padded as i128 - last_tap as i128 * dilation as i128) / stride as i128;
         let before = usize::try_from(-first_read).unwrap_or(0);
         let first_input = usize::try_from(first_read).unwrap_or(0).min(input);
-        let axis = Self {
-            input: input - first_input,
-            kernel: taps,
-            dilation: back,
-            pad_before: before,
-            ..outputs
-        };
+        let axis =
+            Self { input: input - first_input, kernel: taps, dilation: back, pad_before: before, ..outputs };
         Class { axis, first_output, output_step: stride, first_input, first_tap: last_tap }
     }
 
     /// The outputs whose tap `tap` lies inside the input; possibly empty.
     pub fn outputs_of_tap(&self, tap: usize) -> Range<usize> {
         let offset = tap * self.dilation;
-        let first = self.pad_before.saturating_sub(offset).div_ceil(self.stride);
-        let end = (self.input + self.pad_before).saturating_sub(offset).div_ceil(self.stride);
+        let first = steps(self.pad_before.saturating_sub(offset), self.stride);
+        let end = steps((self.input + self.pad_before).saturating_sub(offset), self.stride);
         let end = end.min(self.output);
         first.min(end)..end
     }
@@ -232,8 +226,8 @@ impl Axis {
     /// The taps of output `output` that lie inside the input; possibly empty.
     pub fn taps_of_output(&self, output: usize) -> Range<usize> {
         let start = output * self.stride;
-        let first = self.pad_before.saturating_sub(start).div_ceil(self.dilation);
-        let end = (self.input + self.pad_before).saturating_sub(start).div_ceil(self.dilation);
+        let first = steps(self.pad_before.saturating_sub(start), self.dilation);
+        let end = steps((self.input + self.pad_before).saturating_sub(start), self.dilation);
         let end = end.min(self.kernel);
         first.min(end)..end
     }
@@ -884,8 +878,13 @@ mod tests {
                 for stride in 1..5 {
                     for dilation in 1..4 {
                         for (pad_before, pad_after) in [(0, 0), (1, 0), (0, 2), (3, 1), (9, 9)] {
-                            let axis =
-                                Axis { stride, dilation, pad_before, pad_after, ..Axis::dense(input, kernel) };
+                            let axis = Axis {
+                                stride,
+                                dilation,
+                                pad_before,
+                                pad_after,
+                                ..Axis::dense(input, kernel)
+                            };
                             let Ok(axis) = axis.complete(&AxisNames::ROWS) else {
                                 continue;
                             };

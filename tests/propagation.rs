@@ -76,8 +76,12 @@ fn nan_and_infinity_reach_exactly_the_windows_that_hold_them() {
     for shape in problems() {
         let (h, w) = (shape.rows.input, shape.cols.input);
         let d = shape.planes.input;
-        let spoiled_pixels =
-            [[0, 0, 0, 0, 0], [0, 1, d / 2, h / 2, w - 1], [0, 2, d - 1, h - 1, w / 2], [0, 1, 0, h / 2, w / 2]];
+        let spoiled_pixels = [
+            [0, 0, 0, 0, 0],
+            [0, 1, d / 2, h / 2, w - 1],
+            [0, 2, d - 1, h - 1, w / 2],
+            [0, 1, 0, h / 2, w / 2],
+        ];
         for poison in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for [n, c, z, y, x] in spoiled_pixels {
                 let c = c % shape.in_channels;

@@ -38,7 +38,8 @@ fn row(entry: &Entry) -> String {
         let problem = Problem::new(Problem { groups, src_layout, dst_layout, ..problem });
         entry.check(&problem.expect("the probes are valid")).is_ok()
     };
-    let (groups, kind) = if in_groups(1, 1, 0, 1) || !in_groups(4, 1, 0, 1) { (1, "") } else { (4, "C = groups") };
+    let (groups, kind) =
+        if in_groups(1, 1, 0, 1) || !in_groups(4, 1, 0, 1) { (1, "") } else { (4, "C = groups") };
     let accepts = |size: usize, pad: usize, stride: usize| in_groups(groups, size, pad, stride);
     // Of the kernels that some algorithms are made for, those that this one takes.
     let sizes: Vec<_> = [1, 3, 5].into_iter().filter(|&size| accepts(size, size / 2, 1)).collect();
@@ -53,13 +54,18 @@ fn row(entry: &Entry) -> String {
     let kinds = Kind::ALL.into_iter().filter(|kind| entry.kinds.contains(kind));
     let kinds: Vec<&str> = kinds
         .map(|kind| match kind {
-        Kind::Grouped => "groups",
-        Kind::Transposed => "transposed",
-        Kind::Volume => "3-D",
-        Kind::Strided => "slices",
-    })
+            Kind::Grouped => "groups",
+            Kind::Transposed => "transposed",
+            Kind::Volume => "3-D",
+            Kind::Strided => "slices",
+        })
         .collect();
-    format!("| `{}` | {layouts} | {} | {kind}{needs}{math} | {} |", entry.name(), kinds.join(", "), entry.space)
+    format!(
+        "| `{}` | {layouts} | {} | {kind}{needs}{math} | {} |",
+        entry.name(),
+        kinds.join(", "),
+        entry.space
+    )
 }
 
 /// The errors that the README states are those that the registry states and the tests hold.
@@ -75,7 +81,8 @@ fn the_stated_errors_are_the_registry_s() {
 
 #[test]
 fn the_table_of_algorithms_is_the_registry() {
-    let mut table = "\n| name | layouts | takes | needs | workspace, floats |\n|---|---|---|---|---|\n".to_string();
+    let mut table =
+        "\n| name | layouts | takes | needs | workspace, floats |\n|---|---|---|---|---|\n".to_string();
     for entry in REGISTRY {
         writeln!(table, "{}", row(entry)).expect("a string takes everything");
     }

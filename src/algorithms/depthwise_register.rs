@@ -141,7 +141,10 @@ impl Algorithm for DepthwiseRegister {
         let (groups, multiplier, block) = (problem.groups, problem.group_out(), channels_of_block());
         require(groups > 1 && problem.group_in() == 1, c"needs several groups of one input channel each")?;
         let problem = Problem { groups: 1, in_channels: 1, ..*problem };
-        require(problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS), c"needs kernel sizes under 2^32")?;
+        require(
+            problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS),
+            c"needs kernel sizes under 2^32",
+        )?;
         let in_place = problem.src_layout == Layout::Nhwc && multiplier == 1;
         let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
         require(in_place || is_plane, c"needs src_layout NHWC and one output channel a group here")?;

@@ -105,8 +105,7 @@ fn add_class(unit: &Unit<'_>, c: usize, classes: [&Class; 3], weights: &[f32], p
     let place = |at: usize, output: usize| classes[at].first_output + output * classes[at].output_step;
     let (dst_step, src_step) = (classes[2].output_step, unit.src.pixel * x_axis.stride);
     for [h, i, j] in taps(0).flat_map(|h| taps(1).flat_map(move |i| taps(2).map(move |j| [h, i, j]))) {
-        let [zs, ys, xs] =
-            [z_axis.outputs_of_tap(h), y_axis.outputs_of_tap(i), x_axis.outputs_of_tap(j)];
+        let [zs, ys, xs] = [z_axis.outputs_of_tap(h), y_axis.outputs_of_tap(i), x_axis.outputs_of_tap(j)];
         if xs.is_empty() {
             continue;
         }
@@ -143,12 +142,14 @@ fn add_pixel(unit: &Unit<'_>, output: [usize; 3], sums: &mut [f32]) {
     }
     let axes = problem.axes();
     let classes: [Class; 3] = std::array::from_fn(|at| axes[at].class_of(output[at]));
-    let (first_tap, steps) = (problem.first_tap([&classes[0], &classes[1], &classes[2]]), problem.class_steps());
+    let (first_tap, steps) =
+        (problem.first_tap([&classes[0], &classes[1], &classes[2]]), problem.class_steps());
     // The output as its class counts, the taps that it sees, and where each of them reads.
     let of_class: [usize; 3] =
         std::array::from_fn(|at| (output[at] - classes[at].first_output) / classes[at].output_step);
     let taps = |at: usize| classes[at].axis.taps_of_output(of_class[at]);
-    let input = |at: usize, tap: usize| classes[at].first_input + classes[at].axis.input_of(of_class[at], tap);
+    let input =
+        |at: usize, tap: usize| classes[at].first_input + classes[at].axis.input_of(of_class[at], tap);
     for h in taps(0) {
         let plane = unit.src.planes_from(input(0, h));
         for (i, j) in taps(1).flat_map(|i| taps(2).map(move |j| (i, j))) {

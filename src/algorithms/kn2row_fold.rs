@@ -280,7 +280,8 @@ fn fold<'a>(
             Layout::Nchw if ws.is_empty() => to.fill(0.0),
             Layout::Nchw => {
                 move_row(unit, problem, h, &ws, moved);
-                let image = Image { data: moved, channel: 1, plane: 0, row: ws.len() * channels, pixel: channels };
+                let image =
+                    Image { data: moved, channel: 1, plane: 0, row: ws.len() * channels, pixel: channels };
                 fill_pixel_patches(&row_of_window, &image, &(0..xs.len()), to);
             }
             Layout::Nhwc => {

@@ -124,7 +124,10 @@ struct PreparedKn2rowRegister {
 impl Algorithm for Kn2rowRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         let (problem, block) = (flattened(problem), channels_of_block());
-        require(problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS), c"needs kernel sizes under 2^32")?;
+        require(
+            problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS),
+            c"needs kernel sizes under 2^32",
+        )?;
         let tiling = Tiling::new(&problem, limits.floats);
         let scratch = match tiling.moved {
             0 => Scratch::NONE,

@@ -177,9 +177,7 @@ pub fn boxes(problem: &Problem, pixels: &Range<usize>) -> impl Iterator<Item = (
         let (plane, row, col) = (at / of_plane, at % of_plane / width, at % width);
         let part = match end.saturating_sub(at) {
             0 => return None,
-            left if col > 0 || left < width => {
-                [plane..plane + 1, row..row + 1, col..width.min(col + left)]
-            }
+            left if col > 0 || left < width => [plane..plane + 1, row..row + 1, col..width.min(col + left)],
             left if row > 0 || left < of_plane => {
                 [plane..plane + 1, row..height.min(row + left / width), 0..width]
             }

@@ -18,7 +18,7 @@ use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
 use crate::lowering::moves::transpose;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::problem::{Axis, Class, Clamp, Kind as KindOfProblem, Layout, Problem, common};
+use crate::problem::{Axis, Clamp, Class, Kind as KindOfProblem, Layout, Problem, common};
 
 /// Pixels that are put into groups at once; their list is on the stack.
 const LISTED: usize = 480;
@@ -128,7 +128,8 @@ impl WithSimd for PixelTile<'_, '_> {
                 let ys = y..(y + height).min(rows.end);
                 for x in cols.clone().step_by(width) {
                     let xs = x..(x + width).min(cols.end);
-                    let first = ((z - planes.start) * rows.len() + y - rows.start) * cols.len() + x - cols.start;
+                    let first =
+                        ((z - planes.start) * rows.len() + y - rows.start) * cols.len() + x - cols.start;
                     let all = zs.len() * ys.len() * xs.len();
                     groups.list(&self, [&zs, &ys, &xs], ld);
                     self.run_part(simd, &groups, first..first + all);
@@ -438,7 +439,8 @@ impl<'a> Runs<'a> {
     /// Lists the runs of a window.
     fn see(&mut self, window: Window) {
         self.all = match window.count() {
-            taps if self.block.joined && taps > 0 => taps / window.len(2),
+            0 => 0,
+            _ if self.block.joined => window.len(0) * window.len(1),
             taps => taps,
         };
         self.window = window;
@@ -456,14 +458,22 @@ impl<'a> Runs<'a> {
     fn fill(&mut self, first: usize) {
         let (block, window) = (self.block, self.window);
         (self.first, self.len) = (first, RUNS.min(self.all - first));
+        // Columns of a run, and runs of a row.
+        let (taps, of_row) = if block.joined { (window.len(2), 1) } else { (1, window.len(2)) };
+        let [mut z, mut row, mut col] = match first {
+            0 => [0; 3],
+            run => [run / of_row / window.len(1), run / of_row % window.len(1), run % of_row],
+        };
         for at in 0..self.len {
-            let (rest, col, taps) = match (block.joined, first + at) {
-                (true, row) => (row, 0, window.len(2)),
-                (false, tap) => (tap / window.len(2), tap % window.len(2), 1),
-            };
-            let taps_of_axes = [rest / window.len(1), rest % window.len(1), col];
-            let tap = std::array::from_fn(|axis| window.first(axis) + taps_of_axes[axis]);
+            let tap = [window.first(0) + z, window.first(1) + row, window.first(2) + col];
             self.list[at].write(block.run_of_taps(window.first_tap, tap, taps));
+            col += 1;
+            if col == of_row {
+                (row, col) = (row + 1, 0);
+                if row == window.len(1) {
+                    (z, row) = (z + 1, 0);
+                }
+            }
         }
     }
 

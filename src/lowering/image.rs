@@ -62,12 +62,8 @@ impl<'a> Image<'a> {
     /// The group as the matrix it is in memory: C/groups × H·W of NCHW, H·W × C/groups of NHWC.
     pub fn matrix(&self, problem: &Problem) -> Matrix<'a> {
         match problem.src_layout {
-            Layout::Nchw => {
-                Matrix::new(self.data, problem.group_in(), problem.in_pixels(), self.channel)
-            }
-            Layout::Nhwc => {
-                Matrix::new(self.data, problem.in_pixels(), problem.group_in(), self.pixel)
-            }
+            Layout::Nchw => Matrix::new(self.data, problem.group_in(), problem.in_pixels(), self.channel),
+            Layout::Nhwc => Matrix::new(self.data, problem.in_pixels(), problem.group_in(), self.pixel),
         }
     }
 }

@@ -9,7 +9,8 @@ use convlow::algorithms::Entry;
 use convlow::gemm::{Backend, BackendChoice};
 use convlow::reference::{self, Output, Tensors, index, weight_index};
 use convlow::{
-    AlgorithmChoice, Axis, Buffer, Error, Isa, Layout, Math, Options, Plan, Pool, Problem, Strides, WeightsLayout,
+    AlgorithmChoice, Axis, Buffer, Error, Isa, Layout, Math, Options, Plan, Pool, Problem, Strides,
+    WeightsLayout,
 };
 
 pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
@@ -270,7 +271,8 @@ pub fn run(plan: &Plan, data: &Data) -> Vec<f32> {
     let mut workspace = Buffer::new(info.workspace_bytes + 2 * GUARD).expect("a small workspace");
     workspace.bytes_mut().fill(DIRT);
     let guards = GUARD / size_of::<f32>();
-    let place_of = |place| guards + place_in(problem.dst_layout, place, dst_sizes(problem), [dst_channel, dst_batch]);
+    let place_of =
+        |place| guards + place_in(problem.dst_layout, place, dst_sizes(problem), [dst_channel, dst_batch]);
     let mut dst = vec![guard; problem.dst_len() + 2 * guards];
     for (before, place) in data.dst_before.iter().zip(places(dst_sizes(problem))) {
         dst[place_of(place)] = if problem.accumulate { *before } else { f32::NAN };

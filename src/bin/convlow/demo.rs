@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use convlow::descriptor::Entry;
-use convlow::{
-    AlgorithmChoice, Axis, Buffer, Clamp, Effort, Layout, Options, Problem, reference,
-};
+use convlow::{AlgorithmChoice, Axis, Buffer, Clamp, Effort, Layout, Options, Problem, reference};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::layer::{self, Layer, Report};
