@@ -4,7 +4,8 @@
  * Written by cbindgen from src/ffi; do not edit. `./dev generate` writes it anew.
  *
  * dst[n,m,y,x] = sum over c,i,j of weights[m,c,i,j] * src[n, c, y*s + i*d - pad_top, x*s + j*d - pad_left],
- * where terms outside the input are absent. All tensors are dense float32.
+ * where terms outside the input are absent; in one and three dimensions and transposed, accordingly. All tensors are
+ * float32.
  *
  * Every function that can fail returns a convlow_status; outputs are written only on success, and the reason
  * of a failure is in convlow_last_error_message() of the same thread.
@@ -19,29 +20,52 @@
 #include <stdint.h>
 
 /**
- * Batch, channel, row, column.
+ * Batch, channel, row, column: channels first, whatever the number of axes.
  */
 #define CONVLOW_LAYOUT_NCHW 0
 
 /**
- * Batch, row, column, channel.
+ * Batch, row, column, channel: channels last.
  */
 #define CONVLOW_LAYOUT_NHWC 1
 
 /**
- * out_channels x in_channels/groups x kernel_height x kernel_width, as PyTorch and ONNX.
+ * out_channels x in_channels/groups x the kernel's axes, as PyTorch and ONNX; of a transposed convolution in_channels x
+ * out_channels/groups x axes, as the same two.
  */
 #define CONVLOW_WEIGHTS_OIHW 0
 
 /**
- * kernel_height x kernel_width x in_channels/groups x out_channels, as TensorFlow.
+ * The kernel's axes x in_channels/groups x out_channels, as TensorFlow; of a transposed convolution axes x
+ * out_channels/groups x in_channels.
  */
 #define CONVLOW_WEIGHTS_HWIO 1
 
 /**
- * out_channels x kernel_height x kernel_width x in_channels/groups, as TensorFlow Lite.
+ * out_channels x the kernel's axes x in_channels/groups, as TensorFlow Lite, transposed too.
  */
 #define CONVLOW_WEIGHTS_OHWI 2
+
+/**
+ * A convolution, as ONNX Conv.
+ */
+#define CONVLOW_OPERATION_CONV 0
+
+/**
+ * A transposed convolution, as ONNX ConvTranspose: each input pixel adds the kernel, times its value, to the output around
+ * position * stride - pad_before.
+ */
+#define CONVLOW_OPERATION_CONV_TRANSPOSE 1
+
+/**
+ * float
+ */
+#define CONVLOW_TYPE_F32 0
+
+/**
+ * double
+ */
+#define CONVLOW_TYPE_F64 1
 
 /**
  * y
@@ -144,6 +168,119 @@ typedef struct convlow_pool convlow_pool;
  * What a call came to; 0 is success.
  */
 typedef int32_t convlow_status;
+
+/**
+ * A convolution of one, two or three dimensions, or a transposed one. Fill it with convlow_convnd_desc_init, then set what
+ * differs. Of the arrays the first spatial_dims elements count, outermost axis first; the others stay as they are filled in.
+ * Batch, groups, dilation, stride and padding mean what ONNX Conv and ConvTranspose say.
+ */
+typedef struct convlow_convnd_desc {
+    /**
+     * sizeof(convlow_convnd_desc) as the caller was compiled; a shorter one leaves the rest at its defaults.
+     */
+    size_t struct_size;
+    /**
+     * CONVLOW_OPERATION_...; default CONV.
+     */
+    int32_t operation;
+    /**
+     * CONVLOW_TYPE_... of all tensors; default F32.
+     */
+    int32_t type;
+    /**
+     * Axes beside batch and channels: 1, 2 or 3; default 2.
+     */
+    int32_t spatial_dims;
+    /**
+     * CONVLOW_LAYOUT_...; default NCHW.
+     */
+    int32_t src_layout;
+    /**
+     * CONVLOW_LAYOUT_...; may differ from src_layout. Default NCHW.
+     */
+    int32_t dst_layout;
+    /**
+     * CONVLOW_WEIGHTS_...; default OIHW.
+     */
+    int32_t weights_layout;
+    /**
+     * CONVLOW_ACTIVATION_...; default NONE.
+     */
+    int32_t activation;
+    /**
+     * Non-zero: dst = activation(convolution + bias + dst), or + residual in convlow_execute_with. Default 0.
+     */
+    int32_t accumulate;
+    /**
+     * Images; default 1.
+     */
+    size_t batch;
+    /**
+     * Input channels of all groups.
+     */
+    size_t in_channels;
+    /**
+     * Output channels of all groups.
+     */
+    size_t out_channels;
+    /**
+     * Groups of channels, convolved apart; must divide both channel counts. Default 1.
+     */
+    size_t groups;
+    /**
+     * Input positions.
+     */
+    size_t in_size[3];
+    /**
+     * Positions of the kernel.
+     */
+    size_t kernel_size[3];
+    /**
+     * Input positions from one output to the next, transposed: output positions from one input to the next; default 1.
+     */
+    size_t stride[3];
+    /**
+     * The same from one position of the kernel to the next; 1, the default, is dense.
+     */
+    size_t dilation[3];
+    /**
+     * Absent positions before the input, transposed: what is cut off the output there; default 0.
+     */
+    size_t pad_before[3];
+    /**
+     * The same behind it.
+     */
+    size_t pad_after[3];
+    /**
+     * Outputs behind those that a transposed convolution reaches; less than its stride or its dilation. Default 0.
+     */
+    size_t output_padding[3];
+    /**
+     * Least output, used with CONVLOW_ACTIVATION_CLAMP; default -INFINITY.
+     */
+    double activation_min;
+    /**
+     * Greatest output, used with CONVLOW_ACTIVATION_CLAMP; default INFINITY.
+     */
+    double activation_max;
+    /**
+     * Elements from pixel to pixel of src with channels last, from plane to plane with channels first (a plane's rows are
+     * dense): more than packed where src is a slice of a wider tensor. 0, the default: packed.
+     */
+    size_t src_channel_stride;
+    /**
+     * Elements from image to image of src; 0, the default: one behind the other.
+     */
+    size_t src_batch_stride;
+    /**
+     * The same of dst from pixel to pixel or plane to plane.
+     */
+    size_t dst_channel_stride;
+    /**
+     * The same of dst from image to image.
+     */
+    size_t dst_batch_stride;
+} convlow_convnd_desc;
 
 /**
  * A two-dimensional convolution. Fill it with convlow_conv2d_desc_init, then set what differs. Batch, groups,
@@ -291,6 +428,10 @@ typedef struct convlow_plan_options {
      * needs more, or too much of the budget, a part is measured.
      */
     size_t measure_max_bytes;
+    /**
+     * Most bytes of packed weights; default SIZE_MAX. Those of CONVLOW_MATH_FAST are up to 7.1 times the plain ones.
+     */
+    size_t max_packed_weights_bytes;
 } convlow_plan_options;
 
 /**
@@ -354,6 +495,49 @@ typedef struct convlow_plan_info {
      */
     const char *reason;
 } convlow_plan_info;
+
+/**
+ * The tensors of one execute. Fill it with convlow_execute_args_init, then set what the plan needs.
+ */
+typedef struct convlow_execute_args {
+    /**
+     * sizeof(convlow_execute_args) as the caller was compiled; a shorter one leaves the rest at 0.
+     */
+    size_t struct_size;
+    /**
+     * The input.
+     */
+    const void *src;
+    /**
+     * From convlow_pack_weights.
+     */
+    const void *packed_weights;
+    /**
+     * out_channels elements, or NULL.
+     */
+    const void *bias;
+    /**
+     * The output.
+     */
+    void *dst;
+    /**
+     * At least convlow_plan_workspace_bytes bytes, or NULL if that is 0.
+     */
+    void *workspace;
+    /**
+     * Bytes of workspace.
+     */
+    size_t workspace_bytes;
+    /**
+     * Where the descriptor says accumulate: what is added before the activation, laid out as dst, strides included. NULL is
+     * dst itself. It may equal dst, but not overlap it otherwise.
+     */
+    const void *residual;
+    /**
+     * If not NULL, the context that the plan's external pool is called with, for this call. With another pool it is refused.
+     */
+    void *pool_context;
+} convlow_execute_args;
 
 /**
  * A parallel-for of the host: runs job(argument, 0) ... job(argument, jobs - 1) on any threads in any order, and
@@ -422,6 +606,20 @@ const char *convlow_status_name(convlow_status status);
 const char *convlow_last_error_message(void);
 
 /**
+ * Sets every field to its default. Pass sizeof(convlow_convnd_desc). Sizes without a default are 0, which is refused until
+ * they are set. NULL or an impossible size: nothing is written.
+ */
+void convlow_convnd_desc_init(struct convlow_convnd_desc *desc,
+                              size_t struct_size);
+
+/**
+ * The output's size on each axis, 1 behind spatial_dims: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1, or
+ * of a transposed convolution (in - 1) * stride - pads + dilation * (kernel - 1) + output_padding + 1.
+ */
+convlow_status convlow_convnd_output_size(const struct convlow_convnd_desc *desc,
+                                          size_t *size);
+
+/**
  * Sets every field to its default. Pass sizeof(convlow_conv2d_desc). Sizes without a default are 0, which is
  * refused until they are set. NULL or an impossible size: nothing is written.
  */
@@ -452,11 +650,27 @@ convlow_status convlow_query(const struct convlow_conv2d_desc *desc,
                              size_t *count);
 
 /**
+ * The same for a descriptor of any number of dimensions.
+ */
+convlow_status convlow_query_nd(const struct convlow_convnd_desc *desc,
+                                const struct convlow_plan_options *options,
+                                struct convlow_plan_info *infos,
+                                size_t capacity,
+                                size_t *count);
+
+/**
  * Makes a plan under these options (NULL: the defaults). Destroy it with convlow_plan_destroy.
  */
 convlow_status convlow_plan_create(const struct convlow_conv2d_desc *desc,
                                    const struct convlow_plan_options *options,
                                    struct convlow_plan **plan);
+
+/**
+ * The same for a descriptor of any number of dimensions.
+ */
+convlow_status convlow_plan_create_nd(const struct convlow_convnd_desc *desc,
+                                      const struct convlow_plan_options *options,
+                                      struct convlow_plan **plan);
 
 /**
  * Destroys a plan that no thread executes any more. NULL is a no-op.
@@ -478,6 +692,12 @@ size_t convlow_plan_workspace_bytes(const struct convlow_plan *plan);
  * Bytes of the plan's packed weights; 0 for a NULL plan.
  */
 size_t convlow_plan_packed_weights_bytes(const struct convlow_plan *plan);
+
+/**
+ * A number that is the same for all plans that read the same packed weights, in this build on this machine; 0 for a NULL
+ * plan.
+ */
+uint64_t convlow_plan_packing_id(const struct convlow_plan *plan);
 
 /**
  * Packs weights of the descriptor's layout into the caller's memory: at least
@@ -516,6 +736,18 @@ convlow_status convlow_execute(const struct convlow_plan *plan,
                                float *dst,
                                void *workspace,
                                size_t workspace_bytes);
+
+/**
+ * Sets every field to 0. Pass sizeof(convlow_execute_args). NULL or an impossible size: nothing is written.
+ */
+void convlow_execute_args_init(struct convlow_execute_args *args, size_t struct_size);
+
+/**
+ * convlow_execute with what not every call has: a residual from its own tensor, and the context of an external pool for this
+ * call. src and dst may be slices of one tensor that have no element in common.
+ */
+convlow_status convlow_execute_with(const struct convlow_plan *plan,
+                                    const struct convlow_execute_args *args);
 
 /**
  * A pool of `threads` threads, the calling one included; 0: as many as the calling thread may use cores, or fewer where

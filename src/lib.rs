@@ -45,7 +45,7 @@ use std::fmt;
 pub use error::{Error, Result};
 pub use kernels::isa::Isa;
 pub use parallel::{ParallelFor, Pool};
-pub use plan::{Buffer, Info, Plan};
+pub use plan::{Arguments, Buffer, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options};
 pub use problem::{Axis, Clamp, Kind, Layout, Problem, Strides, WeightsLayout};
 

@@ -123,17 +123,19 @@ impl Operand<'_> {
     }
 }
 
-/// A rows × cols matrix to be written, rows `ld` elements apart.
+/// A rows × cols matrix to be written, rows `ld` elements apart. What its elements are added to, where they are, is what it
+/// holds, or what another matrix holds that lies alike.
 #[derive(Debug)]
 pub struct MatrixMut<'a> {
     first: *mut f32,
+    addend: *const f32,
     rows: usize,
     cols: usize,
     ld: usize,
     borrow: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: a MatrixMut is an exclusive borrow of its elements, like `&mut [f32]`, which is Send.
+// SAFETY: a MatrixMut is an exclusive borrow of its elements, like `&mut [f32]`, and a shared one of its addend's.
 unsafe impl Send for MatrixMut<'_> {}
 
 impl<'a> MatrixMut<'a> {
@@ -144,7 +146,42 @@ impl<'a> MatrixMut<'a> {
     #[inline]
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize, ld: usize) -> Self {
         assert!(cols <= ld && lies_inside(rows, cols, ld, data.len()));
-        Self { first: data.as_mut_ptr(), rows, cols, ld, borrow: PhantomData }
+        let first = data.as_mut_ptr();
+        Self { first, addend: first, rows, cols, ld, borrow: PhantomData }
+    }
+
+    /// The same, added to what it holds itself.
+    pub fn added_to_itself(self) -> Self {
+        Self { addend: self.first, ..self }
+    }
+
+    /// Whether it is added to what another one holds.
+    fn has_other_addend(&self) -> bool {
+        !std::ptr::eq(self.addend, self.first)
+    }
+
+    /// The first element of what it is added to, which lies as the view does and may be read.
+    pub fn addend_ptr(&self) -> *const f32 {
+        self.addend
+    }
+
+    /// One row of what it is added to.
+    #[inline]
+    pub fn addend_row(&self, row: usize) -> &[f32] {
+        assert!(row < self.rows);
+        // SAFETY: the addend's rows lie as the view's do, and nobody else writes them.
+        unsafe { std::slice::from_raw_parts(self.addend.add(row * self.ld), self.cols) }
+    }
+
+    /// Copies what it is added to, if that is another matrix.
+    pub fn fill_with_addend(&mut self) {
+        if self.has_other_addend() {
+            for row in 0..self.rows {
+                let (addend, first) = (self.addend_row(row).as_ptr(), self.row_mut(row).as_mut_ptr());
+                // SAFETY: both are rows of as many elements, and they are not the same matrix.
+                unsafe { std::ptr::copy_nonoverlapping(addend, first, self.cols) };
+            }
+        }
     }
 
     /// Number of rows.
@@ -194,9 +231,10 @@ impl<'a> MatrixMut<'a> {
     pub fn part(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'_> {
         assert!(rows.start < rows.end && rows.end <= self.rows);
         assert!(cols.start < cols.end && cols.end <= self.cols);
-        // SAFETY: the part's first element lies inside the view, as just asserted.
-        let first = unsafe { self.first.add(rows.start * self.ld + cols.start) };
-        MatrixMut { first, rows: rows.len(), cols: cols.len(), ld: self.ld, borrow: PhantomData }
+        let offset = rows.start * self.ld + cols.start;
+        // SAFETY: the part's first element lies inside the view, as just asserted, and so it does in what lies alike.
+        let (first, addend) = unsafe { (self.first.add(offset), self.addend.add(offset)) };
+        MatrixMut { first, addend, rows: rows.len(), cols: cols.len(), ld: self.ld, borrow: PhantomData }
     }
 
     /// The whole, for as long as `self` is not used.
@@ -304,6 +342,7 @@ pub(crate) struct Matrices {
 /// Matrices whose tiles are handed out to several threads.
 pub(crate) struct Tiles<'a> {
     first: *mut f32,
+    addend: *const f32,
     matrices: Matrices,
     grid: Grid,
     borrow: PhantomData<&'a mut [f32]>,
@@ -316,22 +355,27 @@ impl<'a> Tiles<'a> {
     /// # Panics
     /// If the grid is not one of this matrix.
     pub fn new(matrix: MatrixMut<'a>, grid: Grid) -> Self {
-        let MatrixMut { first, rows, cols, ld, .. } = matrix;
+        let MatrixMut { first, addend, rows, cols, ld, .. } = matrix;
         assert!(rows == grid.rows && cols == grid.cols);
-        Self { first, matrices: Matrices { count: 1, step: 0, rows, cols, ld }, grid, borrow: PhantomData }
+        let matrices = Matrices { count: 1, step: 0, rows, cols, ld };
+        Self { first, addend, matrices, grid, borrow: PhantomData }
     }
 
-    /// The tiles of several matrices at the front of `data`, each divided by the grid.
+    /// The tiles of several matrices at the front of `data`, each divided by the grid, and added to what `addend` holds, or to
+    /// what they hold themselves.
     ///
     /// # Panics
-    /// If the grid is not one of these matrices, they do not lie inside `data`, or they overlap.
-    pub fn of_images(data: &'a mut [f32], matrices: Matrices, grid: Grid) -> Self {
+    /// If the grid is not one of these matrices, they do not lie inside `data` and `addend`, or they overlap.
+    pub fn of_images(data: &'a mut [f32], addend: Option<&'a [f32]>, matrices: Matrices, grid: Grid) -> Self {
         let Matrices { count, step, rows, cols, ld } = matrices;
         assert!(rows == grid.rows && cols == grid.cols && cols <= ld && count > 0);
         let last = (count - 1).checked_mul(step).filter(|&last| last <= data.len());
         assert!(last.is_some_and(|last| lies_inside(rows, cols, ld, data.len() - last)));
         assert!(count == 1 || lies_inside(rows, cols, ld, step));
-        Self { first: data.as_mut_ptr(), matrices, grid, borrow: PhantomData }
+        assert!(addend.is_none_or(|addend| addend.len() == data.len()));
+        let first = data.as_mut_ptr();
+        let addend = addend.map_or(first.cast_const(), <[f32]>::as_ptr);
+        Self { first, addend, matrices, grid, borrow: PhantomData }
     }
 
     /// How many tiles they are.
@@ -349,9 +393,9 @@ impl<'a> Tiles<'a> {
         let tile = self.grid.tile(index % self.grid.tiles());
         let offset = index / self.grid.tiles() * step + tile.rows.start * ld + tile.cols.start;
         // SAFETY: the tile lies inside its matrix; tiles of different indices share no element.
-        let first = unsafe { self.first.add(offset) };
-        let view = MatrixMut { first, rows: tile.rows.len(), cols: tile.cols.len(), ld, borrow: PhantomData };
-        (tile, view)
+        let (first, addend) = unsafe { (self.first.add(offset), self.addend.add(offset)) };
+        let (rows, cols) = (tile.rows.len(), tile.cols.len());
+        (tile, MatrixMut { first, addend, rows, cols, ld, borrow: PhantomData })
     }
 }
 

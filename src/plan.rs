@@ -100,6 +100,24 @@ impl Info {
     }
 }
 
+/// What one execute computes with.
+pub struct Arguments<'a> {
+    /// The whole input in the problem's layout.
+    pub src: &'a [f32],
+    /// From [`Plan::pack_weights`], 4-byte aligned.
+    pub packed: &'a [u8],
+    /// One float an output channel.
+    pub bias: Option<&'a [f32]>,
+    /// What is added before the clamp, laid out as dst; none: what dst holds. Only where the problem accumulates.
+    pub residual: Option<&'a [f32]>,
+    /// The whole output in the problem's layout.
+    pub dst: &'a mut [f32],
+    /// At least `workspace_bytes / 4` floats of any content.
+    pub workspace: &'a mut [f32],
+    /// Threads of this call in place of the plan's, and as many.
+    pub pool: Option<Pool>,
+}
+
 /// A convolution ready to run. It never changes, so any number of threads may execute it at once.
 pub struct Plan {
     problem: Problem,
@@ -132,6 +150,19 @@ impl Plan {
         &self.info
     }
 
+    /// A number that plans have in common that read the same packed weights.
+    pub fn packing_id(&self) -> u64 {
+        self.packing.id()
+    }
+
+    /// Its threads, in a pool whose context is another one for a call.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the pool is not of the caller's threads.
+    pub(crate) fn pool_with_context(&self, context: *mut std::ffi::c_void) -> Result<Pool> {
+        self.pool.with_context(context)
+    }
+
     /// How the weights are packed.
     pub(crate) fn packing(&self) -> &Packing {
         &self.packing
@@ -162,11 +193,26 @@ impl Plan {
         dst: &mut [f32],
         workspace: &mut [f32],
     ) -> Result<()> {
+        self.execute_with(Arguments { src, packed, bias, residual: None, dst, workspace, pool: None })
+    }
+
+    /// [`Plan::execute`] with what not every call has.
+    ///
+    /// # Errors
+    /// As [`Plan::execute`]; [`Error::InvalidArgument`] for a residual without `accumulate`.
+    pub fn execute_with(&self, arguments: Arguments<'_>) -> Result<()> {
+        let Arguments { src, packed, bias, residual, dst, workspace, pool } = arguments;
         let problem = &self.problem;
         check_len("src", src.len(), problem.src_len())?;
         check_len("dst", dst.len(), problem.dst_len())?;
         if let Some(bias) = bias {
             check_len("bias", bias.len(), problem.out_channels)?;
+        }
+        if let Some(residual) = residual {
+            check_len("residual", residual.len(), problem.dst_len())?;
+            if !problem.accumulate {
+                return invalid!("residual is given, but accumulate = 0 in the plan's descriptor");
+            }
         }
         check_len("packed_weights", packed.len(), self.info.packed_weights_bytes)?;
         let header = packed.first_chunk().expect("a blob is longer than its header");
@@ -177,12 +223,21 @@ impl Plan {
         let Some(workspace) = workspace.get_mut(..floats) else {
             return Err(workspace_too_small(given_bytes, self.info.workspace_bytes));
         };
+        let pool = pool.as_ref().unwrap_or(&self.pool);
         let _one_thread = self.info.backend.map(Backend::on_one_thread);
-        self.run(src, weights, bias, dst, workspace);
+        self.run(src, weights, bias, (dst, residual), workspace, pool);
         Ok(())
     }
 
-    fn run(&self, src: &[f32], weights: &[f32], bias: Option<&[f32]>, dst: &mut [f32], scratch: &mut [f32]) {
+    fn run(
+        &self,
+        src: &[f32],
+        weights: &[f32],
+        bias: Option<&[f32]>,
+        (dst, residual): (&mut [f32], Option<&[f32]>),
+        scratch: &mut [f32],
+        all_threads: &Pool,
+    ) {
         let problem = &self.problem;
         let Schedule { prepared, units_at_once } = &self.schedule;
         let (pixels, group_out) = (problem.out_pixels(), problem.group_out());
@@ -200,7 +255,7 @@ impl Plan {
             }
         };
         let images = Matrices { count: problem.batch, step: image_step, rows, cols, ld };
-        let run_unit = |index: usize, dst: MatrixMut<'_>, pool: &Pool, scratch: &mut [f32]| {
+        let run_unit = |index: usize, mut dst: MatrixMut<'_>, pool: &Pool, scratch: &mut [f32]| {
             // Units are counted image by image, group by group.
             let (image, unit_of_image) = (index / units.tiles(), index % units.tiles());
             let group = unit_of_image * prepared.groups_at_once();
@@ -214,18 +269,21 @@ impl Plan {
                 gemm: self.info.backend.map(Backend::gemm),
                 pool,
             };
+            if problem.accumulate && !prepared.takes_addend() {
+                dst.fill_with_addend();
+            }
             prepared.run(&unit, dst, scratch);
         };
-        let tiles = Tiles::of_images(dst, images, units);
+        let tiles = Tiles::of_images(dst, residual, images, units);
         if *units_at_once == 1 {
             for index in 0..tiles.len() {
                 // SAFETY: each index once, and its view is dropped before the next.
                 let (_, dst) = unsafe { tiles.take(index) };
-                run_unit(index, dst, &self.pool, scratch);
+                run_unit(index, dst, all_threads, scratch);
             }
         } else {
             let serial = Pool::SERIAL;
-            self.pool.for_each(&tiles, scratch, *units_at_once, |index, _, view, scratch| {
+            all_threads.for_each(&tiles, scratch, *units_at_once, |index, _, view, scratch| {
                 run_unit(index, view, &serial, scratch);
             });
         }

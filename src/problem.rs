@@ -481,7 +481,7 @@ impl AxisNames {
     const COLS: Self = axis_names!("width", "pad_left", "pad_right");
 
     /// The names of sizes.
-    const NAMED: [&'static Self; 3] = [&Self::PLANES, &Self::ROWS, &Self::COLS];
+    pub const NAMED: [&'static Self; 3] = [&Self::PLANES, &Self::ROWS, &Self::COLS];
     /// The names in arrays of so many dimensions; what is before them is not the caller's.
     pub const COUNTED: [[&'static Self; 3]; 4] = [
         Self::NAMED,
@@ -550,10 +550,15 @@ impl Extent {
         if self.strides.batch == 0 { self.channel_stride() * self.runs().1 } else { self.strides.batch }
     }
 
-    /// Elements from the first to behind the last.
-    fn len(&self) -> usize {
+    /// Elements of an image from the first to behind the last.
+    fn image_len(&self) -> usize {
         let (run, runs) = self.runs();
-        (self.batch - 1) * self.batch_stride() + (runs - 1) * self.channel_stride() + run
+        (runs - 1) * self.channel_stride() + run
+    }
+
+    /// The same of all images.
+    fn len(&self) -> usize {
+        (self.batch - 1) * self.batch_stride() + self.image_len()
     }
 
     /// The strides, checked; those that are as packed tensors have them are 0.
@@ -774,6 +779,28 @@ impl Problem {
     /// Elements of src and of dst from pixel to pixel with channels last, from plane to plane with channels first.
     pub fn channel_strides(&self) -> [usize; 2] {
         [self.src_extent().channel_stride(), self.dst_extent().channel_stride()]
+    }
+
+    /// Whether a src and a dst at these addresses are slices of one tensor that take turns in memory without a common element:
+    /// they lie with the same period, and within one the one ends before the other begins.
+    pub(crate) fn interleave(&self, src: usize, dst: usize) -> bool {
+        let (of_src, of_dst) = (self.src_extent(), self.dst_extent());
+        let ([src_step, dst_step], [src_image, dst_image]) = (self.channel_strides(), self.batch_strides());
+        let evenly =
+            self.batch == 1 || src_image.is_multiple_of(src_step) && dst_image.is_multiple_of(src_step);
+        let (period, src_len, dst_len) = match (self.src_layout, self.dst_layout) {
+            (Layout::Nhwc, Layout::Nhwc) if src_step == dst_step && evenly => {
+                (src_step, self.in_channels, self.out_channels)
+            }
+            (Layout::Nchw, Layout::Nchw) if src_image == dst_image => {
+                (src_image, of_src.image_len(), of_dst.image_len())
+            }
+            _ => return false,
+        };
+        let bytes = dst.wrapping_sub(src) as isize;
+        let element = size_of::<f32>() as isize;
+        let between = (bytes / element).rem_euclid(period as isize) as usize;
+        bytes % element == 0 && src_len <= between && between + dst_len <= period
     }
 
     /// Elements of src and of dst from image to image.

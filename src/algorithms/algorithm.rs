@@ -80,6 +80,11 @@ pub trait Prepared: Send + Sync {
     /// The order in which `run` reads the weights.
     fn weight_order(&self) -> WeightOrder;
 
+    /// Whether `run` adds to dst's addend. What does not adds to what dst holds, and is given a dst that holds the addend.
+    fn takes_addend(&self) -> bool {
+        false
+    }
+
     /// What one unit costs.
     fn cost(&self) -> Cost;
 

@@ -237,7 +237,7 @@ impl PreparedDepthwiseRegister {
                             accumulate: problem.accumulate || !begins,
                             clamp: problem.clamp.filter(|_| ends),
                             outputs: [0..1, moved_rows.outputs, moved_cols.outputs],
-                            dst: dst.reborrow(),
+                            dst: if begins { dst.reborrow() } else { dst.reborrow().added_to_itself() },
                         };
                         tile.run();
                     }
@@ -287,6 +287,10 @@ impl Prepared for PreparedDepthwiseRegister {
 
     fn weight_order(&self) -> WeightOrder {
         IJCM.blocked(self.block)
+    }
+
+    fn takes_addend(&self) -> bool {
+        true
     }
 
     fn cost(&self) -> Cost {

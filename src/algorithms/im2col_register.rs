@@ -120,6 +120,10 @@ impl Prepared for PreparedIm2colRegister {
         CIJM.blocked(self.block)
     }
 
+    fn takes_addend(&self) -> bool {
+        true
+    }
+
     fn cost(&self) -> Cost {
         let Self { problem, grid, .. } = self;
         let (pixels, channels, depth) = (problem.out_pixels(), problem.group_out(), problem.depth());

@@ -175,7 +175,10 @@ impl PreparedKn2rowRegister {
                     depth,
                     each: false,
                     outputs: outputs.clone(),
-                    dst: part_of_pixels(problem, &mut dst, of_dst.clone()),
+                    dst: match (part_of_pixels(problem, &mut dst, of_dst.clone()), first) {
+                        (part, 0) => part,
+                        (part, _) => part.added_to_itself(),
+                    },
                 }
                 .run();
             }
@@ -190,6 +193,10 @@ impl Prepared for PreparedKn2rowRegister {
 
     fn weight_order(&self) -> WeightOrder {
         IJCM.blocked(self.block)
+    }
+
+    fn takes_addend(&self) -> bool {
+        true
     }
 
     fn cost(&self) -> Cost {

@@ -298,6 +298,10 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
         WeightOrder::winograd(Winograd::<A, R>::OUTPUTS, self.panel)
     }
 
+    fn takes_addend(&self) -> bool {
+        true
+    }
+
     fn cost(&self) -> Cost {
         let Self { problem, grid, panel, .. } = self;
         let Tiling { strip, depth, block, .. } = self.tiling;

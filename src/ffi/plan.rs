@@ -4,21 +4,21 @@ use std::ffi::c_void;
 
 use super::checked::{disjoint, malloc_aligned, output, reference, slice, slice_mut};
 use super::pool::PoolHandle;
-use super::problem::problem_of;
+use super::problem::{problem_of, problem_of_nd};
 use super::status::{Status, guard, guard_value};
 use super::types::{
     CONVLOW_ALGORITHM_AUTO, CONVLOW_EFFORT_ESTIMATE, CONVLOW_EFFORT_MEASURE, CONVLOW_GEMM_AUTO,
     CONVLOW_GEMM_BLAS, CONVLOW_GEMM_EMBEDDED, CONVLOW_GEMM_KERNELS, CONVLOW_MATH_EXACT, CONVLOW_MATH_FAST,
-    Conv2dDesc, PlanInfo, PlanOptions,
+    Conv2dDesc, ConvNdDesc, ExecuteArgs, PlanInfo, PlanOptions,
 };
-use super::versioned;
+use super::versioned::{self, Versioned};
 use crate::algorithms::{Entry, Products};
 use crate::error::{Result, invalid};
 use crate::gemm::{Backend, BackendChoice};
 use crate::lowering::weights::HEADER_BYTES;
 use crate::memory;
 use crate::parallel::Pool;
-use crate::plan::{Info, Plan, workspace_too_small};
+use crate::plan::{Arguments, Info, Plan, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
 use crate::problem::Problem;
 
@@ -65,6 +65,7 @@ unsafe fn options_of(options: *const PlanOptions) -> Result<Options> {
             other => return invalid!("gemm = {other} is not a CONVLOW_GEMM_ constant"),
         },
         max_workspace_bytes: options.max_workspace_bytes,
+        max_packed_weights_bytes: options.max_packed_weights_bytes,
         measure_budget_seconds: options.measure_budget_seconds,
         measure_max_bytes: options.measure_max_bytes,
         pool: if options.pool.is_null() {
@@ -120,24 +121,48 @@ pub unsafe extern "C" fn convlow_query(
     capacity: usize,
     count: *mut usize,
 ) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises a descriptor, options, `capacity` infos and a writable count.
-        unsafe {
-            let count = output("count", count)?;
-            let problem = problem_of(desc)?;
-            let options = options_of(options)?;
-            let size = if capacity > 0 { versioned::size_of_struct(infos)? } else { 0 };
-            let answers = planner::query(&problem, &options)?;
-            for (index, answer) in answers.iter().take(capacity).enumerate() {
-                let info = infos.cast::<u8>().add(index * size).cast::<PlanInfo>();
-                // A size that no sizeof gives may leave the next element misaligned.
-                info.cast::<usize>().write_unaligned(size);
-                versioned::write(info, size, &plan_info(&problem, answer));
-            }
-            count.write(answers.len());
+    // SAFETY: the caller promises a descriptor, options, `capacity` infos and a writable count.
+    guard(|| unsafe { query(|| problem_of(desc), options, infos, capacity, count) })
+}
+
+/// The same for a descriptor of any number of dimensions.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_query_nd(
+    desc: *const ConvNdDesc,
+    options: *const PlanOptions,
+    infos: *mut PlanInfo,
+    capacity: usize,
+    count: *mut usize,
+) -> Status {
+    // SAFETY: as above.
+    guard(|| unsafe { query(|| problem_of_nd(desc), options, infos, capacity, count) })
+}
+
+/// # Safety
+/// Non-null pointers point to options, `capacity` infos and a writable count.
+unsafe fn query(
+    problem: impl FnOnce() -> Result<Problem>,
+    options: *const PlanOptions,
+    infos: *mut PlanInfo,
+    capacity: usize,
+    count: *mut usize,
+) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let count = output("count", count)?;
+        let problem = problem()?;
+        let options = options_of(options)?;
+        let size = if capacity > 0 { versioned::size_of_struct(infos)? } else { 0 };
+        let answers = planner::query(&problem, &options)?;
+        for (index, answer) in answers.iter().take(capacity).enumerate() {
+            let info = infos.cast::<u8>().add(index * size).cast::<PlanInfo>();
+            // A size that no sizeof gives may leave the next element misaligned.
+            info.cast::<usize>().write_unaligned(size);
+            versioned::write(info, size, &plan_info(&problem, answer));
         }
-        Ok(())
-    })
+        count.write(answers.len());
+    }
+    Ok(())
 }
 
 /// Makes a plan under these options (NULL: the defaults). Destroy it with convlow_plan_destroy.
@@ -147,15 +172,35 @@ pub unsafe extern "C" fn convlow_plan_create(
     options: *const PlanOptions,
     plan: *mut *mut PlanHandle,
 ) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises a descriptor, options and a writable place.
-        unsafe {
-            let plan = output("plan", plan)?;
-            let made = Plan::new(&problem_of(desc)?, &options_of(options)?)?;
-            plan.write(Box::into_raw(memory::boxed(PlanHandle(made))?));
-        }
-        Ok(())
-    })
+    // SAFETY: the caller promises a descriptor, options and a writable place.
+    guard(|| unsafe { create(|| problem_of(desc), options, plan) })
+}
+
+/// The same for a descriptor of any number of dimensions.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_plan_create_nd(
+    desc: *const ConvNdDesc,
+    options: *const PlanOptions,
+    plan: *mut *mut PlanHandle,
+) -> Status {
+    // SAFETY: as above.
+    guard(|| unsafe { create(|| problem_of_nd(desc), options, plan) })
+}
+
+/// # Safety
+/// Non-null pointers point to options and a writable place.
+unsafe fn create(
+    problem: impl FnOnce() -> Result<Problem>,
+    options: *const PlanOptions,
+    plan: *mut *mut PlanHandle,
+) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let plan = output("plan", plan)?;
+        let made = Plan::new(&problem()?, &options_of(options)?)?;
+        plan.write(Box::into_raw(memory::boxed(PlanHandle(made))?));
+    }
+    Ok(())
 }
 
 /// Destroys a plan that no thread executes any more. NULL is a no-op.
@@ -197,6 +242,14 @@ pub unsafe extern "C" fn convlow_plan_workspace_bytes(plan: *const PlanHandle) -
 pub unsafe extern "C" fn convlow_plan_packed_weights_bytes(plan: *const PlanHandle) -> usize {
     // SAFETY: the caller promises a plan.
     guard_value(0, || Ok(unsafe { reference("plan", plan) }?.0.info().packed_weights_bytes))
+}
+
+/// A number that is the same for all plans that read the same packed weights, in this build on this machine; 0 for a NULL
+/// plan.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_plan_packing_id(plan: *const PlanHandle) -> u64 {
+    // SAFETY: the caller promises a plan.
+    guard_value(0, || Ok(unsafe { reference("plan", plan) }?.0.packing_id()))
 }
 
 /// Packs weights of the descriptor's layout into the caller's memory: at least
@@ -256,44 +309,91 @@ pub unsafe extern "C" fn convlow_execute(
     workspace: *mut c_void,
     workspace_bytes: usize,
 ) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises a plan and its tensors.
-        unsafe {
-            let PlanHandle(plan) = reference("plan", plan)?;
-            let (problem, info) = (plan.problem(), plan.info());
-            let src = slice("src", src, problem.src_len())?;
-            malloc_aligned("packed_weights", packed_weights)?;
-            let bias = if bias.is_null() { None } else { Some(slice("bias", bias, problem.out_channels)?) };
-            let dst = output("dst", dst)?;
-            let needed = info.workspace_bytes;
-            if workspace_bytes < needed {
-                return Err(workspace_too_small(workspace_bytes, needed));
-            }
-            if needed > 0 || !workspace.is_null() {
-                malloc_aligned("workspace", workspace)?;
-            }
-            // The header is read before the rest, because a shorter blob may end anywhere behind it.
-            let header = reference("packed_weights", packed_weights.cast::<[u8; HEADER_BYTES]>())?;
-            plan.packing().check_header(header)?;
-            let packed = slice("packed_weights", packed_weights.cast::<u8>(), info.packed_weights_bytes)?;
+    let args = ExecuteArgs {
+        src: src.cast(),
+        packed_weights,
+        bias: bias.cast(),
+        dst: dst.cast(),
+        workspace,
+        workspace_bytes,
+        ..ExecuteArgs::DEFAULT
+    };
+    // SAFETY: the caller promises a plan and its tensors.
+    guard(|| unsafe { execute(plan, &args) })
+}
 
-            let range = |name, slice: &[f32]| (name, slice.as_ptr().addr(), size_of_val(slice));
-            let dst_range = ("dst", dst.addr(), problem.dst_len() * size_of::<f32>());
-            let reads = [
-                range("src", src),
-                range("bias", bias.unwrap_or_default()),
-                ("packed_weights", packed.as_ptr().addr(), packed.len()),
-            ];
-            disjoint(dst_range, &reads)?;
-            disjoint(("workspace", workspace.addr(), needed), &reads)?;
-            disjoint(("workspace", workspace.addr(), needed), &[dst_range])?;
+/// Sets every field to 0. Pass sizeof(convlow_execute_args). NULL or an impossible size: nothing is written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_execute_args_init(args: *mut ExecuteArgs, struct_size: usize) {
+    // SAFETY: the caller promises `struct_size` writable bytes.
+    guard(|| unsafe { versioned::init(args, struct_size) });
+}
 
-            let dst = slice_mut("dst", dst, problem.dst_len())?;
-            let workspace: &mut [f32] = match needed {
-                0 => &mut [],
-                _ => slice_mut("workspace", workspace.cast(), needed / size_of::<f32>())?,
-            };
-            plan.execute(src, packed, bias, dst, workspace)
+/// convlow_execute with what not every call has: a residual from its own tensor, and the context of an external pool for this
+/// call. src and dst may be slices of one tensor that have no element in common.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *const ExecuteArgs) -> Status {
+    // SAFETY: the caller promises a plan, arguments and their tensors.
+    guard(|| unsafe { execute(plan, &versioned::read(args)?) })
+}
+
+/// # Safety
+/// Non-null pointers point to a plan and its tensors.
+unsafe fn execute(plan: *const PlanHandle, args: &ExecuteArgs) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let PlanHandle(plan) = reference("plan", plan)?;
+        let (problem, info) = (plan.problem(), plan.info());
+        let ExecuteArgs { packed_weights, workspace, workspace_bytes, .. } = *args;
+        let src: &[f32] = slice("src", args.src.cast(), problem.src_len())?;
+        malloc_aligned("packed_weights", packed_weights)?;
+        let optional = |name: &str, pointer: *const c_void, len: usize| -> Result<Option<&[f32]>> {
+            if pointer.is_null() { Ok(None) } else { slice(name, pointer.cast(), len).map(Some) }
+        };
+        let bias = optional("bias", args.bias, problem.out_channels)?;
+        let dst: *mut f32 = output("dst", args.dst.cast())?;
+        // What equals dst is dst.
+        let residual = if std::ptr::eq(args.residual, args.dst) { std::ptr::null() } else { args.residual };
+        if !args.residual.is_null() && !problem.accumulate {
+            return invalid!("residual = {:p}, but accumulate = 0 in the descriptor", args.residual);
         }
-    })
+        let residual = optional("residual", residual, problem.dst_len())?;
+        let pool = match args.pool_context.is_null() {
+            true => None,
+            false => Some(plan.pool_with_context(args.pool_context)?),
+        };
+        let needed = info.workspace_bytes;
+        if workspace_bytes < needed {
+            return Err(workspace_too_small(workspace_bytes, needed));
+        }
+        if needed > 0 || !workspace.is_null() {
+            malloc_aligned("workspace", workspace)?;
+        }
+        // The header is read before the rest, because a shorter blob may end anywhere behind it.
+        let header = reference("packed_weights", packed_weights.cast::<[u8; HEADER_BYTES]>())?;
+        plan.packing().check_header(header)?;
+        let packed = slice("packed_weights", packed_weights.cast::<u8>(), info.packed_weights_bytes)?;
+
+        let range = |name, slice: &[f32]| (name, slice.as_ptr().addr(), size_of_val(slice));
+        let dst_range = ("dst", dst.addr(), problem.dst_len() * size_of::<f32>());
+        let reads = [
+            range("bias", bias.unwrap_or_default()),
+            range("residual", residual.unwrap_or_default()),
+            ("packed_weights", packed.as_ptr().addr(), packed.len()),
+        ];
+        let src_range = range("src", src);
+        if !problem.interleave(src_range.1, dst_range.1) {
+            disjoint(dst_range, &[src_range])?;
+        }
+        disjoint(dst_range, &reads)?;
+        disjoint(("workspace", workspace.addr(), needed), &reads)?;
+        disjoint(("workspace", workspace.addr(), needed), &[src_range, dst_range])?;
+
+        let dst = slice_mut("dst", dst, problem.dst_len())?;
+        let workspace: &mut [f32] = match needed {
+            0 => &mut [],
+            _ => slice_mut("workspace", workspace.cast(), needed / size_of::<f32>())?,
+        };
+        plan.execute_with(Arguments { src, packed, bias, residual, dst, workspace, pool })
+    }
 }

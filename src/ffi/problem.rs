@@ -4,11 +4,12 @@ use super::checked::output;
 use super::status::{Status, guard};
 use super::types::{
     CONVLOW_ACTIVATION_CLAMP, CONVLOW_ACTIVATION_NONE, CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC,
-    CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, Conv2dDesc,
+    CONVLOW_OPERATION_CONV, CONVLOW_OPERATION_CONV_TRANSPOSE, CONVLOW_TYPE_F32, CONVLOW_TYPE_F64,
+    CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, Conv2dDesc, ConvNdDesc,
 };
-use super::versioned;
-use crate::error::{Result, invalid};
-use crate::problem::{Axis, Clamp, Layout, Problem, WeightsLayout};
+use super::versioned::{self, Versioned};
+use crate::error::{Error, Result, invalid, text};
+use crate::problem::{Axis, AxisNames, Clamp, Layout, Problem, Strides, WeightsLayout};
 
 fn layout(field: &str, value: i32) -> Result<Layout> {
     match value {
@@ -18,41 +19,107 @@ fn layout(field: &str, value: i32) -> Result<Layout> {
     }
 }
 
-/// The problem that a caller describes.
+/// The problem that a caller describes in two dimensions.
 ///
 /// # Safety
 /// A non-null pointer points to a descriptor.
 pub(super) unsafe fn problem_of(desc: *const Conv2dDesc) -> Result<Problem> {
     // SAFETY: the caller's promise.
     let desc = unsafe { versioned::read(desc) }?;
-    let axis = |input, kernel, stride, dilation, pad_before, pad_after| Axis {
-        stride,
-        dilation,
-        pad_before,
-        pad_after,
-        ..Axis::dense(input, kernel)
-    };
-    Problem::new(Problem {
+    let pair = |height, width, unused| [height, width, unused];
+    let long = ConvNdDesc {
+        src_layout: desc.src_layout,
+        dst_layout: desc.dst_layout,
+        weights_layout: desc.weights_layout,
+        activation: desc.activation,
+        accumulate: desc.accumulate,
         batch: desc.batch,
         in_channels: desc.in_channels,
         out_channels: desc.out_channels,
         groups: desc.groups,
-        rows: axis(
-            desc.in_height,
-            desc.kernel_height,
-            desc.stride_height,
-            desc.dilation_height,
-            desc.pad_top,
-            desc.pad_bottom,
-        ),
-        cols: axis(
-            desc.in_width,
-            desc.kernel_width,
-            desc.stride_width,
-            desc.dilation_width,
-            desc.pad_left,
-            desc.pad_right,
-        ),
+        in_size: pair(desc.in_height, desc.in_width, 0),
+        kernel_size: pair(desc.kernel_height, desc.kernel_width, 0),
+        stride: pair(desc.stride_height, desc.stride_width, 1),
+        dilation: pair(desc.dilation_height, desc.dilation_width, 1),
+        pad_before: pair(desc.pad_top, desc.pad_left, 0),
+        pad_after: pair(desc.pad_bottom, desc.pad_right, 0),
+        activation_min: desc.activation_min.into(),
+        activation_max: desc.activation_max.into(),
+        ..ConvNdDesc::DEFAULT
+    };
+    problem_of_long(&long, AxisNames::NAMED)
+}
+
+/// The problem that a caller describes in any number of dimensions.
+///
+/// # Safety
+/// A non-null pointer points to a descriptor.
+pub(super) unsafe fn problem_of_nd(desc: *const ConvNdDesc) -> Result<Problem> {
+    // SAFETY: the caller's promise.
+    let desc = unsafe { versioned::read(desc) }?;
+    let dims = dims_of(&desc)?;
+    let untouched = ConvNdDesc::DEFAULT;
+    for (name, found, filled_in) in [
+        ("in_size", desc.in_size, untouched.in_size),
+        ("kernel_size", desc.kernel_size, untouched.kernel_size),
+        ("stride", desc.stride, untouched.stride),
+        ("dilation", desc.dilation, untouched.dilation),
+        ("pad_before", desc.pad_before, untouched.pad_before),
+        ("pad_after", desc.pad_after, untouched.pad_after),
+        ("output_padding", desc.output_padding, untouched.output_padding),
+    ] {
+        for at in dims..found.len() {
+            if found[at] != filled_in[at] {
+                return invalid!("{name}[{at}] = {}, but spatial_dims = {dims}", found[at]);
+            }
+        }
+    }
+    problem_of_long(&desc, AxisNames::COUNTED[dims])
+}
+
+fn dims_of(desc: &ConvNdDesc) -> Result<usize> {
+    match desc.spatial_dims {
+        dims @ 1..=3 => Ok(dims as usize),
+        other => invalid!("spatial_dims = {other}, but it must be 1, 2 or 3"),
+    }
+}
+
+fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem> {
+    let transposed = match desc.operation {
+        CONVLOW_OPERATION_CONV => false,
+        CONVLOW_OPERATION_CONV_TRANSPOSE => true,
+        other => return invalid!("operation = {other} is not a CONVLOW_OPERATION_ constant"),
+    };
+    match desc.r#type {
+        CONVLOW_TYPE_F32 => {}
+        CONVLOW_TYPE_F64 => {
+            let text = text!("type = {CONVLOW_TYPE_F64} (CONVLOW_TYPE_F64) is not computed by this version");
+            return Err(Error::Unsupported(text));
+        }
+        other => return invalid!("type = {other} is not a CONVLOW_TYPE_ constant"),
+    }
+    let dims = dims_of(desc)?;
+    // The last axes are the caller's.
+    let axis = |at: usize| match (at + dims).checked_sub(3) {
+        None => Axis::ONE,
+        Some(at) => Axis {
+            stride: desc.stride[at],
+            dilation: desc.dilation[at],
+            pad_before: desc.pad_before[at],
+            pad_after: desc.pad_after[at],
+            transposed,
+            output_padding: desc.output_padding[at],
+            ..Axis::dense(desc.in_size[at], desc.kernel_size[at])
+        },
+    };
+    let problem = Problem {
+        batch: desc.batch,
+        in_channels: desc.in_channels,
+        out_channels: desc.out_channels,
+        groups: desc.groups,
+        planes: axis(0),
+        rows: axis(1),
+        cols: axis(2),
         src_layout: layout("src_layout", desc.src_layout)?,
         dst_layout: layout("dst_layout", desc.dst_layout)?,
         weights_layout: match desc.weights_layout {
@@ -61,13 +128,44 @@ pub(super) unsafe fn problem_of(desc: *const Conv2dDesc) -> Result<Problem> {
             CONVLOW_WEIGHTS_OHWI => WeightsLayout::Ohwi,
             other => return invalid!("weights_layout = {other} is not a CONVLOW_WEIGHTS_ constant"),
         },
+        src_strides: Strides { channel: desc.src_channel_stride, batch: desc.src_batch_stride },
+        dst_strides: Strides { channel: desc.dst_channel_stride, batch: desc.dst_batch_stride },
         clamp: match desc.activation {
             CONVLOW_ACTIVATION_NONE => None,
-            CONVLOW_ACTIVATION_CLAMP => Some(Clamp { min: desc.activation_min, max: desc.activation_max }),
+            CONVLOW_ACTIVATION_CLAMP => {
+                Some(Clamp { min: desc.activation_min as f32, max: desc.activation_max as f32 })
+            }
             other => return invalid!("activation = {other} is not a CONVLOW_ACTIVATION_ constant"),
         },
         accumulate: desc.accumulate != 0,
-        ..Problem::UNIT
+    };
+    Problem::named(problem, names)
+}
+
+/// Sets every field to its default. Pass sizeof(convlow_convnd_desc). Sizes without a default are 0, which is refused until
+/// they are set. NULL or an impossible size: nothing is written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_convnd_desc_init(desc: *mut ConvNdDesc, struct_size: usize) {
+    // SAFETY: the caller promises `struct_size` writable bytes.
+    guard(|| unsafe { versioned::init(desc, struct_size) });
+}
+
+/// The output's size on each axis, 1 behind spatial_dims: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1, or
+/// of a transposed convolution (in - 1) * stride - pads + dilation * (kernel - 1) + output_padding + 1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_convnd_output_size(desc: *const ConvNdDesc, size: *mut usize) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises a descriptor and three writable places.
+        unsafe {
+            let size = output("size", size)?;
+            let problem = problem_of_nd(desc)?;
+            let dims = dims_of(&versioned::read(desc)?)?;
+            let axes = problem.axes().map(|axis| axis.output);
+            for at in 0..3 {
+                size.add(at).write(axes.get(3 - dims + at).copied().unwrap_or(1));
+            }
+        }
+        Ok(())
     })
 }
 

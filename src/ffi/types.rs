@@ -1,20 +1,33 @@
 //! The structs and constants of the C surface.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 use super::pool::PoolHandle;
 
-/// Batch, channel, row, column.
+/// Batch, channel, row, column: channels first, whatever the number of axes.
 pub const CONVLOW_LAYOUT_NCHW: i32 = 0;
-/// Batch, row, column, channel.
+/// Batch, row, column, channel: channels last.
 pub const CONVLOW_LAYOUT_NHWC: i32 = 1;
 
-/// out_channels x in_channels/groups x kernel_height x kernel_width, as PyTorch and ONNX.
+/// out_channels x in_channels/groups x the kernel's axes, as PyTorch and ONNX; of a transposed convolution in_channels x
+/// out_channels/groups x axes, as the same two.
 pub const CONVLOW_WEIGHTS_OIHW: i32 = 0;
-/// kernel_height x kernel_width x in_channels/groups x out_channels, as TensorFlow.
+/// The kernel's axes x in_channels/groups x out_channels, as TensorFlow; of a transposed convolution axes x
+/// out_channels/groups x in_channels.
 pub const CONVLOW_WEIGHTS_HWIO: i32 = 1;
-/// out_channels x kernel_height x kernel_width x in_channels/groups, as TensorFlow Lite.
+/// out_channels x the kernel's axes x in_channels/groups, as TensorFlow Lite, transposed too.
 pub const CONVLOW_WEIGHTS_OHWI: i32 = 2;
+
+/// A convolution, as ONNX Conv.
+pub const CONVLOW_OPERATION_CONV: i32 = 0;
+/// A transposed convolution, as ONNX ConvTranspose: each input pixel adds the kernel, times its value, to the output around
+/// position * stride - pad_before.
+pub const CONVLOW_OPERATION_CONV_TRANSPOSE: i32 = 1;
+
+/// float
+pub const CONVLOW_TYPE_F32: i32 = 0;
+/// double
+pub const CONVLOW_TYPE_F64: i32 = 1;
 
 /// y
 pub const CONVLOW_ACTIVATION_NONE: i32 = 0;
@@ -103,6 +116,92 @@ pub struct Conv2dDesc {
     pub accumulate: i32,
 }
 
+/// A convolution of one, two or three dimensions, or a transposed one. Fill it with convlow_convnd_desc_init, then set what
+/// differs. Of the arrays the first spatial_dims elements count, outermost axis first; the others stay as they are filled in.
+/// Batch, groups, dilation, stride and padding mean what ONNX Conv and ConvTranspose say.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ConvNdDesc {
+    /// sizeof(convlow_convnd_desc) as the caller was compiled; a shorter one leaves the rest at its defaults.
+    pub struct_size: usize,
+    /// CONVLOW_OPERATION_...; default CONV.
+    pub operation: i32,
+    /// CONVLOW_TYPE_... of all tensors; default F32.
+    pub r#type: i32,
+    /// Axes beside batch and channels: 1, 2 or 3; default 2.
+    pub spatial_dims: i32,
+    /// CONVLOW_LAYOUT_...; default NCHW.
+    pub src_layout: i32,
+    /// CONVLOW_LAYOUT_...; may differ from src_layout. Default NCHW.
+    pub dst_layout: i32,
+    /// CONVLOW_WEIGHTS_...; default OIHW.
+    pub weights_layout: i32,
+    /// CONVLOW_ACTIVATION_...; default NONE.
+    pub activation: i32,
+    /// Non-zero: dst = activation(convolution + bias + dst), or + residual in convlow_execute_with. Default 0.
+    pub accumulate: i32,
+    /// Images; default 1.
+    pub batch: usize,
+    /// Input channels of all groups.
+    pub in_channels: usize,
+    /// Output channels of all groups.
+    pub out_channels: usize,
+    /// Groups of channels, convolved apart; must divide both channel counts. Default 1.
+    pub groups: usize,
+    /// Input positions.
+    pub in_size: [usize; 3],
+    /// Positions of the kernel.
+    pub kernel_size: [usize; 3],
+    /// Input positions from one output to the next, transposed: output positions from one input to the next; default 1.
+    pub stride: [usize; 3],
+    /// The same from one position of the kernel to the next; 1, the default, is dense.
+    pub dilation: [usize; 3],
+    /// Absent positions before the input, transposed: what is cut off the output there; default 0.
+    pub pad_before: [usize; 3],
+    /// The same behind it.
+    pub pad_after: [usize; 3],
+    /// Outputs behind those that a transposed convolution reaches; less than its stride or its dilation. Default 0.
+    pub output_padding: [usize; 3],
+    /// Least output, used with CONVLOW_ACTIVATION_CLAMP; default -INFINITY.
+    pub activation_min: f64,
+    /// Greatest output, used with CONVLOW_ACTIVATION_CLAMP; default INFINITY.
+    pub activation_max: f64,
+    /// Elements from pixel to pixel of src with channels last, from plane to plane with channels first (a plane's rows are
+    /// dense): more than packed where src is a slice of a wider tensor. 0, the default: packed.
+    pub src_channel_stride: usize,
+    /// Elements from image to image of src; 0, the default: one behind the other.
+    pub src_batch_stride: usize,
+    /// The same of dst from pixel to pixel or plane to plane.
+    pub dst_channel_stride: usize,
+    /// The same of dst from image to image.
+    pub dst_batch_stride: usize,
+}
+
+/// The tensors of one execute. Fill it with convlow_execute_args_init, then set what the plan needs.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ExecuteArgs {
+    /// sizeof(convlow_execute_args) as the caller was compiled; a shorter one leaves the rest at 0.
+    pub struct_size: usize,
+    /// The input.
+    pub src: *const c_void,
+    /// From convlow_pack_weights.
+    pub packed_weights: *const c_void,
+    /// out_channels elements, or NULL.
+    pub bias: *const c_void,
+    /// The output.
+    pub dst: *mut c_void,
+    /// At least convlow_plan_workspace_bytes bytes, or NULL if that is 0.
+    pub workspace: *mut c_void,
+    /// Bytes of workspace.
+    pub workspace_bytes: usize,
+    /// Where the descriptor says accumulate: what is added before the activation, laid out as dst, strides included. NULL is
+    /// dst itself. It may equal dst, but not overlap it otherwise.
+    pub residual: *const c_void,
+    /// If not NULL, the context that the plan's external pool is called with, for this call. With another pool it is refused.
+    pub pool_context: *mut c_void,
+}
+
 /// What is asked of a plan. Fill it with convlow_plan_options_init, then set what differs.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +227,8 @@ pub struct PlanOptions {
     /// Most bytes of memory that measuring takes, used with CONVLOW_EFFORT_MEASURE; default 256 MiB. Of a problem that
     /// needs more, or too much of the budget, a part is measured.
     pub measure_max_bytes: usize,
+    /// Most bytes of packed weights; default SIZE_MAX. Those of CONVLOW_MATH_FAST are up to 7.1 times the plain ones.
+    pub max_packed_weights_bytes: usize,
 }
 
 /// What the planner knows of one algorithm for one problem. Set struct_size, and zero the rest.

@@ -4,7 +4,7 @@
 
 use std::mem::offset_of;
 
-use super::types::{Conv2dDesc, PlanInfo, PlanOptions};
+use super::types::{Conv2dDesc, ConvNdDesc, ExecuteArgs, PlanInfo, PlanOptions};
 use crate::error::{Result, invalid};
 
 /// A larger `struct_size` is not a newer header but garbage.
@@ -61,6 +61,47 @@ versioned!(Conv2dDesc, "convlow_conv2d_desc", {
     accumulate: 0,
 });
 
+versioned!(ConvNdDesc, "convlow_convnd_desc", {
+    struct_size: size_of::<ConvNdDesc>(),
+    operation: super::types::CONVLOW_OPERATION_CONV,
+    r#type: super::types::CONVLOW_TYPE_F32,
+    spatial_dims: 2,
+    src_layout: super::types::CONVLOW_LAYOUT_NCHW,
+    dst_layout: super::types::CONVLOW_LAYOUT_NCHW,
+    weights_layout: super::types::CONVLOW_WEIGHTS_OIHW,
+    activation: super::types::CONVLOW_ACTIVATION_NONE,
+    accumulate: 0,
+    batch: 1,
+    in_channels: 0,
+    out_channels: 0,
+    groups: 1,
+    in_size: [0; 3],
+    kernel_size: [0; 3],
+    stride: [1; 3],
+    dilation: [1; 3],
+    pad_before: [0; 3],
+    pad_after: [0; 3],
+    output_padding: [0; 3],
+    activation_min: f64::NEG_INFINITY,
+    activation_max: f64::INFINITY,
+    src_channel_stride: 0,
+    src_batch_stride: 0,
+    dst_channel_stride: 0,
+    dst_batch_stride: 0,
+});
+
+versioned!(ExecuteArgs, "convlow_execute_args", {
+    struct_size: size_of::<ExecuteArgs>(),
+    src: std::ptr::null(),
+    packed_weights: std::ptr::null(),
+    bias: std::ptr::null(),
+    dst: std::ptr::null_mut(),
+    workspace: std::ptr::null_mut(),
+    workspace_bytes: 0,
+    residual: std::ptr::null(),
+    pool_context: std::ptr::null_mut(),
+});
+
 versioned!(PlanOptions, "convlow_plan_options", {
     struct_size: size_of::<PlanOptions>(),
     algorithm: super::types::CONVLOW_ALGORITHM_AUTO,
@@ -71,6 +112,7 @@ versioned!(PlanOptions, "convlow_plan_options", {
     measure_budget_seconds: crate::planner::Options::DEFAULT_BUDGET_SECONDS,
     pool: std::ptr::null_mut(),
     measure_max_bytes: crate::planner::Options::DEFAULT_MEASURE_BYTES,
+    max_packed_weights_bytes: usize::MAX,
 });
 
 versioned!(PlanInfo, "convlow_plan_info", {

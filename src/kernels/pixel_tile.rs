@@ -60,7 +60,7 @@ pub struct PixelTile<'a, 'b> {
     pub weights: &'a [f32],
     /// One float an output channel.
     pub bias: Option<&'a [f32]>,
-    /// Whether the sums are added to what dst holds.
+    /// Whether the sums are added to dst's addend.
     pub accumulate: bool,
     /// What is applied last.
     pub clamp: Option<Clamp>,
@@ -413,7 +413,8 @@ struct Block {
     tap_steps: [usize; 3],
     /// Whether the taps of a kernel row lie one behind the other.
     joined: bool,
-    accumulate: bool,
+    /// What the part's first pixel is added to, if the pixels are.
+    addend: Option<*const f32>,
     clamp: Option<Clamp>,
 }
 
@@ -511,12 +512,11 @@ impl PixelTile<'_, '_> {
         let mut first = 0;
         while first < all {
             let channels = most.min(all - first);
-            let dst = if planes {
-                kept.as_mut_ptr().cast()
-            } else {
-                // A pointer to an element of dst, as there are these pixels and channels.
-                self.dst.as_mut_ptr().wrapping_add(pixels.start * self.dst.ld() + first)
-            };
+            // To an element of dst, as there are these pixels and channels.
+            let offset = pixels.start * self.dst.ld() + first;
+            let dst: *mut f32 =
+                if planes { kept.as_mut_ptr().cast() } else { self.dst.as_mut_ptr().wrapping_add(offset) };
+            let addend = self.dst.addend_ptr().wrapping_add(offset);
             let weights = &self.weights[first * self.problem.depth()..];
             let block = Block {
                 src: image.data.as_ptr().wrapping_add(if self.each { first } else { 0 }),
@@ -534,7 +534,7 @@ impl PixelTile<'_, '_> {
                         || self.problem.cols.dilation == 1
                             && image.channel == 1
                             && (image.pixel, depth) == (self.problem.group_in(), self.problem.group_in())),
-                accumulate: self.accumulate && !planes,
+                addend: (self.accumulate && !planes).then_some(addend),
                 clamp: self.clamp.filter(|_| !(planes && self.accumulate)),
             };
             let next = &weights[channels * self.problem.depth()..];
@@ -554,6 +554,9 @@ impl PixelTile<'_, '_> {
                 let sums =
                     unsafe { std::slice::from_raw_parts(kept.as_ptr().cast::<f32>(), pixels.len() * most) };
                 let mut to = self.dst.part(first..first + channels, pixels.clone());
+                if self.accumulate {
+                    to.fill_with_addend();
+                }
                 transpose(&Matrix::new(sums, pixels.len(), channels, most), &mut to, self.accumulate);
                 if self.accumulate {
                     epilogue::finish(&mut to, Layout::Nchw, None, self.clamp);
@@ -667,6 +670,12 @@ impl Block {
         (factors, dst, [bias; P])
     }
 
+    /// What these pixels are added to, if they are.
+    #[inline(always)]
+    fn addends<const P: usize>(&self, places: &[Place]) -> Option<[*const f32; P]> {
+        self.addend.map(|addend| std::array::from_fn(|p| addend.wrapping_add(places[p].dst)))
+    }
+
     /// The elements of a tap of a class and of others that lie behind it.
     #[inline(always)]
     fn run_of_taps(&self, first_tap: usize, taps: [usize; 3], len: usize) -> Run {
@@ -705,7 +714,7 @@ impl Block {
                 }
             }
             // SAFETY: the pixels are the part's, and dst has the block's channels of them.
-            unsafe { finish(simd, width, dst, sums, self.accumulate, self.clamp) };
+            unsafe { finish(simd, width, dst, sums, self.addends(group), self.clamp) };
         }
     }
 
@@ -756,7 +765,7 @@ impl Block {
                 z += 1;
             }
             // SAFETY: the pixels are the part's, and dst has the block's channels of them.
-            unsafe { finish(simd, width, dst, sums, self.accumulate, self.clamp) };
+            unsafe { finish(simd, width, dst, sums, self.addends(places), self.clamp) };
         });
     }
 }

@@ -31,7 +31,7 @@ pub struct PlaneTile<'a, 'b> {
     pub weights: &'a [f32],
     /// One float a channel.
     pub bias: Option<&'a [f32]>,
-    /// Whether the products are added to what dst holds.
+    /// Whether the products are added to dst's addend.
     pub accumulate: bool,
     /// What is applied last.
     pub clamp: Option<Clamp>,
@@ -72,7 +72,7 @@ impl WithSimd for PlaneTile<'_, '_> {
                     // A pointer to an element of dst, as there is this row.
                     dst: self.dst.as_mut_ptr().wrapping_add((first + row) * ld),
                     ld,
-                    accumulate: self.accumulate,
+                    addend: self.accumulate.then(|| self.dst.addend_ptr().wrapping_add((first + row) * ld)),
                     clamp: self.clamp,
                 };
                 // SAFETY: `run` checked that weights, bias, patches and dst have these rows and pixels.
@@ -102,7 +102,8 @@ struct Rows {
     bias: Option<*const f32>,
     dst: *mut f32,
     ld: usize,
-    accumulate: bool,
+    /// What they are added to, if they are.
+    addend: Option<*const f32>,
     clamp: Option<Clamp>,
 }
 
@@ -162,7 +163,9 @@ impl Rows {
         // SAFETY: the caller's promise.
         unsafe {
             let sums = add(simd, width, &factors, run, sums, &mut Ahead::nothing());
-            finish(simd, width, dst, sums, self.accumulate, self.clamp);
+            let addend =
+                self.addend.map(|at| std::array::from_fn(|p| at.wrapping_add(p * self.ld + pixels.start)));
+            finish(simd, width, dst, sums, addend, self.clamp);
         }
     }
 }

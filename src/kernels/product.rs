@@ -110,7 +110,7 @@ impl Product<'_, '_> {
         unsafe {
             let run = Run { row: 0, vectors: self.weights.data()[col..].as_ptr(), len: self.rows.cols() };
             let sums = add(simd, width, &factors, run, sums, ahead);
-            finish(simd, width, dst, sums, self.accumulate, None);
+            finish(simd, width, dst, sums, self.accumulate.then_some(dst.map(|dst| dst.cast_const())), None);
         }
     }
 }

@@ -222,27 +222,27 @@ unsafe fn add_one<S: Simd, const P: usize, const V: usize, const PART: bool, con
     run.vectors = run.vectors.wrapping_add(factors.vector_step);
 }
 
-/// dst ← clamp(sums), or clamp(dst + sums).
+/// dst ← clamp(sums), or clamp(addend + sums).
 ///
 /// # Safety
-/// dst has a row of vectors for each row of sums.
+/// dst has a row of vectors for each row of sums, and so has the addend.
 #[inline(always)]
 pub unsafe fn finish<S: Simd, const P: usize, const V: usize, const PART: bool>(
     simd: S,
     width: Width<V, PART>,
     dst: [*mut f32; P],
     mut sums: [[S::f32s; V]; P],
-    accumulate: bool,
+    addend: Option<[*const f32; P]>,
     clamp: Option<Clamp>,
 ) {
     // Step by step: a loop with a decision in it is not unrolled, and its sums leave the registers.
     let mut p = 0;
-    if accumulate {
+    if let Some(addend) = addend {
         while p < P {
             let mut v = 0;
             while v < V {
                 // SAFETY: the caller's promise.
-                sums[p][v] = simd.add_f32s(sums[p][v], unsafe { width.load(simd, dst[p], v) });
+                sums[p][v] = simd.add_f32s(sums[p][v], unsafe { width.load(simd, addend[p], v) });
                 v += 1;
             }
             p += 1;

@@ -155,13 +155,15 @@ impl Packing {
         ]
     }
 
-    /// What stands behind the floats: a word of its own, and the header's words mixed (FNV-1a).
+    /// The header's words mixed (FNV-1a): packings that read the same blobs have the same.
+    pub fn id(&self) -> u64 {
+        let words = self.header();
+        words.iter().fold(0xcbf2_9ce4_8422_2325, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3))
+    }
+
+    /// What stands behind the floats: a word of its own, and the header's mixed.
     fn end(&self) -> [u64; 2] {
-        let mixed = self
-            .header()
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3));
-        [u64::from_le_bytes(*b"convlowe"), mixed]
+        [u64::from_le_bytes(*b"convlowe"), self.id()]
     }
 
     /// Writes the blob. `weights` are all groups' in the problem's weights layout; `blob` has [`Packing::bytes`].

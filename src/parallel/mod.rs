@@ -133,6 +133,18 @@ impl Pool {
         Ok(())
     }
 
+    /// The caller's threads with another context.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for any other pool.
+    pub(crate) fn with_context(&self, context: *mut c_void) -> Result<Self> {
+        let Kind::External { run, threads, .. } = self.kind else {
+            return invalid!("pool_context = {context:p}, but the plan has no external pool");
+        };
+        let context = ContextPtr(context);
+        Ok(Self { kind: Kind::External { run, context, threads }, deadline: self.deadline })
+    }
+
     /// The same threads, which begin no tile after this moment.
     pub(crate) fn until(&self, deadline: Instant) -> Self {
         Self { kind: self.kind.clone(), deadline: Some(deadline) }

@@ -64,6 +64,8 @@ pub struct Options {
     pub gemm: BackendChoice,
     /// Most bytes of workspace.
     pub max_workspace_bytes: usize,
+    /// Most bytes of packed weights.
+    pub max_packed_weights_bytes: usize,
     /// Most seconds of measuring, for [`Effort::Measure`].
     pub measure_budget_seconds: f64,
     /// Most bytes of memory that measuring takes.
@@ -87,6 +89,7 @@ impl Default for Options {
             effort: Effort::Estimate,
             gemm: BackendChoice::Auto,
             max_workspace_bytes: usize::MAX,
+            max_packed_weights_bytes: usize::MAX,
             measure_budget_seconds: Self::DEFAULT_BUDGET_SECONDS,
             measure_max_bytes: Self::DEFAULT_MEASURE_BYTES,
             pool: Pool::SERIAL,
@@ -103,6 +106,7 @@ struct Candidate {
 impl Candidate {
     fn fits(&self, options: &Options) -> bool {
         self.info.workspace_bytes <= options.max_workspace_bytes
+            && self.info.packed_weights_bytes <= options.max_packed_weights_bytes
     }
 
     /// Whether AUTO may take it: a GEMM gets the products if it is asked for and only then, since a GEMM may allocate; and
@@ -237,8 +241,9 @@ impl Survey {
         }
         best(self.fitting(options)).ok_or_else(|| {
             Error::WorkspaceLimit(text!(
-                "no algorithm fits max_workspace_bytes = {}",
-                options.max_workspace_bytes
+                "no algorithm fits max_workspace_bytes = {} and max_packed_weights_bytes = {}",
+                options.max_workspace_bytes,
+                options.max_packed_weights_bytes
             ))
         })
     }
@@ -248,6 +253,14 @@ impl Survey {
             self.0.iter().find(|(other, _)| other.id == entry.id).expect("an entry is registered");
         match answer {
             Ok(candidate) if candidate.fits(options) => Ok(candidate),
+            Ok(candidate) if candidate.info.workspace_bytes <= options.max_workspace_bytes => {
+                Err(Error::WorkspaceLimit(text!(
+                    "algorithm = {} needs {} bytes of packed weights, more than max_packed_weights_bytes = {}",
+                    entry.name(),
+                    candidate.info.packed_weights_bytes,
+                    options.max_packed_weights_bytes
+                )))
+            }
             Ok(candidate) => Err(Error::WorkspaceLimit(text!(
                 "algorithm = {} needs {} bytes, more than max_workspace_bytes = {}",
                 entry.name(),
@@ -279,8 +292,11 @@ impl Survey {
     ) -> impl Iterator<Item = Info> + Clone {
         let chosen_measured = chosen.is_some_and(Candidate::measured);
         let reason_of = move |candidate: &Candidate| -> Option<Reason> {
-            Some(if !candidate.fits(options) {
+            let info = &candidate.info;
+            Some(if info.workspace_bytes > options.max_workspace_bytes {
                 c"needs more than max_workspace_bytes"
+            } else if info.packed_weights_bytes > options.max_packed_weights_bytes {
+                c"needs more than max_packed_weights_bytes"
             } else if matches!(options.algorithm, AlgorithmChoice::One(_)) {
                 c"another algorithm was requested"
             } else if !candidate.is_open_to_auto(options) {

@@ -343,11 +343,11 @@ impl<const A: usize, const R: usize> OutputTransform<'_, '_, A, R> {
                 let mut dst = self.dst.part(inside, channels);
                 for (j, &value) in outputs.iter().enumerate().take(Self::OUTPUTS) {
                     if j < width {
-                        let (to, mut value) = (dst.row_mut(j), value);
+                        let mut value = value;
                         if accumulate {
-                            value = simd.add_f32s(value, lanes.load(simd, to));
+                            value = simd.add_f32s(value, lanes.load(simd, dst.addend_row(j)));
                         }
-                        lanes.store(simd, to, clamped(simd, value, clamp));
+                        lanes.store(simd, dst.row_mut(j), clamped(simd, value, clamp));
                     }
                 }
             }
@@ -359,7 +359,9 @@ impl<const A: usize, const R: usize> OutputTransform<'_, '_, A, R> {
                 let mut dst = self.dst.part(channels, inside);
                 let copied = !ALL || width < Self::OUTPUTS || accumulate;
                 if accumulate {
-                    dst.for_each_row(|channel, row| pixels[channel][..width].copy_from_slice(row));
+                    for (channel, pixels) in pixels.iter_mut().enumerate().take(dst.rows()) {
+                        pixels[..width].copy_from_slice(dst.addend_row(channel));
+                    }
                     let before = Matrix::new(pixels.as_flattened(), S::F32_LANES, MOST, MOST);
                     let before = load_line::<S, A>(simd, &before);
                     for (value, before) in outputs.iter_mut().zip(before) {

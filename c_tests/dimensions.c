@@ -1,0 +1,500 @@
+/*
+ * Descriptors of any number of dimensions: one, two and three, transposed or not, on slices of wider tensors,
+ * with a residual from its own tensor and a context for each call.
+ */
+
+#include "convolution.h"
+
+#include <stdint.h>
+
+/* Positions and sizes of up to three axes, outermost first; those behind spatial_dims are 0 and 1. */
+typedef struct place {
+    size_t at[3];
+} place;
+
+static size_t product_of(const size_t *sizes, int dims) {
+    size_t product = 1;
+    for (int axis = 0; axis < dims; ++axis) {
+        product *= sizes[axis];
+    }
+    return product;
+}
+
+static place place_of(size_t index, const size_t *sizes, int dims) {
+    place p = {{0, 0, 0}};
+    for (int axis = dims - 1; axis >= 0; --axis) {
+        p.at[axis] = index % sizes[axis];
+        index /= sizes[axis];
+    }
+    return p;
+}
+
+static size_t index_of(const place *p, const size_t *sizes, int dims) {
+    size_t index = 0;
+    for (int axis = 0; axis < dims; ++axis) {
+        index = index * sizes[axis] + p->at[axis];
+    }
+    return index;
+}
+
+/* A tensor's element in the descriptor's layout, with its strides. */
+static size_t element(int32_t layout, size_t n, size_t c, size_t pixel, size_t channels, size_t pixels,
+                      size_t channel_stride, size_t batch_stride) {
+    const size_t run = layout == CONVLOW_LAYOUT_NHWC ? channels : pixels;
+    const size_t runs = layout == CONVLOW_LAYOUT_NHWC ? pixels : channels;
+    const size_t step = channel_stride != 0 ? channel_stride : run;
+    const size_t image = batch_stride != 0 ? batch_stride : step * runs;
+    return n * image + (layout == CONVLOW_LAYOUT_NHWC ? pixel * step + c : c * step + pixel);
+}
+
+static size_t weight_of(const convlow_convnd_desc *d, size_t m, size_t channel, size_t tap, size_t taps) {
+    const size_t in = d->in_channels / d->groups, out = d->out_channels / d->groups;
+    const size_t c = channel % in, k = m % out;
+    const int transposed = d->operation == CONVLOW_OPERATION_CONV_TRANSPOSE;
+    switch (d->weights_layout) {
+    case CONVLOW_WEIGHTS_OIHW:
+        return transposed ? (channel * out + k) * taps + tap : (m * in + c) * taps + tap;
+    case CONVLOW_WEIGHTS_HWIO:
+        return transposed ? (tap * out + k) * d->in_channels + channel : (tap * in + c) * d->out_channels + m;
+    default:
+        return (m * taps + tap) * in + c;
+    }
+}
+
+/* dst += the convolution by the definition, in NCHW without strides. Each input meets each tap: what they
+ * give belongs to the output where they meet, if there is one. */
+static void add_by_definition(const convlow_convnd_desc *d, const size_t *out_size, const float *src,
+                              const float *weights, double *dst) {
+    const int dims = d->spatial_dims, transposed = d->operation == CONVLOW_OPERATION_CONV_TRANSPOSE;
+    const size_t pixels = product_of(d->in_size, dims), outputs = product_of(out_size, dims);
+    const size_t taps = product_of(d->kernel_size, dims);
+    const size_t in = d->in_channels / d->groups, out = d->out_channels / d->groups;
+    for (size_t pixel = 0; pixel < pixels; ++pixel) {
+        const place from = place_of(pixel, d->in_size, dims);
+        for (size_t tap = 0; tap < taps; ++tap) {
+            const place at = place_of(tap, d->kernel_size, dims);
+            place to = {{0, 0, 0}};
+            int meets = 1;
+            for (int axis = 0; axis < dims; ++axis) {
+                const long long step = (long long)d->stride[axis];
+                const long long reach = (long long)(at.at[axis] * d->dilation[axis]);
+                const long long pad = (long long)d->pad_before[axis], input = (long long)from.at[axis];
+                const long long met = transposed ? input * step + reach - pad : input + pad - reach;
+                meets &= met >= 0 && (transposed || met % step == 0);
+                to.at[axis] = (size_t)(meets == 0 ? 0 : transposed ? met : met / step);
+                meets &= to.at[axis] < out_size[axis];
+            }
+            if (!meets) {
+                continue;
+            }
+            const size_t output = index_of(&to, out_size, dims);
+            for (size_t n = 0; n < d->batch; ++n) {
+                for (size_t channel = 0; channel < d->in_channels; ++channel) {
+                    const size_t read = element(d->src_layout, n, channel, pixel, d->in_channels, pixels,
+                                                d->src_channel_stride, d->src_batch_stride);
+                    for (size_t k = 0; k < out; ++k) {
+                        const size_t m = channel / in * out + k;
+                        dst[(n * d->out_channels + m) * outputs + output] +=
+                            (double)src[read] * (double)weights[weight_of(d, m, channel, tap, taps)];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* The last element of a tensor, and one more. */
+static size_t length(int32_t layout, size_t batch, size_t channels, size_t pixels, size_t channel_stride,
+                     size_t batch_stride) {
+    return element(layout, batch - 1, channels - 1, pixels - 1, channels, pixels, channel_stride,
+                   batch_stride) +
+           1;
+}
+
+/* AUTO under these options computes the definition, and touches nothing between the elements of a slice. */
+static void check_definition(const convlow_convnd_desc *d, const convlow_plan_options *options,
+                             size_t most_workspace) {
+    size_t out_size[3];
+    REQUIRE_OK(convlow_convnd_output_size(d, out_size));
+    const int dims = d->spatial_dims;
+    const size_t pixels = product_of(d->in_size, dims), outputs = product_of(out_size, dims);
+    const size_t src_len =
+        length(d->src_layout, d->batch, d->in_channels, pixels, d->src_channel_stride, d->src_batch_stride);
+    const size_t dst_len =
+        length(d->dst_layout, d->batch, d->out_channels, outputs, d->dst_channel_stride, d->dst_batch_stride);
+    const size_t weights_len =
+        d->out_channels * (d->in_channels / d->groups) * product_of(d->kernel_size, dims);
+    float *src = floats_new(src_len), *weights = floats_new(weights_len), *bias = floats_new(d->out_channels);
+    float *dst = floats_new(dst_len), *before = floats_new(dst_len), *residual = floats_new(dst_len);
+    double *expected = (double *)calloc(d->batch * d->out_channels * outputs, sizeof(double));
+    REQUIRE(expected != NULL);
+    fill_with_integers(src, src_len, 1);
+    fill_with_integers(weights, weights_len, 2);
+    fill_with_integers(bias, d->out_channels, 3);
+    fill_with_integers(before, dst_len, 4);
+    fill_with_integers(residual, dst_len, 5);
+    add_by_definition(d, out_size, src, weights, expected);
+
+    convlow_plan *plan;
+    REQUIRE_OK(convlow_plan_create_nd(d, options, &plan));
+    guarded packed = guarded_new(convlow_plan_packed_weights_bytes(plan));
+    guarded workspace = guarded_new(convlow_plan_workspace_bytes(plan));
+    CHECK(workspace.bytes <= most_workspace);
+    REQUIRE_OK(convlow_pack_weights(plan, weights, packed.data, packed.bytes));
+    /* Without a residual, with dst itself as one, and with its own. */
+    for (int turn = 0; turn < (d->accumulate ? 3 : 1); ++turn) {
+        memcpy(dst, before, dst_len * sizeof(float));
+        convlow_execute_args args;
+        convlow_execute_args_init(&args, sizeof(args));
+        args.src = src;
+        args.packed_weights = packed.data;
+        args.bias = bias;
+        args.dst = dst;
+        args.workspace = workspace.data;
+        args.workspace_bytes = workspace.bytes;
+        args.residual = turn == 0 ? NULL : turn == 1 ? dst : residual;
+        const float *added = turn == 2 ? residual : before;
+        REQUIRE_OK(convlow_execute_with(plan, &args));
+        CHECK(guards_are_whole(&workspace));
+        size_t wrong = 0;
+        for (size_t n = 0; n < d->batch; ++n) {
+            for (size_t m = 0; m < d->out_channels; ++m) {
+                for (size_t pixel = 0; pixel < outputs; ++pixel) {
+                    const size_t at = element(d->dst_layout, n, m, pixel, d->out_channels, outputs,
+                                              d->dst_channel_stride, d->dst_batch_stride);
+                    double sum = expected[(n * d->out_channels + m) * outputs + pixel] + (double)bias[m];
+                    sum += d->accumulate ? (double)added[at] : 0.0;
+                    if (d->activation == CONVLOW_ACTIVATION_CLAMP) {
+                        sum = fmin(fmax(sum, d->activation_min), d->activation_max);
+                    }
+                    wrong += (double)dst[at] != sum;
+                    dst[at] = before[at]; /* for the gaps */
+                }
+            }
+        }
+        CHECK_SIZE(wrong, 0);
+        CHECK(memcmp(dst, before, dst_len * sizeof(float)) == 0);
+    }
+    convlow_plan_destroy(plan);
+    guarded_free(&packed);
+    guarded_free(&workspace);
+    free(src);
+    free(weights);
+    free(bias);
+    free(dst);
+    free(before);
+    free(residual);
+    free(expected);
+}
+
+static convlow_convnd_desc described(int32_t dims, size_t in_channels, size_t out_channels, size_t size,
+                                     size_t kernel) {
+    convlow_convnd_desc d;
+    convlow_convnd_desc_init(&d, sizeof(d));
+    d.spatial_dims = dims;
+    d.in_channels = in_channels;
+    d.out_channels = out_channels;
+    for (int32_t axis = 0; axis < dims; ++axis) {
+        d.in_size[axis] = size + (size_t)axis;
+        d.kernel_size[axis] = kernel;
+        d.pad_before[axis] = d.pad_after[axis] = kernel / 2;
+    }
+    return d;
+}
+
+static void test_definition(void) {
+    for (int32_t dims = 1; dims <= 3; ++dims) {
+        for (int kind = 0; kind < 8; ++kind) {
+            for (int pair = 0; pair < 4; ++pair) {
+                convlow_convnd_desc d = described(dims, 6, 20, 5, 3);
+                d.src_layout = pair / 2;
+                d.dst_layout = pair % 2;
+                d.weights_layout = (kind + pair) % 3;
+                d.accumulate = kind % 2;
+                if (kind >= 4) {
+                    d.operation = CONVLOW_OPERATION_CONV_TRANSPOSE;
+                    for (int32_t axis = 0; axis < dims; ++axis) {
+                        d.stride[axis] = 2 + (size_t)(axis % 2);
+                        d.output_padding[axis] = 1;
+                        d.kernel_size[axis] = 2 + (size_t)(kind % 3);
+                    }
+                }
+                if (kind % 4 == 1) {
+                    d.groups = 2;
+                    d.batch = 2;
+                }
+                if (kind % 4 == 2) {
+                    d.dilation[0] = 2;
+                    d.activation = CONVLOW_ACTIVATION_CLAMP;
+                    d.activation_min = 0.0;
+                }
+                if (kind % 4 == 3) {
+                    d.groups = d.out_channels = d.in_channels;
+                }
+                snprintf(check_context, sizeof(check_context), "%d dimensions, kind %d, layouts %d",
+                         (int)dims, kind, pair);
+                const size_t most = d.src_layout == CONVLOW_LAYOUT_NHWC ? 0 : 256 * 1024;
+                check_definition(&d, NULL, most);
+                /* Slices of wider tensors. */
+                size_t out_size[3];
+                REQUIRE_OK(convlow_convnd_output_size(&d, out_size));
+                const size_t pixels = product_of(d.in_size, dims), outputs = product_of(out_size, dims);
+                const int src_last = d.src_layout == CONVLOW_LAYOUT_NHWC;
+                const int dst_last = d.dst_layout == CONVLOW_LAYOUT_NHWC;
+                d.src_channel_stride = (src_last ? d.in_channels : pixels) + 3;
+                d.dst_channel_stride = (dst_last ? d.out_channels : outputs) + 5;
+                d.src_batch_stride = d.src_channel_stride * (src_last ? pixels : d.in_channels) + 7;
+                d.dst_batch_stride = d.dst_channel_stride * (dst_last ? outputs : d.out_channels) + 1;
+                check_definition(&d, NULL, most);
+            }
+        }
+    }
+    /* WaveNet's: causal and heavily dilated. */
+    convlow_convnd_desc causal = described(1, 8, 16, 700, 2);
+    causal.dilation[0] = 512;
+    causal.pad_before[0] = 512;
+    causal.pad_after[0] = 0;
+    snprintf(check_context, sizeof(check_context), "causal");
+    check_definition(&causal, NULL, 256 * 1024);
+    check_context[0] = '\0';
+}
+
+/* Layers of a DenseNet block read all channels before theirs of one tensor and write their own behind them:
+ * the same bits as with a tensor for each, and no concatenation. */
+static void test_dense_block(int32_t layout) {
+    enum {
+        FIRST = 12,
+        GROWTH = 5,
+        LAYERS = 3,
+        ALL = FIRST + GROWTH * LAYERS,
+        SIDE = 6,
+        PIXELS = SIDE * SIDE
+    };
+    const size_t batch = 2;
+    float *wide = floats_new(batch * ALL * PIXELS), *whole = floats_new(batch * ALL * PIXELS);
+    fill_with_integers(wide, batch * ALL * PIXELS, 9);
+    memcpy(whole, wide, batch * ALL * PIXELS * sizeof(float));
+    const size_t channel_step = layout == CONVLOW_LAYOUT_NHWC ? 1 : PIXELS;
+    for (size_t layer = 0; layer < LAYERS; ++layer) {
+        const size_t channels = FIRST + layer * GROWTH;
+        convlow_convnd_desc d = described(2, channels, GROWTH, SIDE, 3);
+        d.in_size[1] = SIDE;
+        d.batch = batch;
+        d.src_layout = d.dst_layout = layout;
+        float *weights = floats_new(GROWTH * channels * 9);
+        fill_with_integers(weights, GROWTH * channels * 9, (unsigned)layer);
+
+        convlow_plan *alone;
+        REQUIRE_OK(convlow_plan_create_nd(&d, NULL, &alone));
+        d.src_channel_stride = d.dst_channel_stride = layout == CONVLOW_LAYOUT_NHWC ? ALL : PIXELS;
+        d.src_batch_stride = d.dst_batch_stride = ALL * PIXELS;
+        convlow_plan *sliced;
+        REQUIRE_OK(convlow_plan_create_nd(&d, NULL, &sliced));
+        /* Images of the same size: the same packed weights. */
+        CHECK(convlow_plan_packing_id(alone) == convlow_plan_packing_id(sliced));
+        guarded packed = guarded_new(convlow_plan_packed_weights_bytes(alone));
+        REQUIRE_OK(convlow_pack_weights(alone, weights, packed.data, packed.bytes));
+        guarded workspace = guarded_new(convlow_plan_workspace_bytes(alone));
+        guarded own = guarded_new(convlow_plan_workspace_bytes(sliced));
+
+        /* By way of tensors of their own. */
+        float *src = floats_new(batch * channels * PIXELS), *dst = floats_new(batch * GROWTH * PIXELS);
+        for (size_t n = 0; n < batch; ++n) {
+            for (size_t c = 0; c < channels; ++c) {
+                for (size_t pixel = 0; pixel < PIXELS; ++pixel) {
+                    src[element(layout, n, c, pixel, channels, PIXELS, 0, 0)] =
+                        whole[element(layout, n, c, pixel, ALL, PIXELS, 0, 0)];
+                }
+            }
+        }
+        REQUIRE_OK(convlow_execute(alone, src, packed.data, NULL, dst, workspace.data, workspace.bytes));
+        for (size_t n = 0; n < batch; ++n) {
+            for (size_t c = 0; c < GROWTH; ++c) {
+                for (size_t pixel = 0; pixel < PIXELS; ++pixel) {
+                    whole[element(layout, n, channels + c, pixel, ALL, PIXELS, 0, 0)] =
+                        dst[element(layout, n, c, pixel, GROWTH, PIXELS, 0, 0)];
+                }
+            }
+        }
+        /* In place. */
+        REQUIRE_OK(convlow_execute(sliced, wide, packed.data, NULL, wide + channels * channel_step, own.data,
+                                   own.bytes));
+        CHECK(memcmp(wide, whole, batch * ALL * PIXELS * sizeof(float)) == 0);
+        /* One channel too early, dst would overlap src. */
+        CHECK_FAILS(convlow_execute(sliced, wide, packed.data, NULL, wide + (channels - 1) * channel_step,
+                                    own.data, own.bytes),
+                    CONVLOW_ERROR_INVALID_ARGUMENT, "dst overlaps src");
+        convlow_plan_destroy(alone);
+        convlow_plan_destroy(sliced);
+        guarded_free(&packed);
+        guarded_free(&workspace);
+        guarded_free(&own);
+        free(src);
+        free(dst);
+        free(weights);
+    }
+    free(wide);
+    free(whole);
+}
+
+static void run_here(void *context, size_t jobs, void (*job)(void *argument, size_t index), void *argument) {
+    ++*(size_t *)context;
+    for (size_t index = 0; index < jobs; ++index) {
+        job(argument, index);
+    }
+}
+
+static void test_execute_args(void) {
+    convlow_convnd_desc d = described(2, 32, 32, 30, 3);
+    size_t out_size[3];
+    REQUIRE_OK(convlow_convnd_output_size(&d, out_size));
+    CHECK_SIZE(out_size[0], 30);
+    CHECK_SIZE(out_size[1], 31);
+    CHECK_SIZE(out_size[2], 1);
+    const size_t pixels = 30 * 31;
+    float *src = floats_new(32 * pixels), *weights = floats_new((size_t)32 * 32 * 9),
+          *dst = floats_new(32 * pixels);
+    fill_with_integers(src, 32 * pixels, 1);
+    fill_with_integers(weights, (size_t)32 * 32 * 9, 2);
+
+    size_t general = 0, of_call = 0;
+    convlow_plan_options options;
+    convlow_plan_options_init(&options, sizeof(options));
+    REQUIRE_OK(convlow_pool_create_external(run_here, &general, 3, &options.pool));
+    convlow_plan *plan, *alone;
+    REQUIRE_OK(convlow_plan_create_nd(&d, &options, &plan));
+    REQUIRE_OK(convlow_plan_create_nd(&d, NULL, &alone));
+    CHECK(convlow_plan_packing_id(plan) == convlow_plan_packing_id(alone));
+    CHECK(convlow_plan_packing_id(NULL) == 0);
+    guarded packed = guarded_new(convlow_plan_packed_weights_bytes(plan));
+    guarded workspace = guarded_new(convlow_plan_workspace_bytes(plan));
+    REQUIRE_OK(convlow_pack_weights(plan, weights, packed.data, packed.bytes));
+
+    convlow_execute_args args;
+    memset(&args, 0xA5, sizeof(args));
+    convlow_execute_args_init(&args, sizeof(args));
+    CHECK(args.src == NULL && args.residual == NULL && args.pool_context == NULL &&
+          args.workspace_bytes == 0);
+    CHECK_FAILS(convlow_execute_with(plan, &args), CONVLOW_ERROR_INVALID_ARGUMENT, "src is NULL");
+    CHECK_FAILS(convlow_execute_with(plan, NULL), CONVLOW_ERROR_INVALID_ARGUMENT,
+                "convlow_execute_args is NULL");
+    args.src = src;
+    args.packed_weights = packed.data;
+    args.dst = dst;
+    args.workspace = workspace.data;
+    args.workspace_bytes = workspace.bytes;
+    CHECK_FAILS(convlow_execute_with(NULL, &args), CONVLOW_ERROR_INVALID_ARGUMENT, "plan is NULL");
+    CHECK_OK(convlow_execute_with(plan, &args));
+    CHECK(general > 0 && of_call == 0);
+    general = 0;
+    args.pool_context = &of_call;
+    CHECK_OK(convlow_execute_with(plan, &args));
+    CHECK(general == 0 && of_call > 0);
+    CHECK_FAILS(convlow_execute_with(alone, &args), CONVLOW_ERROR_INVALID_ARGUMENT, "pool_context");
+    args.pool_context = NULL;
+    args.residual = src;
+    CHECK_FAILS(convlow_execute_with(plan, &args), CONVLOW_ERROR_INVALID_ARGUMENT, "accumulate = 0");
+
+    /* A residual must not overlap dst unless it is dst. */
+    convlow_plan *sum;
+    d.accumulate = 1;
+    d.out_channels = 16;
+    REQUIRE_OK(convlow_plan_create_nd(&d, NULL, &sum));
+    CHECK(convlow_plan_packing_id(plan) != convlow_plan_packing_id(sum));
+    REQUIRE_OK(convlow_pack_weights(sum, weights, packed.data, packed.bytes));
+    args.residual = dst + 1;
+    CHECK_FAILS(convlow_execute_with(sum, &args), CONVLOW_ERROR_INVALID_ARGUMENT, "dst overlaps residual");
+    args.residual = dst;
+    CHECK_OK(convlow_execute_with(sum, &args));
+
+    convlow_plan_destroy(plan);
+    convlow_plan_destroy(alone);
+    convlow_plan_destroy(sum);
+    convlow_pool_destroy(options.pool);
+    guarded_free(&packed);
+    guarded_free(&workspace);
+    free(src);
+    free(weights);
+    free(dst);
+}
+
+static void test_packed_limit(void) {
+    convlow_convnd_desc d = described(2, 64, 64, 28, 3);
+    convlow_plan_options options;
+    convlow_plan_options_init(&options, sizeof(options));
+    CHECK(options.max_packed_weights_bytes == SIZE_MAX);
+    options.math = CONVLOW_MATH_FAST;
+    convlow_plan *plan;
+    REQUIRE_OK(convlow_plan_create_nd(&d, &options, &plan));
+    const size_t transformed = convlow_plan_packed_weights_bytes(plan);
+    convlow_plan_destroy(plan);
+    const size_t plain = (size_t)64 * 64 * 9 * sizeof(float);
+    CHECK(transformed > plain + 1024);
+    options.max_packed_weights_bytes = plain + 1024;
+    REQUIRE_OK(convlow_plan_create_nd(&d, &options, &plan));
+    CHECK(convlow_plan_packed_weights_bytes(plan) <= plain + 1024);
+    convlow_plan_destroy(plan);
+    convlow_plan_info infos[128];
+    memset(infos, 0, sizeof(infos));
+    infos[0].struct_size = sizeof(infos[0]);
+    size_t count = 0, limited = 0;
+    REQUIRE_OK(convlow_query_nd(&d, &options, infos, 128, &count));
+    for (size_t i = 0; i < count; ++i) {
+        limited += infos[i].reason != NULL && strstr(infos[i].reason, "max_packed_weights_bytes") != NULL;
+    }
+    CHECK(limited > 0);
+    options.max_packed_weights_bytes = 100;
+    CHECK_FAILS(convlow_plan_create_nd(&d, &options, &plan), CONVLOW_ERROR_WORKSPACE_LIMIT,
+                "max_packed_weights_bytes = 100");
+    options.algorithm = convlow_algorithm_from_name("kn2row-register");
+    CHECK_FAILS(convlow_plan_create_nd(&d, &options, &plan), CONVLOW_ERROR_WORKSPACE_LIMIT,
+                "bytes of packed weights, more than max_packed_weights_bytes = 100");
+}
+
+static void test_refusals(void) {
+    const convlow_convnd_desc good = described(2, 8, 8, 9, 3);
+    convlow_plan *plan = NULL;
+#define CHECK_REFUSED(change, status, fragment)                                     \
+    do {                                                                            \
+        convlow_convnd_desc d = good;                                               \
+        change;                                                                     \
+        CHECK_FAILS(convlow_plan_create_nd(&d, NULL, &plan), (status), (fragment)); \
+        CHECK(plan == NULL);                                                        \
+    } while (0)
+    CHECK_REFUSED(d.spatial_dims = 0, CONVLOW_ERROR_INVALID_ARGUMENT, "spatial_dims = 0");
+    CHECK_REFUSED(d.spatial_dims = 4, CONVLOW_ERROR_INVALID_ARGUMENT, "spatial_dims = 4");
+    CHECK_REFUSED(d.operation = 7, CONVLOW_ERROR_INVALID_ARGUMENT, "operation = 7");
+    CHECK_REFUSED(d.type = 9, CONVLOW_ERROR_INVALID_ARGUMENT, "type = 9");
+    CHECK_REFUSED(d.in_size[2] = 5, CONVLOW_ERROR_INVALID_ARGUMENT, "in_size[2] = 5");
+    CHECK_REFUSED(d.stride[2] = 2, CONVLOW_ERROR_INVALID_ARGUMENT, "stride[2] = 2");
+    CHECK_REFUSED(d.kernel_size[2] = 1, CONVLOW_ERROR_INVALID_ARGUMENT, "kernel_size[2] = 1");
+    CHECK_REFUSED(d.in_size[1] = 0, CONVLOW_ERROR_INVALID_ARGUMENT, "in_size[1] = 0");
+    CHECK_REFUSED(d.kernel_size[0] = 30, CONVLOW_ERROR_INVALID_ARGUMENT, "kernel_size[0] = 30");
+    CHECK_REFUSED(d.output_padding[0] = 1, CONVLOW_ERROR_INVALID_ARGUMENT, "output_padding[0] = 1");
+    CHECK_REFUSED((d.operation = CONVLOW_OPERATION_CONV_TRANSPOSE, d.stride[1] = 2, d.output_padding[1] = 2),
+                  CONVLOW_ERROR_INVALID_ARGUMENT, "output_padding[1] = 2");
+    CHECK_REFUSED((d.operation = CONVLOW_OPERATION_CONV_TRANSPOSE, d.pad_before[0] = 9, d.pad_after[0] = 9),
+                  CONVLOW_ERROR_INVALID_ARGUMENT, "pad_before[0] = 9");
+    CHECK_REFUSED((d.src_layout = CONVLOW_LAYOUT_NHWC, d.src_channel_stride = 7),
+                  CONVLOW_ERROR_INVALID_ARGUMENT, "src_channel_stride = 7");
+    CHECK_REFUSED(d.dst_channel_stride = 80, CONVLOW_ERROR_INVALID_ARGUMENT, "dst_channel_stride = 80");
+    CHECK_REFUSED(d.dst_batch_stride = 100, CONVLOW_ERROR_INVALID_ARGUMENT, "dst_batch_stride = 100");
+    CHECK_REFUSED(d.src_channel_stride = SIZE_MAX / 2, CONVLOW_ERROR_OVERFLOW, "src_channel_stride");
+    CHECK_REFUSED((d.batch = 3, d.dst_batch_stride = SIZE_MAX / 2), CONVLOW_ERROR_OVERFLOW,
+                  "dst_batch_stride");
+    CHECK_REFUSED(d.struct_size = 13, CONVLOW_ERROR_INVALID_ARGUMENT, "convlow_convnd_desc.struct_size = 13");
+#undef CHECK_REFUSED
+    size_t size[3];
+    CHECK_FAILS(convlow_convnd_output_size(NULL, size), CONVLOW_ERROR_INVALID_ARGUMENT, "is NULL");
+    CHECK_FAILS(convlow_convnd_output_size(&good, NULL), CONVLOW_ERROR_INVALID_ARGUMENT, "size is NULL");
+}
+
+int main(void) {
+    test_definition();
+    test_dense_block(CONVLOW_LAYOUT_NCHW);
+    test_dense_block(CONVLOW_LAYOUT_NHWC);
+    test_execute_args();
+    test_packed_limit();
+    test_refusals();
+    return check_result();
+}
