@@ -231,6 +231,46 @@ void pool_over_a_host() {
     CHECK(thrown > 0);
 }
 
+// Transposed 2x2x2 of stride 2 over ones: every output sees one tap, and a residual of its own tensor is
+// added.
+void any_dimensions() {
+    convlow::descriptor_nd desc(3, CONVLOW_OPERATION_CONV_TRANSPOSE);
+    CHECK_SIZE(desc.struct_size, sizeof(convlow_convnd_desc));
+    desc.in_channels = 4, desc.out_channels = 6, desc.accumulate = 1;
+    desc.axis(0, 3, 2).axis(1, 4, 2).axis(2, 5, 2);
+    desc.stride[0] = desc.stride[1] = desc.stride[2] = 2;
+    const std::array<std::size_t, 3> size = desc.output_size();
+    CHECK(size[0] == 6 && size[1] == 8 && size[2] == 10);
+    bool thrown = false;
+    try {
+        desc.axis(3, 1, 1);
+    } catch (const std::out_of_range &) {
+        thrown = true;
+    }
+    CHECK(thrown);
+
+    const convlow::plan plan(desc);
+    const convlow::plan again(desc, convlow::options());
+    CHECK(plan.packing_id() != 0 && plan.packing_id() == again.packing_id());
+    CHECK_SIZE(convlow::query(desc).size(), convlow_algorithm_count());
+    const std::vector<float> src(4 * 3 * 4 * 5, 1.0F), weights(4 * 6 * 8, 1.0F);
+    const std::vector<float> residual(6 * size[0] * size[1] * size[2], 0.25F);
+    std::vector<float> dst(residual.size(), NAN);
+    const convlow::packed_weights packed = plan.pack(weights.data());
+    convlow::workspace workspace = plan.make_workspace();
+    convlow::arguments args;
+    args.src = src.data();
+    args.packed_weights = packed.data();
+    args.dst = dst.data();
+    args.residual = residual.data();
+    args.workspace = workspace.data();
+    args.workspace_bytes = workspace.size();
+    plan.execute(args);
+    CHECK(std::all_of(dst.begin(), dst.end(), [](float value) { return value == 4.25F; }));
+    args.pool_context = &args;
+    check_throws([&] { plan.execute(args); }, CONVLOW_ERROR_INVALID_ARGUMENT, "pool_context");
+}
+
 void wisdom() {
     const counting c;
     convlow::options options;
@@ -253,6 +293,7 @@ int main() {
     exceptions();
     own_pool();
     pool_over_a_host();
+    any_dimensions();
     wisdom();
     return check_result();
 }

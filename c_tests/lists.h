@@ -10,10 +10,10 @@
 #include <ctype.h>
 #include <dirent.h>
 
-/* A line of a list. The name in the problem is set by those who use it, as lines are moved. */
+/* A line of a list. */
 typedef struct line {
-    problem problem;
-    size_t out[2]; /* height and width that the list says; 0 if it says none */
+    convlow_convnd_desc desc;
+    size_t out[3]; /* the sizes that the list says, outermost axis first; 0 if it says none */
     char text[128];
 } line;
 
@@ -23,10 +23,39 @@ typedef struct lists {
     line *lines;
 } lists;
 
-enum { MB, G, IC, IH, IW, OC, OH, OW, KH, KW, SH, SW, DH, DW, PH, PW, PB, PR, KEYS };
+enum {
+    MB,
+    G,
+    IC,
+    OC,
+    ID,
+    IH,
+    IW,
+    OD,
+    OH,
+    OW,
+    KD,
+    KH,
+    KW,
+    SD,
+    SH,
+    SW,
+    DD,
+    DH,
+    DW,
+    PD,
+    PH,
+    PW,
+    PK,
+    PB,
+    PR,
+    TR,
+    KEYS
+};
 
-static const char *const keys[KEYS] = {"mb", "g",  "ic", "ih", "iw", "oc", "oh", "ow", "kh",
-                                       "kw", "sh", "sw", "dh", "dw", "ph", "pw", "pb", "pr"};
+static const char *const keys[KEYS] = {"mb", "g",  "ic", "oc", "id", "ih", "iw", "od", "oh",
+                                       "ow", "kd", "kh", "kw", "sd", "sh", "sw", "dd", "dh",
+                                       "dw", "pd", "ph", "pw", "pk", "pb", "pr", "tr"};
 
 enum { MISSING = -1 };
 
@@ -65,46 +94,66 @@ static inline size_t number_or(long number, size_t otherwise) {
     return number != MISSING ? (size_t)number : otherwise;
 }
 
-/* Of height and width the one that is missing is the other. */
-static inline void copy_missing(long numbers[KEYS], int height, int width) {
-    numbers[height] = numbers[height] != MISSING ? numbers[height] : numbers[width];
-    numbers[width] = numbers[width] != MISSING ? numbers[width] : numbers[height];
+/* Of depth, height and width those that are missing are another one of them. */
+static inline void copy_missing(long numbers[KEYS], int depth) {
+    static const int orders[3][2] = {{1, 2}, {2, 0}, {1, 0}};
+    const long given[3] = {numbers[depth], numbers[depth + 1], numbers[depth + 2]};
+    for (int axis = 0; axis < 3; ++axis) {
+        for (int other = 0; other < 2 && numbers[depth + axis] == MISSING; ++other) {
+            numbers[depth + axis] = given[orders[axis][other]];
+        }
+    }
+}
+
+static inline int count_given(const long numbers[KEYS], int depth) {
+    return (numbers[depth] != MISSING) + (numbers[depth + 1] != MISSING) + (numbers[depth + 2] != MISSING);
 }
 
 static inline void read_line(line *line) {
     long numbers[KEYS];
     read_numbers(line, numbers);
-    if (numbers[IH] == MISSING && numbers[KH] == MISSING && numbers[OH] == MISSING) {
-        numbers[IH] = numbers[KH] = numbers[OH] = numbers[SH] = 1;
-        numbers[DH] = numbers[PH] = 0;
+    const int volume = numbers[ID] != MISSING || numbers[OD] != MISSING || numbers[KD] != MISSING;
+    const int row = !volume && numbers[IH] == MISSING && numbers[KH] == MISSING && numbers[OH] == MISSING;
+    const int dims = volume ? 3 : row ? 1 : 2;
+    if (count_given(numbers, ID) == 1 && count_given(numbers, KD) == 1) {
+        copy_missing(numbers, OD);
     }
-    if (numbers[IW] == MISSING && numbers[KW] == MISSING) {
-        copy_missing(numbers, OH, OW);
-    }
-    copy_missing(numbers, IH, IW);
-    copy_missing(numbers, KH, KW);
-    copy_missing(numbers, SH, SW);
-    copy_missing(numbers, DH, DW);
-    copy_missing(numbers, PH, PW);
-    require_in(line, numbers[IC] > 0 && numbers[OC] > 0 && numbers[IH] > 0 && numbers[KH] > 0,
+    copy_missing(numbers, ID);
+    copy_missing(numbers, KD);
+    copy_missing(numbers, SD);
+    copy_missing(numbers, DD);
+    copy_missing(numbers, PD);
+    require_in(line, numbers[IC] > 0 && numbers[OC] > 0 && numbers[IW] > 0 && numbers[KW] > 0,
                "a size is missing");
-    problem *problem = &line->problem;
-    memset(problem, 0, sizeof(*problem));
-    problem->batch = number_or(numbers[MB], 1);
-    problem->groups = number_or(numbers[G], 1);
-    problem->in[0] = (size_t)numbers[IC];
-    problem->out_channels = (size_t)numbers[OC];
-    for (int axis = 0; axis < 2; ++axis) {
-        const size_t in = problem->in[1 + axis] = (size_t)numbers[IH + axis];
-        const size_t kernel = problem->kernel[axis] = (size_t)numbers[KH + axis];
-        const size_t stride = problem->stride[axis] = number_or(numbers[SH + axis], 1);
-        const size_t dilation = problem->dilation[axis] = number_or(numbers[DH + axis], 0) + 1;
-        const size_t before = problem->pad[axis] = number_or(numbers[PH + axis], 0);
-        const size_t out = line->out[axis] = number_or(numbers[OH + axis], 0);
+    convlow_convnd_desc *desc = &line->desc;
+    convlow_convnd_desc_init(desc, sizeof(*desc));
+    desc->spatial_dims = dims;
+    desc->operation = numbers[TR] == 1 ? CONVLOW_OPERATION_CONV_TRANSPOSE : CONVLOW_OPERATION_CONV;
+    desc->batch = number_or(numbers[MB], 1);
+    desc->groups = number_or(numbers[G], 1);
+    desc->in_channels = (size_t)numbers[IC];
+    desc->out_channels = (size_t)numbers[OC];
+    memset(line->out, 0, sizeof(line->out));
+    for (int axis = 0; axis < dims; ++axis) {
+        const int key = 3 - dims + axis;
+        const size_t in = desc->in_size[axis] = (size_t)numbers[ID + key];
+        const size_t kernel = desc->kernel_size[axis] = (size_t)numbers[KD + key];
+        const size_t stride = desc->stride[axis] = number_or(numbers[SD + key], 1);
+        const size_t dilation = desc->dilation[axis] = number_or(numbers[DD + key], 0) + 1;
+        const size_t before = desc->pad_before[axis] = number_or(numbers[PD + key], 0);
+        const size_t out = line->out[axis] = number_or(numbers[OD + key], 0);
+        const size_t reach = (kernel - 1) * dilation + 1;
+        if (desc->operation == CONVLOW_OPERATION_CONV_TRANSPOSE) {
+            /* Padded alike on both sides; what is missing then is output padding. */
+            const size_t reached = (in - 1) * stride + reach - 2 * before;
+            desc->pad_after[axis] = number_or(numbers[PK + key], before);
+            desc->output_padding[axis] = out > reached ? out - reached : 0;
+            continue;
+        }
         /* What the last output reaches beyond the input. */
-        const size_t end = out > 0 ? (out - 1) * stride + (kernel - 1) * dilation + 1 : in + 2 * before;
+        const size_t end = out > 0 ? (out - 1) * stride + reach : in + 2 * before;
         const size_t implied = end > in + before ? end - in - before : 0;
-        problem->pad[2 + axis] = number_or(numbers[PB + axis], implied);
+        desc->pad_after[axis] = number_or(numbers[PK + key], implied);
     }
 }
 

@@ -179,29 +179,35 @@ static void *execute_counted(void *of) {
 
 /* What AUTO picks for a layer: nobody allocates, and nothing is kept. With `fresh` on a thread that has never
  * executed anything. */
-static void what_auto_picks(const problem *layer, int layout_pair, int32_t math, convlow_pool *pool,
-                            int fresh) {
-    convlow_conv2d_desc desc;
+static void what_auto_picks(const convlow_convnd_desc *layer, const char *name, int layout_pair, int32_t math,
+                            convlow_pool *pool, int fresh) {
+    convlow_convnd_desc desc = *layer;
     convlow_plan_options options;
     convlow_plan_info info = {.struct_size = sizeof(info)};
     execution e;
     memset(&e, 0, sizeof(e));
-    describe(&desc, layer, layout_pair);
+    desc.src_layout = layout_pair / 2;
+    desc.dst_layout = layout_pair % 2;
     convlow_plan_options_init(&options, sizeof(options));
     options.math = math;
     options.pool = pool;
-    REQUIRE_OK(convlow_plan_create(&desc, &options, &e.plan));
+    REQUIRE_OK(convlow_plan_create_nd(&desc, &options, &e.plan));
     REQUIRE_OK(convlow_plan_get_info(e.plan, &info));
     snprintf(check_context, sizeof(check_context), "AUTO: %s on %s, layouts %d, math %d%s",
-             convlow_algorithm_name(info.algorithm), layer->name, layout_pair, (int)math,
+             convlow_algorithm_name(info.algorithm), name, layout_pair, (int)math,
              pool != NULL ? ", pool" : "");
     CHECK(info.gemm == CONVLOW_GEMM_KERNELS ||
           (info.gemm == CONVLOW_GEMM_AUTO &&
            strcmp(convlow_algorithm_name(info.algorithm), "direct-sum2d") == 0));
-    const size_t weights =
-        desc.out_channels * (desc.in_channels / desc.groups) * desc.kernel_height * desc.kernel_width;
-    const size_t src = desc.batch * desc.in_channels * desc.in_height * desc.in_width;
-    const size_t dst = desc.batch * desc.out_channels * info.dst_height * info.dst_width;
+    size_t out_size[3];
+    REQUIRE_OK(convlow_convnd_output_size(&desc, out_size));
+    size_t weights = desc.out_channels * (desc.in_channels / desc.groups);
+    size_t src = desc.batch * desc.in_channels, dst = desc.batch * desc.out_channels;
+    for (int32_t axis = 0; axis < desc.spatial_dims; ++axis) {
+        weights *= desc.kernel_size[axis];
+        src *= desc.in_size[axis];
+        dst *= out_size[axis];
+    }
     void *packed = at_least(&automatic.packed, info.packed_weights_bytes);
     e.src = (const float *)at_least(&automatic.src, src * sizeof(float));
     e.bias = (const float *)at_least(&automatic.bias, desc.out_channels * sizeof(float));
@@ -234,17 +240,17 @@ static void what_auto_picks(const problem *layer, int layout_pair, int32_t math,
     check_context[0] = '\0';
 }
 
-/* Multiplications of the layer by its definition. */
+/* About as many multiplications as the layer has by its definition. */
 static size_t macs_of(const line *line) {
-    convlow_conv2d_desc desc;
-    size_t height, width;
-    describe(&desc, &line->problem, 0);
-    REQUIRE_OK(convlow_conv2d_output_size(&desc, &height, &width));
-    require_in(line,
-               (line->out[0] == 0 || line->out[0] == height) && (line->out[1] == 0 || line->out[1] == width),
-               "the sizes contradict each other");
-    return desc.batch * desc.out_channels * height * width * (desc.in_channels / desc.groups) *
-           desc.kernel_height * desc.kernel_width;
+    const convlow_convnd_desc *desc = &line->desc;
+    size_t out_size[3], macs = desc->batch * desc->out_channels * (desc->in_channels / desc->groups);
+    REQUIRE_OK(convlow_convnd_output_size(desc, out_size));
+    for (int32_t axis = 0; axis < desc->spatial_dims; ++axis) {
+        require_in(line, line->out[axis] == 0 || line->out[axis] == out_size[axis],
+                   "the sizes contradict each other");
+        macs *= desc->kernel_size[axis] * out_size[axis];
+    }
+    return macs;
 }
 
 /* Every line of every list; where it has to be quick, every tenth of those that are small. */
@@ -253,10 +259,9 @@ static void auto_on_all_lists(const char *folder, convlow_pool *pool) {
     static const int layout_pairs[] = {0, 3}; /* NCHW -> NCHW, NHWC -> NHWC */
     lists lists = lists_read(folder);
     size_t taken = 0, small = 0;
-    CHECK(lists.files >= 13 && lists.count >= 300);
+    CHECK(lists.files >= 18 && lists.count >= 390);
     for (size_t i = 0; i < lists.count; ++i) {
-        line *line = &lists.lines[i];
-        line->problem.name = line->text;
+        const line *line = &lists.lines[i];
         const size_t macs = macs_of(line);
         small += macs < quick_macs;
         if (check_quickly() && (macs >= quick_macs || small % 10 != 0)) {
@@ -265,7 +270,8 @@ static void auto_on_all_lists(const char *folder, convlow_pool *pool) {
         ++taken;
         for (int at = 0; at < 4 * 2; ++at) {
             const int32_t math = at / 2 % 2 == 0 ? CONVLOW_MATH_EXACT : CONVLOW_MATH_FAST;
-            what_auto_picks(&line->problem, layout_pairs[at / 4], math, at % 2 == 0 ? NULL : pool, 0);
+            what_auto_picks(&line->desc, line->text, layout_pairs[at / 4], math, at % 2 == 0 ? NULL : pool,
+                            0);
         }
     }
     CHECK(taken >= (check_quickly() ? 10 : lists.count));
@@ -278,13 +284,43 @@ static void auto_on_all_lists(const char *folder, convlow_pool *pool) {
     lists_free(&lists);
 }
 
+/* A problem of two dimensions as the longer descriptor has it. */
+static convlow_convnd_desc long_form(const problem *problem) {
+    convlow_conv2d_desc flat;
+    convlow_convnd_desc desc;
+    describe(&flat, problem, 0);
+    convlow_convnd_desc_init(&desc, sizeof(desc));
+    desc.activation = flat.activation;
+    desc.accumulate = flat.accumulate;
+    desc.batch = flat.batch;
+    desc.in_channels = flat.in_channels;
+    desc.out_channels = flat.out_channels;
+    desc.groups = flat.groups;
+    desc.in_size[0] = flat.in_height;
+    desc.in_size[1] = flat.in_width;
+    desc.kernel_size[0] = flat.kernel_height;
+    desc.kernel_size[1] = flat.kernel_width;
+    desc.stride[0] = flat.stride_height;
+    desc.stride[1] = flat.stride_width;
+    desc.dilation[0] = flat.dilation_height;
+    desc.dilation[1] = flat.dilation_width;
+    desc.pad_before[0] = flat.pad_top;
+    desc.pad_before[1] = flat.pad_left;
+    desc.pad_after[0] = flat.pad_bottom;
+    desc.pad_after[1] = flat.pad_right;
+    desc.activation_min = (double)flat.activation_min;
+    desc.activation_max = (double)flat.activation_max;
+    return desc;
+}
+
 /* Batches, groups, uneven padding, sums and clamps, src and dst of different layouts; and threads that are
  * new. */
 static void auto_on_small_problems(convlow_pool *pool) {
     const size_t plans = automatic.plans, executes = automatic.executes, made = automatic.allocations;
     for (int i = 0; i < PROBLEMS * LAYOUT_PAIRS; ++i) {
         for (int at = 0; at < 2 * 2 * 2; ++at) {
-            what_auto_picks(&problems[i / LAYOUT_PAIRS], i % LAYOUT_PAIRS,
+            const convlow_convnd_desc desc = long_form(&problems[i / LAYOUT_PAIRS]);
+            what_auto_picks(&desc, problems[i / LAYOUT_PAIRS].name, i % LAYOUT_PAIRS,
                             at % 2 == 0 ? CONVLOW_MATH_EXACT : CONVLOW_MATH_FAST,
                             at / 2 % 2 == 0 ? NULL : pool, at / 4);
         }

@@ -24,6 +24,7 @@
 
 #include <convlow.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -106,6 +107,47 @@ struct descriptor : convlow_conv2d_desc {
         pad_top = pad_bottom = rows;
         pad_left = pad_right = columns;
         return *this;
+    }
+};
+
+/// convlow_convnd_desc with the defaults set: one, two or three dimensions, transposed or not.
+///
+///     convlow::descriptor_nd desc(3, CONVLOW_OPERATION_CONV_TRANSPOSE);
+///     desc.in_channels = 32, desc.out_channels = 16;
+///     desc.axis(0, 8, 2).axis(1, 28, 2).axis(2, 28, 2);
+///     desc.stride[0] = desc.stride[1] = desc.stride[2] = 2;
+struct descriptor_nd : convlow_convnd_desc {
+    explicit descriptor_nd(std::int32_t dims = 2,
+                           std::int32_t operation_kind = CONVLOW_OPERATION_CONV) noexcept
+        : convlow_convnd_desc() {
+        convlow_convnd_desc_init(this, sizeof(convlow_convnd_desc));
+        spatial_dims = dims;
+        operation = operation_kind;
+    }
+
+    /// The output's size on each axis, 1 behind spatial_dims.
+    std::array<std::size_t, 3> output_size() const {
+        std::array<std::size_t, 3> size{};
+        check(convlow_convnd_output_size(this, size.data()));
+        return size;
+    }
+
+    /// Size, kernel and the padding on both sides of an axis, 0 being the outermost.
+    descriptor_nd &axis(std::size_t index, std::size_t size, std::size_t kernel, std::size_t padding = 0) {
+        if (index >= std::size(in_size)) {
+            throw std::out_of_range("convlow::descriptor_nd::axis");
+        }
+        in_size[index] = size;
+        kernel_size[index] = kernel;
+        pad_before[index] = pad_after[index] = padding;
+        return *this;
+    }
+};
+
+/// convlow_execute_args, all of it 0.
+struct arguments : convlow_execute_args {
+    arguments() noexcept : convlow_execute_args() {
+        convlow_execute_args_init(this, sizeof(convlow_execute_args));
     }
 };
 
@@ -255,6 +297,14 @@ class plan {
         handle_.reset(made);
     }
 
+    explicit plan(const convlow_convnd_desc &desc) : plan(desc, options()) {}
+
+    plan(const convlow_convnd_desc &desc, const convlow_plan_options &options) {
+        convlow_plan *made = nullptr;
+        check(convlow_plan_create_nd(&desc, &options, &made));
+        handle_.reset(made);
+    }
+
     /// What was chosen.
     convlow_plan_info info() const {
         convlow_plan_info info{};
@@ -269,6 +319,9 @@ class plan {
     std::size_t workspace_bytes() const noexcept { return convlow_plan_workspace_bytes(get()); }
     /// Bytes of the packed weights, exact.
     std::size_t packed_weights_bytes() const noexcept { return convlow_plan_packed_weights_bytes(get()); }
+
+    /// The same for all plans that read the same packed weights.
+    std::uint64_t packing_id() const noexcept { return convlow_plan_packing_id(get()); }
 
     /// A workspace of the plan's size.
     workspace make_workspace() const { return workspace(workspace_bytes()); }
@@ -302,6 +355,9 @@ class plan {
         check(convlow_execute(get(), src, weights, bias, dst, memory, memory_bytes));
     }
 
+    /// Computes with a residual from its own tensor, or a context for this call.
+    void execute(const convlow_execute_args &args) const { check(convlow_execute_with(get(), &args)); }
+
     /// For calls of convlow.h; the plan keeps it. Null once it was moved from.
     convlow_plan *get() const noexcept { return handle_.get(); }
 
@@ -316,6 +372,16 @@ inline std::vector<convlow_plan_info> query(const convlow_conv2d_desc &desc,
     infos.front().struct_size = sizeof(convlow_plan_info);
     std::size_t count = 0;
     check(convlow_query(&desc, &options, infos.data(), infos.size(), &count));
+    return infos;
+}
+
+/// The same for a descriptor of any number of dimensions.
+inline std::vector<convlow_plan_info> query(const convlow_convnd_desc &desc,
+                                            const convlow_plan_options &options = convlow::options()) {
+    std::vector<convlow_plan_info> infos(convlow_algorithm_count());
+    infos.front().struct_size = sizeof(convlow_plan_info);
+    std::size_t count = 0;
+    check(convlow_query_nd(&desc, &options, infos.data(), infos.size(), &count));
     return infos;
 }
 

@@ -9,10 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from compare import problems
+
 from . import document, figures
 
 ROOT = Path(__file__).resolve().parents[2]
-NETWORKS = tuple(sorted(file.stem for file in (ROOT / "problems").glob("*.txt")))
+LISTS = sorted(file.stem for file in (ROOT / "problems").glob("*.txt"))
+#: The lists of two-dimensional convolutions alone: others have few of the families, and few of the other engines.
+NETWORKS = tuple(name for name in LISTS if all(problem.is_plain for problem in problems.load(name)))
 #: The lists whose families are measured on several threads, too.
 SEVERAL_THREADS = ("alexnet", "googlenet", "resnet50", "vgg16")
 #: A layer of middling size, for strong scaling.

@@ -41,7 +41,7 @@ pub fn lists() -> Vec<std::path::PathBuf> {
     let files = files.map(|file| file.expect("a file of the folder").path());
     let mut lists: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "txt")).collect();
     lists.sort();
-    assert!(lists.len() >= 13, "{lists:?}");
+    assert!(lists.len() >= 18, "{lists:?}");
     lists
 }
 

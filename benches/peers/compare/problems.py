@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-KEYS = "mb g ic ih iw oc oh ow kh kw sh sw dh dw ph pw pb pr".split()
+KEYS = "mb g ic id ih iw oc od oh ow kd kh kw sd sh sw dd dh dw pd ph pw pk pb pr tr".split()
 TOKEN = re.compile(rf"_|({'|'.join(KEYS)})(\d+)")
 LISTS = Path(__file__).resolve().parents[3] / "problems"
 
@@ -24,6 +25,12 @@ class Axis:
     dilation: int  # 1 is dense
     before: int
     behind: int
+    transposed: bool = False
+    output_padding: int = 0
+
+
+#: The axis of planes of what has none.
+ONE = Axis(1, 1, 1, 1, 1, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -38,30 +45,48 @@ class Problem:
     out_channels: int
     rows: Axis
     cols: Axis
+    planes: Axis
 
     @property
-    def src_shape(self) -> tuple[int, int, int, int]:
-        return self.batch, self.in_channels, self.rows.input, self.cols.input
+    def is_plain(self) -> bool:
+        """Two-dimensional and not transposed."""
+        return self.planes == ONE and not self.cols.transposed
 
     @property
-    def weights_shape(self) -> tuple[int, int, int, int]:
-        return self.out_channels, self.in_channels // self.groups, self.rows.kernel, self.cols.kernel
+    def axes(self) -> tuple[Axis, ...]:
+        """Outermost first, planes only where there are several."""
+        return (self.rows, self.cols) if self.planes == ONE else (self.planes, self.rows, self.cols)
+
+    @property
+    def src_shape(self) -> tuple[int, ...]:
+        return self.batch, self.in_channels, *(axis.input for axis in self.axes)
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        """As ONNX has them, of transposed ones too."""
+        outer, inner = self.out_channels, self.in_channels
+        if self.cols.transposed:
+            outer, inner = inner, outer
+        return outer, inner // self.groups, *(axis.kernel for axis in self.axes)
 
     @property
     def depth(self) -> int:
         """Products summed into one output."""
-        return self.in_channels // self.groups * self.rows.kernel * self.cols.kernel
+        return self.in_channels // self.groups * math.prod(axis.kernel for axis in self.axes)
 
     @property
     def operations(self) -> int:
-        """Multiplications and additions of the definition, padding counted."""
-        outputs = self.batch * self.out_channels * self.rows.output * self.cols.output
-        return 2 * self.depth * outputs
+        """Multiplications and additions of the definition, padding counted, of transposed ones what is cut off."""
+        pixels = math.prod(axis.input if axis.transposed else axis.output for axis in self.axes)
+        return 2 * self.depth * self.batch * self.out_channels * pixels
 
     def arguments(self) -> dict[str, int]:
         """The sizes as the workers read them."""
-        rows, cols = self.rows, self.cols
+        planes, rows, cols = self.planes, self.rows, self.cols
         return {
+            "id": planes.input, "od": planes.output, "kd": planes.kernel, "sd": planes.stride, "dd": planes.dilation,
+            "pf": planes.before, "pk": planes.behind, "opd": planes.output_padding, "oph": rows.output_padding,
+            "opw": cols.output_padding, "tr": int(cols.transposed), "volume": int(planes != ONE),
             "mb": self.batch, "g": self.groups, "ic": self.in_channels, "oc": self.out_channels,
             "ih": rows.input, "oh": rows.output, "kh": rows.kernel, "sh": rows.stride, "dh": rows.dilation,
             "iw": cols.input, "ow": cols.output, "kw": cols.kernel, "sw": cols.stride, "dw": cols.dilation,
@@ -70,10 +95,10 @@ class Problem:
 
 
 def axis(numbers: dict[str, int], letter: str) -> Axis:
-    other = "w" if letter == "h" else "h"
+    order = {"d": "dhw", "h": "hwd", "w": "whd"}[letter]
 
     def size(kind: str) -> int | None:
-        return numbers.get(kind + letter, numbers.get(kind + other))
+        return next((numbers[kind + other] for other in order if kind + other in numbers), None)
 
     def needed(kind: str) -> int:
         value = size(kind)
@@ -82,17 +107,31 @@ def axis(numbers: dict[str, int], letter: str) -> Axis:
         return value
 
     extent, kernel = needed("i"), needed("k")
-    stride = numbers.get("s" + letter, numbers.get("s" + other, 1))
+    stride = size("s") or 1
     dilation = (size("d") or 0) + 1
     before = size("p") or 0
+    transposed = numbers.get("tr", 0) == 1
     reach = (kernel - 1) * dilation + 1
     # An output size is copied in squares only.
-    square = "iw" not in numbers and "kw" not in numbers
+    square = all(sum(kind + other in numbers for other in "dhw") == 1 for kind in "ik")
     given = size("o") if square else numbers.get("o" + letter)
-    behind = numbers.get("pb" if letter == "h" else "pr")
+    behind = numbers.get({"d": "pk", "h": "pb", "w": "pr"}[letter])
+    if min(extent, kernel, stride) < 1:
+        raise Mistake(f"a size along {letter} is 0")
+    if transposed:
+        reached = (extent - 1) * stride + reach
+        added = 0 if given is None else given - (reached - before - (before if behind is None else behind))
+        if behind is None and 0 <= added < max(stride, dilation):
+            behind = before
+        elif behind is None:
+            behind, added = max(0, before - added), max(0, added - before)
+        output = reached - before - behind + added
+        if output < 1 or not 0 <= added < max(stride, dilation) or output != (given or output):
+            raise Mistake(f"the output along {letter} does not agree with the other sizes")
+        return Axis(extent, output, kernel, stride, dilation, before, behind, True, added)
     if behind is None:
         behind = before if given is None else max(0, (given - 1) * stride + reach - extent - before)
-    if min(extent, kernel, stride) < 1 or extent + before + behind < reach:
+    if extent + before + behind < reach:
         raise Mistake(f"the kernel does not fit the padded input along {letter}")
     output = (extent + before + behind - reach) // stride + 1
     if given is not None and given != output:
@@ -120,7 +159,8 @@ def parse(text: str, network: str) -> Problem:
             count = int(times)
         else:
             raise Mistake(f"expected a count of at least 1 behind *, found {times!r}")
-    if "iw" in numbers and not {"ih", "kh", "oh"} & set(numbers):
+    volume = bool({"id", "od", "kd", "sd", "dd", "pd", "pk"} & set(numbers))
+    if not volume and "iw" in numbers and not {"ih", "kh", "oh"} & set(numbers):
         # One dimension: rows of 1.
         row = {"ih": 1, "kh": 1, "oh": 1, "sh": 1, "dh": 0, "ph": 0}
         numbers = {key: value for key, value in numbers.items() if not key.endswith("h")} | row
@@ -132,7 +172,7 @@ def parse(text: str, network: str) -> Problem:
         raise Mistake(f"g = {groups}, mb = {batch} do not agree with the channels")
     return Problem(
         sizes, name or sizes, count, network, batch, groups, numbers["ic"], numbers["oc"],
-        axis(numbers, "h"), axis(numbers, "w"),
+        axis(numbers, "h"), axis(numbers, "w"), axis(numbers, "d") if volume else ONE,
     )  # fmt: skip
 
 

@@ -37,13 +37,16 @@ struct Spec {
     size_t mb = 1, g = 1, ic, ih, iw, oc, oh, ow, kh, kw;
     size_t sh = 1, sw = 1, dh = 1, dw = 1; /* dilation 1 is dense */
     size_t pt = 0, pl = 0, pb = 0, pr = 0;
+    size_t id = 1, od = 1, kd = 1, sd = 1, dd = 1, pf = 0, pk = 0;
+    size_t opd = 0, oph = 0, opw = 0; /* output padding of a transposed convolution */
+    bool transposed = false, volume = false;
     bool nhwc = false;
     int threads = 1;
     std::string option; /* of the engine's own */
 
-    size_t src_count() const { return mb * ic * ih * iw; }
-    size_t weights_count() const { return oc * (ic / g) * kh * kw; }
-    size_t dst_count() const { return mb * oc * oh * ow; }
+    size_t src_count() const { return mb * ic * id * ih * iw; }
+    size_t weights_count() const { return oc * (ic / g) * kd * kh * kw; }
+    size_t dst_count() const { return mb * oc * od * oh * ow; }
 };
 
 /* Memory on a boundary of 64 bytes, NaN everywhere so that nothing unwritten passes for a result. */
@@ -77,7 +80,7 @@ class Buffer {
 
 struct Tensors {
     float *src;
-    const float *weights; /* OIHW */
+    const float *weights; /* OIHW; of a transposed convolution in channels x out channels of a group x axes */
     float *dst;
 };
 
@@ -142,6 +145,10 @@ inline Spec spec_of(std::map<std::string, std::string> &arguments) {
     spec.sh = number("sh"), spec.sw = number("sw");
     spec.dh = number("dh"), spec.dw = number("dw");
     spec.pt = number("pt"), spec.pl = number("pl"), spec.pb = number("pb"), spec.pr = number("pr");
+    spec.id = number("id"), spec.od = number("od"), spec.kd = number("kd"), spec.sd = number("sd");
+    spec.dd = number("dd"), spec.pf = number("pf"), spec.pk = number("pk");
+    spec.opd = number("opd"), spec.oph = number("oph"), spec.opw = number("opw");
+    spec.transposed = number("tr") != 0, spec.volume = number("volume") != 0;
     spec.nhwc = number("nhwc") != 0;
     spec.threads = static_cast<int>(number("threads"));
     spec.option = arguments["option"];

@@ -42,23 +42,43 @@ class Spec:
     pl: int
     pb: int
     pr: int
+    id: int
+    od: int
+    kd: int
+    sd: int
+    dd: int
+    pf: int
+    pk: int
+    opd: int
+    oph: int
+    opw: int
+    tr: int
+    volume: int
     nhwc: int
     threads: int
     option: str
 
-    @property
-    def src_shape(self) -> tuple[int, int, int, int]:
-        """As the tensor lies in memory."""
-        return (self.mb, self.ih, self.iw, self.ic) if self.nhwc else (self.mb, self.ic, self.ih, self.iw)
+    def axes(self, depth: int, height: int, width: int) -> tuple[int, ...]:
+        """Planes only where there are several."""
+        return (depth, height, width) if self.volume else (height, width)
+
+    def shape(self, channels: int, axes: tuple[int, ...]) -> tuple[int, ...]:
+        return (self.mb, *axes, channels) if self.nhwc else (self.mb, channels, *axes)
 
     @property
-    def dst_shape(self) -> tuple[int, int, int, int]:
+    def src_shape(self) -> tuple[int, ...]:
         """As the tensor lies in memory."""
-        return (self.mb, self.oh, self.ow, self.oc) if self.nhwc else (self.mb, self.oc, self.oh, self.ow)
+        return self.shape(self.ic, self.axes(self.id, self.ih, self.iw))
 
     @property
-    def weights_shape(self) -> tuple[int, int, int, int]:
-        return (self.oc, self.ic // self.g, self.kh, self.kw)
+    def dst_shape(self) -> tuple[int, ...]:
+        """As the tensor lies in memory."""
+        return self.shape(self.oc, self.axes(self.od, self.oh, self.ow))
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        outer, inner = (self.ic, self.oc) if self.tr else (self.oc, self.ic)
+        return (outer, inner // self.g, *self.axes(self.kd, self.kh, self.kw))
 
 
 class Engine(ABC):
@@ -114,7 +134,11 @@ def settle() -> None:
 
 def first_problem(like: Spec) -> Spec:
     """A small problem whose making and running pays what an engine pays once a process."""
-    return Spec(1, 1, 16, 8, 8, 16, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, like.nhwc, like.threads, like.option)
+    small = {"mb": 1, "g": 1, "ic": 16, "oc": 16, "ih": 8, "iw": 8, "oh": 8, "ow": 8, "kh": 3, "kw": 3}
+    steps = {key: 1 for key in ("sh", "sw", "dh", "dw", "pt", "pl", "pb", "pr")}
+    planes = {"id": 1, "od": 1, "kd": 1, "sd": 1, "dd": 1, "pf": 0, "pk": 0, "opd": 0, "oph": 0, "opw": 0}
+    plain = {"tr": 0, "volume": 0, "nhwc": like.nhwc, "threads": like.threads, "option": like.option}
+    return Spec(**small, **steps, **planes, **plain)
 
 
 def prepare(make: Make, spec: Spec, src_file: str, weights_file: str) -> Engine:

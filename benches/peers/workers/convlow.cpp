@@ -17,16 +17,27 @@ void check(convlow_status status) {
 class Convlow : public peers::Engine {
   public:
     Convlow(const peers::Spec &spec, const peers::Tensors &tensors) : tensors_(tensors) {
-        convlow_conv2d_desc desc;
-        convlow_conv2d_desc_init(&desc, sizeof desc);
+        convlow_convnd_desc desc;
+        convlow_convnd_desc_init(&desc, sizeof desc);
+        desc.operation = spec.transposed ? CONVLOW_OPERATION_CONV_TRANSPOSE : CONVLOW_OPERATION_CONV;
+        desc.spatial_dims = spec.volume ? 3 : 2;
+        const auto set = [&](size_t(&field)[3], size_t depth, size_t height, size_t width) {
+            size_t *next = field;
+            if (spec.volume)
+                *next++ = depth;
+            *next++ = height;
+            *next = width;
+        };
         desc.src_layout = desc.dst_layout = spec.nhwc ? CONVLOW_LAYOUT_NHWC : CONVLOW_LAYOUT_NCHW;
         desc.batch = spec.mb, desc.groups = spec.g;
-        desc.in_channels = spec.ic, desc.in_height = spec.ih, desc.in_width = spec.iw;
-        desc.out_channels = spec.oc;
-        desc.kernel_height = spec.kh, desc.kernel_width = spec.kw;
-        desc.stride_height = spec.sh, desc.stride_width = spec.sw;
-        desc.dilation_height = spec.dh, desc.dilation_width = spec.dw;
-        desc.pad_top = spec.pt, desc.pad_left = spec.pl, desc.pad_bottom = spec.pb, desc.pad_right = spec.pr;
+        desc.in_channels = spec.ic, desc.out_channels = spec.oc;
+        set(desc.in_size, spec.id, spec.ih, spec.iw);
+        set(desc.kernel_size, spec.kd, spec.kh, spec.kw);
+        set(desc.stride, spec.sd, spec.sh, spec.sw);
+        set(desc.dilation, spec.dd, spec.dh, spec.dw);
+        set(desc.pad_before, spec.pf, spec.pt, spec.pl);
+        set(desc.pad_after, spec.pk, spec.pb, spec.pr);
+        set(desc.output_padding, spec.opd, spec.oph, spec.opw);
 
         convlow_plan_options options;
         convlow_plan_options_init(&options, sizeof options);
@@ -39,7 +50,7 @@ class Convlow : public peers::Engine {
         }
         if (spec.threads > 1)
             check(convlow_pool_create(static_cast<size_t>(spec.threads), &options.pool));
-        convlow_status status = convlow_plan_create(&desc, &options, &plan_);
+        convlow_status status = convlow_plan_create_nd(&desc, &options, &plan_);
         convlow_pool_destroy(options.pool); /* the plan keeps its threads */
         check(status);
         info_ = {};

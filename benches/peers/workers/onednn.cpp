@@ -23,49 +23,45 @@ class OneDnn : public peers::Engine {
   public:
     OneDnn(const peers::Spec &spec, const peers::Tensors &tensors)
         : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
-        const tag plain = spec.nhwc ? tag::nhwc : tag::nchw;
+        const tag plain =
+            spec.volume ? (spec.nhwc ? tag::ndhwc : tag::ncdhw) : (spec.nhwc ? tag::nhwc : tag::nchw);
         const bool blocked = spec.option == "blocked";
         auto dim = [](size_t value) { return static_cast<memory::dim>(value); };
-        memory::dims src_dims{dim(spec.mb), dim(spec.ic), dim(spec.ih), dim(spec.iw)};
-        memory::dims dst_dims{dim(spec.mb), dim(spec.oc), dim(spec.oh), dim(spec.ow)};
-        memory::dims weights_dims{dim(spec.oc), dim(spec.ic / spec.g), dim(spec.kh), dim(spec.kw)};
-        tag weights_plain = tag::oihw;
-        if (spec.g > 1) {
-            weights_dims = {dim(spec.g), dim(spec.oc / spec.g), dim(spec.ic / spec.g), dim(spec.kh),
-                            dim(spec.kw)};
-            weights_plain = tag::goihw;
-        }
+        auto with_axes = [&](memory::dims dims, size_t depth, size_t height, size_t width) {
+            if (spec.volume)
+                dims.push_back(dim(depth));
+            dims.push_back(dim(height));
+            dims.push_back(dim(width));
+            return dims;
+        };
+        const memory::dims src_dims = with_axes({dim(spec.mb), dim(spec.ic)}, spec.id, spec.ih, spec.iw);
+        const memory::dims dst_dims = with_axes({dim(spec.mb), dim(spec.oc)}, spec.od, spec.oh, spec.ow);
+        memory::dims channels{dim(spec.oc / spec.g), dim(spec.ic / spec.g)};
+        if (spec.g > 1)
+            channels.insert(channels.begin(), dim(spec.g));
+        const memory::dims weights_dims = with_axes(channels, spec.kd, spec.kh, spec.kw);
+        tag weights_plain;
+        if (spec.transposed)
+            weights_plain =
+                spec.volume ? (spec.g > 1 ? tag::giodhw : tag::iodhw) : (spec.g > 1 ? tag::giohw : tag::iohw);
+        else
+            weights_plain =
+                spec.volume ? (spec.g > 1 ? tag::goidhw : tag::oidhw) : (spec.g > 1 ? tag::goihw : tag::oihw);
         auto desc = [](const memory::dims &dims, tag format) {
             return memory::desc(dims, memory::data_type::f32, format);
         };
         memory::desc plain_src = desc(src_dims, plain), plain_dst = desc(dst_dims, plain);
-        primitive_desc pd =
-            describe(spec, desc(src_dims, blocked ? tag::any : plain), desc(weights_dims, tag::any),
-                     desc(dst_dims, blocked ? tag::any : plain));
-        implementation_ = pd.impl_info_str();
-
-        memory given_src(plain_src, engine_, tensors.src), given_dst(plain_dst, engine_, tensors.dst);
-        memory src = given_src, dst = given_dst;
-        exact_ = {pd.scratchpad_desc().get_size(), pd.weights_desc().get_size()};
-        if (blocked && pd.src_desc() != plain_src)
-            src = add_reorder(given_src, own(pd.src_desc()));
-        if (blocked && pd.dst_desc() != plain_dst)
-            dst = own(pd.dst_desc());
-
-        memory weights(pd.weights_desc(), engine_, allocate(exact_.weights));
-        memory given_weights(desc(weights_dims, weights_plain), engine_,
-                             const_cast<float *>(tensors.weights));
-        dnnl::reorder(given_weights, weights).execute(stream_, given_weights, weights);
-
-        memory scratchpad(pd.scratchpad_desc(), engine_, allocate(pd.scratchpad_desc().get_size()));
-        steps_.push_back({dnnl::convolution_forward(pd),
-                          {{DNNL_ARG_SRC, src},
-                           {DNNL_ARG_WEIGHTS, weights},
-                           {DNNL_ARG_DST, dst},
-                           {DNNL_ARG_SCRATCHPAD, scratchpad}}});
-        if (dst != given_dst)
-            add_reorder(dst, given_dst);
-        stream_.wait();
+        const memory::desc src_desc = desc(src_dims, blocked ? tag::any : plain);
+        const memory::desc dst_desc = desc(dst_dims, blocked ? tag::any : plain);
+        if (spec.transposed)
+            build<dnnl::deconvolution_forward>(
+                spec, tensors, src_desc, desc(weights_dims, tag::any), dst_desc, plain_src, plain_dst,
+                desc(weights_dims, weights_plain), dnnl::algorithm::deconvolution_direct);
+        else
+            build<dnnl::convolution_forward>(spec, tensors, src_desc, desc(weights_dims, tag::any), dst_desc,
+                                             plain_src, plain_dst, desc(weights_dims, weights_plain),
+                                             spec.option == "winograd" ? dnnl::algorithm::convolution_winograd
+                                                                       : dnnl::algorithm::convolution_direct);
     }
 
     void run() override {
@@ -82,28 +78,64 @@ class OneDnn : public peers::Engine {
     std::optional<Exact> exact() const override { return exact_; }
 
   private:
-    using primitive_desc = dnnl::convolution_forward::primitive_desc;
+    template <class Forward>
+    void build(const peers::Spec &spec, const peers::Tensors &tensors, const memory::desc &src_desc,
+               const memory::desc &any_weights, const memory::desc &dst_desc, const memory::desc &plain_src,
+               const memory::desc &plain_dst, const memory::desc &plain_weights, dnnl::algorithm algorithm) {
+        const bool blocked = spec.option == "blocked";
+        typename Forward::primitive_desc pd =
+            describe<Forward>(spec, src_desc, any_weights, dst_desc, algorithm);
+        implementation_ = pd.impl_info_str();
 
-    primitive_desc describe(const peers::Spec &spec, const memory::desc &src, const memory::desc &weights,
-                            const memory::desc &dst) {
-        auto dims = [](size_t h, size_t w) {
-            return memory::dims{static_cast<memory::dim>(h), static_cast<memory::dim>(w)};
+        memory given_src(plain_src, engine_, tensors.src), given_dst(plain_dst, engine_, tensors.dst);
+        memory src = given_src, dst = given_dst;
+        exact_ = {pd.scratchpad_desc().get_size(), pd.weights_desc().get_size()};
+        if (blocked && pd.src_desc() != plain_src)
+            src = add_reorder(given_src, own(pd.src_desc()));
+        if (blocked && pd.dst_desc() != plain_dst)
+            dst = own(pd.dst_desc());
+
+        memory weights(pd.weights_desc(), engine_, allocate(exact_.weights));
+        memory given_weights(plain_weights, engine_, const_cast<float *>(tensors.weights));
+        dnnl::reorder(given_weights, weights).execute(stream_, given_weights, weights);
+
+        memory scratchpad(pd.scratchpad_desc(), engine_, allocate(pd.scratchpad_desc().get_size()));
+        steps_.push_back({Forward(pd),
+                          {{DNNL_ARG_SRC, src},
+                           {DNNL_ARG_WEIGHTS, weights},
+                           {DNNL_ARG_DST, dst},
+                           {DNNL_ARG_SCRATCHPAD, scratchpad}}});
+        if (dst != given_dst)
+            add_reorder(dst, given_dst);
+        stream_.wait();
+    }
+
+    template <class Forward>
+    typename Forward::primitive_desc describe(const peers::Spec &spec, const memory::desc &src,
+                                              const memory::desc &weights, const memory::desc &dst,
+                                              dnnl::algorithm algorithm) {
+        auto dims = [&](size_t depth, size_t height, size_t width) {
+            memory::dims all{static_cast<memory::dim>(height), static_cast<memory::dim>(width)};
+            if (spec.volume)
+                all.insert(all.begin(), static_cast<memory::dim>(depth));
+            return all;
         };
         dnnl::primitive_attr attributes;
         attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-        const auto algorithm = spec.option == "winograd" ? dnnl::algorithm::convolution_winograd
-                                                         : dnnl::algorithm::convolution_direct;
         const auto kind = dnnl::prop_kind::forward_inference;
-        const memory::dims stride = dims(spec.sh, spec.sw), dilation = dims(spec.dh - 1, spec.dw - 1);
-        const memory::dims before = dims(spec.pt, spec.pl), behind = dims(spec.pb, spec.pr);
+        const memory::dims stride = dims(spec.sd, spec.sh, spec.sw);
+        const memory::dims dilation = dims(spec.dd - 1, spec.dh - 1, spec.dw - 1);
+        const memory::dims before = dims(spec.pf, spec.pt, spec.pl);
+        /* oneDNN has no output padding: less is cut off instead. */
+        const memory::dims behind = dims(spec.pk - spec.opd, spec.pb - spec.oph, spec.pr - spec.opw);
         try {
 #if DNNL_VERSION_MAJOR >= 3
-            return primitive_desc(engine_, kind, algorithm, src, weights, dst, stride, dilation, before,
-                                  behind, attributes);
+            return typename Forward::primitive_desc(engine_, kind, algorithm, src, weights, dst, stride,
+                                                    dilation, before, behind, attributes);
 #else
-            return primitive_desc(dnnl::convolution_forward::desc(kind, algorithm, src, weights, dst, stride,
-                                                                  dilation, before, behind),
-                                  attributes, engine_);
+            return typename Forward::primitive_desc(
+                typename Forward::desc(kind, algorithm, src, weights, dst, stride, dilation, before, behind),
+                attributes, engine_);
 #endif
         } catch (const dnnl::error &error) {
             if (error.status == dnnl_unimplemented)

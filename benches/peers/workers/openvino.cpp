@@ -11,6 +11,8 @@ class OpenVino : public peers::Engine {
     OpenVino(const peers::Spec &spec, const peers::Tensors &tensors) {
         if (spec.nhwc)
             throw peers::Unsupported("OpenVINO's models are NCHW; NHWC would count a transpose");
+        if (spec.transposed || spec.volume)
+            throw peers::Unsupported("only plain convolutions are compared with OpenVINO");
         compiled_ = core().compile_model(model(spec, tensors.weights), "CPU",
                                          {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
                                           ov::hint::inference_precision(ov::element::f32),

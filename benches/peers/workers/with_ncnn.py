@@ -49,6 +49,8 @@ class Ncnn(Engine):
             raise Unsupported("ncnn's tensors are NCHW")
         if spec.mb > 1:
             raise Unsupported("ncnn has no batch")
+        if spec.tr or spec.volume:
+            raise Unsupported("only plain convolutions are compared with ncnn")
         self.implementation = spec.option
         self.net = ncnn.Net()
         opt = self.net.opt

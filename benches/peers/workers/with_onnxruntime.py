@@ -11,14 +11,15 @@ from base import Engine, Floats, Spec, Unsupported, aligned, serve
 
 def model(spec: Spec, weights: Floats) -> bytes:
     node = helper.make_node(
-        "Conv",
+        "ConvTranspose" if spec.tr else "Conv",
         ["src", "weights"],
         ["dst"],
         group=spec.g,
-        kernel_shape=[spec.kh, spec.kw],
-        strides=[spec.sh, spec.sw],
-        dilations=[spec.dh, spec.dw],
-        pads=[spec.pt, spec.pl, spec.pb, spec.pr],
+        kernel_shape=spec.axes(spec.kd, spec.kh, spec.kw),
+        strides=spec.axes(spec.sd, spec.sh, spec.sw),
+        dilations=spec.axes(spec.dd, spec.dh, spec.dw),
+        pads=spec.axes(spec.pf, spec.pt, spec.pl) + spec.axes(spec.pk, spec.pb, spec.pr),
+        **({"output_padding": spec.axes(spec.opd, spec.oph, spec.opw)} if spec.tr else {}),
     )
     graph = helper.make_graph(
         [node],

@@ -13,6 +13,8 @@ class Torch(Engine):
     implementation = "im2col"
 
     def __init__(self, spec: Spec, src: Floats, weights: Floats) -> None:
+        if spec.tr or spec.volume:
+            raise Unsupported("only plain convolutions are compared with PyTorch")
         torch._C._set_mkldnn_enabled(False)
         torch.set_num_threads(spec.threads)
         torch.set_grad_enabled(False)

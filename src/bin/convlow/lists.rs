@@ -13,23 +13,28 @@ use convlow::descriptor::{self, Entry};
 
 use crate::{Failure, Outcome};
 
-const KNOWN: [(&str, &str); 13] = [
+const KNOWN: [(&str, &str); 18] = [
     ("alexnet", include_str!("../../../problems/alexnet.txt")),
+    ("c3d", include_str!("../../../problems/c3d.txt")),
+    ("dcgan", include_str!("../../../problems/dcgan.txt")),
     ("deeplab_v3", include_str!("../../../problems/deeplab_v3.txt")),
     ("efficientnet_b0", include_str!("../../../problems/efficientnet_b0.txt")),
     ("googlenet", include_str!("../../../problems/googlenet.txt")),
     ("inception_v3", include_str!("../../../problems/inception_v3.txt")),
     ("mobilenet_v1", include_str!("../../../problems/mobilenet_v1.txt")),
     ("mobilenet_v2", include_str!("../../../problems/mobilenet_v2.txt")),
+    ("r2plus1d_18", include_str!("../../../problems/r2plus1d_18.txt")),
     ("resnet50", include_str!("../../../problems/resnet50.txt")),
     ("resnext50_32x4d", include_str!("../../../problems/resnext50_32x4d.txt")),
     ("unet", include_str!("../../../problems/unet.txt")),
+    ("unet3d", include_str!("../../../problems/unet3d.txt")),
+    ("unet_up", include_str!("../../../problems/unet_up.txt")),
     ("vgg16", include_str!("../../../problems/vgg16.txt")),
     ("wavenet_1d", include_str!("../../../problems/wavenet_1d.txt")),
     ("yolo_v3", include_str!("../../../problems/yolo_v3.txt")),
 ];
 
-/// The networks that are measured where nothing else is asked for; all thirteen would take too long.
+/// The networks that are measured where nothing else is asked for; all would take too long.
 pub(crate) const PAPER: [&str; 4] = ["alexnet", "googlenet", "resnet50", "vgg16"];
 
 /// The networks that need no file, to be told.
@@ -70,7 +75,6 @@ struct Reader {
     /// every data type.
     files: BTreeSet<(PathBuf, Option<usize>)>,
     options: BTreeSet<String>,
-    volumes: usize,
 }
 
 /// A word of a list, and where it begins, counted from 1.
@@ -122,10 +126,6 @@ impl Reader {
     }
 
     fn problem(&mut self, word: &Word, file: &Path) -> Outcome<()> {
-        if is_volume(&word.text) {
-            self.volumes += 1;
-            return Ok(());
-        }
         let parsed = descriptor::parse_list(&word.text).map_err(|error| {
             let column = word.column + error.column - 1;
             Failure::Refused(format!("{}:{}:{column}: {}", file.display(), word.line, error.error))
@@ -144,9 +144,6 @@ impl Reader {
         if !self.options.is_empty() {
             let options: Vec<_> = self.options.iter().map(String::as_str).collect();
             notes.push(format!("options that change no problem are passed over: {}", options.join(", ")));
-        }
-        if self.volumes > 0 {
-            notes.push(format!("{} three-dimensional problems are passed over", self.volumes));
         }
         for note in notes {
             // A closed stderr leaves nobody to tell.
@@ -187,13 +184,6 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
-/// Whether the problem has benchdnn's keys of a third dimension.
-fn is_volume(word: &str) -> bool {
-    let sizes = word.split('n').next().unwrap_or_default();
-    let mut keys = sizes.split(|char: char| char.is_ascii_digit() || char == '_');
-    keys.any(|key| matches!(key, "id" | "od" | "kd" | "sd" | "dd" | "pd"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,15 +206,20 @@ mod tests {
     fn the_known_networks_have_all_their_layers() {
         let layers = [
             ("alexnet", 5),
+            ("c3d", 8),
+            ("dcgan", 13),
             ("deeplab_v3", 60),
             ("efficientnet_b0", 81),
             ("googlenet", 57),
             ("inception_v3", 94),
             ("mobilenet_v1", 27),
             ("mobilenet_v2", 52),
+            ("r2plus1d_18", 37),
             ("resnet50", 53),
             ("resnext50_32x4d", 53),
             ("unet", 19),
+            ("unet3d", 18),
+            ("unet_up", 8),
             ("vgg16", 13),
             ("wavenet_1d", 42),
             ("yolo_v3", 73),
@@ -245,10 +240,14 @@ mod tests {
         );
         assert_eq!(
             texts(&list),
-            ["a mb2ic3ih9oc4oh9kh3ph1", "b c mb2ic3ih9oc4oh7kh3ph0", "wide mb3ic4ih5oc6oh5kh1ph0"]
+            [
+                "a mb2ic3ih9oc4oh9kh3ph1",
+                "b c mb2ic3ih9oc4oh7kh3ph0",
+                "volume mb2ic8id5ih5oc8od3oh3ow3kd3kh3sd1dd0pd0sh1sw1dh0dw0ph0",
+                "wide mb3ic4ih5oc6oh5kh1ph0"
+            ]
         );
         assert_eq!(list.entries[0].count, 2);
-        assert_eq!(list.volumes, 1);
         assert_eq!(Vec::from_iter(&list.options), ["--dir", "--dt"]);
     }
 
