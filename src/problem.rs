@@ -167,6 +167,11 @@ impl Axis {
         (0..count).map(move |next| axis.class_of(first + next))
     }
 
+    /// How many classes its outputs fall into.
+    pub(crate) fn count_classes(&self) -> usize {
+        if self.transposed { self.stride.min(self.output) } else { 1 }
+    }
+
     /// From one tap of a class to the next: input positions, and taps (which wrap around where they run backwards).
     pub(crate) fn class_steps(&self) -> (usize, usize) {
         if !self.transposed {

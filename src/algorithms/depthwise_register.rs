@@ -1,6 +1,8 @@
 //! `depthwise-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]∘weights[taps × C] in
 //! registers, channel by channel, finished there with bias, residual and clamp, and written once.
-//! Workspace: 0. What a few pixels see of a vector of an NCHW src's channels is moved on the stack.
+//! With planes on both sides they are taken one by one: a padded copy of some rows on the stack, in which every tap reads at a
+//! fixed distance from its output, so that vectors go along the rows and over their ends.
+//! Workspace: 0. What is copied, or moved from planes to pixels of a vector of channels, is on the stack.
 //! Wins wherever each group has one input channel: no group is computed alone.
 //! Source: convlow; the tiles are those of kn2row-register with a factor of its own for each channel.
 
@@ -12,9 +14,11 @@ use super::tiling::{
     boxes, channels_of_tile, count, dst_grid, part_of_channels, part_of_pixels, pixels_and_channels,
     pixels_of_tile,
 };
-use crate::kernels::{MOST_TAPS, PixelTile, channels_of_block};
+use crate::kernels::{FlatTile, MOST_TAPS, PixelTile, channels_of_block};
+use crate::lowering::epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::moves::transpose;
+use crate::lowering::phases::{self, RowPhases};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::{Axis, Kind, Layout, Problem, common};
@@ -24,6 +28,12 @@ pub struct DepthwiseRegister;
 
 /// Floats of src that are moved at once, on the stack: 8 KiB.
 const MOVED_FLOATS: usize = 2048;
+/// Floats of the phases of a plane's rows, on the stack: 18 KiB.
+const PHASE_FLOATS: usize = 4608;
+/// The same of their outputs: 10 KiB.
+const SUM_FLOATS: usize = 2560;
+/// Outputs that are computed at once by the widest vectors.
+const MOST_AT_ONCE: usize = 32;
 /// Output pixels of a tile, if there are more.
 const PIXELS: usize = 240;
 /// Outputs of a row that are worth moving what lies between their taps.
@@ -131,9 +141,32 @@ struct PreparedDepthwiseRegister {
     multiplier: usize,
     /// Output channels of a block of weights.
     block: usize,
-    /// How src is moved, unless its pixels are read where they lie.
-    moving: Option<[Steps; 2]>,
+    reading: Reading,
     grid: Grid,
+}
+
+/// How src is read.
+enum Reading {
+    /// Pixels where they lie.
+    InPlace,
+    /// Pixels that are moved from planes, or whose channels are repeated.
+    Moved([Steps; 2]),
+    /// Plane by plane, some rows at a time.
+    Planes(RowPhases),
+}
+
+impl Reading {
+    fn new(problem: &Problem, multiplier: usize, block: usize) -> Self {
+        if problem.src_layout == Layout::Nhwc && multiplier == 1 {
+            return Reading::InPlace;
+        }
+        let planes = (problem.src_layout, problem.dst_layout) == (Layout::Nchw, Layout::Nchw);
+        let phases = RowPhases::new(problem, [PHASE_FLOATS, SUM_FLOATS], block);
+        match phases.filter(|_| planes) {
+            Some(phases) => Reading::Planes(phases),
+            None => Reading::Moved(Steps::of_axes(problem, MOVED_FLOATS / block)),
+        }
+    }
 }
 
 impl Algorithm for DepthwiseRegister {
@@ -145,15 +178,26 @@ impl Algorithm for DepthwiseRegister {
             problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS),
             c"needs kernel sizes under 2^32",
         )?;
-        let in_place = problem.src_layout == Layout::Nhwc && multiplier == 1;
+        let reading = Reading::new(&problem, multiplier, block);
         let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
+        let in_place = matches!(reading, Reading::InPlace);
         require(in_place || is_plane, c"needs src_layout NHWC and one output channel a group here")?;
-        let moving = (!in_place).then(|| Steps::of_axes(&problem, MOVED_FLOATS / block));
-        let pixels = pixels_of_tile(&problem, PIXELS);
-        let strips = problem.out_pixels().div_ceil(pixels);
-        let channels = channels_of_tile(problem.out_channels, block, strips, limits.threads, 0.01);
-        let grid = dst_grid(&problem, pixels, channels);
-        ready(PreparedDepthwiseRegister { problem, groups, multiplier, block, moving, grid })
+        let grid = match &reading {
+            Reading::Planes(phases) => {
+                // Whole rows, in parts that a thread takes one after the other.
+                let [height, _] = phases.part();
+                let strips = problem.rows.output.div_ceil(height);
+                let channels = channels_of_tile(problem.out_channels, 1, strips, limits.threads, 0.01);
+                dst_grid(&problem, height * problem.cols.output, channels)
+            }
+            _ => {
+                let pixels = pixels_of_tile(&problem, PIXELS);
+                let strips = problem.out_pixels().div_ceil(pixels);
+                let channels = channels_of_tile(problem.out_channels, block, strips, limits.threads, 0.01);
+                dst_grid(&problem, pixels, channels)
+            }
+        };
+        ready(PreparedDepthwiseRegister { problem, groups, multiplier, block, reading, grid })
     }
 }
 
@@ -168,8 +212,9 @@ impl PreparedDepthwiseRegister {
         let problem = &self.problem;
         for (first, outputs) in boxes(problem, &pixels) {
             let part = part_of_pixels(problem, &mut dst, first..first + count(&outputs));
-            match self.moving {
-                None => {
+            match &self.reading {
+                Reading::Planes(phases) => self.run_planes(unit, phases, outputs[1].start, &channels, part),
+                Reading::InPlace => {
                     let tile = PixelTile {
                         problem,
                         image: &unit.src.channels_from(channels.start),
@@ -185,7 +230,7 @@ impl PreparedDepthwiseRegister {
                     };
                     tile.run();
                 }
-                Some(steps) => self.run_moved(unit, steps, &outputs, &channels, part),
+                Reading::Moved(steps) => self.run_moved(unit, *steps, &outputs, &channels, part),
             }
         }
     }
@@ -193,6 +238,67 @@ impl PreparedDepthwiseRegister {
     fn weights<'a>(&self, unit: &Unit<'a>, channels: &Range<usize>) -> &'a [f32] {
         let taps = self.problem.taps();
         &unit.weights[channels.start * taps..channels.end * taps]
+    }
+
+    /// Whole output rows from this one on, a plane after the other. Apart, since its arrays are on the stack.
+    #[inline(never)]
+    fn run_planes(
+        &self,
+        unit: &Unit<'_>,
+        phases: &RowPhases,
+        first_row: usize,
+        channels: &Range<usize>,
+        mut dst: MatrixMut<'_>,
+    ) {
+        let problem = &self.problem;
+        let (taps, all) = (problem.taps(), problem.cols.output);
+        let mut of_phases = [0.0; PHASE_FLOATS];
+        let mut sums = [0.0; SUM_FLOATS];
+        let sums = &mut sums[..phases.outputs_len(self.block)];
+        let mut weights = [0.0; phases::MOST_TAPS * MOST_AT_ONCE];
+        let height = dst.cols() / all;
+        for xs in steps(&(0..all), phases.part()[1]) {
+            if xs.start > 0 {
+                // What lies outside the input is no longer where it was.
+                of_phases.fill(0.0);
+            }
+            let copies = phases.copies([first_row, xs.start], unit.src.row);
+            let outputs = phases.outputs([height, xs.len()], all);
+            for channel in channels.clone() {
+                // 1. Copy what the rows see.
+                copies.fill(unit.src.at(channel / self.multiplier, 0, 0), &mut of_phases);
+                // 2. Sum all taps.
+                let block = channel / self.block * self.block;
+                let of_block = self.block.min(problem.out_channels - block);
+                let packed = unit.weights[block * taps + channel - block..].iter().step_by(of_block);
+                for (packed, weights) in packed.zip(weights.chunks_exact_mut(self.block)).take(taps) {
+                    weights.fill(*packed);
+                }
+                let tile = FlatTile {
+                    src: &of_phases,
+                    runs: phases.runs(),
+                    step: phases.step(),
+                    weights: &weights,
+                    bias: unit.bias.map_or(0.0, |bias| bias[channel]),
+                    clamp: problem.clamp.filter(|_| !problem.accumulate),
+                    dst: sums,
+                };
+                tile.run();
+                // 3. Write them.
+                let row = channel - channels.start;
+                if !problem.accumulate {
+                    outputs.copy(sums, &mut dst.row_mut(row)[xs.start..]);
+                    continue;
+                }
+                for y in 0..height {
+                    let sums = sums[y * phases.pitch()..].iter().step_by(problem.cols.stride);
+                    let mut dst = dst.part(row..row + 1, y * all + xs.start..y * all + xs.end);
+                    dst.fill_with_addend();
+                    dst.row_mut(0).iter_mut().zip(sums).for_each(|(dst, sum)| *dst += sum);
+                    epilogue::finish(&mut dst, Layout::Nchw, None, problem.clamp);
+                }
+            }
+        }
     }
 
     /// Some output rows and columns, a vector of channels after the other and so many of them at once as can be moved.
@@ -298,13 +404,14 @@ impl Prepared for PreparedDepthwiseRegister {
         const LOADED: usize = 2;
         let Self { problem, grid, .. } = self;
         let (pixels, channels) = (problem.out_pixels(), problem.out_channels);
-        let moved = match self.moving {
-            None => 0.0,
-            Some(_) => work(&[problem.in_pixels(), channels]),
+        let planes = matches!(self.reading, Reading::Planes(_));
+        let moved = match self.reading {
+            Reading::Moved(_) => work(&[problem.in_pixels(), channels]),
+            _ => 0.0,
         };
         let stored = match problem.dst_layout {
-            Layout::Nhwc => 0.0,
-            Layout::Nchw => work(&[pixels, channels]),
+            Layout::Nchw if !planes => work(&[pixels, channels]),
+            _ => 0.0,
         };
         Cost {
             register_macs: work(&[
@@ -315,6 +422,7 @@ impl Prepared for PreparedDepthwiseRegister {
                 LOADED,
             ]),
             finished: work(&[pixels, channels]),
+            cached: if planes { work(&[problem.in_pixels() + pixels, channels]) } else { 0.0 },
             moved: moved + stored,
             tiles: grid.tiles(),
             ..Cost::default()

@@ -1,11 +1,13 @@
 //! The inner loops that are convolution's own, each written once for all vector instructions.
 
+mod flat_tile;
 pub mod isa;
 mod pixel_tile;
 mod plane_tile;
 mod product;
 mod sums;
 
+pub use flat_tile::{FlatRun, FlatTile};
 pub use pixel_tile::{MOST_TAPS, PixelTile, channels_of_block};
 pub use plane_tile::{PlaneTile, channels_of_rows};
 pub use product::Product;

@@ -508,7 +508,10 @@ impl PixelTile<'_, '_> {
         let (image_steps, class_steps) = (image.steps(), self.problem.class_steps());
         let steps = std::array::from_fn(|at| class_steps[at].0.wrapping_mul(image_steps[at]));
         let tap_steps = class_steps.map(|(_, taps)| taps);
-        let elements = groups.all.div_ceil(groups.most) * self.problem.taps() * depth;
+        // Of a transposed convolution's taps a pixel sees one in so many.
+        let classes: usize = self.problem.axes().map(Axis::count_classes).iter().product();
+        let of_all = groups.all.div_ceil(groups.most).max(classes.min(groups.all));
+        let elements = of_all * self.problem.taps().div_ceil(classes) * depth;
         let mut first = 0;
         while first < all {
             let channels = most.min(all - first);

@@ -162,13 +162,17 @@ pub unsafe fn add<S: Simd, const P: usize, const V: usize, const PART: bool, con
     let mut local = [[[simd.splat_f32s(0.0); V]; P]; 4];
     local[0] = sums;
     while run.len >= sets {
-        let mut set = 0;
-        while set < sets {
-            // SAFETY: the caller's promise.
-            unsafe { add_one(simd, width, factors, &mut run, &mut local[set]) };
-            set += 1;
+        let rest = run.len.saturating_sub(ahead.piece);
+        while run.len >= sets && run.len > rest {
+            let mut set = 0;
+            while set < sets {
+                // SAFETY: the caller's promise.
+                unsafe { add_one(simd, width, factors, &mut run, &mut local[set]) };
+                set += 1;
+            }
+            run.len -= sets;
         }
-        run.len -= sets;
+        ahead.ask();
     }
     while run.len > 0 {
         // SAFETY: the caller's promise.

@@ -132,7 +132,7 @@ def write_tensors(problem: Problem, layout: str, folder: Path) -> None:
     src = random.standard_normal(problem.src_shape, np.float32)
     weights = random.standard_normal(problem.weights_shape, np.float32) / np.float32(problem.depth**0.5)
     if layout == "nhwc":
-        src = np.ascontiguousarray(src.transpose(0, 2, 3, 1))
+        src = np.ascontiguousarray(np.moveaxis(src, 1, -1))
     src.tofile(folder / "src")
     weights.tofile(folder / "weights")
 

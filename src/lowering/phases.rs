@@ -1,0 +1,234 @@
+//! Row phases of a padded plane: the rows that a strided tap reads from one output row to the next, one behind the other.
+//!
+//! Of a part of the outputs, input row y·s + i·d − pad belongs to phase (i·d) mod s, where it is row y + (i·d) / s. The rows
+//! hold all columns that the part sees, with zeros where they are padding, and the outputs are counted alike, at every column:
+//! then each tap reads at a fixed distance from its output, whatever the size of the plane, and vectors go over the ends of rows.
+
+use std::ops::Range;
+
+use crate::kernels::FlatRun;
+use crate::problem::{Axis, Problem};
+
+/// Taps that a kernel may have.
+pub const MOST_TAPS: usize = 49;
+
+/// The phases of the rows that some output rows and columns see, and the taps' places in them.
+#[derive(Debug, Clone)]
+pub struct RowPhases {
+    rows: Axis,
+    cols: Axis,
+    /// Output rows and columns of a part.
+    part: [usize; 2],
+    /// A run of taps for each kernel row.
+    runs: [FlatRun; MOST_TAPS],
+}
+
+impl RowPhases {
+    /// Those of parts of at most so many floats of phases and of outputs, outputs being computed in blocks; none where a row
+    /// of a few outputs does not fit, or there are too many taps.
+    pub fn new(problem: &Problem, most: [usize; 2], block: usize) -> Option<Self> {
+        /// Outputs of a row that are worth it.
+        const FEW: usize = 8;
+        let Problem { rows, cols, .. } = *problem;
+        if problem.taps() > MOST_TAPS {
+            return None;
+        }
+        let runs = [FlatRun::default(); MOST_TAPS];
+        let of_part = |height: usize, width: usize| Self { rows, cols, part: [height, width], runs };
+        let fits = |part: &Self| {
+            part.floats(block).is_some_and(|floats| floats[0] <= most[0] && floats[1] <= most[1])
+        };
+        let halved = |&width: &usize| Some(width.div_ceil(2)).filter(|&half| half < width && half >= FEW);
+        let mut widths = std::iter::successors(Some(cols.output), halved);
+        let width = widths.find(|&width| fits(&of_part(1, width)))?;
+        let height = (1..=rows.output).take_while(|&height| fits(&of_part(height, width))).last()?;
+        // Parts of about the same size.
+        let height = rows.output.div_ceil(rows.output.div_ceil(height));
+        let mut part = of_part(height, width);
+        for i in 0..rows.kernel {
+            let number = i % rows.neighbour_taps().0;
+            let offset = (number * part.rows_of_phase() + part.of_tap(i).1) * part.pitch();
+            part.runs[i] = FlatRun { offset, len: cols.kernel, weight: i * cols.kernel };
+        }
+        Some(part)
+    }
+
+    /// Phases that some tap reads: every so many taps it is the same again.
+    fn phases(&self) -> usize {
+        self.rows.neighbour_taps().0.min(self.rows.kernel)
+    }
+
+    /// The phase of a kernel row, and how many of its rows lie between an output row and what it reads.
+    fn of_tap(&self, i: usize) -> (usize, usize) {
+        let position = i * self.rows.dilation;
+        (position % self.rows.stride, position / self.rows.stride)
+    }
+
+    fn rows_of_phase(&self) -> usize {
+        self.part[0] + self.of_tap(self.rows.kernel - 1).1
+    }
+
+    /// Output rows and columns of a part.
+    pub fn part(&self) -> [usize; 2] {
+        self.part
+    }
+
+    /// Elements from one row to the next: all columns that a part sees.
+    pub fn pitch(&self) -> usize {
+        let Axis { stride, kernel, dilation, .. } = self.cols;
+        ((self.part[1] - 1).saturating_mul(stride)).saturating_add((kernel - 1) * dilation).saturating_add(1)
+    }
+
+    /// Outputs as they are computed, in whole blocks.
+    pub fn outputs_len(&self, block: usize) -> usize {
+        (self.part[0] * self.pitch()).next_multiple_of(block)
+    }
+
+    /// Floats of all phases, with what the last outputs read behind them, and of the outputs; none if they do not fit.
+    fn floats(&self, block: usize) -> Option<[usize; 2]> {
+        let outputs = self.part[0].checked_mul(self.pitch())?.checked_next_multiple_of(block)?;
+        let phases = self.phases().checked_mul(self.rows_of_phase())?.checked_mul(self.pitch())?;
+        Some([phases.checked_add(self.pitch())?.checked_add(block)?, outputs])
+    }
+
+    /// The taps.
+    pub fn runs(&self) -> &[FlatRun] {
+        &self.runs[..self.rows.kernel]
+    }
+
+    /// From one tap of a run to the next: elements, and taps.
+    pub fn step(&self) -> [usize; 2] {
+        [self.cols.dilation, 1]
+    }
+
+    /// How the phases of a part that begins with this output are copied from a plane whose rows have so many elements.
+    pub fn copies(&self, [y, x]: [usize; 2], row: usize) -> Copies {
+        let mut copies = Copies { list: [Lines::default(); MOST_TAPS], len: 0 };
+        let (xs, first_x) =
+            seen(self.cols.input, self.cols.pad_before, x * self.cols.stride, [1, self.pitch()]);
+        for i in 0..self.phases() {
+            let begin = y * self.rows.stride + self.of_tap(i).0;
+            let (ys, first_y) =
+                seen(self.rows.input, self.rows.pad_before, begin, [self.rows.stride, self.rows_of_phase()]);
+            if !xs.is_empty() && !ys.is_empty() {
+                copies.list[copies.len] = Lines {
+                    from: first_y * row + first_x,
+                    from_step: self.rows.stride * row,
+                    apart: 1,
+                    to: (i * self.rows_of_phase() + ys.start) * self.pitch() + xs.start,
+                    to_step: self.pitch(),
+                    count: ys.len(),
+                    len: xs.len(),
+                };
+                copies.len += 1;
+            }
+        }
+        copies
+    }
+
+    /// How the outputs of so many rows and columns are copied to a plane whose rows have so many elements.
+    pub fn outputs(&self, [height, width]: [usize; 2], row: usize) -> Lines {
+        Lines {
+            from: 0,
+            from_step: self.pitch(),
+            apart: self.cols.stride,
+            to: 0,
+            to_step: row,
+            count: height,
+            len: width,
+        }
+    }
+}
+
+/// Of so many positions that lie a step apart, the first at `begin` with the padding counted: those inside the input, and
+/// where the first of them lies there.
+fn seen(input: usize, pad: usize, begin: usize, [step, len]: [usize; 2]) -> (Range<usize>, usize) {
+    let first = pad.saturating_sub(begin).div_ceil(step).min(len);
+    let end = (input + pad).saturating_sub(begin).div_ceil(step).clamp(first, len);
+    (first..end, (begin + first * step).saturating_sub(pad))
+}
+
+/// How the phases of a part are filled.
+pub struct Copies {
+    /// The first `len` of them.
+    list: [Lines; MOST_TAPS],
+    len: usize,
+}
+
+impl Copies {
+    /// Copies them from a plane, whose pixels lie one behind the other, into `to`, which holds zeros or what other planes
+    /// had there.
+    pub fn fill(&self, plane: &[f32], to: &mut [f32]) {
+        self.list[..self.len].iter().for_each(|lines| lines.copy(plane, to));
+    }
+}
+
+/// Some lines of equal length that are copied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lines {
+    /// Where the first begins, from each to the next, and from one of its elements to the next.
+    from: usize,
+    from_step: usize,
+    apart: usize,
+    /// Where the first goes to, and from each to the next.
+    to: usize,
+    to_step: usize,
+    count: usize,
+    len: usize,
+}
+
+impl Lines {
+    /// Copies them.
+    pub fn copy(&self, from: &[f32], to: &mut [f32]) {
+        for line in 0..self.count {
+            let from = &from[self.from + line * self.from_step..];
+            let to = &mut to[self.to + line * self.to_step..][..self.len];
+            match self.apart {
+                1 => copy_line(&from[..self.len], to),
+                2 => copy_every_second(from, to),
+                apart => to.iter_mut().zip(from.iter().step_by(apart)).for_each(|(to, from)| *to = *from),
+            }
+        }
+    }
+}
+
+/// A short line, for which a call to the C library would take longer: vectors, the last of which may overlap the one before.
+#[inline(always)]
+fn copy_line(from: &[f32], to: &mut [f32]) {
+    const WIDE: usize = 8;
+    const NARROW: usize = 4;
+    if to.len() >= WIDE {
+        copy_vectors::<WIDE>(from, to);
+    } else if to.len() >= NARROW {
+        copy_vectors::<NARROW>(from, to);
+    } else {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    }
+}
+
+#[inline(always)]
+fn copy_vectors<const LEN: usize>(from: &[f32], to: &mut [f32]) {
+    let last = to.len() - LEN;
+    let mut at = 0;
+    loop {
+        if let (Some(to), Some(from)) = (to[at..].first_chunk_mut::<LEN>(), from[at..].first_chunk::<LEN>()) {
+            *to = *from;
+        }
+        if at == last {
+            return;
+        }
+        at = (at + LEN).min(last);
+    }
+}
+
+/// Written so that it is compiled to shuffles.
+#[inline(always)]
+fn copy_every_second(from: &[f32], to: &mut [f32]) {
+    let pairs = from.chunks_exact(2);
+    let whole = pairs.len().min(to.len());
+    to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+    // The last one may have nothing behind it.
+    if whole < to.len() {
+        to[whole] = from[2 * whole];
+    }
+}
