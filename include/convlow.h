@@ -695,7 +695,8 @@ size_t convlow_plan_packed_weights_bytes(const struct convlow_plan *plan);
 
 /**
  * A number that is the same for all plans that read the same packed weights, in this build on this machine; 0 for a NULL
- * plan.
+ * plan. CONVLOW_ALGORITHM_AUTO with CONVLOW_GEMM_AUTO keeps it the same for a layer whatever the size of the image, the batch
+ * and the threads, but for maps of one pixel, what was measured, and a max_workspace_bytes that leaves nothing else.
  */
 uint64_t convlow_plan_packing_id(const struct convlow_plan *plan);
 

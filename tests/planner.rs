@@ -3,8 +3,9 @@
 mod common;
 
 use convlow::algorithms::Products;
+use convlow::gemm::BackendChoice;
 use convlow::planner::{query, wisdom};
-use convlow::{Effort, Options, Plan, Problem};
+use convlow::{AlgorithmChoice, Axis, Effort, Info, Layout, Math, Options, Plan, Pool, Problem};
 
 /// One test for all measuring, because what is measured is known to the whole process.
 #[test]
@@ -37,8 +38,8 @@ fn auto_takes_the_quickest_that_fits() {
     assert_eq!(again.info().measured_seconds, by_measure.info().measured_seconds);
 }
 
-/// Estimates within 6 % of the least say nothing on which is faster: of those, the least workspace is taken, and of these
-/// the quickest. What the clock says is taken as it is.
+/// Of those that read the layer's packing, estimates within 6 % of the least say nothing on which is faster: the least
+/// workspace is taken, and of these the quickest. What the clock says is taken as it is.
 fn check(problem: &Problem, options: &Options) -> bool {
     let infos = query(problem, options).expect("a valid problem");
     let chosen: Vec<_> = infos.iter().filter(|info| info.reason.is_none()).collect();
@@ -48,8 +49,10 @@ fn check(problem: &Problem, options: &Options) -> bool {
     let fitting: Vec<_> = infos
         .iter()
         .filter(|info| info.applicable && info.workspace_bytes <= options.max_workspace_bytes)
-        // A GEMM is not asked for.
-        .filter(|info| info.entry.products != Products::Gemm)
+        .filter(|info| match (options.gemm, info.entry.products) {
+            (BackendChoice::Auto, products) => products != Products::Gemm,
+            (_, products) => products != Products::Kernels && info.entry.in_parts,
+        })
         .collect();
     assert!(chosen.workspace_bytes <= options.max_workspace_bytes);
     let least = |seconds: &mut dyn Iterator<Item = f64>| seconds.fold(f64::INFINITY, f64::min);
@@ -59,6 +62,14 @@ fn check(problem: &Problem, options: &Options) -> bool {
         assert_eq!(chosen.measured_seconds, quickest, "{}", chosen.entry.name());
         return false;
     }
+    let packing = |info: &&&Info| {
+        let options = Options { algorithm: AlgorithmChoice::One(info.entry), ..options.clone() };
+        Plan::new(problem, &options).expect("it fits").packing_id()
+    };
+    let of_layer = plan.packing_id();
+    // With a GEMM it follows from the algorithm.
+    let any = options.gemm != BackendChoice::Auto;
+    let fitting: Vec<_> = fitting.iter().filter(|info| any || packing(info) == of_layer).collect();
     let quickest = least(&mut fitting.iter().map(|info| info.estimated_seconds));
     let level: Vec<_> = fitting.iter().filter(|info| info.estimated_seconds <= 1.06 * quickest).collect();
     let bytes =
@@ -77,9 +88,11 @@ fn of_those_estimated_level_the_least_workspace_is_taken() {
     for layer in layers() {
         for (src_layout, dst_layout) in common::LAYOUTS {
             for max_workspace_bytes in [0, 100_000, usize::MAX] {
-                let options = Options { max_workspace_bytes, ..Options::default() };
-                let problem = Problem { src_layout, dst_layout, ..layer };
-                decided += usize::from(check(&problem, &options));
+                for gemm in [BackendChoice::Auto, BackendChoice::Embedded] {
+                    let options = Options { max_workspace_bytes, gemm, ..Options::default() };
+                    let problem = Problem { src_layout, dst_layout, ..layer };
+                    decided += usize::from(check(&problem, &options));
+                }
             }
         }
     }
@@ -104,6 +117,46 @@ fn with_a_gemm_auto_lowers_no_whole_image() {
         }
     }
     assert!(by_gemm > 1000, "{by_gemm}");
+}
+
+/// A network with dynamic shapes packs its weights once: the packing is a layer's, whatever the image, batch and threads.
+#[test]
+fn the_packing_is_the_same_for_every_image() {
+    let pool = Pool::new(2).expect("two threads");
+    let sized = |axis: &Axis, outputs: usize| {
+        let read = (outputs - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1;
+        let input = read.saturating_sub(axis.pad_before + axis.pad_after).max(1);
+        Axis { input: if axis.transposed { outputs } else { input }, ..*axis }
+    };
+    let (mut packings, mut kept) = (0, 0);
+    for layer in layers().filter(|layer| layer.in_pixels() > 1) {
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            for math in [Math::Exact, Math::Fast] {
+                let problem = Problem { src_layout: layout, dst_layout: layout, ..layer };
+                let plan = |problem: &Problem, pool: &Pool| {
+                    let options = Options { math, pool: pool.clone(), ..Options::default() };
+                    Plan::new(problem, &options).expect("valid").packing_id()
+                };
+                let packing = plan(&problem, &Pool::SERIAL);
+                for (outputs, batch) in [(3, 1), (9, 4), (28, 1), (31, 2), (100, 1)] {
+                    let cols = sized(&problem.cols, outputs);
+                    let rows =
+                        if problem.rows == Axis::ONE { Axis::ONE } else { sized(&problem.rows, outputs) };
+                    let other = Problem { batch, rows, cols, ..problem };
+                    let Ok(other) = Problem::new(other) else { continue };
+                    if other.in_pixels() == 1 {
+                        continue;
+                    }
+                    packings += 1;
+                    let same = plan(&other, &pool) == packing;
+                    kept += usize::from(same);
+                    assert!(same, "{math:?}: {problem} and {other}");
+                }
+            }
+        }
+    }
+    println!("planner: {kept} of {packings} packings kept");
+    assert!(packings > 5000, "{packings}");
 }
 
 /// Every layer of every list.

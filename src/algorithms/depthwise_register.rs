@@ -146,6 +146,7 @@ struct PreparedDepthwiseRegister {
 }
 
 /// How src is read.
+#[expect(clippy::large_enum_variant, reason = "one is held for each plan, on the heap")]
 enum Reading {
     /// Pixels where they lie.
     InPlace,

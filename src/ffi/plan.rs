@@ -245,7 +245,8 @@ pub unsafe extern "C" fn convlow_plan_packed_weights_bytes(plan: *const PlanHand
 }
 
 /// A number that is the same for all plans that read the same packed weights, in this build on this machine; 0 for a NULL
-/// plan.
+/// plan. CONVLOW_ALGORITHM_AUTO with CONVLOW_GEMM_AUTO keeps it the same for a layer whatever the size of the image, the batch
+/// and the threads, but for maps of one pixel, what was measured, and a max_workspace_bytes that leaves nothing else.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_packing_id(plan: *const PlanHandle) -> u64 {
     // SAFETY: the caller promises a plan.

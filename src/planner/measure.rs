@@ -34,10 +34,10 @@ pub(super) fn measure(survey: &mut Survey, problem: &Problem, options: &Options)
         AlgorithmChoice::Auto => candidate.is_open_to_auto(options),
         AlgorithmChoice::One(entry) => candidate.info.entry.id == entry.id,
     };
-    let mut candidates = memory::vec(survey.0.len())?;
+    let mut candidates = memory::vec(survey.answers.len())?;
     candidates.extend(
         survey
-            .0
+            .answers
             .iter_mut()
             .filter_map(|(_, answer)| answer.as_mut().ok())
             .filter(|candidate| candidate.fits(options) && !candidate.measured())
@@ -196,7 +196,7 @@ impl Tensors {
         deadline: Instant,
         first: bool,
     ) -> Result<Option<f64>> {
-        let Candidate { info, schedule } = candidate;
+        let Candidate { info, schedule, .. } = candidate;
         let (packed_bytes, floats) = (info.packed_weights_bytes, info.workspace_bytes / size_of::<f32>());
         grow(&mut self.packed, packed_bytes)?;
         grow(&mut self.workspace, info.workspace_bytes)?;

@@ -7,6 +7,7 @@ mod estimate;
 mod measure;
 pub mod wisdom;
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::io::Write;
 
@@ -19,7 +20,7 @@ use crate::lowering::weights::Packing;
 use crate::memory;
 use crate::parallel::Pool;
 use crate::plan::{Info, Plan, Schedule};
-use crate::problem::{Problem, product};
+use crate::problem::{Axis, Problem, Strides, product};
 
 /// Which algorithm a plan asks for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -101,6 +102,8 @@ impl Default for Options {
 struct Candidate {
     info: Info,
     schedule: Schedule,
+    /// The number of its packing.
+    packing: u64,
 }
 
 impl Candidate {
@@ -141,9 +144,8 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     }
     let Schedule { prepared, .. } = &schedule;
     let workspace_bytes = schedule.bytes().ok_or(Scratch::OVERFLOW)?;
-    let packed_weights_bytes = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once())
-        .bytes()
-        .ok_or(WEIGHTS_OVERFLOW)?;
+    let packing = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once());
+    let packed_weights_bytes = packing.bytes().ok_or(WEIGHTS_OVERFLOW)?;
     let (cost, units) = (prepared.cost(), schedule.units(problem));
     let backend = match entry.products {
         Products::Kernels | Products::Direct => None,
@@ -164,7 +166,7 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
         measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
         reason: None,
     };
-    Ok(Candidate { info, schedule })
+    Ok(Candidate { info, schedule, packing: packing.id() })
 }
 
 /// The GEMM that serves an algorithm: the one estimated quicker on one thread. More threads, or what was measured, may
@@ -178,16 +180,18 @@ fn serving(cost: &Cost, units: usize, backends: &[Backend]) -> Option<Backend> {
 /// Estimates within this factor of the least say nothing on which is faster; the least workspace does.
 const ESTIMATE_SLACK: f64 = 1.06;
 
-/// The best of some candidates: if any has been timed, the fastest of those, since an estimate does not compare with a
-/// time; else, of those estimated about as fast as the fastest, the one with the least workspace.
+/// Compares candidates by a time.
+fn by(time: fn(&Info) -> f64) -> impl Fn(&&Candidate, &&Candidate) -> Ordering {
+    move |a, b| time(&a.info).total_cmp(&time(&b.info))
+}
+
+/// The fastest of those that have been timed: an estimate does not compare with a time.
+fn fastest<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Option<&'a Candidate> {
+    candidates.filter(|candidate| candidate.measured()).min_by(by(|info| info.measured_seconds))
+}
+
+/// Of those estimated about as fast as the fastest, the one with the least workspace.
 fn best<'a>(candidates: impl Iterator<Item = &'a Candidate> + Clone) -> Option<&'a Candidate> {
-    let by = |time: fn(&Info) -> f64| {
-        move |a: &&Candidate, b: &&Candidate| time(&a.info).total_cmp(&time(&b.info))
-    };
-    let measured = candidates.clone().filter(|candidate| candidate.measured());
-    if let Some(fastest) = measured.min_by(by(|info| info.measured_seconds)) {
-        return Some(fastest);
-    }
     let fastest = candidates.clone().min_by(by(|info| info.estimated_seconds))?;
     let level = ESTIMATE_SLACK * fastest.info.estimated_seconds;
     let least = candidates.clone().filter(|candidate| candidate.info.estimated_seconds <= level);
@@ -197,8 +201,42 @@ fn best<'a>(candidates: impl Iterator<Item = &'a Candidate> + Clone) -> Option<&
         .min_by(by(|info| info.estimated_seconds))
 }
 
-/// Every algorithm's answer, in registry order.
-struct Survey(Vec<(&'static Entry, Answer)>);
+/// The same layer on an image of the usual size, alone: what tells how its weights are packed on images of every size, batch
+/// and number of threads. A map of one pixel stays one, as that of an image's mean is, whatever the image's size.
+fn of_usual_size(problem: &Problem) -> Option<Problem> {
+    /// Outputs of each axis, by their number.
+    const OUTPUTS: [usize; 4] = [1, 196, 14, 6];
+    if problem.in_pixels() == 1 {
+        return Problem::new(Problem { batch: 1, ..*problem }).ok();
+    }
+    let absent = |axis: &Axis| Axis { transposed: false, ..*axis } == Axis::ONE;
+    let outputs = OUTPUTS[problem.axes().into_iter().filter(|axis| !absent(axis)).count()];
+    let axis = |axis: &Axis| {
+        if absent(axis) {
+            return *axis;
+        }
+        let Axis { kernel, stride, dilation, pad_before, pad_after, transposed, .. } = *axis;
+        let read = (outputs - 1).saturating_mul(stride).saturating_add((kernel - 1).saturating_mul(dilation));
+        let input = read.saturating_add(1).saturating_sub(pad_before).saturating_sub(pad_after);
+        Axis { input: if transposed { outputs } else { input.max(1) }, ..*axis }
+    };
+    Problem::new(Problem {
+        batch: 1,
+        planes: axis(&problem.planes),
+        rows: axis(&problem.rows),
+        cols: axis(&problem.cols),
+        src_strides: Strides::PACKED,
+        dst_strides: Strides::PACKED,
+        ..*problem
+    })
+    .ok()
+}
+
+/// Every algorithm's answer, in registry order, and the packing that AUTO prefers.
+struct Survey {
+    answers: Vec<(&'static Entry, Answer)>,
+    usual_packing: Option<u64>,
+}
 
 impl Survey {
     fn new(problem: &Problem, options: &Options) -> Result<Self> {
@@ -217,12 +255,24 @@ impl Survey {
             }
             answers.push((entry, answer));
         }
-        Ok(Self(answers))
+        Ok(Self { answers, usual_packing: None })
+    }
+
+    /// The packing that AUTO takes for the layer on images of the usual size.
+    fn usual_packing(problem: &Problem, options: &Options) -> Result<Option<u64>> {
+        if options.gemm != BackendChoice::Auto || !matches!(options.algorithm, AlgorithmChoice::Auto) {
+            return Ok(None);
+        }
+        let Some(usual) = of_usual_size(problem) else { return Ok(None) };
+        let options = Options { effort: Effort::Estimate, pool: Pool::SERIAL, ..options.clone() };
+        let survey = Self::new(&usual, &options)?;
+        Ok(best(survey.fitting(&options)).map(|candidate| candidate.packing))
     }
 
     /// [`Survey::new`], and the candidates timed if the options ask for it.
     fn with_times(problem: &Problem, options: &Options) -> Result<Self> {
         let mut survey = Self::new(problem, options)?;
+        survey.usual_packing = Self::usual_packing(problem, options)?;
         if options.effort == Effort::Measure {
             measure::measure(&mut survey, problem, options)?;
         }
@@ -230,7 +280,7 @@ impl Survey {
     }
 
     fn fitting<'a>(&'a self, options: &'a Options) -> impl Iterator<Item = &'a Candidate> + Clone {
-        let candidates = self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+        let candidates = self.answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
         candidates.filter(|candidate| candidate.fits(options) && candidate.is_open_to_auto(options))
     }
 
@@ -239,7 +289,9 @@ impl Survey {
         if let AlgorithmChoice::One(entry) = options.algorithm {
             return self.requested(entry, options);
         }
-        best(self.fitting(options)).ok_or_else(|| {
+        let usual = self.fitting(options).filter(|candidate| self.is_usual(candidate));
+        let chosen = fastest(self.fitting(options)).or_else(|| best(usual));
+        chosen.or_else(|| best(self.fitting(options))).ok_or_else(|| {
             Error::WorkspaceLimit(text!(
                 "no algorithm fits max_workspace_bytes = {} and max_packed_weights_bytes = {}",
                 options.max_workspace_bytes,
@@ -248,9 +300,14 @@ impl Survey {
         })
     }
 
+    /// Whether it reads the packing that AUTO prefers.
+    fn is_usual(&self, candidate: &Candidate) -> bool {
+        self.usual_packing.is_none_or(|packing| packing == candidate.packing)
+    }
+
     fn requested(&self, entry: &'static Entry, options: &Options) -> Result<&Candidate> {
         let (_, answer) =
-            self.0.iter().find(|(other, _)| other.id == entry.id).expect("an entry is registered");
+            self.answers.iter().find(|(other, _)| other.id == entry.id).expect("an entry is registered");
         match answer {
             Ok(candidate) if candidate.fits(options) => Ok(candidate),
             Ok(candidate) if candidate.info.workspace_bytes <= options.max_workspace_bytes => {
@@ -279,7 +336,7 @@ impl Survey {
 
     /// The candidate of this entry, to be kept.
     fn take(self, entry: &Entry) -> Candidate {
-        let mut answers = self.0.into_iter();
+        let mut answers = self.answers.into_iter();
         let found = answers.find_map(|(other, answer)| answer.ok().filter(|_| other.id == entry.id));
         found.expect("it was chosen among the candidates")
     }
@@ -305,6 +362,8 @@ impl Survey {
                     (_, Products::Gemm) => c"lowers a whole image: only by name",
                     _ => c"only where no GEMM is asked for",
                 }
+            } else if !chosen_measured && !self.is_usual(candidate) {
+                c"packs weights in another way than on images of other sizes"
             } else if !chosen_measured {
                 c"estimated slower or needs more workspace"
             } else if candidate.measured() {
@@ -313,7 +372,7 @@ impl Survey {
                 c"not measured within measure_budget_seconds and measure_max_bytes"
             })
         };
-        self.0.iter().map(move |(entry, answer)| match answer {
+        self.answers.iter().map(move |(entry, answer)| match answer {
             Ok(candidate) if chosen.is_some_and(|chosen| chosen.info.entry.id == entry.id) => candidate.info,
             Ok(candidate) => Info { reason: reason_of(candidate), ..candidate.info },
             Err(declined) => Info {
@@ -363,7 +422,7 @@ impl Plan {
             print_choice(problem, survey.infos(options, Some(chosen)));
         }
         let entry = chosen.info.entry;
-        let Candidate { info, schedule } = survey.take(entry);
+        let Candidate { info, schedule, .. } = survey.take(entry);
         Ok(Self::of(problem, info, schedule, &options.pool))
     }
 }
@@ -468,7 +527,7 @@ mod tests {
                             continue;
                         }
                         let options = Options { math, pool: pool.clone(), ..Options::default() };
-                        let survey = Survey::new(&problem, &options).expect("a valid problem");
+                        let survey = Survey::with_times(&problem, &options).expect("a valid problem");
                         let chosen = survey.choose(&options).expect("an algorithm");
                         if chosen.info.entry.products == Products::Direct {
                             continue;
