@@ -201,16 +201,24 @@ fn best<'a>(candidates: impl Iterator<Item = &'a Candidate> + Clone) -> Option<&
         .min_by(by(|info| info.estimated_seconds))
 }
 
-/// The same layer on an image of the usual size, alone: what tells how its weights are packed on images of every size, batch
-/// and number of threads. A map of one pixel stays one, as that of an image's mean is, whatever the image's size.
+/// The same layer on an image of the size that is usual for its channels, alone: what tells how its weights are packed on
+/// images of every size, batch and number of threads. A map of one pixel stays one, as that of an image's mean is, whatever the
+/// image's size.
 fn of_usual_size(problem: &Problem) -> Option<Problem> {
-    /// Outputs of each axis, by their number.
-    const OUTPUTS: [usize; 4] = [1, 196, 14, 6];
+    /// Networks halve their maps where they double their channels; between those with small and with large maps the side of a
+    /// map times its channels is about this.
+    const SIDE_BY_CHANNELS: usize = 7168;
     if problem.in_pixels() == 1 {
         return Problem::new(Problem { batch: 1, ..*problem }).ok();
     }
+    let side = (SIDE_BY_CHANNELS / problem.in_channels.max(problem.out_channels)).clamp(7, 224);
     let absent = |axis: &Axis| Axis { transposed: false, ..*axis } == Axis::ONE;
-    let outputs = OUTPUTS[problem.axes().into_iter().filter(|axis| !absent(axis)).count()];
+    // As many pixels in a row or a volume.
+    let outputs = match problem.axes().into_iter().filter(|axis| !absent(axis)).count() {
+        0 | 1 => side * side,
+        2 => side,
+        _ => (side as f64).powf(2.0 / 3.0).round() as usize,
+    };
     let axis = |axis: &Axis| {
         if absent(axis) {
             return *axis;
