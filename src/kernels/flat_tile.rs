@@ -15,7 +15,7 @@ pub struct FlatRun {
     pub weight: usize,
 }
 
-/// dst[q] = clamp(bias + Σ weight·src[q + distance]) over all taps.
+/// `dst[q]` = clamp(bias + Σ `weight[t]` · `src[q + distance[t]]`) over all taps t.
 pub struct FlatTile<'a> {
     /// The elements, from the first output's distance 0 on.
     pub src: &'a [f32],
