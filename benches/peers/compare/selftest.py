@@ -23,8 +23,15 @@ def check_lists() -> None:
     assert (problem.name, problem.count) == ("first", 4)
     assert (problem.rows.before, problem.rows.behind, problem.cols.behind) == (3, 2, 2)
     assert problem.operations == 2 * 3 * 49 * 64 * 112 * 112
+    volume = problems.parse("ic3id16ih112oc45od16oh56kd1kh7sd1sh2pd0ph3", "")
+    assert volume.src_shape == (1, 3, 16, 112, 112) and volume.weights_shape == (45, 3, 1, 7, 7)
+    assert (volume.planes.stride, volume.rows.stride, volume.is_plain) == (1, 2, False)
+    transposed = problems.parse("ic512ih8oc256oh16kh5sh2ph2tr1", "")
+    assert transposed.weights_shape == (512, 256, 5, 5) and transposed.rows.output_padding == 1
+    assert transposed.operations == 2 * 512 * 256 * 25 * 8 * 8
     for wrong in (
         "ic3ih8kh3",
+        "ic3oc4ih8oh30kh3sh2tr1",
         "ic3oc4ih8kh3oh3",
         "ic3oc4ih8kh3x",
         "g2ic3oc4ih8kh3",
