@@ -241,7 +241,7 @@ impl PreparedKn2rowFold {
 
 /// Moves columns `ws` of row `h` of an NCHW image: |ws| × C.
 fn move_row(unit: &Unit<'_>, problem: &Problem, h: usize, ws: &Range<usize>, to: &mut [f32]) {
-    let (channels, plane) = (problem.group_in(), problem.in_pixels());
+    let (channels, plane) = (problem.group_in(), unit.src.channel);
     let from = &unit.src.data[h * problem.cols.input + ws.start..];
     let from = Matrix::new(from, channels, ws.len(), plane);
     transpose(&from, &mut MatrixMut::new(to, ws.len(), channels, channels), false);

@@ -141,8 +141,10 @@ const NCHW_TO_NHWC: Layouts = &[(Nchw, Nhwc)];
 const NHWC_TO_NCHW: Layouts = &[(Nhwc, Nchw)];
 const NHWC: Layouts = &[(Nhwc, Nhwc)];
 
-/// One group after the other.
-const GROUPED: &[Kind] = &[Kind::Grouped];
+/// One group after the other, on slices, too.
+const GROUPED: &[Kind] = &[Kind::Grouped, Kind::Strided];
+/// The same where an image is a row of pixels, however many axes it has.
+const POINTWISE: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided];
 const EVERY: &[Kind] = &Kind::ALL;
 
 /// Writes the registry: what a family has in common, and a line for each of its algorithms with id, name, layouts and, of
@@ -230,7 +232,7 @@ registry! {
         34 c"kn2row-aa-abt" NHWC_TO_NCHW Kn2rowAa(AbtKi),
         35 c"kn2row-aa-atbt" NHWC_TO_NCHW Kn2rowAa(AtbtKi),
     }
-    "conv-1x1" { space "0", order Some("0"), in_parts true, kinds GROUPED, products Gemm }
+    "conv-1x1" { space "0", order Some("0"), in_parts true, kinds POINTWISE, products Gemm }
     {
         36 c"conv-1x1-gemm-ab-ik" NHWC Conv1x1(AbIk),
         37 c"conv-1x1-gemm-abt-ik" NHWC Conv1x1(AbtIk),

@@ -224,8 +224,8 @@ pub fn copy_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patc
     let (rows, cols) = (&problem.rows, &problem.cols);
     let channels = problem.group_in();
     let (is, js) = (rows.taps_of_output(y), cols.taps_of_output(x));
-    // Neighbouring taps are neighbours in memory unless the kernel is dilated or the pixel holds more groups.
-    let joined = cols.dilation == 1 && channels == problem.in_channels;
+    // Neighbouring taps are neighbours in memory unless the kernel is dilated or the pixel holds more than the group.
+    let joined = cols.dilation == 1 && channels == image.pixel;
     for (i, row) in patch.chunks_exact_mut(cols.kernel * channels).enumerate() {
         if !is.contains(&i) || js.is_empty() {
             row.fill(0.0);
@@ -249,7 +249,7 @@ pub fn copy_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patc
 pub fn fill_pixel_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<usize>, patches: &mut [f32]) {
     let (rows, cols, depth) = (&problem.rows, &problem.cols, problem.depth());
     let run = cols.kernel * problem.group_in();
-    let joined = cols.dilation == 1 && problem.groups == 1;
+    let joined = cols.dilation == 1 && problem.group_in() == image.pixel;
     // The columns all of whose taps lie inside.
     let whole = common(&cols.outputs_of_tap(0), &cols.outputs_of_tap(cols.kernel - 1));
     for (y, xs) in segments(problem, pixels) {

@@ -20,7 +20,7 @@ use crate::lowering::weights::Packing;
 use crate::memory;
 use crate::parallel::Pool;
 use crate::plan::{Info, Plan, Schedule};
-use crate::problem::{Axis, Problem, Strides, product};
+use crate::problem::{Axis, Kind, Problem, Strides, product};
 
 /// Which algorithm a plan asks for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -146,7 +146,12 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     let workspace_bytes = schedule.bytes().ok_or(Scratch::OVERFLOW)?;
     let packing = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once());
     let packed_weights_bytes = packing.bytes().ok_or(WEIGHTS_OVERFLOW)?;
-    let (cost, units) = (prepared.cost(), schedule.units(problem));
+    let (mut cost, units) = (prepared.cost(), schedule.units(problem));
+    if problem.is(Kind::Strided) {
+        // Leading dimensions are those of the wider tensors.
+        let [src, dst] = problem.channel_strides();
+        cost.largest_size = cost.largest_size.max(src.saturating_mul(problem.cols.stride)).max(dst);
+    }
     let backend = match entry.products {
         Products::Kernels | Products::Direct => None,
         Products::Either if options.gemm == BackendChoice::Auto => None,
