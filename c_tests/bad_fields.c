@@ -283,6 +283,7 @@ static const field options_fields[] = {
     OPTIONS_FIELD(measure_budget_seconds),
     OPTIONS_FIELD(pool),
     OPTIONS_FIELD(measure_max_bytes),
+    OPTIONS_FIELD(max_packed_weights_bytes),
 };
 
 static const field info_fields[] = {
@@ -472,6 +473,7 @@ static void sizes_for_init(void) {
         .max_workspace_bytes = SIZE_MAX,
         .measure_budget_seconds = 1.0,
         .measure_max_bytes = (size_t)256 << 20,
+        .max_packed_weights_bytes = SIZE_MAX,
     };
     for (size_t size = 0; size <= sizeof(desc) + 24; ++size) {
         guarded made = guarded_new(size);

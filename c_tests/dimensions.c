@@ -5,6 +5,7 @@
 
 #include "convolution.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Positions and sizes of up to three axes, outermost first; those behind spatial_dims are 0 and 1. */
@@ -451,6 +452,39 @@ static void test_packed_limit(void) {
                 "bytes of packed weights, more than max_packed_weights_bytes = 100");
 }
 
+/* The init functions write within the size they are given, and nothing for a size that ends within a field.
+ */
+static void test_init(void) {
+    convlow_convnd_desc whole;
+    convlow_convnd_desc_init(&whole, sizeof(whole));
+    CHECK(whole.struct_size == sizeof(whole) && whole.spatial_dims == 2 && whole.batch == 1 &&
+          whole.groups == 1);
+    CHECK(whole.stride[2] == 1 && whole.dilation[0] == 1 && whole.activation_max == INFINITY);
+    CHECK(whole.in_size[0] == 0 && whole.src_channel_stride == 0 && whole.dst_batch_stride == 0);
+    const size_t ends[] = {
+        offsetof(convlow_convnd_desc, batch), offsetof(convlow_convnd_desc, activation_min),
+        offsetof(convlow_convnd_desc, dst_batch_stride), sizeof(whole), sizeof(whole) + 16};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); ++i) {
+        const size_t known = ends[i] < sizeof(whole) ? ends[i] : sizeof(whole);
+        guarded made = guarded_new(ends[i]);
+        convlow_convnd_desc_init((convlow_convnd_desc *)made.data, ends[i]);
+        CHECK(memcmp(made.data, &ends[i], sizeof(ends[i])) == 0);
+        CHECK(memcmp((char *)made.data + sizeof(size_t), (char *)&whole + sizeof(size_t),
+                     known - sizeof(size_t)) == 0);
+        CHECK(guards_are_whole(&made));
+        guarded_free(&made);
+    }
+    convlow_convnd_desc untouched;
+    convlow_execute_args args;
+    memset(&untouched, 0x5A, sizeof(untouched));
+    memset(&args, 0x5A, sizeof(args));
+    convlow_convnd_desc_init(&untouched, 13);
+    convlow_execute_args_init(&args, 9);
+    CHECK(untouched.struct_size != 13 && untouched.batch != 1 && args.struct_size != 9);
+    convlow_convnd_desc_init(NULL, sizeof(untouched));
+    convlow_execute_args_init(NULL, sizeof(args));
+}
+
 static void test_refusals(void) {
     const convlow_convnd_desc good = described(2, 8, 8, 9, 3);
     convlow_plan *plan = NULL;
@@ -495,6 +529,7 @@ int main(void) {
     test_dense_block(CONVLOW_LAYOUT_NHWC);
     test_execute_args();
     test_packed_limit();
+    test_init();
     test_refusals();
     return check_result();
 }
