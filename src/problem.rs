@@ -167,6 +167,28 @@ impl Axis {
         (0..count).map(move |next| axis.class_of(first + next))
     }
 
+    /// The same axis with so many outputs, padded and strided as before, over the input that they need. Padding is cut only
+    /// where there is no input left to cut; of a transposed axis more is cut off its output then.
+    pub(crate) fn with_outputs(&self, outputs: usize) -> Self {
+        let Self { stride, pad_before, pad_after, .. } = *self;
+        let reach = (self.kernel - 1).saturating_mul(self.dilation).saturating_add(1);
+        if self.transposed {
+            if outputs == self.output {
+                return *self;
+            }
+            let cut = pad_before.saturating_add(pad_after).saturating_add(outputs);
+            let steps = cut.saturating_sub(reach);
+            let (input, output_padding) = (steps / stride + 1, steps % stride);
+            let pad_after = pad_after + reach.saturating_sub(cut);
+            return Self { input, output: outputs, pad_after, output_padding, ..*self };
+        }
+        let read = (outputs - 1).saturating_mul(stride).saturating_add(reach);
+        let input = read.saturating_sub(pad_before).saturating_sub(pad_after).max(1);
+        let pad_before = pad_before.min(read - input);
+        let pad_after = pad_after.min(read - input - pad_before);
+        Self { input, output: outputs, pad_before, pad_after, ..*self }
+    }
+
     /// How many classes its outputs fall into.
     pub(crate) fn count_classes(&self) -> usize {
         if self.transposed { self.stride.min(self.output) } else { 1 }
@@ -943,6 +965,44 @@ mod tests {
                                 );
                             }
                         }
+                    }
+                }
+            }
+        }
+        assert!(axes > 500, "only {axes} axes were valid");
+    }
+
+    /// Every axis of a small range, with fewer and with more outputs.
+    #[test]
+    fn an_axis_with_other_outputs_has_them() {
+        let mut axes = 0;
+        for (input, kernel, stride, dilation) in (1..5)
+            .flat_map(|input| (1..5).map(move |kernel| (input, kernel)))
+            .flat_map(|(input, kernel)| (1..4).map(move |stride| (input, kernel, stride)))
+            .flat_map(|(input, kernel, stride)| (1..4).map(move |dilation| (input, kernel, stride, dilation)))
+        {
+            for (pad_before, pad_after, output_padding) in
+                [(0, 0, 0), (1, 0, 0), (0, 2, 1), (3, 1, 2), (9, 9, 0)]
+            {
+                for transposed in [false, true] {
+                    let output_padding = if transposed { output_padding } else { 0 };
+                    let axis = Axis {
+                        stride,
+                        dilation,
+                        pad_before,
+                        pad_after,
+                        transposed,
+                        output_padding,
+                        ..Axis::dense(input, kernel)
+                    };
+                    let Ok(axis) = axis.complete(&AxisNames::ROWS) else { continue };
+                    axes += 1;
+                    for outputs in 1..12 {
+                        let other = axis.with_outputs(outputs);
+                        assert_eq!(other.complete(&AxisNames::ROWS), Ok(other), "{axis:?}, {outputs}");
+                        assert_eq!((other.output, other.kernel, other.stride), (outputs, kernel, stride));
+                        let again = other.with_outputs(outputs);
+                        assert_eq!(again, other, "{axis:?}, {outputs}");
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Timing of the candidates, within a budget of time and memory.
 //!
-//! Where the whole problem takes too much of either, a part of it is timed: fewer images, output rows and columns, then
+//! Where the whole problem takes too much of either, a part of it is timed: fewer images, output planes, rows and columns, then
 //! fewer channels. Its time is scaled by what the cost model says of the whole and of the part.
 
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::{AlgorithmChoice, Candidate, Options, Survey, examine, wisdom};
 use crate::error::Result;
 use crate::memory;
 use crate::plan::{Buffer, Info, Plan};
-use crate::problem::{Axis, Problem};
+use crate::problem::{Problem, Strides};
 
 /// Timed runs of a candidate behind one to warm up; the fastest counts.
 const RUNS: usize = 3;
@@ -97,17 +97,19 @@ fn choose_part(problem: &Problem, fastest: &Info, options: &Options) -> Option<P
     }
 }
 
-/// Output rows, columns and channels of a part that still stands for the whole.
+/// Output planes, rows, columns and channels of a part that still stands for the whole.
+const ENOUGH_PLANES: usize = 4;
 const ENOUGH_ROWS: usize = 8;
 const ENOUGH_COLUMNS: usize = 64;
 const ENOUGH_CHANNELS: usize = 64;
 
 /// Half of a problem along what tells least about the rest of it; none if nothing is left to halve.
 fn smaller(problem: &Problem, threads: usize) -> Option<Problem> {
-    let Problem { batch, groups, rows, cols, .. } = *problem;
+    let Problem { batch, groups, planes, rows, cols, .. } = *problem;
     let half = |size: usize| size.div_ceil(2);
-    let with_rows = |outputs: usize| Problem { rows: reduced(&rows, outputs), ..*problem };
-    let with_cols = |outputs: usize| Problem { cols: reduced(&cols, outputs), ..*problem };
+    let with_planes = |outputs: usize| Problem { planes: planes.with_outputs(outputs), ..*problem };
+    let with_rows = |outputs: usize| Problem { rows: rows.with_outputs(outputs), ..*problem };
+    let with_cols = |outputs: usize| Problem { cols: cols.with_outputs(outputs), ..*problem };
     let with_channels = |of_group: [usize; 2], groups: usize| Problem {
         in_channels: of_group[0] * groups,
         out_channels: of_group[1] * groups,
@@ -116,11 +118,21 @@ fn smaller(problem: &Problem, threads: usize) -> Option<Problem> {
     };
     let [inputs, outputs] = [problem.group_in(), problem.group_out()];
     // What no output reads, then whatever there are many of.
-    let read = Problem { cols: reduced(&cols, cols.output), ..with_rows(rows.output) };
+    let [planes_read, rows_read, cols_read] = problem.axes().map(|axis| axis.with_outputs(axis.output));
+    let read = Problem {
+        planes: planes_read,
+        rows: rows_read,
+        cols: cols_read,
+        src_strides: Strides::PACKED,
+        dst_strides: Strides::PACKED,
+        ..*problem
+    };
     Some(if batch > threads {
         Problem { batch: half(batch).max(threads), ..*problem }
     } else if read != *problem {
         read
+    } else if planes.output > ENOUGH_PLANES {
+        with_planes(half(planes.output))
     } else if rows.output > ENOUGH_ROWS {
         with_rows(half(rows.output))
     } else if cols.output > ENOUGH_COLUMNS {
@@ -129,6 +141,8 @@ fn smaller(problem: &Problem, threads: usize) -> Option<Problem> {
         with_channels([inputs, outputs], half(groups).max(threads))
     } else if outputs > ENOUGH_CHANNELS {
         with_channels([inputs, half(outputs)], groups)
+    } else if planes.output > 1 {
+        with_planes(half(planes.output))
     } else if rows.output > 1 {
         with_rows(half(rows.output))
     } else if cols.output > 1 {
@@ -140,16 +154,6 @@ fn smaller(problem: &Problem, threads: usize) -> Option<Problem> {
     } else {
         return None;
     })
-}
-
-/// An axis of the first outputs alone, padded and strided as before; its padding is cut only where there is no input left
-/// to cut.
-fn reduced(axis: &Axis, outputs: usize) -> Axis {
-    let read = (outputs - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1;
-    let input = read.saturating_sub(axis.pad_before).saturating_sub(axis.pad_after).clamp(1, axis.input);
-    let pad_before = axis.pad_before.min(read - input);
-    let pad_after = axis.pad_after.min(read - input - pad_before);
-    Axis { input, output: outputs, pad_before, pad_after, ..*axis }
 }
 
 /// What a part is computed from and into. The values are small, not constant and never denormal: neither page sharing

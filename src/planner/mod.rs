@@ -224,15 +224,7 @@ fn of_usual_size(problem: &Problem) -> Option<Problem> {
         2 => side,
         _ => (side as f64).powf(2.0 / 3.0).round() as usize,
     };
-    let axis = |axis: &Axis| {
-        if absent(axis) {
-            return *axis;
-        }
-        let Axis { kernel, stride, dilation, pad_before, pad_after, transposed, .. } = *axis;
-        let read = (outputs - 1).saturating_mul(stride).saturating_add((kernel - 1).saturating_mul(dilation));
-        let input = read.saturating_add(1).saturating_sub(pad_before).saturating_sub(pad_after);
-        Axis { input: if transposed { outputs } else { input.max(1) }, ..*axis }
-    };
+    let axis = |axis: &Axis| if absent(axis) { *axis } else { axis.with_outputs(outputs) };
     Problem::new(Problem {
         batch: 1,
         planes: axis(&problem.planes),
