@@ -498,6 +498,7 @@ static void test_refusals(void) {
     CHECK_REFUSED(d.spatial_dims = 0, CONVLOW_ERROR_INVALID_ARGUMENT, "spatial_dims = 0");
     CHECK_REFUSED(d.spatial_dims = 4, CONVLOW_ERROR_INVALID_ARGUMENT, "spatial_dims = 4");
     CHECK_REFUSED(d.operation = 7, CONVLOW_ERROR_INVALID_ARGUMENT, "operation = 7");
+    CHECK_REFUSED(d.type = CONVLOW_TYPE_F64, CONVLOW_ERROR_UNSUPPORTED, "type = 1 (CONVLOW_TYPE_F64)");
     CHECK_REFUSED(d.type = 9, CONVLOW_ERROR_INVALID_ARGUMENT, "type = 9");
     CHECK_REFUSED(d.in_size[2] = 5, CONVLOW_ERROR_INVALID_ARGUMENT, "in_size[2] = 5");
     CHECK_REFUSED(d.stride[2] = 2, CONVLOW_ERROR_INVALID_ARGUMENT, "stride[2] = 2");

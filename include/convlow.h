@@ -63,7 +63,7 @@
 #define CONVLOW_TYPE_F32 0
 
 /**
- * double
+ * double. This version computes none: a descriptor that asks for it is CONVLOW_ERROR_UNSUPPORTED.
  */
 #define CONVLOW_TYPE_F64 1
 
@@ -565,7 +565,7 @@ typedef void (*convlow_parallel_for)(void *context,
 #define CONVLOW_ERROR_UNSUPPORTED 2
 
 /**
- * No algorithm fits max_workspace_bytes, or the workspace passed to execute is smaller than the plan's figure.
+ * No algorithm fits max_workspace_bytes and max_packed_weights_bytes, or the workspace passed to execute is smaller than the plan's figure.
  */
 #define CONVLOW_ERROR_WORKSPACE_LIMIT 3
 

@@ -21,7 +21,8 @@
 //! | tile | what one thread computes at a time: a strip × some output channels |
 //!
 //! dst\[n, m, y, x\] = Σ over c, i, j of weights\[m, c, i, j\] · src\[n, c, y·s + i·d − pad_top, x·s + j·d − pad_left\],
-//! where terms outside the input are absent. Everything is float32.
+//! where terms outside the input are absent; planes come before rows in three dimensions, and a transposed convolution
+//! exchanges y and the row that it reads. Everything is float32.
 
 pub mod algorithms;
 pub mod descriptor;

@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use common::{Data, LAYOUTS, padded, plain, plan_for, run};
 use convlow::algorithms::REGISTRY;
 use convlow::gemm::BackendChoice;
-use convlow::{Options, Plan, Pool, Problem};
+use convlow::{Axis, Options, Plan, Pool, Problem, Strides};
 
 /// A host's parallel-for: a thread a job, in reverse.
 unsafe extern "C" fn reversed(
@@ -67,7 +67,18 @@ fn problems() -> Vec<Problem> {
     let many_small = Problem { batch: 3, groups: 4, ..padded([8, 12], [9, 9], [3, 3], 1) };
     let mut accumulated = padded([17, 19], [33, 40], [5, 5], 2);
     accumulated.accumulate = true;
+    let mut transposed = padded([16, 40], [20, 21], [4, 3], 1);
+    (transposed.cols.transposed, transposed.rows.stride, transposed.cols.stride) = (true, 2, 3);
+    let mut volume = padded([6, 40], [12, 13], [3, 3], 1);
+    volume.planes = Axis { pad_before: 1, ..Axis::dense(6, 3) };
+    let depthwise = Problem { groups: 24, ..padded([24, 24], [33, 30], [3, 3], 1) };
+    let wide = Strides { channel: 1200, batch: 0 };
+    let slice = Problem { src_strides: wide, dst_strides: wide, ..padded([16, 40], [33, 30], [3, 3], 1) };
     [
+        transposed,
+        volume,
+        depthwise,
+        slice,
         padded([16, 300], [20, 20], [3, 3], 1),
         padded([64, 130], [36, 36], [1, 1], 0),
         plain([3, 33], [40, 40], [7, 7]),

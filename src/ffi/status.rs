@@ -18,7 +18,7 @@ pub const CONVLOW_OK: Status = 0;
 pub const CONVLOW_ERROR_INVALID_ARGUMENT: Status = 1;
 /// A valid problem that the requested algorithm or GEMM cannot compute; the message says which condition failed.
 pub const CONVLOW_ERROR_UNSUPPORTED: Status = 2;
-/// No algorithm fits max_workspace_bytes, or the workspace passed to execute is smaller than the plan's figure.
+/// No algorithm fits max_workspace_bytes and max_packed_weights_bytes, or the workspace passed to execute is smaller than the plan's figure.
 pub const CONVLOW_ERROR_WORKSPACE_LIMIT: Status = 3;
 /// A size does not fit size_t or the integer of the BLAS.
 pub const CONVLOW_ERROR_OVERFLOW: Status = 4;

@@ -26,7 +26,7 @@ pub const CONVLOW_OPERATION_CONV_TRANSPOSE: i32 = 1;
 
 /// float
 pub const CONVLOW_TYPE_F32: i32 = 0;
-/// double
+/// double. This version computes none: a descriptor that asks for it is CONVLOW_ERROR_UNSUPPORTED.
 pub const CONVLOW_TYPE_F64: i32 = 1;
 
 /// y

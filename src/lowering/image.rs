@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::matrix::Matrix;
 use crate::problem::{Layout, Problem};
 
-/// One group of one image: C/groups × D × H × W elements, addressed as `data[c·channel + z·plane + y·row + x·pixel]`.
+/// One group of one image: C/groups × planes × H × W elements, addressed as `data[c·channel + z·plane + y·row + x·pixel]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a> {
     /// The elements from the group's first one on.
