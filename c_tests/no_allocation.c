@@ -286,30 +286,26 @@ static void auto_on_all_lists(const char *folder, convlow_pool *pool) {
 
 /* A problem of two dimensions as the longer descriptor has it. */
 static convlow_convnd_desc long_form(const problem *problem) {
-    convlow_conv2d_desc flat;
     convlow_convnd_desc desc;
-    describe(&flat, problem, 0);
     convlow_convnd_desc_init(&desc, sizeof(desc));
-    desc.activation = flat.activation;
-    desc.accumulate = flat.accumulate;
-    desc.batch = flat.batch;
-    desc.in_channels = flat.in_channels;
-    desc.out_channels = flat.out_channels;
-    desc.groups = flat.groups;
-    desc.in_size[0] = flat.in_height;
-    desc.in_size[1] = flat.in_width;
-    desc.kernel_size[0] = flat.kernel_height;
-    desc.kernel_size[1] = flat.kernel_width;
-    desc.stride[0] = flat.stride_height;
-    desc.stride[1] = flat.stride_width;
-    desc.dilation[0] = flat.dilation_height;
-    desc.dilation[1] = flat.dilation_width;
-    desc.pad_before[0] = flat.pad_top;
-    desc.pad_before[1] = flat.pad_left;
-    desc.pad_after[0] = flat.pad_bottom;
-    desc.pad_after[1] = flat.pad_right;
-    desc.activation_min = (double)flat.activation_min;
-    desc.activation_max = (double)flat.activation_max;
+    desc.batch = or_default(problem->batch, desc.batch);
+    desc.groups = or_default(problem->groups, desc.groups);
+    desc.in_channels = problem->in[0];
+    desc.out_channels = problem->out_channels;
+    for (int axis = 0; axis < 2; ++axis) {
+        desc.in_size[axis] = problem->in[1 + axis];
+        desc.kernel_size[axis] = problem->kernel[axis];
+        desc.stride[axis] = or_default(problem->stride[axis], 1);
+        desc.dilation[axis] = or_default(problem->dilation[axis], 1);
+        desc.pad_before[axis] = problem->pad[axis];
+        desc.pad_after[axis] = problem->pad[2 + axis];
+    }
+    desc.accumulate = problem->accumulate;
+    if (problem->clamp) {
+        desc.activation = CONVLOW_ACTIVATION_CLAMP;
+        desc.activation_min = 0.0;
+        desc.activation_max = 6.0;
+    }
     return desc;
 }
 

@@ -365,24 +365,29 @@ class plan {
     std::unique_ptr<convlow_plan, detail::plan_deleter> handle_;
 };
 
-/// Every algorithm's answer for a problem, in registry order: applicable or why not, workspace, cost.
-inline std::vector<convlow_plan_info> query(const convlow_conv2d_desc &desc,
-                                            const convlow_plan_options &options = convlow::options()) {
+namespace detail {
+
+/// All that `ask(infos, capacity, count)` has to say.
+template <class Ask> std::vector<convlow_plan_info> all_infos(const Ask &ask) {
     std::vector<convlow_plan_info> infos(convlow_algorithm_count());
     infos.front().struct_size = sizeof(convlow_plan_info);
     std::size_t count = 0;
-    check(convlow_query(&desc, &options, infos.data(), infos.size(), &count));
+    check(ask(infos.data(), infos.size(), &count));
     return infos;
+}
+
+} // namespace detail
+
+/// Every algorithm's answer for a problem, in registry order: applicable or why not, workspace, cost.
+inline std::vector<convlow_plan_info> query(const convlow_conv2d_desc &desc,
+                                            const convlow_plan_options &options = convlow::options()) {
+    return detail::all_infos([&](auto... infos) { return convlow_query(&desc, &options, infos...); });
 }
 
 /// The same for a descriptor of any number of dimensions.
 inline std::vector<convlow_plan_info> query(const convlow_convnd_desc &desc,
                                             const convlow_plan_options &options = convlow::options()) {
-    std::vector<convlow_plan_info> infos(convlow_algorithm_count());
-    infos.front().struct_size = sizeof(convlow_plan_info);
-    std::size_t count = 0;
-    check(convlow_query_nd(&desc, &options, infos.data(), infos.size(), &count));
-    return infos;
+    return detail::all_infos([&](auto... infos) { return convlow_query_nd(&desc, &options, infos...); });
 }
 
 /// What CONVLOW_EFFORT_MEASURE has learned in this process, as text.

@@ -34,8 +34,8 @@ impl Schedule {
         max_bytes: usize,
     ) -> std::result::Result<Self, Declined> {
         let floats = max_bytes / size_of::<f32>();
-        let prepared = entry.prepare(problem, Limits { threads, floats })?;
-        let units = units(problem, prepared.as_ref());
+        let whole = Self { prepared: entry.prepare(problem, Limits { threads, floats })?, units_at_once: 1 };
+        let units = whole.units(problem);
         if threads.min(units) > 1 && problem.macs() / units < SMALL_UNIT_MACS {
             let alone = entry.prepare(problem, Limits { threads: 1, floats })?;
             let fitting = floats.checked_div(alone.scratch().all()).unwrap_or(usize::MAX);
@@ -44,12 +44,12 @@ impl Schedule {
                 return Ok(Self { prepared: alone, units_at_once });
             }
         }
-        Ok(Self { prepared, units_at_once: 1 })
+        Ok(whole)
     }
 
     /// Units of the problem.
     pub fn units(&self, problem: &Problem) -> usize {
-        units(problem, self.prepared.as_ref())
+        problem.batch * (problem.groups / self.prepared.groups_at_once())
     }
 
     /// Bytes of scratch in all; `None` if they overflow.
@@ -57,11 +57,6 @@ impl Schedule {
         product(&[self.prepared.scratch().all(), self.units_at_once, size_of::<f32>()])
             .filter(|&bytes| bytes <= isize::MAX as usize)
     }
-}
-
-/// Units of a problem.
-fn units(problem: &Problem, prepared: &dyn Prepared) -> usize {
-    problem.batch * (problem.groups / prepared.groups_at_once())
 }
 
 /// What the planner knows of one algorithm for one problem.

@@ -632,7 +632,7 @@ pub struct Problem {
     pub out_channels: usize,
     /// Groups, each a convolution of C/groups to M/groups channels of its own.
     pub groups: usize,
-    /// The axis of planes, D, Kd, OD, outermost; [`Axis::ONE`] in two dimensions.
+    /// The axis of planes, outermost; [`Axis::ONE`] in two dimensions.
     pub planes: Axis,
     /// The vertical axis: H, Kh, OH; [`Axis::ONE`] in one dimension.
     pub rows: Axis,
@@ -845,22 +845,22 @@ impl Problem {
         self.out_channels / self.groups
     }
 
-    /// Kd·Kh·Kw.
+    /// Kernel planes·Kh·Kw.
     pub fn taps(&self) -> usize {
         self.planes.kernel * self.rows.kernel * self.cols.kernel
     }
 
-    /// C/groups·Kd·Kh·Kw: products in one output, the depth of the patch matrix.
+    /// C/groups·taps: products in one output, the depth of the patch matrix.
     pub fn depth(&self) -> usize {
         self.group_in() * self.taps()
     }
 
-    /// D·H·W.
+    /// Input planes·H·W.
     pub fn in_pixels(&self) -> usize {
         self.planes.input * self.rows.input * self.cols.input
     }
 
-    /// OD·OH·OW.
+    /// Output planes·OH·OW.
     pub fn out_pixels(&self) -> usize {
         self.planes.output * self.rows.output * self.cols.output
     }
@@ -912,6 +912,20 @@ fn checked(
         return Err(Error::Overflow(text!("the {what} not fit size_t ({})", Product(sizes))));
     }
     Ok(())
+}
+
+/// The largest size up to `all` that fits, 0 if none does. Larger ones take more.
+pub(crate) fn most_fitting(all: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut fitting, mut end) = (0, all + 1);
+    while fitting + 1 < end {
+        let middle = fitting.midpoint(end);
+        if fits(middle) {
+            fitting = middle;
+        } else {
+            end = middle;
+        }
+    }
+    fitting
 }
 
 /// The product of sizes, or `None` if it does not fit.

@@ -8,6 +8,7 @@ use std::ffi::CStr;
 
 use super::cost::Cost;
 use crate::gemm::Gemm;
+use crate::kernels::MOST_TAPS;
 use crate::lowering::epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::weights::WeightOrder;
@@ -48,6 +49,11 @@ pub fn require(condition: bool, reason: Reason) -> Result<(), Declined> {
 /// `Err` unless both strides are 1.
 pub fn require_unit_stride(problem: &Problem) -> Result<(), Declined> {
     require(problem.unit_stride(), c"needs stride 1")
+}
+
+/// `Err` unless register tiles can count the taps.
+pub fn require_countable_taps(problem: &Problem) -> Result<(), Declined> {
+    require(problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS), c"needs kernel sizes under 2^32")
 }
 
 /// A size of scratch, or why there is none.

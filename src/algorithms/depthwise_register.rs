@@ -8,20 +8,20 @@
 
 use std::ops::Range;
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready, require};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready, require, require_countable_taps};
 use super::cost::{Cost, work};
 use super::tiling::{
     boxes, channels_of_tile, count, dst_grid, part_of_channels, part_of_pixels, pixels_and_channels,
     pixels_of_tile,
 };
-use crate::kernels::{FlatTile, MOST_TAPS, PixelTile, channels_of_block};
+use crate::kernels::{FlatTile, PixelTile, channels_of_block};
 use crate::lowering::epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::moves::transpose;
 use crate::lowering::phases::{self, RowPhases};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
-use crate::problem::{Axis, Kind, Layout, Problem, common};
+use crate::problem::{Axis, Kind, Layout, Problem, common, most_fitting};
 
 /// Taps of a register tile of channels that each have their own input.
 pub struct DepthwiseRegister;
@@ -62,32 +62,19 @@ impl Steps {
     /// Rows and columns so that at most so many positions are moved at once: whole rows of outputs, or parts of one.
     fn of_axes(Problem { rows, cols, .. }: &Problem, positions: usize) -> [Self; 2] {
         let fits = |rows: usize, cols: usize| rows.saturating_mul(cols) <= positions;
-        // Windows grow with the outputs.
-        let most = |all: usize, fits: &dyn Fn(usize) -> bool| {
-            let (mut fitting, mut end) = (0, all + 1);
-            while fitting + 1 < end {
-                let middle = fitting.midpoint(end);
-                if fits(middle) {
-                    fitting = middle;
-                } else {
-                    end = middle;
-                }
-            }
-            fitting
-        };
         let width = cols.largest_window(cols.output);
-        let whole = most(rows.output, &|outputs| fits(rows.largest_window(outputs), width));
+        let whole = most_fitting(rows.output, |outputs| fits(rows.largest_window(outputs), width));
         if whole > 0 {
             return [Self::window(rows, whole), Self::window(cols, cols.output)];
         }
         let (height, few) = (rows.largest_window(1), cols.largest_window(FEW.min(cols.output)));
         if fits(height, few) {
-            let part = most(cols.output, &|outputs| fits(height, cols.largest_window(outputs)));
+            let part = most_fitting(cols.output, |outputs| fits(height, cols.largest_window(outputs)));
             return [Self::window(rows, 1), Self::window(cols, part)];
         }
         if fits(1, few) {
             let taps = rows.kernel.min(positions / few);
-            let part = most(cols.output, &|outputs| fits(taps, cols.largest_window(outputs)));
+            let part = most_fitting(cols.output, |outputs| fits(taps, cols.largest_window(outputs)));
             return [Self::taps(taps), Self::window(cols, part)];
         }
         let taps = cols.kernel.min(positions);
@@ -157,16 +144,18 @@ enum Reading {
 }
 
 impl Reading {
-    fn new(problem: &Problem, multiplier: usize, block: usize) -> Self {
+    fn new(problem: &Problem, multiplier: usize, block: usize) -> Result<Self, Declined> {
         if problem.src_layout == Layout::Nhwc && multiplier == 1 {
-            return Reading::InPlace;
+            return Ok(Reading::InPlace);
         }
-        let planes = (problem.src_layout, problem.dst_layout) == (Layout::Nchw, Layout::Nchw);
-        let phases = RowPhases::new(problem, [PHASE_FLOATS, SUM_FLOATS], block);
-        match phases.filter(|_| planes) {
+        let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
+        require(is_plane, c"needs src_layout NHWC and one output channel a group here")?;
+        let of_planes = (problem.src_layout, problem.dst_layout) == (Layout::Nchw, Layout::Nchw);
+        let phases = of_planes.then(|| RowPhases::new(problem, [PHASE_FLOATS, SUM_FLOATS], block));
+        Ok(match phases.flatten() {
             Some(phases) => Reading::Planes(phases),
             None => Reading::Moved(Steps::of_axes(problem, MOVED_FLOATS / block)),
-        }
+        })
     }
 }
 
@@ -175,14 +164,8 @@ impl Algorithm for DepthwiseRegister {
         let (groups, multiplier, block) = (problem.groups, problem.group_out(), channels_of_block());
         require(groups > 1 && problem.group_in() == 1, c"needs several groups of one input channel each")?;
         let problem = Problem { groups: 1, in_channels: 1, ..*problem };
-        require(
-            problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS),
-            c"needs kernel sizes under 2^32",
-        )?;
-        let reading = Reading::new(&problem, multiplier, block);
-        let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
-        let in_place = matches!(reading, Reading::InPlace);
-        require(in_place || is_plane, c"needs src_layout NHWC and one output channel a group here")?;
+        require_countable_taps(&problem)?;
+        let reading = Reading::new(&problem, multiplier, block)?;
         let grid = match &reading {
             Reading::Planes(phases) => {
                 // Whole rows, in parts that a thread takes one after the other.

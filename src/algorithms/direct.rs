@@ -109,9 +109,7 @@ fn add_class(unit: &Unit<'_>, c: usize, classes: [&Class; 3], weights: &[f32], p
         if xs.is_empty() {
             continue;
         }
-        let number = |tap: usize, (_, step): (usize, usize)| tap.wrapping_mul(step);
-        let tap = first_tap.wrapping_add(number(h, steps[0])).wrapping_add(number(i, steps[1]));
-        let weight = weights[tap.wrapping_add(number(j, steps[2]))];
+        let weight = weights[number_of_tap(first_tap, steps, [h, i, j])];
         for (z, y) in zs.flat_map(|z| ys.clone().map(move |y| (z, y))) {
             let row = (place(0, z) * problem.rows.output + place(1, y)) * problem.cols.output;
             let sums = &mut plane[row + place(2, xs.start)..];
@@ -131,6 +129,13 @@ fn add_class(unit: &Unit<'_>, c: usize, classes: [&Class; 3], weights: &[f32], p
             }
         }
     }
+}
+
+/// The number of a class's tap, as the weights count taps.
+fn number_of_tap(first: usize, steps: [(usize, usize); 3], tap: [usize; 3]) -> usize {
+    tap.into_iter()
+        .zip(steps)
+        .fold(first, |number, (tap, (_, step))| number.wrapping_add(tap.wrapping_mul(step)))
 }
 
 /// One output pixel with all channels of the group.
@@ -154,8 +159,7 @@ fn add_pixel(unit: &Unit<'_>, output: [usize; 3], sums: &mut [f32]) {
         let plane = unit.src.planes_from(input(0, h));
         for (i, j) in taps(1).flat_map(|i| taps(2).map(move |j| (i, j))) {
             let pixel = plane.at(0, input(1, i), input(2, j));
-            let tap = [h, i, j].into_iter().zip(steps).map(|(tap, (_, step))| tap.wrapping_mul(step));
-            let tap = tap.fold(first_tap, usize::wrapping_add);
+            let tap = number_of_tap(first_tap, steps, [h, i, j]);
             let tap = &unit.weights[tap * channels * sums.len()..];
             for (c, weights) in tap.chunks_exact(sums.len()).take(channels).enumerate() {
                 let value = pixel[c * unit.src.channel];

@@ -1,5 +1,6 @@
 //! `kn2row-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]·weights[C × M] in
 //! registers, finished there with bias, residual and clamp, and written once.
+//! Outputs of a transposed convolution that lie a stride apart see the same taps, and are tiles like any others.
 //! Workspace: 0 for an NHWC src. Of an NCHW src, for each thread the W·R·Cd floats that a tile sees, moved to NHWC: R rows
 //! of Cd channels, where C is taken in parts of Cd if that makes larger tiles; or 0, which reads one channel after the
 //! other where it lies.
@@ -9,12 +10,12 @@
 
 use std::ops::Range;
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready, require};
+use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready, require_countable_taps};
 use super::cost::{Cost, weights_streamed, work};
 use super::tiling::{
     boxes, channels_of_tile, count, dst_grid, flattened, part_of_pixels, pixels_and_channels, pixels_of_tile,
 };
-use crate::kernels::{MOST_TAPS, PixelTile, channels_of_block};
+use crate::kernels::{PixelTile, channels_of_block};
 use crate::lowering::moves::moved;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
@@ -124,10 +125,7 @@ struct PreparedKn2rowRegister {
 impl Algorithm for Kn2rowRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
         let (problem, block) = (flattened(problem), channels_of_block());
-        require(
-            problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS),
-            c"needs kernel sizes under 2^32",
-        )?;
+        require_countable_taps(&problem)?;
         let tiling = Tiling::new(&problem, limits.floats);
         let scratch = match tiling.moved {
             0 => Scratch::NONE,

@@ -18,7 +18,7 @@ use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
 use crate::lowering::moves::transpose;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::problem::{Axis, Clamp, Class, Kind as KindOfProblem, Layout, Problem, common};
+use crate::problem::{Axis, Clamp, Class, Layout, Problem, common};
 
 /// Pixels that are put into groups at once; their list is on the stack.
 const LISTED: usize = 480;
@@ -532,7 +532,7 @@ impl PixelTile<'_, '_> {
                 steps,
                 channel_step: image.channel,
                 tap_steps,
-                joined: !self.problem.is(KindOfProblem::Transposed)
+                joined: !self.problem.cols.transposed
                     && (self.each
                         || self.problem.cols.dilation == 1
                             && image.channel == 1

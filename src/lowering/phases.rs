@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::kernels::FlatRun;
-use crate::problem::{Axis, Problem};
+use crate::problem::{Axis, Problem, most_fitting};
 
 /// Taps that a kernel may have.
 pub const MOST_TAPS: usize = 49;
@@ -41,7 +41,7 @@ impl RowPhases {
         let halved = |&width: &usize| Some(width.div_ceil(2)).filter(|&half| half < width && half >= FEW);
         let mut widths = std::iter::successors(Some(cols.output), halved);
         let width = widths.find(|&width| fits(&of_part(1, width)))?;
-        let height = (1..=rows.output).take_while(|&height| fits(&of_part(height, width))).last()?;
+        let height = most_fitting(rows.output, |height| fits(&of_part(height, width)));
         // Parts of about the same size.
         let height = rows.output.div_ceil(rows.output.div_ceil(height));
         let mut part = of_part(height, width);
