@@ -267,6 +267,16 @@ void any_dimensions() {
     args.workspace_bytes = workspace.size();
     plan.execute(args);
     CHECK(std::all_of(dst.begin(), dst.end(), [](float value) { return value == 4.25F; }));
+    // The same in double.
+    desc.type = CONVLOW_TYPE_F64, desc.accumulate = 0;
+    const convlow::plan twice_as_long(desc);
+    const std::vector<double> more_src(src.size(), 0.5), more_weights(weights.size(), 1.0);
+    std::vector<double> more_dst(dst.size(), NAN);
+    convlow::workspace memory = twice_as_long.make_workspace();
+    twice_as_long.execute(more_src.data(), twice_as_long.pack(more_weights.data()), nullptr, more_dst.data(),
+                          memory);
+    CHECK(std::all_of(more_dst.begin(), more_dst.end(), [](double value) { return value == 2.0; }));
+    check_throws([&] { plan.pack(more_weights.data()); }, CONVLOW_ERROR_INVALID_ARGUMENT, "type = f32");
     args.pool_context = &args;
     check_throws([&] { plan.execute(args); }, CONVLOW_ERROR_INVALID_ARGUMENT, "pool_context");
 }

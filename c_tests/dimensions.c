@@ -112,6 +112,74 @@ static size_t length(int32_t layout, size_t batch, size_t channels, size_t pixel
            1;
 }
 
+/* The same numbers in double. */
+static double *doubles_of(const float *values, size_t count) {
+    double *doubles = (double *)malloc(count * sizeof(double));
+    REQUIRE(doubles != NULL);
+    for (size_t i = 0; i < count; ++i) {
+        doubles[i] = (double)values[i];
+    }
+    return doubles;
+}
+
+/* A plan of CONVLOW_TYPE_F64 gives what the one of float does, whose results are whole numbers, by both
+ * calls; and neither takes the other's calls. */
+static void check_doubles(const convlow_convnd_desc *of_floats, const convlow_plan_options *options,
+                          const convlow_plan *plan_of_floats, const float *const tensors[4],
+                          const size_t lengths[4], const float *expected) {
+    convlow_convnd_desc d = *of_floats;
+    d.type = CONVLOW_TYPE_F64;
+    convlow_plan *plan;
+    REQUIRE_OK(convlow_plan_create_nd(&d, options, &plan));
+    CHECK(convlow_plan_packing_id(plan) != convlow_plan_packing_id(plan_of_floats));
+    double *src = doubles_of(tensors[0], lengths[0]), *weights = doubles_of(tensors[1], lengths[1]);
+    double *bias = doubles_of(tensors[2], lengths[2]), *whole = doubles_of(expected, lengths[3]);
+    guarded packed = guarded_new(convlow_plan_packed_weights_bytes(plan));
+    guarded workspace = guarded_new(convlow_plan_workspace_bytes(plan));
+    guarded dst = guarded_new(lengths[3] * sizeof(double));
+    CHECK_FAILS(convlow_pack_weights(plan, tensors[1], packed.data, packed.bytes),
+                CONVLOW_ERROR_INVALID_ARGUMENT, "type = f64");
+    CHECK_FAILS(convlow_pack_weights_f64(plan_of_floats, weights, packed.data, packed.bytes),
+                CONVLOW_ERROR_INVALID_ARGUMENT, "type = f32");
+    REQUIRE_OK(convlow_pack_weights_f64(plan, weights, packed.data, packed.bytes));
+    CHECK(guards_are_whole(&packed));
+    CHECK_FAILS(convlow_execute(plan, tensors[0], packed.data, NULL, (float *)dst.data, workspace.data,
+                                workspace.bytes),
+                CONVLOW_ERROR_INVALID_ARGUMENT, "type = f64");
+    CHECK_FAILS(convlow_execute_f64(plan_of_floats, src, packed.data, NULL, (double *)dst.data,
+                                    workspace.data, workspace.bytes),
+                CONVLOW_ERROR_INVALID_ARGUMENT, "type = f32");
+    convlow_execute_args args;
+    convlow_execute_args_init(&args, sizeof(args));
+    args.src = src;
+    args.packed_weights = packed.data;
+    args.bias = bias;
+    args.dst = dst.data;
+    args.workspace = workspace.data;
+    args.workspace_bytes = workspace.bytes;
+    for (int turn = 0; turn < 2; ++turn) {
+        double *before = doubles_of(tensors[3], lengths[3]);
+        memcpy(dst.data, before, dst.bytes);
+        free(before);
+        if (turn == 0) {
+            REQUIRE_OK(convlow_execute_f64(plan, src, packed.data, bias, (double *)dst.data, workspace.data,
+                                           workspace.bytes));
+        } else {
+            REQUIRE_OK(convlow_execute_with(plan, &args));
+        }
+        CHECK(memcmp(dst.data, whole, dst.bytes) == 0);
+        CHECK(guards_are_whole(&dst) && guards_are_whole(&workspace));
+    }
+    convlow_plan_destroy(plan);
+    guarded_free(&packed);
+    guarded_free(&workspace);
+    guarded_free(&dst);
+    free(src);
+    free(weights);
+    free(bias);
+    free(whole);
+}
+
 /* AUTO under these options computes the definition, and touches nothing between the elements of a slice. */
 static void check_definition(const convlow_convnd_desc *d, const convlow_plan_options *options,
                              size_t most_workspace) {
@@ -176,6 +244,11 @@ static void check_definition(const convlow_convnd_desc *d, const convlow_plan_op
         CHECK_SIZE(wrong, 0);
         CHECK(memcmp(dst, before, dst_len * sizeof(float)) == 0);
     }
+    memcpy(dst, before, dst_len * sizeof(float));
+    REQUIRE_OK(convlow_execute(plan, src, packed.data, bias, dst, workspace.data, workspace.bytes));
+    const float *const tensors[4] = {src, weights, bias, before};
+    const size_t lengths[4] = {src_len, weights_len, d->out_channels, dst_len};
+    check_doubles(d, options, plan, tensors, lengths, dst);
     convlow_plan_destroy(plan);
     guarded_free(&packed);
     guarded_free(&workspace);
@@ -498,7 +571,6 @@ static void test_refusals(void) {
     CHECK_REFUSED(d.spatial_dims = 0, CONVLOW_ERROR_INVALID_ARGUMENT, "spatial_dims = 0");
     CHECK_REFUSED(d.spatial_dims = 4, CONVLOW_ERROR_INVALID_ARGUMENT, "spatial_dims = 4");
     CHECK_REFUSED(d.operation = 7, CONVLOW_ERROR_INVALID_ARGUMENT, "operation = 7");
-    CHECK_REFUSED(d.type = CONVLOW_TYPE_F64, CONVLOW_ERROR_UNSUPPORTED, "type = 1 (CONVLOW_TYPE_F64)");
     CHECK_REFUSED(d.type = 9, CONVLOW_ERROR_INVALID_ARGUMENT, "type = 9");
     CHECK_REFUSED(d.in_size[2] = 5, CONVLOW_ERROR_INVALID_ARGUMENT, "in_size[2] = 5");
     CHECK_REFUSED(d.stride[2] = 2, CONVLOW_ERROR_INVALID_ARGUMENT, "stride[2] = 2");

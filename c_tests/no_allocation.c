@@ -156,11 +156,7 @@ static struct {
 /* A plan and what an execute of it takes. */
 typedef struct execution {
     convlow_plan *plan;
-    const float *src, *bias;
-    const void *packed;
-    float *dst;
-    void *workspace;
-    size_t workspace_bytes;
+    convlow_execute_args args;
     convlow_status status;
     size_t made, live_before, live_behind;
 } execution;
@@ -170,8 +166,7 @@ static void *execute_counted(void *of) {
     execution *e = (execution *)of;
     const size_t before = read_count(&allocations.calls);
     e->live_before = read_count(&allocations.live_bytes);
-    e->status =
-        convlow_execute(e->plan, e->src, e->packed, e->bias, e->dst, e->workspace, e->workspace_bytes);
+    e->status = convlow_execute_with(e->plan, &e->args);
     e->live_behind = read_count(&allocations.live_bytes);
     e->made = read_count(&allocations.calls) - before;
     return NULL;
@@ -181,11 +176,13 @@ static void *execute_counted(void *of) {
  * executed anything. */
 static void what_auto_picks(const convlow_convnd_desc *layer, const char *name, int layout_pair, int32_t math,
                             convlow_pool *pool, int fresh) {
+    const size_t bytes = layer->type == CONVLOW_TYPE_F64 ? sizeof(double) : sizeof(float);
     convlow_convnd_desc desc = *layer;
     convlow_plan_options options;
     convlow_plan_info info = {.struct_size = sizeof(info)};
     execution e;
     memset(&e, 0, sizeof(e));
+    convlow_execute_args_init(&e.args, sizeof(e.args));
     desc.src_layout = layout_pair / 2;
     desc.dst_layout = layout_pair % 2;
     convlow_plan_options_init(&options, sizeof(options));
@@ -193,8 +190,8 @@ static void what_auto_picks(const convlow_convnd_desc *layer, const char *name, 
     options.pool = pool;
     REQUIRE_OK(convlow_plan_create_nd(&desc, &options, &e.plan));
     REQUIRE_OK(convlow_plan_get_info(e.plan, &info));
-    snprintf(check_context, sizeof(check_context), "AUTO: %s on %s, layouts %d, math %d%s",
-             convlow_algorithm_name(info.algorithm), name, layout_pair, (int)math,
+    snprintf(check_context, sizeof(check_context), "AUTO: %s on %s, type %d, layouts %d, math %d%s",
+             convlow_algorithm_name(info.algorithm), name, (int)layer->type, layout_pair, (int)math,
              pool != NULL ? ", pool" : "");
     CHECK(info.gemm == CONVLOW_GEMM_KERNELS ||
           (info.gemm == CONVLOW_GEMM_AUTO &&
@@ -209,15 +206,19 @@ static void what_auto_picks(const convlow_convnd_desc *layer, const char *name, 
         dst *= out_size[axis];
     }
     void *packed = at_least(&automatic.packed, info.packed_weights_bytes);
-    e.src = (const float *)at_least(&automatic.src, src * sizeof(float));
-    e.bias = (const float *)at_least(&automatic.bias, desc.out_channels * sizeof(float));
-    e.dst = (float *)at_least(&automatic.dst, dst * sizeof(float));
-    e.packed = packed;
-    e.workspace = at_least(&automatic.workspace, info.workspace_bytes);
-    e.workspace_bytes = info.workspace_bytes;
-    REQUIRE_OK(convlow_pack_weights(e.plan,
-                                    (const float *)at_least(&automatic.weights, weights * sizeof(float)),
-                                    packed, info.packed_weights_bytes));
+    e.args.src = at_least(&automatic.src, src * bytes);
+    e.args.bias = at_least(&automatic.bias, desc.out_channels * bytes);
+    e.args.dst = at_least(&automatic.dst, dst * bytes);
+    e.args.packed_weights = packed;
+    e.args.workspace = at_least(&automatic.workspace, info.workspace_bytes);
+    e.args.workspace_bytes = info.workspace_bytes;
+    const void *unpacked = at_least(&automatic.weights, weights * bytes);
+    if (desc.type == CONVLOW_TYPE_F64) {
+        REQUIRE_OK(
+            convlow_pack_weights_f64(e.plan, (const double *)unpacked, packed, info.packed_weights_bytes));
+    } else {
+        REQUIRE_OK(convlow_pack_weights(e.plan, (const float *)unpacked, packed, info.packed_weights_bytes));
+    }
     /* Large ones once: that nothing is allocated later either is seen on the others. */
     const int runs = info.macs < (size_t)20000000 ? 3 : 1;
     for (int run = 0; run < runs; ++run) {
@@ -258,7 +259,7 @@ static void auto_on_all_lists(const char *folder, convlow_pool *pool) {
     const size_t quick_macs = 30000000;
     static const int layout_pairs[] = {0, 3}; /* NCHW -> NCHW, NHWC -> NHWC */
     lists lists = lists_read(folder);
-    size_t taken = 0, small = 0;
+    size_t taken = 0, small = 0, doubles = 0;
     CHECK(lists.files >= 18 && lists.count >= 390);
     for (size_t i = 0; i < lists.count; ++i) {
         const line *line = &lists.lines[i];
@@ -273,13 +274,20 @@ static void auto_on_all_lists(const char *folder, convlow_pool *pool) {
             what_auto_picks(&line->desc, line->text, layout_pairs[at / 4], math, at % 2 == 0 ? NULL : pool,
                             0);
         }
+        /* In double, what is quick enough. */
+        for (int at = 0; at < 4 && macs < 4 * quick_macs; ++at, ++doubles) {
+            convlow_convnd_desc desc = line->desc;
+            desc.type = CONVLOW_TYPE_F64;
+            what_auto_picks(&desc, line->text, layout_pairs[at / 2], CONVLOW_MATH_EXACT,
+                            at % 2 == 0 ? NULL : pool, 0);
+        }
     }
+    CHECK(doubles > 0);
     CHECK(taken >= (check_quickly() ? 10 : lists.count));
-    CHECK_SIZE(automatic.plans, 8 * taken);
-    printf("AUTO on %zu of %zu lines of %zu lists: %zu plans, %zu on the library's kernels and %zu on plain "
-           "loops; "
-           "%zu executes, %zu allocations\n",
-           taken, lists.count, lists.files, automatic.plans, automatic.on_kernels,
+    CHECK_SIZE(automatic.plans, 8 * taken + doubles);
+    printf("AUTO on %zu of %zu lines of %zu lists: %zu plans (%zu in double), %zu on the library's kernels "
+           "and %zu on plain loops; %zu executes, %zu allocations\n",
+           taken, lists.count, lists.files, automatic.plans, doubles, automatic.on_kernels,
            automatic.plans - automatic.on_kernels, automatic.executes, automatic.allocations);
     lists_free(&lists);
 }

@@ -63,7 +63,7 @@
 #define CONVLOW_TYPE_F32 0
 
 /**
- * double. This version computes none: a descriptor that asks for it is CONVLOW_ERROR_UNSUPPORTED.
+ * double: convlow_pack_weights_f64 and convlow_execute_f64, or convlow_execute_with.
  */
 #define CONVLOW_TYPE_F64 1
 
@@ -711,8 +711,16 @@ convlow_status convlow_pack_weights(const struct convlow_plan *plan,
                                     size_t packed_bytes);
 
 /**
+ * convlow_pack_weights for a plan of CONVLOW_TYPE_F64. The other one is for CONVLOW_TYPE_F32 alone, and refuses these plans.
+ */
+convlow_status convlow_pack_weights_f64(const struct convlow_plan *plan,
+                                        const double *weights,
+                                        void *packed,
+                                        size_t packed_bytes);
+
+/**
  * Computes dst. `src` and `dst` are whole tensors in the descriptor's layouts; `packed_weights` comes from
- * convlow_pack_weights; `bias` has out_channels floats or is NULL; `workspace` has at least
+ * convlow_pack_weights; `bias` has out_channels elements or is NULL; `workspace` has at least
  * convlow_plan_workspace_bytes bytes of any content, aligned as by malloc, or is NULL if that is 0. dst and
  * workspace overlap nothing. Reads or writes nothing else; on a refusal dst is untouched.
  *
@@ -739,13 +747,25 @@ convlow_status convlow_execute(const struct convlow_plan *plan,
                                size_t workspace_bytes);
 
 /**
+ * convlow_execute for a plan of CONVLOW_TYPE_F64, whose bias, src and dst are of double. The other one is for
+ * CONVLOW_TYPE_F32 alone, and refuses these plans.
+ */
+convlow_status convlow_execute_f64(const struct convlow_plan *plan,
+                                   const double *src,
+                                   const void *packed_weights,
+                                   const double *bias,
+                                   double *dst,
+                                   void *workspace,
+                                   size_t workspace_bytes);
+
+/**
  * Sets every field to 0. Pass sizeof(convlow_execute_args). NULL or an impossible size: nothing is written.
  */
 void convlow_execute_args_init(struct convlow_execute_args *args, size_t struct_size);
 
 /**
  * convlow_execute with what not every call has: a residual from its own tensor, and the context of an external pool for this
- * call. src and dst may be slices of one tensor that have no element in common.
+ * call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
  */
 convlow_status convlow_execute_with(const struct convlow_plan *plan,
                                     const struct convlow_execute_args *args);

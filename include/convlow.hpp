@@ -327,32 +327,40 @@ class plan {
     workspace make_workspace() const { return workspace(workspace_bytes()); }
 
     /// Weights in the descriptor's layout, packed.
-    packed_weights pack(const float *weights) const {
-        packed_weights packed(packed_weights_bytes());
-        pack(weights, packed.data(), packed.size());
-        return packed;
-    }
+    packed_weights pack(const float *weights) const { return packed_from(weights); }
+    /// The same for a plan of CONVLOW_TYPE_F64.
+    packed_weights pack(const double *weights) const { return packed_from(weights); }
     /// Packs into memory of the caller, aligned as by malloc.
     void pack(const float *weights, void *packed, std::size_t packed_bytes) const {
         check(convlow_pack_weights(get(), weights, packed, packed_bytes));
+    }
+    /// The same for a plan of CONVLOW_TYPE_F64.
+    void pack(const double *weights, void *packed, std::size_t packed_bytes) const {
+        check(convlow_pack_weights_f64(get(), weights, packed, packed_bytes));
     }
 
     /// Computes dst. `bias` may be null. With a workspace of the plan's size it allocates
     /// nothing itself; convlow_execute says what a GEMM may.
     void execute(const float *src, const packed_weights &weights, const float *bias, float *dst,
                  workspace &memory) const {
-        if (weights.size() < packed_weights_bytes()) {
-            throw error(CONVLOW_ERROR_WEIGHTS_MISMATCH,
-                        ("packed_weights has " + std::to_string(weights.size()) +
-                         " bytes, but the plan's have " + std::to_string(packed_weights_bytes()))
-                            .c_str());
-        }
+        check_size(weights);
+        execute(src, weights.data(), bias, dst, memory.data(), memory.size());
+    }
+    /// The same for a plan of CONVLOW_TYPE_F64.
+    void execute(const double *src, const packed_weights &weights, const double *bias, double *dst,
+                 workspace &memory) const {
+        check_size(weights);
         execute(src, weights.data(), bias, dst, memory.data(), memory.size());
     }
     /// Computes dst from weights and in memory of the caller.
     void execute(const float *src, const void *weights, const float *bias, float *dst, void *memory,
                  std::size_t memory_bytes) const {
         check(convlow_execute(get(), src, weights, bias, dst, memory, memory_bytes));
+    }
+    /// The same for a plan of CONVLOW_TYPE_F64.
+    void execute(const double *src, const void *weights, const double *bias, double *dst, void *memory,
+                 std::size_t memory_bytes) const {
+        check(convlow_execute_f64(get(), src, weights, bias, dst, memory, memory_bytes));
     }
 
     /// Computes with a residual from its own tensor, or a context for this call.
@@ -362,6 +370,21 @@ class plan {
     convlow_plan *get() const noexcept { return handle_.get(); }
 
   private:
+    template <class T> packed_weights packed_from(const T *weights) const {
+        packed_weights packed(packed_weights_bytes());
+        pack(weights, packed.data(), packed.size());
+        return packed;
+    }
+
+    void check_size(const packed_weights &weights) const {
+        if (weights.size() < packed_weights_bytes()) {
+            throw error(CONVLOW_ERROR_WEIGHTS_MISMATCH,
+                        ("packed_weights has " + std::to_string(weights.size()) +
+                         " bytes, but the plan's have " + std::to_string(packed_weights_bytes()))
+                            .c_str());
+        }
+    }
+
     std::unique_ptr<convlow_plan, detail::plan_deleter> handle_;
 };
 

@@ -15,7 +15,7 @@
 use std::fmt::{self, Write};
 
 use crate::error::{Error, Result, text};
-use crate::problem::{Axis, Kind, Layout, Problem, Strides};
+use crate::problem::{Axis, DataType, Kind, Layout, Problem, Strides};
 
 /// A problem with what a list says about it beside its sizes.
 #[derive(Debug, Clone, PartialEq)]
@@ -199,6 +199,9 @@ pub(crate) fn parse_printed(text: &str) -> Result<Problem> {
                 problem = Problem { src_layout, dst_layout, ..problem }
             }
             None if part == "sum" => problem.accumulate = true,
+            None if part == DataType::F64.name() => {
+                problem = Problem::new(Problem { data_type: DataType::F64, ..problem })?;
+            }
             _ => return Err(Error::InvalidArgument(text!("{text:?} ends with the unknown {part:?}"))),
         }
     }
@@ -359,7 +362,7 @@ fn implied_padding(axis: &Axis, output: Option<usize>) -> Result<usize> {
 }
 
 /// The sizes in the syntax of [`parse`], which reads them back; behind them the layouts where they are not
-/// NCHW, and `:sum` if dst accumulates. It identifies a problem in wisdom.
+/// NCHW, `:f64` in float64, and `:sum` if dst accumulates. It identifies a problem in wisdom.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { planes, rows, cols, .. } = self;
@@ -420,6 +423,9 @@ impl fmt::Display for Problem {
         unless(f, 0, "db", self.dst_strides.batch)?;
         if (self.src_layout, self.dst_layout) != (Layout::Nchw, Layout::Nchw) {
             write!(f, ":{}>{}", self.src_layout.name(), self.dst_layout.name())?;
+        }
+        if self.is(Kind::Float64) {
+            write!(f, ":{}", self.data_type)?;
         }
         if self.accumulate {
             write!(f, ":sum")?;
@@ -598,7 +604,8 @@ mod tests {
     fn a_printed_problem_is_read_back_with_its_layouts_and_in_no_other_spelling() {
         let square = parse("ic3ih9oc4kh3").expect("a problem").problem;
         let mixed = Problem { src_layout: Layout::Nhwc, accumulate: true, ..square };
-        for problem in [square, mixed, Problem { dst_layout: Layout::Nhwc, ..mixed }] {
+        let double = Problem { data_type: DataType::F64, ..mixed };
+        for problem in [square, mixed, double, Problem { dst_layout: Layout::Nhwc, ..mixed }] {
             assert_eq!(parse_printed(&problem.to_string()), Ok(problem));
         }
         for text in [
@@ -609,6 +616,8 @@ mod tests {
             "ic3ih9oc4oh7kh3ph0:nchw>nchw",
             "ic3ih9oc4oh7kh3ph0:nhwc",
             "ic3ih9oc4oh7kh3ph0:sum:sum",
+            "ic3ih9oc4oh7kh3ph0:f32",
+            "ic3ih9oc4oh7kh3ph0:sum:f64",
             "ic03ih9oc4oh7kh3ph0",
             "ic3_ih9oc4oh7kh3ph0",
             "ic0ih9oc4oh7kh3ph0",

@@ -22,7 +22,7 @@
 //!
 //! dst\[n, m, y, x\] = Σ over c, i, j of weights\[m, c, i, j\] · src\[n, c, y·s + i·d − pad_top, x·s + j·d − pad_left\],
 //! where terms outside the input are absent; planes come before rows in three dimensions, and a transposed convolution
-//! exchanges y and the row that it reads. Everything is float32.
+//! exchanges y and the row that it reads. Elements are float32 or float64 ([`DataType`]); code that touches them is generic.
 
 pub mod algorithms;
 pub mod descriptor;
@@ -34,6 +34,7 @@ mod kernels;
 mod lowering;
 pub mod matrix;
 mod memory;
+mod number;
 mod panics;
 mod parallel;
 mod plan;
@@ -43,12 +44,13 @@ pub mod reference;
 
 use std::fmt;
 
+pub use algorithms::Element;
 pub use error::{Error, Result};
 pub use kernels::isa::Isa;
 pub use parallel::{ParallelFor, Pool};
 pub use plan::{Arguments, Buffer, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options};
-pub use problem::{Axis, Clamp, Kind, Layout, Problem, Strides, WeightsLayout};
+pub use problem::{Axis, Clamp, DataType, Kind, Layout, Problem, Strides, WeightsLayout};
 
 /// Version, GEMM backends with their configuration, the kernels' instructions, and the optional algorithms of this build.
 pub fn build_info() -> String {

@@ -7,6 +7,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use crate::number::Number;
+
 /// Whether a matrix that is not empty lies inside `len` elements.
 #[inline]
 fn lies_inside(rows: usize, cols: usize, ld: usize, len: usize) -> bool {
@@ -16,20 +18,20 @@ fn lies_inside(rows: usize, cols: usize, ld: usize, len: usize) -> bool {
 
 /// A read-only rows × cols matrix, rows `ld` elements apart.
 #[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a> {
-    data: &'a [f32],
+pub struct Matrix<'a, T = f32> {
+    data: &'a [T],
     rows: usize,
     cols: usize,
     ld: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T: Number> Matrix<'a, T> {
     /// A view of the front of `data`.
     ///
     /// # Panics
     /// If the matrix does not lie inside `data` or its rows overlap.
     #[inline]
-    pub fn new(data: &'a [f32], rows: usize, cols: usize, ld: usize) -> Self {
+    pub fn new(data: &'a [T], rows: usize, cols: usize, ld: usize) -> Self {
         assert!(cols <= ld && lies_inside(rows, cols, ld, data.len()));
         Self { data, rows, cols, ld }
     }
@@ -39,7 +41,7 @@ impl<'a> Matrix<'a> {
     /// # Panics
     /// If the matrix does not lie inside `data`.
     #[inline]
-    pub fn overlapping(data: &'a [f32], rows: usize, cols: usize, ld: usize) -> Self {
+    pub fn overlapping(data: &'a [T], rows: usize, cols: usize, ld: usize) -> Self {
         assert!(lies_inside(rows, cols, ld, data.len()));
         Self { data, rows, cols, ld }
     }
@@ -60,13 +62,13 @@ impl<'a> Matrix<'a> {
     }
 
     /// The elements from the first one on.
-    pub fn data(&self) -> &'a [f32] {
+    pub fn data(&self) -> &'a [T] {
         self.data
     }
 
     /// One row.
     #[inline]
-    pub fn row(&self, row: usize) -> &'a [f32] {
+    pub fn row(&self, row: usize) -> &'a [T] {
         assert!(row < self.rows);
         // SAFETY: `new` and `overlapping` checked that every row lies inside `data`.
         unsafe { self.data.get_unchecked(row * self.ld..row * self.ld + self.cols) }
@@ -79,27 +81,27 @@ impl<'a> Matrix<'a> {
     }
 
     /// The same memory read as the transposed matrix.
-    pub fn t(self) -> Operand<'a> {
+    pub fn t(self) -> Operand<'a, T> {
         Operand { stored: self, transposed: true }
     }
 }
 
 /// A factor of a product: a matrix as stored, and whether the product takes it transposed.
 #[derive(Debug, Clone, Copy)]
-pub struct Operand<'a> {
+pub struct Operand<'a, T = f32> {
     /// The matrix as it lies in memory.
-    pub stored: Matrix<'a>,
+    pub stored: Matrix<'a, T>,
     /// Whether the factor is the transpose of `stored`.
     pub transposed: bool,
 }
 
-impl<'a> From<Matrix<'a>> for Operand<'a> {
-    fn from(stored: Matrix<'a>) -> Self {
+impl<'a, T> From<Matrix<'a, T>> for Operand<'a, T> {
+    fn from(stored: Matrix<'a, T>) -> Self {
         Operand { stored, transposed: false }
     }
 }
 
-impl Operand<'_> {
+impl<T: Number> Operand<'_, T> {
     /// The transposed factor.
     pub fn t(self) -> Self {
         Self { transposed: !self.transposed, ..self }
@@ -126,25 +128,25 @@ impl Operand<'_> {
 /// A rows × cols matrix to be written, rows `ld` elements apart. What its elements are added to, where they are, is what it
 /// holds, or what another matrix holds that lies alike.
 #[derive(Debug)]
-pub struct MatrixMut<'a> {
-    first: *mut f32,
-    addend: *const f32,
+pub struct MatrixMut<'a, T = f32> {
+    first: *mut T,
+    addend: *const T,
     rows: usize,
     cols: usize,
     ld: usize,
-    borrow: PhantomData<&'a mut [f32]>,
+    borrow: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: a MatrixMut is an exclusive borrow of its elements, like `&mut [f32]`, and a shared one of its addend's.
-unsafe impl Send for MatrixMut<'_> {}
+// SAFETY: a MatrixMut is an exclusive borrow of its elements, like `&mut [T]`, and a shared one of its addend's.
+unsafe impl<T: Send + Sync> Send for MatrixMut<'_, T> {}
 
-impl<'a> MatrixMut<'a> {
+impl<'a, T: Number> MatrixMut<'a, T> {
     /// A view of the front of `data`.
     ///
     /// # Panics
     /// If the matrix does not lie inside `data` or its rows overlap.
     #[inline]
-    pub fn new(data: &'a mut [f32], rows: usize, cols: usize, ld: usize) -> Self {
+    pub fn new(data: &'a mut [T], rows: usize, cols: usize, ld: usize) -> Self {
         assert!(cols <= ld && lies_inside(rows, cols, ld, data.len()));
         let first = data.as_mut_ptr();
         Self { first, addend: first, rows, cols, ld, borrow: PhantomData }
@@ -161,13 +163,13 @@ impl<'a> MatrixMut<'a> {
     }
 
     /// The first element of what it is added to, which lies as the view does and may be read.
-    pub fn addend_ptr(&self) -> *const f32 {
+    pub fn addend_ptr(&self) -> *const T {
         self.addend
     }
 
     /// One row of what it is added to.
     #[inline]
-    pub fn addend_row(&self, row: usize) -> &[f32] {
+    pub fn addend_row(&self, row: usize) -> &[T] {
         assert!(row < self.rows);
         // SAFETY: the addend's rows lie as the view's do, and nobody else writes them.
         unsafe { std::slice::from_raw_parts(self.addend.add(row * self.ld), self.cols) }
@@ -200,12 +202,12 @@ impl<'a> MatrixMut<'a> {
     }
 
     /// The first element; the view may write `rows` runs of `cols` elements, `ld` apart, from here on.
-    pub fn as_mut_ptr(&mut self) -> *mut f32 {
+    pub fn as_mut_ptr(&mut self) -> *mut T {
         self.first
     }
 
     /// One row.
-    pub fn row(&self, row: usize) -> &[f32] {
+    pub fn row(&self, row: usize) -> &[T] {
         assert!(row < self.rows);
         // SAFETY: `new` checked that the row lies inside the borrowed elements; the view owns them.
         unsafe { std::slice::from_raw_parts(self.first.add(row * self.ld), self.cols) }
@@ -213,14 +215,14 @@ impl<'a> MatrixMut<'a> {
 
     /// One row, to be written.
     #[inline]
-    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
+    pub fn row_mut(&mut self, row: usize) -> &mut [T] {
         assert!(row < self.rows);
         // SAFETY: as in `row`, and `&mut self` makes the access exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.first.add(row * self.ld), self.cols) }
     }
 
     /// All elements in one slice, if the rows lie one behind the other.
-    pub fn as_mut_slice(&mut self) -> Option<&mut [f32]> {
+    pub fn as_mut_slice(&mut self) -> Option<&mut [T]> {
         // SAFETY: with ld = cols the elements are contiguous, and `new` checked that they are borrowed.
         (self.ld == self.cols || self.rows == 1)
             .then(|| unsafe { std::slice::from_raw_parts_mut(self.first, self.rows * self.cols) })
@@ -228,7 +230,7 @@ impl<'a> MatrixMut<'a> {
 
     /// The part with these rows and columns, for as long as `self` is not used.
     #[inline]
-    pub fn part(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'_> {
+    pub fn part(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatrixMut<'_, T> {
         assert!(rows.start < rows.end && rows.end <= self.rows);
         assert!(cols.start < cols.end && cols.end <= self.cols);
         let offset = rows.start * self.ld + cols.start;
@@ -238,19 +240,19 @@ impl<'a> MatrixMut<'a> {
     }
 
     /// The whole, for as long as `self` is not used.
-    pub fn reborrow(&mut self) -> MatrixMut<'_> {
+    pub fn reborrow(&mut self) -> MatrixMut<'_, T> {
         MatrixMut { borrow: PhantomData, ..*self }
     }
 
     /// Sets every element.
-    pub fn fill(&mut self, value: f32) {
+    pub fn fill(&mut self, value: T) {
         for row in 0..self.rows {
             self.row_mut(row).fill(value);
         }
     }
 
     /// Every row in turn.
-    pub fn for_each_row(&mut self, mut f: impl FnMut(usize, &mut [f32])) {
+    pub fn for_each_row(&mut self, mut f: impl FnMut(usize, &mut [T])) {
         for row in 0..self.rows {
             f(row, self.row_mut(row));
         }
@@ -340,21 +342,21 @@ pub(crate) struct Matrices {
 }
 
 /// Matrices whose tiles are handed out to several threads.
-pub(crate) struct Tiles<'a> {
-    first: *mut f32,
-    addend: *const f32,
+pub(crate) struct Tiles<'a, T = f32> {
+    first: *mut T,
+    addend: *const T,
     matrices: Matrices,
     grid: Grid,
-    borrow: PhantomData<&'a mut [f32]>,
+    borrow: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: `Tiles` gives access to its matrices only through `take`, whose contract keeps tiles disjoint.
-unsafe impl Sync for Tiles<'_> {}
+unsafe impl<T: Send + Sync> Sync for Tiles<'_, T> {}
 
-impl<'a> Tiles<'a> {
+impl<'a, T: Number> Tiles<'a, T> {
     /// # Panics
     /// If the grid is not one of this matrix.
-    pub fn new(matrix: MatrixMut<'a>, grid: Grid) -> Self {
+    pub fn new(matrix: MatrixMut<'a, T>, grid: Grid) -> Self {
         let MatrixMut { first, addend, rows, cols, ld, .. } = matrix;
         assert!(rows == grid.rows && cols == grid.cols);
         let matrices = Matrices { count: 1, step: 0, rows, cols, ld };
@@ -366,7 +368,7 @@ impl<'a> Tiles<'a> {
     ///
     /// # Panics
     /// If the grid is not one of these matrices, they do not lie inside `data` and `addend`, or they overlap.
-    pub fn of_images(data: &'a mut [f32], addend: Option<&'a [f32]>, matrices: Matrices, grid: Grid) -> Self {
+    pub fn of_images(data: &'a mut [T], addend: Option<&'a [T]>, matrices: Matrices, grid: Grid) -> Self {
         let Matrices { count, step, rows, cols, ld } = matrices;
         assert!(rows == grid.rows && cols == grid.cols && cols <= ld && count > 0);
         let last = (count - 1).checked_mul(step).filter(|&last| last <= data.len());
@@ -374,7 +376,7 @@ impl<'a> Tiles<'a> {
         assert!(count == 1 || lies_inside(rows, cols, ld, step));
         assert!(addend.is_none_or(|addend| addend.len() == data.len()));
         let first = data.as_mut_ptr();
-        let addend = addend.map_or(first.cast_const(), <[f32]>::as_ptr);
+        let addend = addend.map_or(first.cast_const(), <[T]>::as_ptr);
         Self { first, addend, matrices, grid, borrow: PhantomData }
     }
 
@@ -387,7 +389,7 @@ impl<'a> Tiles<'a> {
     ///
     /// # Safety
     /// No two views of one index may live at the same time.
-    pub unsafe fn take(&self, index: usize) -> (Tile, MatrixMut<'_>) {
+    pub unsafe fn take(&self, index: usize) -> (Tile, MatrixMut<'_, T>) {
         assert!(index < self.len());
         let Matrices { step, ld, .. } = self.matrices;
         let tile = self.grid.tile(index % self.grid.tiles());

@@ -1,6 +1,6 @@
 //! [`Plan`]: a problem, the algorithm chosen for it, and everything that execution needs to know.
 
-use crate::algorithms::{Declined, Entry, Limits, Prepared, Products, Reason, Unit};
+use crate::algorithms::{Declined, Element, Entry, Limits, Products, Ready, Reason, Unit};
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::Backend;
 use crate::lowering::image::Image;
@@ -17,7 +17,7 @@ const SMALL_UNIT_MACS: usize = 1 << 22;
 /// An algorithm made ready for a problem, and how its units use threads and scratch.
 pub(crate) struct Schedule {
     /// What computes one unit.
-    pub prepared: Box<dyn Prepared>,
+    pub prepared: Box<dyn Ready>,
     /// Units that run side by side, each on one thread; 1 means one after the other, each on all threads.
     pub units_at_once: usize,
 }
@@ -33,12 +33,13 @@ impl Schedule {
         threads: usize,
         max_bytes: usize,
     ) -> std::result::Result<Self, Declined> {
-        let floats = max_bytes / size_of::<f32>();
-        let whole = Self { prepared: entry.prepare(problem, Limits { threads, floats })?, units_at_once: 1 };
+        let elements = problem.elements(max_bytes);
+        let whole =
+            Self { prepared: entry.prepare(problem, Limits { threads, elements })?, units_at_once: 1 };
         let units = whole.units(problem);
         if threads.min(units) > 1 && problem.macs() / units < SMALL_UNIT_MACS {
-            let alone = entry.prepare(problem, Limits { threads: 1, floats })?;
-            let fitting = floats.checked_div(alone.scratch().all()).unwrap_or(usize::MAX);
+            let alone = entry.prepare(problem, Limits { threads: 1, elements })?;
+            let fitting = elements.checked_div(alone.scratch().all()).unwrap_or(usize::MAX);
             let units_at_once = threads.min(units).min(fitting);
             if units_at_once > 1 {
                 return Ok(Self { prepared: alone, units_at_once });
@@ -53,8 +54,8 @@ impl Schedule {
     }
 
     /// Bytes of scratch in all; `None` if they overflow.
-    pub fn bytes(&self) -> Option<usize> {
-        product(&[self.prepared.scratch().all(), self.units_at_once, size_of::<f32>()])
+    pub fn bytes(&self, problem: &Problem) -> Option<usize> {
+        product(&[self.prepared.scratch().all(), self.units_at_once, problem.data_type.bytes()])
             .filter(|&bytes| bytes <= isize::MAX as usize)
     }
 }
@@ -96,19 +97,19 @@ impl Info {
 }
 
 /// What one execute computes with.
-pub struct Arguments<'a> {
+pub struct Arguments<'a, T = f32> {
     /// The whole input in the problem's layout.
-    pub src: &'a [f32],
-    /// From [`Plan::pack_weights`], 4-byte aligned.
+    pub src: &'a [T],
+    /// From [`Plan::pack_weights`], aligned as an element.
     pub packed: &'a [u8],
-    /// One float an output channel.
-    pub bias: Option<&'a [f32]>,
+    /// One value an output channel.
+    pub bias: Option<&'a [T]>,
     /// What is added before the clamp, laid out as dst; none: what dst holds. Only where the problem accumulates.
-    pub residual: Option<&'a [f32]>,
+    pub residual: Option<&'a [T]>,
     /// The whole output in the problem's layout.
-    pub dst: &'a mut [f32],
-    /// At least `workspace_bytes / 4` floats of any content.
-    pub workspace: &'a mut [f32],
+    pub dst: &'a mut [T],
+    /// At least `workspace_bytes` of any content.
+    pub workspace: &'a mut [T],
     /// Threads of this call in place of the plan's, and as many.
     pub pool: Option<Pool>,
 }
@@ -163,11 +164,13 @@ impl Plan {
         &self.packing
     }
 
-    /// Packs weights in the problem's layout into `packed`, which has `packed_weights_bytes` bytes, 4-byte aligned.
+    /// Packs weights in the problem's layout into `packed`, which has `packed_weights_bytes` bytes, aligned
+    /// as an element.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if a length differs.
-    pub fn pack_weights(&self, weights: &[f32], packed: &mut [u8]) -> Result<()> {
+    /// [`Error::InvalidArgument`] if a length differs, or the plan's elements are of another type.
+    pub fn pack_weights<T: Element>(&self, weights: &[T], packed: &mut [u8]) -> Result<()> {
+        self.check_type::<T>()?;
         check_len("weights", weights.len(), self.problem.weights_len())?;
         check_len("packed_weights", packed.len(), self.info.packed_weights_bytes)?;
         self.packing.pack(weights, packed);
@@ -175,18 +178,18 @@ impl Plan {
     }
 
     /// Computes dst. `src`, `bias` and `dst` are whole tensors in the problem's layouts; `packed` comes from
-    /// [`Plan::pack_weights`] (4-byte aligned), `workspace` has at least `workspace_bytes / 4` floats of any content.
+    /// [`Plan::pack_weights`] (aligned as an element), `workspace` has at least `workspace_bytes` of any content.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if a length differs, [`Error::WorkspaceLimit`] if the workspace is too
+    /// [`Error::InvalidArgument`] if a length differs or the plan's elements are of another type, [`Error::WorkspaceLimit`] if the workspace is too
     /// short, [`Error::WeightsMismatch`] if `packed` is not of this packing. dst is then untouched.
-    pub fn execute(
+    pub fn execute<T: Element>(
         &self,
-        src: &[f32],
+        src: &[T],
         packed: &[u8],
-        bias: Option<&[f32]>,
-        dst: &mut [f32],
-        workspace: &mut [f32],
+        bias: Option<&[T]>,
+        dst: &mut [T],
+        workspace: &mut [T],
     ) -> Result<()> {
         self.execute_with(Arguments { src, packed, bias, residual: None, dst, workspace, pool: None })
     }
@@ -195,7 +198,8 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::execute`]; [`Error::InvalidArgument`] for a residual without `accumulate`.
-    pub fn execute_with(&self, arguments: Arguments<'_>) -> Result<()> {
+    pub fn execute_with<T: Element>(&self, arguments: Arguments<'_, T>) -> Result<()> {
+        self.check_type::<T>()?;
         let Arguments { src, packed, bias, residual, dst, workspace, pool } = arguments;
         let problem = &self.problem;
         check_len("src", src.len(), problem.src_len())?;
@@ -213,9 +217,9 @@ impl Plan {
         let header = packed.first_chunk().expect("a blob is longer than its header");
         self.packing.check_header(header)?;
         let weights = self.packing.unpack(packed)?;
-        let floats = self.info.workspace_bytes / size_of::<f32>();
+        let elements = problem.elements(self.info.workspace_bytes);
         let given_bytes = size_of_val(workspace);
-        let Some(workspace) = workspace.get_mut(..floats) else {
+        let Some(workspace) = workspace.get_mut(..elements) else {
             return Err(workspace_too_small(given_bytes, self.info.workspace_bytes));
         };
         let pool = pool.as_ref().unwrap_or(&self.pool);
@@ -224,13 +228,25 @@ impl Plan {
         Ok(())
     }
 
-    fn run(
+    /// `Err` unless the plan's elements are of this type.
+    pub(crate) fn check_type<T: Element>(&self) -> Result<()> {
+        if T::TYPE != self.problem.data_type {
+            return invalid!(
+                "type = {} in the plan's descriptor, but the call is of {}",
+                self.problem.data_type,
+                T::TYPE
+            );
+        }
+        Ok(())
+    }
+
+    fn run<T: Element>(
         &self,
-        src: &[f32],
-        weights: &[f32],
-        bias: Option<&[f32]>,
-        (dst, residual): (&mut [f32], Option<&[f32]>),
-        scratch: &mut [f32],
+        src: &[T],
+        weights: &[T],
+        bias: Option<&[T]>,
+        (dst, residual): (&mut [T], Option<&[T]>),
+        scratch: &mut [T],
         all_threads: &Pool,
     ) {
         let problem = &self.problem;
@@ -250,7 +266,7 @@ impl Plan {
             }
         };
         let images = Matrices { count: problem.batch, step: image_step, rows, cols, ld };
-        let run_unit = |index: usize, mut dst: MatrixMut<'_>, pool: &Pool, scratch: &mut [f32]| {
+        let run_unit = |index: usize, mut dst: MatrixMut<'_, T>, pool: &Pool, scratch: &mut [T]| {
             // Units are counted image by image, group by group.
             let (image, unit_of_image) = (index / units.tiles(), index % units.tiles());
             let group = unit_of_image * prepared.groups_at_once();
@@ -267,7 +283,7 @@ impl Plan {
             if problem.accumulate && !prepared.takes_addend() {
                 dst.fill_with_addend();
             }
-            prepared.run(&unit, dst, scratch);
+            T::run(&**prepared, &unit, dst, scratch);
         };
         let tiles = Tiles::of_images(dst, residual, images, units);
         if *units_at_once == 1 {
@@ -334,21 +350,21 @@ impl Buffer {
         &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes]
     }
 
-    /// The whole floats.
-    pub fn floats(&self) -> &[f32] {
-        &bytemuck::cast_slice(&self.lines)[..self.bytes / size_of::<f32>()]
+    /// The whole elements.
+    pub fn elements<T: Element>(&self) -> &[T] {
+        &bytemuck::cast_slice(&self.lines)[..self.bytes / size_of::<T>()]
     }
 
-    /// The whole floats, to be written.
-    pub fn floats_mut(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes / size_of::<f32>()]
+    /// The whole elements, to be written.
+    pub fn elements_mut<T: Element>(&mut self) -> &mut [T] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes / size_of::<T>()]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::algorithms::Cost;
+    use crate::algorithms::{Cost, Prepared};
     use crate::lowering::weights::{MCIJ, WeightOrder};
     use crate::problem::Axis;
 
@@ -371,8 +387,8 @@ mod tests {
             Cost::default()
         }
 
-        fn run(&self, unit: &Unit<'_>, mut dst: MatrixMut<'_>, _: &mut [f32]) {
-            assert!(unit.weights.len() == self.groups && unit.bias.map(<[f32]>::len) == Some(self.groups));
+        fn run<T: Element>(&self, unit: &Unit<'_, T>, mut dst: MatrixMut<'_, T>, _: &mut [T]) {
+            assert!(unit.weights.len() == self.groups && unit.bias.map(<[T]>::len) == Some(self.groups));
             let by_channels = self.problem.dst_layout == Layout::Nchw;
             dst.for_each_row(|row, values| {
                 for (col, value) in values.iter_mut().enumerate() {

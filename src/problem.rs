@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::error::{Error, Result, invalid, text};
+use crate::number::Number;
 
 /// The order in which a tensor's elements lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,13 +49,59 @@ pub(crate) struct WeightStrides {
     pub tap: usize,
 }
 
+/// What the elements of all tensors are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum DataType {
+    /// Float32.
+    #[default]
+    F32,
+    /// Float64.
+    F64,
+}
+
+impl fmt::Display for DataType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl DataType {
+    /// The word of problem lists: `f32` or `f64`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DataType::F32 => "f32",
+            DataType::F64 => "f64",
+        }
+    }
+
+    /// The type of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [DataType::F32, DataType::F64].into_iter().find(|data_type| data_type.name() == name)
+    }
+
+    /// Bytes of an element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            DataType::F32 => size_of::<f32>(),
+            DataType::F64 => size_of::<f64>(),
+        }
+    }
+}
+
 /// `min(max(y, min), max)`; a NaN stays a NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Clamp {
+pub struct Clamp<T = f64> {
     /// The smallest output; 0 for ReLU.
-    pub min: f32,
+    pub min: T,
     /// The largest output; infinity for ReLU, 6 for ReLU6.
-    pub max: f32,
+    pub max: T,
+}
+
+impl Clamp {
+    /// The same for outputs of this type, whose nearest values the bounds become.
+    pub(crate) fn of<T: Number>(self) -> Clamp<T> {
+        Clamp { min: T::from_f64(self.min), max: T::from_f64(self.max) }
+    }
 }
 
 /// The most positions that counts for the cost estimate walk over.
@@ -530,11 +577,13 @@ pub enum Kind {
     Volume,
     /// On tensors that are slices of wider ones.
     Strided,
+    /// Of float64.
+    Float64,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 4] = [Kind::Grouped, Kind::Transposed, Kind::Volume, Kind::Strided];
+    pub const ALL: [Kind; 5] = [Kind::Grouped, Kind::Transposed, Kind::Volume, Kind::Strided, Kind::Float64];
 }
 
 /// How far apart the elements of a tensor lie that is a slice of a wider one, in elements; 0 where it is packed.
@@ -589,7 +638,7 @@ impl Extent {
     }
 
     /// The strides, checked; those that are as packed tensors have them are 0.
-    fn checked(&self, name: &str) -> Result<Strides> {
+    fn checked(&self, name: &str, data_type: DataType) -> Result<Strides> {
         let (run, runs) = self.runs();
         let Strides { channel, batch } = self.strides;
         let (what, count) = match self.layout {
@@ -614,7 +663,7 @@ impl Extent {
         let packed = self.channel_stride().checked_mul(runs).ok_or_else(overflow)?;
         let last = (self.batch - 1).checked_mul(if batch == 0 { packed } else { batch });
         last.and_then(|last| last.checked_add(image))
-            .filter(|&len| len <= isize::MAX as usize / size_of::<f32>())
+            .filter(|&len| len <= isize::MAX as usize / data_type.bytes())
             .ok_or_else(overflow)?;
         let unless = |value: usize, packed: usize| if value == packed { 0 } else { value };
         Ok(Strides { channel: unless(channel, run), batch: unless(batch, packed) })
@@ -624,6 +673,8 @@ impl Extent {
 /// A convolution of one, two or three dimensions whose fields agree and whose sizes fit memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// What the elements are.
+    pub data_type: DataType,
     /// N: images.
     pub batch: usize,
     /// C: input channels of all groups.
@@ -655,8 +706,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// One channel of one pixel under one tap, NCHW and OIHW: what others differ from.
+    /// One channel of one pixel under one tap, float32, NCHW and OIHW: what others differ from.
     pub const UNIT: Self = Self {
+        data_type: DataType::F32,
         batch: 1,
         in_channels: 1,
         out_channels: 1,
@@ -720,7 +772,7 @@ impl Problem {
         let inputs = axes().map(|(names, axis)| (names.input, axis.input));
         let kernel = axes().map(|(names, axis)| (names.kernel, axis.kernel));
         let outputs = axes().map(|(names, axis)| (names.output, axis.output));
-        let most = isize::MAX as usize / size_of::<f32>();
+        let most = isize::MAX as usize / problem.data_type.bytes();
         checked("bytes of src do", most, [batch, input].into_iter().chain(inputs.clone()))?;
         checked("bytes of dst do", most, [batch, output].into_iter().chain(outputs.clone()))?;
         checked("bytes of the weights do", most, [output, of_group].into_iter().chain(kernel.clone()))?;
@@ -729,9 +781,14 @@ impl Problem {
         if problem.is(Kind::Transposed) {
             checked("number of multiplications does", usize::MAX, factors.chain(inputs))?;
         }
-        let src_strides = problem.src_extent().checked("src")?;
-        let dst_strides = problem.dst_extent().checked("dst")?;
+        let src_strides = problem.src_extent().checked("src", problem.data_type)?;
+        let dst_strides = problem.dst_extent().checked("dst", problem.data_type)?;
         Ok(Self { src_strides, dst_strides, ..problem })
+    }
+
+    /// So many bytes in elements.
+    pub(crate) const fn elements(&self, bytes: usize) -> usize {
+        bytes / self.data_type.bytes()
     }
 
     /// Whether it is of this kind.
@@ -741,6 +798,7 @@ impl Problem {
             Kind::Transposed => self.cols.transposed,
             Kind::Volume => self.planes != Axis { transposed: self.planes.transposed, ..Axis::ONE },
             Kind::Strided => (self.src_strides, self.dst_strides) != (Strides::PACKED, Strides::PACKED),
+            Kind::Float64 => self.data_type == DataType::F64,
         }
     }
 
@@ -825,7 +883,7 @@ impl Problem {
             _ => return false,
         };
         let bytes = dst.wrapping_sub(src) as isize;
-        let element = size_of::<f32>() as isize;
+        let element = self.data_type.bytes() as isize;
         let between = (bytes / element).rem_euclid(period as isize) as usize;
         bytes % element == 0 && src_len <= between && between + dst_len <= period
     }

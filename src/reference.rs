@@ -1,27 +1,28 @@
-//! The definition of convolution in float64, term by term: slow, and what everything else is tested against.
+//! The definition of convolution in float64 and better, term by term: slow, and what everything else is tested against.
 //!
 //! It shares nothing with the algorithms, not even the arithmetic of ranges: every coordinate is computed and
 //! compared for itself.
 
-use crate::problem::{Axis, Layout, Problem, WeightsLayout};
+use crate::algorithms::Element;
+use crate::problem::{Axis, DataType, Layout, Problem, WeightsLayout};
 
 /// The arguments of one execute, weights unpacked.
 #[derive(Debug, Clone, Copy)]
-pub struct Tensors<'a> {
+pub struct Tensors<'a, T = f32> {
     /// Input in the problem's src layout.
-    pub src: &'a [f32],
+    pub src: &'a [T],
     /// Weights in the problem's weights layout.
-    pub weights: &'a [f32],
-    /// One float an output channel, or none.
-    pub bias: Option<&'a [f32]>,
+    pub weights: &'a [T],
+    /// One value an output channel, or none.
+    pub bias: Option<&'a [T]>,
     /// What dst held before; read only where the problem accumulates.
-    pub dst_before: &'a [f32],
+    pub dst_before: &'a [T],
 }
 
 /// One output, and the sum of the magnitudes of its terms, to which rounding errors are proportional.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Output {
-    /// The exact value up to float64 rounding, clamped.
+    /// The exact value, clamped, rounded once or, in float32, as sums of float64 are.
     pub value: f64,
     /// Σ |term|.
     pub magnitude: f64,
@@ -58,7 +59,7 @@ pub fn weight_index(problem: &Problem, [m, c]: [usize; 2], tap: [usize; 3]) -> u
 }
 
 /// All outputs of packed tensors in the order of [n, m, z, y, x].
-pub fn outputs(problem: &Problem, tensors: &Tensors<'_>) -> Vec<Output> {
+pub fn outputs<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>) -> Vec<Output> {
     let sizes = dst_sizes(problem);
     let places = places(problem.batch, sizes);
     let sums = match problem.cols.transposed {
@@ -70,7 +71,7 @@ pub fn outputs(problem: &Problem, tensors: &Tensors<'_>) -> Vec<Output> {
 
 /// Output [n, m, z, y, x] of packed tensors. What a transposed convolution adds to it is looked for tap by tap; [`outputs`]
 /// scatters.
-pub fn output(problem: &Problem, tensors: &Tensors<'_>, place: [usize; 5]) -> Output {
+pub fn output<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>, place: [usize; 5]) -> Output {
     finished(problem, tensors, place, gathered(problem, tensors, place))
 }
 
@@ -94,12 +95,34 @@ fn taps(problem: &Problem) -> impl Iterator<Item = [usize; 3]> + Clone + use<> {
     (0..kd * kh * kw).map(move |at| [at / (kh * kw), at / kw % kh, at % kw])
 }
 
-impl Output {
-    const NOTHING: Self = Self { value: 0.0, magnitude: 0.0 };
+/// A sum of products. Products of float32 are exact in float64, whose sums are good enough for them; those of float64 carry
+/// what every step rounds off, as Ogita, Rump and Oishi do ("Accurate sum and dot product", 2005).
+#[derive(Debug, Clone, Copy)]
+struct Sum {
+    value: f64,
+    rounded_off: f64,
+    magnitude: f64,
+}
 
-    fn add(&mut self, term: f64) {
-        self.value += term;
-        self.magnitude += term.abs();
+impl Sum {
+    const NOTHING: Self = Self { value: 0.0, rounded_off: 0.0, magnitude: 0.0 };
+
+    fn add<T: Element>(&mut self, a: T, b: T) {
+        let (a, b): (f64, f64) = (a.into(), b.into());
+        let (before, product) = (self.value, a * b);
+        self.value += product;
+        self.magnitude += product.abs();
+        if T::TYPE == DataType::F64 {
+            let of_product = a.mul_add(b, -product);
+            let back = self.value - before;
+            let of_sum = (before - (self.value - back)) + (product - back);
+            self.rounded_off += of_product + of_sum;
+        }
+    }
+
+    /// The value with what was rounded off, which is no number beside an infinity.
+    fn whole(&self) -> f64 {
+        if self.rounded_off.is_finite() { self.value + self.rounded_off } else { self.value }
     }
 }
 
@@ -121,10 +144,10 @@ fn input_of(axis: &Axis, output: usize, tap: usize) -> Option<usize> {
 }
 
 /// The sum over the taps.
-fn gathered(problem: &Problem, tensors: &Tensors<'_>, [n, m, z, y, x]: [usize; 5]) -> Output {
+fn gathered<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>, [n, m, z, y, x]: [usize; 5]) -> Sum {
     let (group_in, group_out) = (problem.in_channels / problem.groups, problem.out_channels / problem.groups);
     let axes = [problem.planes, problem.rows, problem.cols];
-    let mut sum = Output::NOTHING;
+    let mut sum = Sum::NOTHING;
     for c in 0..group_in {
         'taps: for tap in taps(problem) {
             let mut place = [n, m / group_out * group_in + c, 0, 0, 0];
@@ -133,21 +156,21 @@ fn gathered(problem: &Problem, tensors: &Tensors<'_>, [n, m, z, y, x]: [usize; 5
                 place[2 + at] = position;
             }
             let src = tensors.src[index(problem.src_layout, &place, &src_sizes(problem))];
-            sum.add(f64::from(src) * f64::from(tensors.weights[weight_index(problem, [m, c], tap)]));
+            sum.add(src, tensors.weights[weight_index(problem, [m, c], tap)]);
         }
     }
     sum
 }
 
 /// The sums of a transposed convolution: every input is added to all outputs that it reaches.
-fn scattered(problem: &Problem, tensors: &Tensors<'_>) -> Vec<Output> {
+fn scattered<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>) -> Vec<Sum> {
     let (group_in, group_out) = (problem.in_channels / problem.groups, problem.out_channels / problem.groups);
     let axes = [problem.planes, problem.rows, problem.cols];
     let sizes = dst_sizes(problem);
-    let mut sums = vec![Output::NOTHING; problem.batch * sizes.iter().product::<usize>()];
+    let mut sums = vec![Sum::NOTHING; problem.batch * sizes.iter().product::<usize>()];
     for place in places(problem.batch, src_sizes(problem)) {
         let [n, channel, input @ ..] = place;
-        let src = f64::from(tensors.src[index(problem.src_layout, &place, &src_sizes(problem))]);
+        let src = tensors.src[index(problem.src_layout, &place, &src_sizes(problem))];
         let (group, c) = (channel / group_in, channel % group_in);
         for m in group * group_out..(group + 1) * group_out {
             'taps: for tap in taps(problem) {
@@ -161,8 +184,8 @@ fn scattered(problem: &Problem, tensors: &Tensors<'_>) -> Vec<Output> {
                     }
                     to[2 + at] = position as usize;
                 }
-                let weight = f64::from(tensors.weights[weight_index(problem, [m, c], tap)]);
-                sums[index(Layout::Nchw, &to, &sizes)].add(src * weight);
+                let weight = tensors.weights[weight_index(problem, [m, c], tap)];
+                sums[index(Layout::Nchw, &to, &sizes)].add(src, weight);
             }
         }
     }
@@ -170,15 +193,22 @@ fn scattered(problem: &Problem, tensors: &Tensors<'_>) -> Vec<Output> {
 }
 
 /// An output whose sum is bias, what dst held and clamp still to be applied to.
-fn finished(problem: &Problem, tensors: &Tensors<'_>, place: [usize; 5], mut out: Output) -> Output {
+fn finished<T: Element>(
+    problem: &Problem,
+    tensors: &Tensors<'_, T>,
+    place: [usize; 5],
+    mut sum: Sum,
+) -> Output {
     if let Some(bias) = tensors.bias {
-        out.add(f64::from(bias[place[1]]));
+        sum.add(bias[place[1]], T::ONE);
     }
     if problem.accumulate {
-        out.add(f64::from(tensors.dst_before[index(problem.dst_layout, &place, &dst_sizes(problem))]));
+        sum.add(tensors.dst_before[index(problem.dst_layout, &place, &dst_sizes(problem))], T::ONE);
     }
+    let mut value = sum.whole();
     if let Some(clamp) = problem.clamp {
-        out.value = out.value.clamp(clamp.min.into(), clamp.max.into());
+        let bound = |bound: f64| T::from_f64(bound).into();
+        value = value.clamp(bound(clamp.min), bound(clamp.max));
     }
-    out
+    Output { value, magnitude: sum.magnitude }
 }

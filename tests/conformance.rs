@@ -2,7 +2,7 @@
 //!
 //! Integer inputs make every sum exact, so all algorithms must agree with the float64 oracle bit for bit,
 //! whatever order they add in. Random inputs must stay within the bound that holds for every order of
-//! summation: γ = (D + 2)·2⁻²⁴ times the sum of the terms' magnitudes (Higham, Accuracy and Stability of
+//! summation: γ = (D + 2)·2⁻²⁴ (2⁻⁵³ in float64) times the sum of the terms' magnitudes (Higham, Accuracy and Stability of
 //! Numerical Algorithms, §3.1). Winograd's algorithms are held to their stated error, as a share of the largest such
 //! sum, on both.
 
@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, Clamp, Layout, Pool, Problem, Strides};
+use convlow::{Axis, Clamp, DataType, Element, Layout, Pool, Problem, Strides};
 
 /// Shapes that seeded choice adds to the ones written out.
 const CHOSEN_SHAPES: usize = 1400;
 /// The same of problems that are not plain.
-const SHAPES_OF_OTHER_KINDS: usize = 700;
+const SHAPES_OF_OTHER_KINDS: usize = 900;
 /// Multiplications of one shape at most, so that the oracle keeps up.
 const MAX_MACS: usize = 400_000;
 
@@ -134,17 +134,17 @@ fn choose(rng: &mut fastrand::Rng) -> Option<Problem> {
     problem.accumulate = pick(&[0, 0, 0, 1]) == 1;
     problem.clamp = match pick(&[0, 0, 1, 2]) {
         0 => None,
-        1 => Some(Clamp { min: 0.0, max: f32::INFINITY }),
+        1 => Some(Clamp { min: 0.0, max: f64::INFINITY }),
         _ => Some(Clamp { min: -3.0, max: 6.0 }),
     };
     Problem::new(problem).ok().filter(|problem| problem.macs() <= MAX_MACS)
 }
 
-/// Another kind of problem made of a plain one: transposed, with a third axis, on slices of wider tensors, or several of
-/// these.
+/// Another kind of problem made of a plain one: transposed, with a third axis, on slices of wider tensors, of float64, or
+/// several of these.
 fn of_other_kind(rng: &mut fastrand::Rng, plain: &Problem) -> Option<Problem> {
     let mut problem = *plain;
-    let kinds = rng.usize(1..8);
+    let kinds = rng.usize(1..16);
     if kinds & 1 > 0 {
         problem.cols.transposed = true;
         for axis in [&mut problem.rows, &mut problem.cols] {
@@ -159,6 +159,9 @@ fn of_other_kind(rng: &mut fastrand::Rng, plain: &Problem) -> Option<Problem> {
             pad_after: rng.usize(..3),
             ..Axis::dense(rng.usize(1..6), rng.usize(1..4))
         };
+    }
+    if kinds & 8 > 0 {
+        problem.data_type = DataType::F64;
     }
     let problem = Problem::new(problem).ok().filter(|problem| problem.macs() <= MAX_MACS)?;
     if kinds & 4 == 0 {
@@ -200,11 +203,16 @@ struct Tally {
 }
 
 /// One shape, in every pair of layouts, through every algorithm and backend.
-fn check_shape(number: usize, shape: &Problem, pool: &Pool, tally: &Mutex<Tally>) {
+fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &Mutex<Tally>) {
+    let double = |value: T| -> f64 { value.into() };
+    let half_epsilon = match T::TYPE {
+        DataType::F32 => 2f64.powi(-24),
+        DataType::F64 => 2f64.powi(-53),
+    };
     let mut rng = fastrand::Rng::with_seed(number as u64);
     let bias = !number.is_multiple_of(3);
-    let integers = Data::integers(shape, bias, &mut rng);
-    let random = Data::random(shape, bias, &mut rng);
+    let integers = Data::<T>::integers(shape, bias, &mut rng);
+    let random = Data::<T>::random(shape, bias, &mut rng);
     let (exact, close) = (integers.expected(shape), random.expected(shape));
     let backends = common::backends();
     for (pair, (src_layout, dst_layout)) in LAYOUTS.into_iter().enumerate() {
@@ -235,10 +243,12 @@ fn check_shape(number: usize, shape: &Problem, pool: &Pool, tally: &Mutex<Tally>
                 *tally.served.entry((entry.name(), served, pool.threads())).or_default() += 1;
             }
             if let Some(share) = entry.stated_error {
+                // It is that of float32.
+                let share = share * half_epsilon / 2f64.powi(-24);
                 for (data, expected) in [(&integers, &exact), (&random, &close)] {
                     let bound = share * expected.iter().fold(0f64, |most, output| most.max(output.magnitude));
                     for ((value, expected), at) in run(&plan, data).iter().zip(expected).zip(0..) {
-                        let error = (f64::from(*value) - expected.value).abs();
+                        let error = (double(*value) - expected.value).abs();
                         assert!(
                             error <= bound,
                             "{} on {problem} ({problem:?}): output {at} is {value}, not {}",
@@ -251,17 +261,17 @@ fn check_shape(number: usize, shape: &Problem, pool: &Pool, tally: &Mutex<Tally>
                 continue;
             }
             for ((value, expected), at) in run(&plan, &integers).iter().zip(&exact).zip(0..) {
-                let expected = expected.value as f32;
+                let (value, expected) = (double(*value), expected.value);
                 assert!(
-                    value.to_bits() == expected.to_bits() || (*value == 0.0 && expected == 0.0),
+                    value.to_bits() == expected.to_bits() || (value == 0.0 && expected == 0.0),
                     "{} on {problem} ({problem:?}), integers: output {at} is {value}, not {expected}",
                     entry.name()
                 );
             }
-            let gamma = (problem.depth() + 2) as f64 * 2f64.powi(-24);
+            let gamma = (problem.depth() + 2) as f64 * half_epsilon;
             let mut worst = 0f64;
             for ((value, expected), at) in run(&plan, &random).iter().zip(&close).zip(0..) {
-                let (error, bound) = ((f64::from(*value) - expected.value).abs(), gamma * expected.magnitude);
+                let (error, bound) = ((double(*value) - expected.value).abs(), gamma * expected.magnitude);
                 assert!(
                     error <= bound,
                     "{} on {problem} ({problem:?}): output {at} is {value}, not {}: off by {error:e}, over {bound:e}",
@@ -314,7 +324,10 @@ fn every_algorithm_computes_the_definition() {
                 loop {
                     let number = next.fetch_add(share, Ordering::Relaxed);
                     let Some(shape) = shapes.get(number) else { break };
-                    check_shape(number, shape, &pool, &tally);
+                    match shape.data_type {
+                        DataType::F32 => check_shape::<f32>(number, shape, &pool, &tally),
+                        DataType::F64 => check_shape::<f64>(number, shape, &pool, &tally),
+                    }
                 }
             });
         }

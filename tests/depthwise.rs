@@ -26,7 +26,7 @@ fn check(problem: Problem, multiplier: usize) {
             let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
             let plan = plan_for(&problem, &options).expect("it takes every depthwise problem");
             assert_eq!(plan.info().workspace_bytes, 0);
-            let data = Data::integers(&problem, true, &mut fastrand::Rng::with_seed(7));
+            let data: Data = Data::integers(&problem, true, &mut fastrand::Rng::with_seed(7));
             let found = common::run(&plan, &data);
             for (at, (found, expected)) in found.iter().zip(data.expected(&problem)).enumerate() {
                 assert_eq!(f64::from(*found), expected.value, "output {at} of {problem}");

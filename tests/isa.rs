@@ -70,7 +70,7 @@ fn weights_packed_under_other_instructions_are_never_misread() {
             let src = common::to_layout(&data().src, problem.src_layout, sizes);
             let mut dst = vec![0.5; problem.dst_len()];
             let mut workspace = Buffer::new(plan.info().workspace_bytes).expect("a small workspace");
-            match plan.execute(&src, packed.bytes(), None, &mut dst, workspace.floats_mut()) {
+            match plan.execute(&src, packed.bytes(), None, &mut dst, workspace.elements_mut::<f32>()) {
                 Ok(()) => {
                     assert!(foreign == pack(plan), "{}: other weights were taken", entry.name());
                     let dst = from_layout(&dst, problem.dst_layout, common::dst_sizes(problem));

@@ -6,7 +6,7 @@ mod common;
 use common::{Data, LAYOUTS, dst_sizes, padded, places, plain, plan_for, run};
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, Clamp, Pool, Problem, Strides};
+use convlow::{Axis, Clamp, DataType, Element, Pool, Problem, Strides};
 
 fn problems() -> Vec<Problem> {
     let mut uneven = plain([3, 5], [9, 8], [3, 3]);
@@ -26,7 +26,8 @@ fn problems() -> Vec<Problem> {
         ..padded([4, 20], [7, 6], [3, 3], 1)
     };
     let plain = padded([4, 20], [7, 6], [3, 3], 1);
-    [plain, padded([3, 4], [5, 5], [1, 1], 0), uneven, strided, wide, transposed, volume, slice]
+    let double = Problem { data_type: DataType::F64, ..plain };
+    [plain, double, padded([3, 4], [5, 5], [1, 1], 0), uneven, strided, wide, transposed, volume, slice]
         .map(|problem| Problem::new(problem).expect("the problems are valid"))
         .to_vec()
 }
@@ -63,65 +64,72 @@ fn other_instructions_spread_them_alike() {
     ]);
 }
 
+/// Poisons inputs of a problem one by one, and looks which outputs each algorithm on these GEMMs spoils; how many runs.
+fn spread<T: Element>(shape: &Problem, choices: &[BackendChoice]) -> usize {
+    let double = |value: T| -> f64 { value.into() };
+    // What has kernels runs on these without a GEMM.
+    let kernels = |entry: &Entry| matches!(entry.products, Products::Kernels | Products::Either);
+    let mut runs = 0;
+    let (h, w) = (shape.rows.input, shape.cols.input);
+    let d = shape.planes.input;
+    let spoiled_pixels =
+        [[0, 0, 0, 0, 0], [0, 1, d / 2, h / 2, w - 1], [0, 2, d - 1, h - 1, w / 2], [0, 1, 0, h / 2, w / 2]];
+    for poison in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for [n, c, z, y, x] in spoiled_pixels {
+            let c = c % shape.in_channels;
+            let spoiled = [n, c, z, y, x];
+            let mut rng = fastrand::Rng::with_seed(7);
+            let mut data = Data::<T>::random(shape, true, &mut rng);
+            // No weight may hide the poison.
+            data.weights.iter_mut().for_each(|weight| *weight += T::from_f64(double(*weight).signum() * 0.1));
+            data.src[((c * d + z) * h + y) * w + x] = T::from_f64(poison);
+            for (src_layout, dst_layout) in LAYOUTS {
+                let problem = Problem { src_layout, dst_layout, ..*shape };
+                for entry in REGISTRY {
+                    for &gemm in choices {
+                        if gemm == BackendChoice::Auto && !kernels(entry) {
+                            continue;
+                        }
+                        let options = common::options(entry, gemm, &Pool::SERIAL);
+                        let Ok(plan) = plan_for(&problem, &options) else { continue };
+                        for (value, place) in run(&plan, &data).iter().zip(places(dst_sizes(&problem))) {
+                            let reached = match tile(entry.name()) {
+                                // Whatever shares a tile with an output that sees the pixel may be reached.
+                                Some(m) if !sees(&problem, place, spoiled) => {
+                                    let may = tile_sees(&problem, place, spoiled, m);
+                                    may && !double(*value).is_finite()
+                                }
+                                _ => sees(&problem, place, spoiled),
+                            };
+                            assert_eq!(
+                                !double(*value).is_finite(),
+                                reached,
+                                "{} ({gemm:?}) on {problem}: {poison} at {spoiled:?}, {value} at {place:?}",
+                                entry.name()
+                            );
+                        }
+                        runs += 1;
+                    }
+                }
+            }
+        }
+    }
+    runs
+}
+
 #[test]
 fn nan_and_infinity_reach_exactly_the_windows_that_hold_them() {
     common::instructions();
     let mut runs = 0;
-    // What has kernels runs on these without a GEMM.
-    let kernels = |entry: &Entry| matches!(entry.products, Products::Kernels | Products::Either);
     let mut choices = vec![BackendChoice::Auto];
     if !common::in_part() {
         choices.extend(common::backends().iter().map(|(choice, _)| *choice));
     }
     for shape in problems() {
-        let (h, w) = (shape.rows.input, shape.cols.input);
-        let d = shape.planes.input;
-        let spoiled_pixels = [
-            [0, 0, 0, 0, 0],
-            [0, 1, d / 2, h / 2, w - 1],
-            [0, 2, d - 1, h - 1, w / 2],
-            [0, 1, 0, h / 2, w / 2],
-        ];
-        for poison in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            for [n, c, z, y, x] in spoiled_pixels {
-                let c = c % shape.in_channels;
-                let spoiled = [n, c, z, y, x];
-                let mut rng = fastrand::Rng::with_seed(7);
-                let mut data = Data::random(&shape, true, &mut rng);
-                // No weight may hide the poison.
-                data.weights.iter_mut().for_each(|weight| *weight += weight.signum() * 0.1);
-                data.src[((c * d + z) * h + y) * w + x] = poison;
-                for (src_layout, dst_layout) in LAYOUTS {
-                    let problem = Problem { src_layout, dst_layout, ..shape };
-                    for entry in REGISTRY {
-                        for &gemm in &choices {
-                            if gemm == BackendChoice::Auto && !kernels(entry) {
-                                continue;
-                            }
-                            let options = common::options(entry, gemm, &Pool::SERIAL);
-                            let Ok(plan) = plan_for(&problem, &options) else { continue };
-                            for (value, place) in run(&plan, &data).iter().zip(places(dst_sizes(&problem))) {
-                                let reached = match tile(entry.name()) {
-                                    // Whatever shares a tile with an output that sees the pixel may be reached.
-                                    Some(m) if !sees(&problem, place, spoiled) => {
-                                        let may = tile_sees(&problem, place, spoiled, m);
-                                        may && !value.is_finite()
-                                    }
-                                    _ => sees(&problem, place, spoiled),
-                                };
-                                assert_eq!(
-                                    !value.is_finite(),
-                                    reached,
-                                    "{} ({gemm:?}) on {problem}: {poison} at {spoiled:?}, {value} at {place:?}",
-                                    entry.name()
-                                );
-                            }
-                            runs += 1;
-                        }
-                    }
-                }
-            }
-        }
+        runs += match shape.data_type {
+            DataType::F32 => spread::<f32>(&shape, &choices),
+            DataType::F64 => spread::<f64>(&shape, &choices),
+        };
     }
     println!("propagation: {runs} runs");
     assert!(runs > if common::in_part() { 300 } else { 1000 });
@@ -131,7 +139,7 @@ fn nan_and_infinity_reach_exactly_the_windows_that_hold_them() {
 fn a_clamp_lets_nan_through() {
     let clamp = Some(Clamp { min: 0.0, max: 6.0 });
     let problem = Problem { clamp, ..padded([1, 1], [3, 3], [1, 1], 0) };
-    let mut data = Data::random(&problem, false, &mut fastrand::Rng::with_seed(1));
+    let mut data: Data = Data::random(&problem, false, &mut fastrand::Rng::with_seed(1));
     data.src[4] = f32::NAN;
     for entry in REGISTRY {
         let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);

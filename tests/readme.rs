@@ -58,6 +58,7 @@ fn row(entry: &Entry) -> String {
             Kind::Transposed => "transposed",
             Kind::Volume => "3-D",
             Kind::Strided => "slices",
+            Kind::Float64 => "float64",
         })
         .collect();
     format!(
@@ -82,7 +83,7 @@ fn the_stated_errors_are_the_registry_s() {
 #[test]
 fn the_table_of_algorithms_is_the_registry() {
     let mut table =
-        "\n| name | layouts | takes | needs | workspace, floats |\n|---|---|---|---|---|\n".to_string();
+        "\n| name | layouts | takes | needs | workspace, elements |\n|---|---|---|---|---|\n".to_string();
     for entry in REGISTRY {
         writeln!(table, "{}", row(entry)).expect("a string takes everything");
     }

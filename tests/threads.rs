@@ -4,10 +4,10 @@ mod common;
 
 use std::ffi::c_void;
 
-use common::{Data, LAYOUTS, padded, plain, plan_for, run};
+use common::{Data, LAYOUTS, bits_of, padded, plain, plan_for, run};
 use convlow::algorithms::REGISTRY;
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, Options, Plan, Pool, Problem, Strides};
+use convlow::{Axis, DataType, Options, Plan, Pool, Problem, Strides};
 
 /// A host's parallel-for: a thread a job, in reverse.
 unsafe extern "C" fn reversed(
@@ -74,7 +74,9 @@ fn problems() -> Vec<Problem> {
     let depthwise = Problem { groups: 24, ..padded([24, 24], [33, 30], [3, 3], 1) };
     let wide = Strides { channel: 1200, batch: 0 };
     let slice = Problem { src_strides: wide, dst_strides: wide, ..padded([16, 40], [33, 30], [3, 3], 1) };
+    let double = Problem { data_type: DataType::F64, ..padded([16, 40], [20, 20], [3, 3], 1) };
     [
+        double,
         transposed,
         volume,
         depthwise,
@@ -95,7 +97,6 @@ fn results_do_not_depend_on_threads() {
     let pools = pools();
     let mut compared = 0;
     for shape in problems() {
-        let data = Data::random(&shape, true, &mut fastrand::Rng::with_seed(3));
         for (src_layout, dst_layout) in LAYOUTS {
             let problem = Problem { src_layout, dst_layout, ..shape };
             for entry in REGISTRY {
@@ -104,12 +105,11 @@ fn results_do_not_depend_on_threads() {
                         continue;
                     };
                     assert!(plan.info().backend.is_none_or(|served| served == backend));
-                    let alone: Vec<u32> = run(&plan, &data).iter().map(|value| value.to_bits()).collect();
+                    let alone = bits_of(&plan, 3);
                     for (name, pool) in &pools {
                         let plan =
                             plan_for(&problem, &common::options(entry, gemm, pool)).expect("as before");
-                        let together: Vec<u32> =
-                            run(&plan, &data).iter().map(|value| value.to_bits()).collect();
+                        let together = bits_of(&plan, 3);
                         assert!(together == alone, "{} on {problem} with pool {name}", entry.name());
                         compared += 1;
                     }
@@ -146,10 +146,8 @@ fn an_algorithm_by_name_has_the_same_gemm_and_bits_on_every_number_of_threads() 
                 let backend = alone.info().backend;
                 served.insert(backend);
                 // Every tenth shape is computed too.
-                let data = (number % 10 == 0).then(|| Data::random(shape, true, &mut rng));
-                let bits =
-                    |plan: &Plan, data| run(plan, data).iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-                let expected = data.as_ref().map(|data| bits(&alone, data));
+                let bits = |plan: &Plan| (number % 10 == 0).then(|| bits_of(plan, number as u64));
+                let expected = bits(&alone);
                 for pool in &pools[1..] {
                     let together = plan_on(pool).expect("as before");
                     let name = entry.name();
@@ -159,8 +157,7 @@ fn an_algorithm_by_name_has_the_same_gemm_and_bits_on_every_number_of_threads() 
                         "{name} on {problem}, {} threads",
                         pool.threads()
                     );
-                    let pooled = data.as_ref().map(|data| bits(&together, data));
-                    assert!(pooled == expected, "{name} on {problem}, {} threads", pool.threads());
+                    assert!(bits(&together) == expected, "{name} on {problem}, {} threads", pool.threads());
                     plans += 1;
                 }
             }
@@ -174,7 +171,7 @@ fn an_algorithm_by_name_has_the_same_gemm_and_bits_on_every_number_of_threads() 
 #[test]
 fn a_tight_workspace_limit_keeps_the_results_of_a_thread_count() {
     let problem = padded([8, 24], [40, 40], [5, 5], 2);
-    let data = Data::random(&problem, true, &mut fastrand::Rng::with_seed(4));
+    let data: Data = Data::random(&problem, true, &mut fastrand::Rng::with_seed(4));
     let entry = REGISTRY.iter().find(|entry| entry.name() == "kn2row-aa-ab").expect("registered");
     for limit in [0, 100, 200, 1000, 5000, 20_000, usize::MAX] {
         let mut results = Vec::new();
@@ -194,7 +191,7 @@ fn a_tight_workspace_limit_keeps_the_results_of_a_thread_count() {
 #[test]
 fn many_threads_execute_one_plan_at_once() {
     let problem = padded([16, 24], [20, 20], [3, 3], 1);
-    let data = Data::random(&problem, true, &mut fastrand::Rng::with_seed(5));
+    let data: Data = Data::random(&problem, true, &mut fastrand::Rng::with_seed(5));
     for pool in [Pool::SERIAL, Pool::new(2).expect("two threads")] {
         for entry in REGISTRY {
             let Ok(plan) = plan_for(&problem, &common::options(entry, BackendChoice::Auto, &pool)) else {

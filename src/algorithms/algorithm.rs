@@ -7,12 +7,12 @@
 use std::ffi::CStr;
 
 use super::cost::Cost;
-use crate::gemm::Gemm;
+use crate::gemm::{Gemm, Multiplied};
 use crate::kernels::MOST_TAPS;
 use crate::lowering::epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::weights::WeightOrder;
-use crate::matrix::{Grid, MatrixMut};
+use crate::matrix::{Grid, MatrixMut, Operand};
 use crate::memory;
 use crate::parallel::Pool;
 use crate::problem::{Layout, Problem, product};
@@ -57,7 +57,7 @@ pub fn require_countable_taps(problem: &Problem) -> Result<(), Declined> {
 }
 
 /// A size of scratch, or why there is none.
-pub fn floats_of(sizes: &[usize]) -> Result<usize, Declined> {
+pub fn elements_of(sizes: &[usize]) -> Result<usize, Declined> {
     product(sizes).ok_or(Scratch::OVERFLOW)
 }
 
@@ -68,7 +68,7 @@ pub trait Algorithm: Sync {
     ///
     /// # Errors
     /// The condition that the problem fails.
-    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined>;
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined>;
 }
 
 /// An algorithm made ready for one problem. It never changes.
@@ -100,12 +100,51 @@ pub trait Prepared: Send + Sync {
     }
 
     /// Computes one unit into `dst`, the unit's part of dst as it lies in memory: channels × OH·OW in NCHW,
-    /// OH·OW × channels in NHWC. `scratch` has as many floats of any content as [`Prepared::scratch`] says.
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]);
+    /// OH·OW × channels in NHWC. `scratch` has as many elements of any content as [`Prepared::scratch`] says.
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T])
+    where
+        Self: Sized;
+}
+
+/// What was prepared, whatever it is.
+pub trait Ready: Prepared {
+    /// [`Prepared::run`] in float32.
+    fn run_f32(&self, unit: &Unit<'_, f32>, dst: MatrixMut<'_, f32>, scratch: &mut [f32]);
+
+    /// [`Prepared::run`] in float64.
+    fn run_f64(&self, unit: &Unit<'_, f64>, dst: MatrixMut<'_, f64>, scratch: &mut [f64]);
+}
+
+impl<P: Prepared> Ready for P {
+    fn run_f32(&self, unit: &Unit<'_, f32>, dst: MatrixMut<'_, f32>, scratch: &mut [f32]) {
+        self.run(unit, dst, scratch);
+    }
+
+    fn run_f64(&self, unit: &Unit<'_, f64>, dst: MatrixMut<'_, f64>, scratch: &mut [f64]) {
+        self.run(unit, dst, scratch);
+    }
+}
+
+/// An element of a tensor that plans compute with: `f32` or `f64`.
+pub trait Element: Multiplied {
+    /// [`Prepared::run`] of what was prepared.
+    fn run(prepared: &dyn Ready, unit: &Unit<'_, Self>, dst: MatrixMut<'_, Self>, scratch: &mut [Self]);
+}
+
+impl Element for f32 {
+    fn run(prepared: &dyn Ready, unit: &Unit<'_, f32>, dst: MatrixMut<'_, f32>, scratch: &mut [f32]) {
+        prepared.run_f32(unit, dst, scratch);
+    }
+}
+
+impl Element for f64 {
+    fn run(prepared: &dyn Ready, unit: &Unit<'_, f64>, dst: MatrixMut<'_, f64>, scratch: &mut [f64]) {
+        prepared.run_f64(unit, dst, scratch);
+    }
 }
 
 /// Puts what was prepared on the heap.
-pub fn ready<P: Prepared + 'static>(prepared: P) -> Result<Box<dyn Prepared>, Declined> {
+pub fn ready<P: Prepared + 'static>(prepared: P) -> Result<Box<dyn Ready>, Declined> {
     match memory::boxed(prepared) {
         Ok(prepared) => Ok(prepared),
         Err(_) => Err(Declined::OutOfMemory(size_of::<P>())),
@@ -117,74 +156,75 @@ pub fn ready<P: Prepared + 'static>(prepared: P) -> Result<Box<dyn Prepared>, De
 pub struct Limits {
     /// Tiles that run at once.
     pub threads: usize,
-    /// Floats of scratch. Algorithms of fixed need ignore it; the planner compares.
-    pub floats: usize,
+    /// Elements of scratch. Algorithms of fixed need ignore it; the planner compares.
+    pub elements: usize,
 }
 
 /// The scratch of one unit: some slots of equal size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scratch {
-    /// Floats of a slot.
-    pub floats: usize,
+    /// Elements of a slot.
+    pub elements: usize,
     /// Slots: tiles that run at once, each in one of its own; or one slot, which all tiles share.
     pub slots: usize,
 }
 
 impl Scratch {
     /// No scratch.
-    pub const NONE: Self = Self { floats: 0, slots: 1 };
+    pub const NONE: Self = Self { elements: 0, slots: 1 };
     /// Its size does not fit.
     pub const OVERFLOW: Declined = Declined::Overflow(c"its workspace does not fit size_t");
 
     /// Scratch of this product of sizes that all tiles of the unit share.
     pub fn shared(sizes: &[usize]) -> Result<Self, Declined> {
-        Ok(Self { floats: floats_of(sizes)?, slots: 1 })
+        Ok(Self { elements: elements_of(sizes)?, slots: 1 })
     }
 
-    /// Scratch of so many floats for each of the tiles that run at once: as many as threads, tiles and the limit
+    /// Scratch of so many elements for each of the tiles that run at once: as many as threads, tiles and the limit
     /// allow, and one in any case.
-    pub fn of_tiles(floats: usize, tiles: usize, limits: Limits) -> Result<Self, Declined> {
-        let fitting = limits.floats.checked_div(floats).unwrap_or(usize::MAX);
+    pub fn of_tiles(elements: usize, tiles: usize, limits: Limits) -> Result<Self, Declined> {
+        let fitting = limits.elements.checked_div(elements).unwrap_or(usize::MAX);
         let slots = limits.threads.min(tiles).min(fitting).max(1);
-        floats_of(&[slots, floats])?;
-        Ok(Self { floats, slots })
+        elements_of(&[slots, elements])?;
+        Ok(Self { elements, slots })
     }
 
-    /// The floats of all slots.
+    /// The elements of all slots.
     pub fn all(&self) -> usize {
-        self.floats * self.slots
+        self.elements * self.slots
     }
 }
 
 /// One unit of a problem, and what to compute it with.
-pub struct Unit<'a> {
+pub struct Unit<'a, T = f32> {
     /// The convolution.
     pub problem: &'a Problem,
     /// The input channels of the unit's first group in its image; those of its other groups lie behind them.
-    pub src: Image<'a>,
+    pub src: Image<'a, T>,
     /// The packed weights of the unit's groups.
-    pub weights: &'a [f32],
-    /// The bias of the unit's groups, one float an output channel.
-    pub bias: Option<&'a [f32]>,
+    pub weights: &'a [T],
+    /// The bias of the unit's groups, one value an output channel.
+    pub bias: Option<&'a [T]>,
     /// Multiplies matrices on the calling thread, for algorithms whose products a GEMM computes.
     pub gemm: Option<&'a dyn Gemm>,
     /// Where tiles run.
     pub pool: &'a Pool,
 }
 
-impl Unit<'_> {
-    /// The GEMM of an algorithm that has nothing else for its products.
-    pub fn gemm(&self) -> &dyn Gemm {
-        self.gemm.expect("what a GEMM computes is given one")
+impl<T: Element> Unit<'_, T> {
+    /// C ← A·B + βC by the GEMM of an algorithm that has nothing else for its products.
+    pub fn multiply(&self, c: MatrixMut<'_, T>, a: Operand<'_, T>, b: Operand<'_, T>, beta: T) {
+        let gemm = self.gemm.expect("what a GEMM computes is given one");
+        T::multiply_by(gemm, c, a, b, beta);
     }
 
     /// The factor of what dst holds already: 1 where the convolution is added to it.
-    pub fn beta(&self) -> f32 {
-        if self.problem.accumulate { 1.0 } else { 0.0 }
+    pub fn beta(&self) -> T {
+        if self.problem.accumulate { T::ONE } else { T::ZERO }
     }
 
     /// Bias and clamp for a part of the unit's dst whose channels begin at `first_channel`.
-    pub fn finish(&self, dst: &mut MatrixMut<'_>, first_channel: usize) {
+    pub fn finish(&self, dst: &mut MatrixMut<'_, T>, first_channel: usize) {
         let channels = match self.problem.dst_layout {
             Layout::Nchw => dst.rows(),
             Layout::Nhwc => dst.cols(),

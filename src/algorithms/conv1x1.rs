@@ -3,7 +3,9 @@
 //! Wins on every 1×1 layer: the image is the patch matrix already.
 //! Source: arXiv 1709.03395, and the authors' triNNity library for the names.
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready, require, require_unit_stride};
+use super::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready, require, require_unit_stride,
+};
 use super::cost::Cost;
 use super::product::{Form, Product};
 use crate::lowering::weights::WeightOrder;
@@ -19,7 +21,7 @@ struct PreparedConv1x1 {
 }
 
 impl Algorithm for Conv1x1 {
-    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         require(problem.taps() == 1, c"needs a 1x1 kernel")?;
         require_unit_stride(problem)?;
         require(problem.in_pixels() == problem.out_pixels(), c"needs an input without padding")?;
@@ -37,7 +39,7 @@ impl Prepared for PreparedConv1x1 {
         self.product.cost(if self.form.image_by_depth() { problem.in_pixels() } else { problem.in_channels })
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, _: &mut [T]) {
         self.product.multiply(unit, unit.src.matrix(&self.product.problem), dst);
     }
 }

@@ -11,7 +11,7 @@ pub struct Calls {
     pub count: usize,
     /// All multiplications of these calls together.
     pub macs: f64,
-    /// Where the second factor is the image as it lies in planes: the floats of a plane. Else 0.
+    /// Where the second factor is the image as it lies in planes: the elements of a plane. Else 0.
     pub plane: usize,
 }
 
@@ -25,17 +25,17 @@ pub struct Cost {
     pub largest_size: usize,
     /// Tiles that threads share; 0 for as many as anyone could want.
     pub tiles: usize,
-    /// Floats read or written in contiguous runs beside the GEMMs.
+    /// Elements read or written in contiguous runs beside the GEMMs.
     pub streamed: f64,
-    /// Floats read or written one by one.
+    /// Elements read or written one by one.
     pub scattered: f64,
-    /// Floats read or written in runs, on one side within the cache.
+    /// Elements read or written in runs, on one side within the cache.
     pub cached: f64,
     /// Those runs.
     pub copies: f64,
-    /// Floats moved from one layout to the other, on one side within the cache.
+    /// Elements moved from one layout to the other, on one side within the cache.
     pub moved: f64,
-    /// Floats of Winograd tiles, before and behind the GEMMs.
+    /// Elements of Winograd tiles, before and behind the GEMMs.
     pub transformed: f64,
     /// Multiplications in register tiles.
     pub register_macs: f64,
@@ -64,16 +64,16 @@ impl Cost {
     }
 }
 
-/// Floats of weights that `passes` over all of them bring from beyond the second cache level. They come at twice the
+/// Elements of weights that `passes` over all of them bring from beyond the second cache level. They come at twice the
 /// pace of other streams, being read in order and far ahead of their use.
 pub fn weights_streamed(problem: &Problem, passes: usize) -> f64 {
-    streamed_floats(problem.group_out() * problem.depth(), passes)
+    streamed_elements(problem, problem.group_out() * problem.depth(), passes)
 }
 
-/// [`weights_streamed`] for weights of so many floats.
-pub fn streamed_floats(floats: usize, passes: usize) -> f64 {
-    const CACHED_FLOATS: usize = 1 << 18;
-    if floats > CACHED_FLOATS { work(&[floats, passes]) / 2.0 } else { 0.0 }
+/// [`weights_streamed`] for weights of so many elements.
+pub fn streamed_elements(problem: &Problem, elements: usize, passes: usize) -> f64 {
+    const CACHED_BYTES: usize = 1 << 20;
+    if elements > problem.elements(CACHED_BYTES) { work(&[elements, passes]) / 2.0 } else { 0.0 }
 }
 
 /// A product of sizes as a count of work.

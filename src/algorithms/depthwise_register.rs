@@ -8,7 +8,9 @@
 
 use std::ops::Range;
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready, require, require_countable_taps};
+use super::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready, require, require_countable_taps,
+};
 use super::cost::{Cost, work};
 use super::tiling::{
     boxes, channels_of_tile, count, dst_grid, part_of_channels, part_of_pixels, pixels_and_channels,
@@ -26,18 +28,32 @@ use crate::problem::{Axis, Kind, Layout, Problem, common, most_fitting};
 /// Taps of a register tile of channels that each have their own input.
 pub struct DepthwiseRegister;
 
-/// Floats of src that are moved at once, on the stack: 8 KiB.
-const MOVED_FLOATS: usize = 2048;
-/// Floats of the phases of a plane's rows, on the stack: 18 KiB.
-const PHASE_FLOATS: usize = 4608;
-/// The same of their outputs: 10 KiB.
-const SUM_FLOATS: usize = 2560;
-/// Outputs that are computed at once by the widest vectors.
-const MOST_AT_ONCE: usize = 32;
+/// Bytes of src that are moved at once, on the stack.
+const MOVED_BYTES: usize = 8 << 10;
+/// Bytes of the phases of a plane's rows, on the stack.
+const PHASE_BYTES: usize = 18 << 10;
+/// The same of their outputs.
+const SUM_BYTES: usize = 10 << 10;
+/// Bytes of the outputs that are computed at once by the widest vectors.
+const AT_ONCE_BYTES: usize = 128;
 /// Output pixels of a tile, if there are more.
 const PIXELS: usize = 240;
 /// Outputs of a row that are worth moving what lies between their taps.
 const FEW: usize = 8;
+
+/// Bytes of a word of memory on the stack.
+const WORD: usize = size_of::<u64>();
+
+/// Memory on the stack for elements of either type.
+struct Words<const COUNT: usize>([u64; COUNT]);
+
+impl<const COUNT: usize> Words<COUNT> {
+    const ZEROS: Self = Self([0; COUNT]);
+
+    fn elements<T: Element>(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+}
 
 /// How an axis is taken where its input is moved.
 #[derive(Debug, Clone, Copy)]
@@ -151,17 +167,20 @@ impl Reading {
         let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
         require(is_plane, c"needs src_layout NHWC and one output channel a group here")?;
         let of_planes = (problem.src_layout, problem.dst_layout) == (Layout::Nchw, Layout::Nchw);
-        let phases = of_planes.then(|| RowPhases::new(problem, [PHASE_FLOATS, SUM_FLOATS], block));
+        let phases = of_planes.then(|| {
+            RowPhases::new(problem, [PHASE_BYTES, SUM_BYTES].map(|bytes| problem.elements(bytes)), block)
+        });
         Ok(match phases.flatten() {
             Some(phases) => Reading::Planes(phases),
-            None => Reading::Moved(Steps::of_axes(problem, MOVED_FLOATS / block)),
+            None => Reading::Moved(Steps::of_axes(problem, problem.elements(MOVED_BYTES) / block)),
         })
     }
 }
 
 impl Algorithm for DepthwiseRegister {
-    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
-        let (groups, multiplier, block) = (problem.groups, problem.group_out(), channels_of_block());
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
+        let (groups, multiplier, block) =
+            (problem.groups, problem.group_out(), channels_of_block(problem.data_type));
         require(groups > 1 && problem.group_in() == 1, c"needs several groups of one input channel each")?;
         let problem = Problem { groups: 1, in_channels: 1, ..*problem };
         require_countable_taps(&problem)?;
@@ -187,11 +206,11 @@ impl Algorithm for DepthwiseRegister {
 
 impl PreparedDepthwiseRegister {
     /// One tile: some channels of some pixels.
-    fn run_tile(
+    fn run_tile<T: Element>(
         &self,
-        unit: &Unit<'_>,
+        unit: &Unit<'_, T>,
         (pixels, channels): (Range<usize>, Range<usize>),
-        mut dst: MatrixMut<'_>,
+        mut dst: MatrixMut<'_, T>,
     ) {
         let problem = &self.problem;
         for (first, outputs) in boxes(problem, &pixels) {
@@ -219,38 +238,40 @@ impl PreparedDepthwiseRegister {
         }
     }
 
-    fn weights<'a>(&self, unit: &Unit<'a>, channels: &Range<usize>) -> &'a [f32] {
+    fn weights<'a, T: Element>(&self, unit: &Unit<'a, T>, channels: &Range<usize>) -> &'a [T] {
         let taps = self.problem.taps();
         &unit.weights[channels.start * taps..channels.end * taps]
     }
 
     /// Whole output rows from this one on, a plane after the other. Apart, since its arrays are on the stack.
     #[inline(never)]
-    fn run_planes(
+    fn run_planes<T: Element>(
         &self,
-        unit: &Unit<'_>,
+        unit: &Unit<'_, T>,
         phases: &RowPhases,
         first_row: usize,
         channels: &Range<usize>,
-        mut dst: MatrixMut<'_>,
+        mut dst: MatrixMut<'_, T>,
     ) {
         let problem = &self.problem;
         let (taps, all) = (problem.taps(), problem.cols.output);
-        let mut of_phases = [0.0; PHASE_FLOATS];
-        let mut sums = [0.0; SUM_FLOATS];
-        let sums = &mut sums[..phases.outputs_len(self.block)];
-        let mut weights = [0.0; phases::MOST_TAPS * MOST_AT_ONCE];
+        let mut of_phases = Words::<{ PHASE_BYTES / WORD }>::ZEROS;
+        let of_phases: &mut [T] = of_phases.elements();
+        let mut sums = Words::<{ SUM_BYTES / WORD }>::ZEROS;
+        let sums = &mut sums.elements()[..phases.outputs_len(self.block)];
+        let mut weights = Words::<{ phases::MOST_TAPS * AT_ONCE_BYTES / WORD }>::ZEROS;
+        let weights: &mut [T] = weights.elements();
         let height = dst.cols() / all;
         for xs in steps(&(0..all), phases.part()[1]) {
             if xs.start > 0 {
                 // What lies outside the input is no longer where it was.
-                of_phases.fill(0.0);
+                of_phases.fill(T::ZERO);
             }
             let copies = phases.copies([first_row, xs.start], unit.src.row);
             let outputs = phases.outputs([height, xs.len()], all);
             for channel in channels.clone() {
                 // 1. Copy what the rows see.
-                copies.fill(unit.src.at(channel / self.multiplier, 0, 0), &mut of_phases);
+                copies.fill(unit.src.at(channel / self.multiplier, 0, 0), of_phases);
                 // 2. Sum all taps.
                 let block = channel / self.block * self.block;
                 let of_block = self.block.min(problem.out_channels - block);
@@ -259,11 +280,11 @@ impl PreparedDepthwiseRegister {
                     weights.fill(*packed);
                 }
                 let tile = FlatTile {
-                    src: &of_phases,
+                    src: of_phases,
                     runs: phases.runs(),
                     step: phases.step(),
-                    weights: &weights,
-                    bias: unit.bias.map_or(0.0, |bias| bias[channel]),
+                    weights,
+                    bias: unit.bias.map_or(T::ZERO, |bias| bias[channel]),
                     clamp: problem.clamp.filter(|_| !problem.accumulate),
                     dst: sums,
                 };
@@ -278,7 +299,7 @@ impl PreparedDepthwiseRegister {
                     let sums = sums[y * phases.pitch()..].iter().step_by(problem.cols.stride);
                     let mut dst = dst.part(row..row + 1, y * all + xs.start..y * all + xs.end);
                     dst.fill_with_addend();
-                    dst.row_mut(0).iter_mut().zip(sums).for_each(|(dst, sum)| *dst += sum);
+                    dst.row_mut(0).iter_mut().zip(sums).for_each(|(dst, sum)| *dst += *sum);
                     epilogue::finish(&mut dst, Layout::Nchw, None, problem.clamp);
                 }
             }
@@ -286,15 +307,16 @@ impl PreparedDepthwiseRegister {
     }
 
     /// Some output rows and columns, a vector of channels after the other and so many of them at once as can be moved.
-    fn run_moved(
+    fn run_moved<T: Element>(
         &self,
-        unit: &Unit<'_>,
+        unit: &Unit<'_, T>,
         [of_rows, of_cols]: [Steps; 2],
         [_, rows, cols]: &[Range<usize>; 3],
         channels: &Range<usize>,
-        mut dst: MatrixMut<'_>,
+        mut dst: MatrixMut<'_, T>,
     ) {
-        let mut floats = [0.0; MOVED_FLOATS];
+        let mut storage = Words::<{ MOVED_BYTES / WORD }>::ZEROS;
+        let elements: &mut [T] = storage.elements();
         let problem = &self.problem;
         for first in channels.clone().step_by(self.block) {
             let block = first..(first + self.block).min(channels.end);
@@ -314,7 +336,7 @@ impl PreparedDepthwiseRegister {
                         let moved_rows = Moved::new(&problem.rows, y.clone(), i.clone(), of_rows.apart);
                         let moved_cols = Moved::new(&problem.cols, x.clone(), j.clone(), of_cols.apart);
                         // 1. Move what these pixels see.
-                        let image = self.moved(&unit.src, &block, (&moved_rows, &moved_cols), &mut floats);
+                        let image = self.moved(&unit.src, &block, (&moved_rows, &moved_cols), elements);
                         // 2. Sum all taps, 3. and finish, if these are the last ones.
                         let tile = PixelTile {
                             problem: &Problem { rows: moved_rows.axis, cols: moved_cols.axis, ..*problem },
@@ -337,13 +359,13 @@ impl PreparedDepthwiseRegister {
     }
 
     /// Moves these positions of the input channels of some output channels to NHWC, an input channel for each of them.
-    fn moved<'a>(
+    fn moved<'a, T: Element>(
         &self,
-        src: &Image<'_>,
+        src: &Image<'_, T>,
         channels: &Range<usize>,
         (rows, cols): (&Moved, &Moved),
-        to: &'a mut [f32],
-    ) -> Image<'a> {
+        to: &'a mut [T],
+    ) -> Image<'a, T> {
         let (width, depth) = (cols.len, channels.len());
         let runs = self.multiplier == 1 && cols.step == 1 && src.pixel == 1 && width > 0;
         for row in 0..rows.len {
@@ -417,7 +439,7 @@ impl Prepared for PreparedDepthwiseRegister {
         Some(self.grid)
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, _: &mut [T]) {
         unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| {
             self.run_tile(unit, pixels_and_channels(&self.problem, tile), view);
         });

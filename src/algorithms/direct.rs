@@ -3,7 +3,7 @@
 //! Wins where a GEMM call costs more than the arithmetic; serves every problem, so AUTO never fails.
 //! Source: the definition; name of arXiv 1709.03395.
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready};
+use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
 use super::cost::{Cost, work};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
@@ -17,7 +17,7 @@ struct PreparedDirectSum2d {
 }
 
 impl Algorithm for DirectSum2d {
-    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         ready(PreparedDirectSum2d { problem: *problem })
     }
 }
@@ -48,7 +48,7 @@ impl Prepared for PreparedDirectSum2d {
         }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, _: &mut [T]) {
         let (channels, pixels) = (self.problem.group_out(), self.problem.out_pixels());
         match self.problem.dst_layout {
             Layout::Nchw => {
@@ -78,10 +78,10 @@ impl Prepared for PreparedDirectSum2d {
 }
 
 /// One output channel: the sum of its single-channel convolutions.
-fn add_plane(unit: &Unit<'_>, m: usize, plane: &mut [f32]) {
+fn add_plane<T: Element>(unit: &Unit<'_, T>, m: usize, plane: &mut [T]) {
     let problem = unit.problem;
     if !problem.accumulate {
-        plane.fill(0.0);
+        plane.fill(T::ZERO);
     }
     let weights = &unit.weights[m * problem.depth()..][..problem.depth()];
     let [planes, rows, cols] = problem.axes();
@@ -97,7 +97,7 @@ fn add_plane(unit: &Unit<'_>, m: usize, plane: &mut [f32]) {
 }
 
 /// The outputs of a class: the sum over its taps of an input channel. The weights are all taps'.
-fn add_class(unit: &Unit<'_>, c: usize, classes: [&Class; 3], weights: &[f32], plane: &mut [f32]) {
+fn add_class<T: Element>(unit: &Unit<'_, T>, c: usize, classes: [&Class; 3], weights: &[T], plane: &mut [T]) {
     let problem = unit.problem;
     let (first_tap, steps) = (problem.first_tap(classes), problem.class_steps());
     let [z_axis, y_axis, x_axis] = classes.map(|class| &class.axis);
@@ -119,7 +119,7 @@ fn add_class(unit: &Unit<'_>, c: usize, classes: [&Class; 3], weights: &[f32], p
                 classes[2].first_input + x_axis.input_of(xs.start, j),
             ];
             let pixels = unit.src.planes_from(input[0]).at(c, input[1], input[2]);
-            let add = |(sum, pixel): (&mut f32, &f32)| *sum += weight * pixel;
+            let add = |(sum, pixel): (&mut T, &T)| *sum += weight * *pixel;
             match (dst_step, src_step) {
                 (1, 1) => sums.iter_mut().zip(pixels).take(xs.len()).for_each(add),
                 _ => {
@@ -139,11 +139,11 @@ fn number_of_tap(first: usize, steps: [(usize, usize); 3], tap: [usize; 3]) -> u
 }
 
 /// One output pixel with all channels of the group.
-fn add_pixel(unit: &Unit<'_>, output: [usize; 3], sums: &mut [f32]) {
+fn add_pixel<T: Element>(unit: &Unit<'_, T>, output: [usize; 3], sums: &mut [T]) {
     let problem = unit.problem;
     let channels = problem.group_in();
     if !problem.accumulate {
-        sums.fill(0.0);
+        sums.fill(T::ZERO);
     }
     let axes = problem.axes();
     let classes: [Class; 3] = std::array::from_fn(|at| axes[at].class_of(output[at]));
@@ -163,7 +163,7 @@ fn add_pixel(unit: &Unit<'_>, output: [usize; 3], sums: &mut [f32]) {
             let tap = &unit.weights[tap * channels * sums.len()..];
             for (c, weights) in tap.chunks_exact(sums.len()).take(channels).enumerate() {
                 let value = pixel[c * unit.src.channel];
-                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight * value);
+                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += *weight * value);
             }
         }
     }

@@ -3,7 +3,9 @@
 //! Wins where stride, dilation or a tiny channel count rule out the low-memory families.
 //! Source: the classic lowering (Chellapilla, Puri, Simard 2006); copy strategies of arXiv 1709.03395.
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready, require};
+use super::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require,
+};
 use super::cost::Cost;
 use super::product::{Form, Product};
 use crate::lowering::patches::{Fill, fill_channel};
@@ -22,7 +24,7 @@ struct PreparedIm2col {
 }
 
 impl Algorithm for Im2col {
-    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         let Self(fill, form) = *self;
         require(
             fill != Fill::CopyLong || problem.unit_stride(),
@@ -45,7 +47,7 @@ impl Prepared for PreparedIm2col {
     fn cost(&self) -> Cost {
         let problem = &self.product.problem;
         // A plane is read once for each tap; the patch matrix is written once.
-        let moved = 2.0 * self.scratch.floats as f64;
+        let moved = 2.0 * self.scratch.elements as f64;
         let (streamed, scattered) = match self.fill {
             Fill::Scan => (0.0, moved),
             // Strided rows are gathered, and the horizontal neighbour's last columns too.
@@ -57,7 +59,7 @@ impl Prepared for PreparedIm2col {
         Cost { streamed: product.streamed + streamed, scattered, ..product }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let problem = &self.product.problem;
         let (depth, taps, pixels) = (problem.depth(), problem.taps(), problem.out_pixels());
         // 1. Fill the patch matrix, a channel's Kh·Kw rows at a time.

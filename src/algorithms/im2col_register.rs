@@ -6,11 +6,13 @@
 
 use std::ops::Range;
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, floats_of, ready};
+use super::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready,
+};
 use super::cost::{Cost, weights_streamed, work};
 use super::tiling::{channels_of_tile, dst_grid, flattened, pixels_and_channels};
 use crate::kernels::{PlaneTile, channels_of_rows};
-use crate::lowering::lanes::{LANES, prefetch};
+use crate::lowering::lanes::{of_line, prefetch};
 use crate::lowering::patches::fill_plane_patches;
 use crate::lowering::weights::{CIJM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
@@ -19,18 +21,18 @@ use crate::problem::Problem;
 /// Patches of a few pixels at a time.
 pub struct Im2colRegister;
 
-/// Floats of patches that stay in the second cache level: 192 KiB.
-const PATCH_FLOATS: usize = 48 * 1024;
-/// The most floats of patches of a thread, unless a single pixel has more: 256 KiB.
-const MOST_FLOATS: usize = 64 * 1024;
+/// Elements of patches that stay in the second cache level: 192 KiB.
+const PATCH_BYTES: usize = 192 << 10;
+/// The most elements of patches of a thread, unless a single pixel has more: 256 KiB.
+const MOST_BYTES: usize = 256 << 10;
 /// Pixels of whole vectors on every machine.
 const VECTORS: usize = 16;
 /// Output pixels of a tile, if there are more.
 const PIXELS: usize = 240;
 /// Output channels up to which planes are read in place, several times, rather than copied.
 const FEW_CHANNELS: usize = 32;
-/// Planes of a multiple of so many floats lie in the same places of the cache.
-const PAGE_FLOATS: usize = 1024;
+/// Planes of a multiple of so many elements lie in the same places of the cache.
+const PAGE_BYTES: usize = 4 << 10;
 /// So many of them have room there.
 const PAGES: usize = 32;
 
@@ -62,23 +64,23 @@ fn grid(problem: &Problem, block: usize, pixels: usize, threads: usize) -> Grid 
 }
 
 impl Algorithm for Im2colRegister {
-    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         let (problem, block) = (flattened(problem), channels_of_rows());
         let (all, depth) = (problem.out_pixels(), problem.depth());
         let are_patches = problem.rows.output == 1 && problem.taps() == 1 && all == problem.in_pixels();
-        let apart = all.is_multiple_of(PAGE_FLOATS) && depth > PAGES;
+        let apart = all.is_multiple_of(problem.elements(PAGE_BYTES)) && depth > PAGES;
         let pays = problem.group_out() > FEW_CHANNELS || apart;
-        let in_place = are_patches && !(pays && limits.floats / depth >= VECTORS.min(all));
+        let in_place = are_patches && !(pays && limits.elements / depth >= VECTORS.min(all));
         // A vector of pixels at least, if that is not too much.
-        let least = VECTORS.min(MOST_FLOATS / depth);
-        let fitting = (PATCH_FLOATS / depth).max(least).clamp(1, PIXELS);
-        let fitting = if in_place { fitting } else { fitting.min(limits.floats / depth).max(1) };
+        let least = VECTORS.min(problem.elements(MOST_BYTES) / depth);
+        let fitting = (problem.elements(PATCH_BYTES) / depth).max(least).clamp(1, PIXELS);
+        let fitting = if in_place { fitting } else { fitting.min(limits.elements / depth).max(1) };
         let pixels = whole_tiles(all, fitting);
         let mut scratch = Scratch::NONE;
         let mut threads = limits.threads;
         if !in_place {
             let tiles = grid(&problem, block, pixels, threads).tiles();
-            scratch = Scratch::of_tiles(floats_of(&[depth, pixels])?, tiles, limits)?;
+            scratch = Scratch::of_tiles(elements_of(&[depth, pixels])?, tiles, limits)?;
             threads = scratch.slots;
         }
         let grid = grid(&problem, block, pixels, threads);
@@ -87,7 +89,13 @@ impl Algorithm for Im2colRegister {
 }
 
 impl PreparedIm2colRegister {
-    fn multiply(&self, unit: &Unit<'_>, patches: Matrix<'_>, channels: Range<usize>, dst: MatrixMut<'_>) {
+    fn multiply<T: Element>(
+        &self,
+        unit: &Unit<'_, T>,
+        patches: Matrix<'_, T>,
+        channels: Range<usize>,
+        dst: MatrixMut<'_, T>,
+    ) {
         let depth = self.problem.depth();
         PlaneTile {
             patches,
@@ -102,11 +110,11 @@ impl PreparedIm2colRegister {
 }
 
 /// Copies some pixels of each plane. The planes lie in as many pages, where the machine does not foresee what comes.
-fn copy_planes(planes: &Matrix<'_>, pixels: &Range<usize>, to: &mut [f32]) {
+fn copy_planes<T: Element>(planes: &Matrix<'_, T>, pixels: &Range<usize>, to: &mut [T]) {
     const AHEAD: usize = 4;
     for (plane, to) in to.chunks_exact_mut(pixels.len()).enumerate() {
         let soon = (plane + AHEAD) * planes.ld() + pixels.start;
-        (0..pixels.len()).step_by(LANES).for_each(|line| prefetch(planes.data(), soon + line));
+        (0..pixels.len()).step_by(of_line::<T>()).for_each(|line| prefetch(planes.data(), soon + line));
         to.copy_from_slice(&planes.row(plane)[pixels.clone()]);
     }
 }
@@ -136,7 +144,7 @@ impl Prepared for PreparedIm2colRegister {
             register_macs: work(&[in_vectors, channels, depth]),
             finished: work(&[pixels, channels]),
             copies: if self.in_place { 0.0 } else { work(&[depth, rows, grid.tiles()]) },
-            cached: if self.in_place { 0.0 } else { work(&[self.scratch.floats, grid.tiles()]) },
+            cached: if self.in_place { 0.0 } else { work(&[self.scratch.elements, grid.tiles()]) },
             tiles: grid.tiles(),
             streamed: weights_streamed(problem, pixels.div_ceil(self.pixels)),
             ..Cost::default()
@@ -147,7 +155,7 @@ impl Prepared for PreparedIm2colRegister {
         Some(self.grid)
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let (problem, depth) = (&self.problem, self.problem.depth());
         if self.in_place {
             let planes = unit.src.matrix(problem);

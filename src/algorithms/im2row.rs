@@ -3,7 +3,7 @@
 //! Wins like im2col, in NHWC, where a patch is a few long runs.
 //! Source: the classic lowering (Chellapilla, Puri, Simard 2006), transposed; names of arXiv 1709.03395.
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready};
+use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready};
 use super::cost::Cost;
 use super::product::{Form, Product};
 use crate::lowering::patches::{copy_patch, scan_patch};
@@ -27,7 +27,7 @@ struct PreparedIm2row {
 }
 
 impl Algorithm for Im2row {
-    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         let (Im2row::Scan(form) | Im2row::CopyShort(form)) = *self;
         let scratch = Scratch::shared(&[problem.out_pixels(), problem.depth()])?;
         ready(PreparedIm2row { variant: *self, product: Product::new(form, problem), scratch })
@@ -47,7 +47,7 @@ impl Prepared for PreparedIm2row {
     }
 
     fn cost(&self) -> Cost {
-        let moved = 2.0 * self.scratch.floats as f64;
+        let moved = 2.0 * self.scratch.elements as f64;
         let (streamed, scattered) = match self.variant {
             Im2row::Scan(_) => (0.0, moved),
             Im2row::CopyShort(_) => (moved, 0.0),
@@ -56,7 +56,7 @@ impl Prepared for PreparedIm2row {
         Cost { streamed: product.streamed + streamed, scattered, ..product }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let problem = &self.product.problem;
         let (depth, pixels, width) = (problem.depth(), problem.out_pixels(), problem.cols.output);
         let fill = match self.variant {

@@ -4,7 +4,9 @@
 //! Wins on many channels and small maps: no patch is ever built, every GEMM reads src as it lies.
 //! Source: arXiv 1704.04428 (kn2row, kn2col), arXiv 1709.03395 (accumulating).
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready, require_unit_stride};
+use super::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_unit_stride,
+};
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::product::tile_size;
 use crate::lowering::shifted_add::{add_cols, add_rows};
@@ -47,10 +49,10 @@ struct PreparedKn2 {
 
 impl PreparedKn2 {
     /// products ← the GEMM of all taps (`weights` whole) or of one tap (`weights` from that tap on).
-    fn multiply(&self, unit: &Unit<'_>, weights: &[f32], products: &mut [f32]) {
+    fn multiply<T: Element>(&self, unit: &Unit<'_, T>, weights: &[T], products: &mut [T]) {
         let (m, c) = (self.channels, self.problem.group_in());
         let image = unit.src.matrix(&self.problem);
-        let (a, b): (Operand<'_>, Operand<'_>) = if self.variant.by_rows() {
+        let (a, b): (Operand<'_, T>, Operand<'_, T>) = if self.variant.by_rows() {
             let image = match self.problem.src_layout {
                 Layout::Nchw => image.into(),
                 Layout::Nhwc => image.t(),
@@ -62,18 +64,24 @@ impl PreparedKn2 {
         let (rows, cols) = self.grid.size();
         let products = MatrixMut::new(products, rows, cols, cols);
         unit.pool.for_each_tile_plain(products, self.grid, |tile, view| {
-            unit.gemm().multiply(view, a.part(tile.rows, 0..c), b.part(0..c, tile.cols), 0.0);
+            unit.multiply(view, a.part(tile.rows, 0..c), b.part(0..c, tile.cols), T::ZERO);
         });
     }
 
     /// Adds tap (i,j)'s products for some channels' planes of dst.
-    fn add(&self, i: usize, j: usize, products: &Matrix<'_>, dst: &mut MatrixMut<'_>) {
+    fn add<T: Element>(&self, i: usize, j: usize, products: &Matrix<'_, T>, dst: &mut MatrixMut<'_, T>) {
         let add = if self.variant.by_rows() { add_rows } else { add_cols };
-        add(&self.problem, i, j, products, dst);
+        add(&self.problem, [i, j], products, dst);
     }
 
     /// Channels `first..first+count` of tap number `tap`, as a view of the products.
-    fn tap_products<'a>(&self, products: &'a [f32], tap: usize, first: usize, count: usize) -> Matrix<'a> {
+    fn tap_products<'a, T: Element>(
+        &self,
+        products: &'a [T],
+        tap: usize,
+        first: usize,
+        count: usize,
+    ) -> Matrix<'a, T> {
         let (rows, cols) = self.grid.size();
         let products = Matrix::new(products, rows, cols, cols);
         let first = first + if self.variant.at_once() { tap * self.problem.group_out() } else { 0 };
@@ -87,7 +95,7 @@ impl PreparedKn2 {
 }
 
 impl Algorithm for Kn2 {
-    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         require_unit_stride(problem)?;
         let taps = if self.at_once() { problem.taps() } else { 1 };
         let scratch = Scratch::shared(&[taps, problem.group_out(), problem.in_pixels()])?;
@@ -138,7 +146,7 @@ impl Prepared for PreparedKn2 {
         }
     }
 
-    fn run(&self, unit: &Unit<'_>, mut dst: MatrixMut<'_>, scratch: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, mut dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let problem = &self.problem;
         let (channels, pixels) = (problem.group_out(), problem.out_pixels());
         // A few planes a tile: enough for one cache line of a pixel's products.
@@ -155,7 +163,7 @@ impl Prepared for PreparedKn2 {
             let products = &*scratch;
             unit.pool.for_each_tile_plain(dst.reborrow(), planes, |tile, mut view| {
                 if tap == 0 && !problem.accumulate {
-                    view.fill(0.0);
+                    view.fill(T::ZERO);
                 }
                 let first = tile.rows.start;
                 let products = self.tap_products(products, tap, first, tile.rows.len());

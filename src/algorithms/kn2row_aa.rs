@@ -15,7 +15,8 @@
 use std::ops::Range;
 
 use super::algorithm::{
-    Algorithm, Declined, Limits, Prepared, Scratch, Unit, floats_of, ready, require_unit_stride,
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready,
+    require_unit_stride,
 };
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::product::{Form, tile_size};
@@ -27,8 +28,8 @@ use crate::problem::{Problem, common};
 /// The form of each tap's product; image stored C × H·W (NCHW) or H·W × C (NHWC).
 pub struct Kn2rowAa(pub Form);
 
-/// Floats of saved columns for one thread, unless the limit is lower: 64 KiB.
-const SAVED_FLOATS: usize = 16 * 1024;
+/// Elements of saved columns for one thread, unless the limit is lower: 64 KiB.
+const SAVED_BYTES: usize = 64 << 10;
 /// Pixels of a strip: its dst stays in the cache for all taps, and a GEMM call is still worth its packing.
 const STRIP_PIXELS: usize = 512;
 
@@ -53,15 +54,16 @@ fn rows_and_channels(problem: &Problem) -> (usize, usize) {
 }
 
 impl Algorithm for Kn2rowAa {
-    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         require_unit_stride(problem)?;
         let (channels, pixels, width) = (problem.group_out(), problem.out_pixels(), problem.cols.output);
         let (mut strip_rows, block) = rows_and_channels(problem);
         let mut joined = width == problem.cols.input;
-        // Floats to save for each row of a strip.
-        let mut saved_row = if joined { floats_of(&[saved_cols(problem), block.min(channels)])? } else { 0 };
+        // Elements to save for each row of a strip.
+        let mut saved_row =
+            if joined { elements_of(&[saved_cols(problem), block.min(channels)])? } else { 0 };
         // The strip follows from the limit alone; threads take what room is left.
-        match limits.floats.min(SAVED_FLOATS).checked_div(saved_row) {
+        match limits.elements.min(problem.elements(SAVED_BYTES)).checked_div(saved_row) {
             None => {} // There is nothing to save.
             Some(0) => (joined, saved_row) = (false, 0),
             Some(fitting) => strip_rows = strip_rows.min(fitting),
@@ -106,7 +108,7 @@ impl Prepared for PreparedKn2rowAa {
         Cost { calls: Some(calls), largest_size, tiles: self.grid.tiles(), streamed, ..Cost::default() }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, saved| {
             self.run_tile(unit, &tile, &mut view, saved);
         });
@@ -123,12 +125,18 @@ impl PreparedKn2rowAa {
     }
 
     /// One tile: the taps of one kernel column after the other, the leftmost first.
-    fn run_tile(&self, unit: &Unit<'_>, tile: &Tile, dst: &mut MatrixMut<'_>, saved: &mut [f32]) {
+    fn run_tile<T: Element>(
+        &self,
+        unit: &Unit<'_, T>,
+        tile: &Tile,
+        dst: &mut MatrixMut<'_, T>,
+        saved: &mut [T],
+    ) {
         let problem = &self.problem;
         let width = problem.cols.output;
         let strip = tile.cols.start / width..tile.cols.end / width;
         if !problem.accumulate {
-            dst.fill(0.0);
+            dst.fill(T::ZERO);
         }
         for j in 0..problem.cols.kernel {
             let xs = problem.cols.outputs_of_tap(j);
@@ -163,29 +171,36 @@ impl PreparedKn2rowAa {
             }
             // 3. Put it back.
             for_each_run(dst, width, &junk, saved, |columns, saved| {
-                if save { columns.copy_from_slice(saved) } else { columns.fill(0.0) }
+                if save { columns.copy_from_slice(saved) } else { columns.fill(T::ZERO) }
             });
         }
         unit.finish(dst, tile.rows.start);
     }
 
     /// dst += weights of one tap · src pixels `from`, `from` + 1, …
-    fn multiply(&self, unit: &Unit<'_>, tile: &Tile, tap: usize, from: usize, dst: MatrixMut<'_>) {
+    fn multiply<T: Element>(
+        &self,
+        unit: &Unit<'_, T>,
+        tile: &Tile,
+        tap: usize,
+        from: usize,
+        dst: MatrixMut<'_, T>,
+    ) {
         let (m, c) = (self.problem.group_out(), self.problem.group_in());
         let kernel = self.form.kernel(&unit.weights[tap * m * c..], m, c);
         let image = self.form.image(unit.src.matrix(&self.problem));
         let b = image.part(0..c, from..from + dst.cols());
-        unit.gemm().multiply(dst, kernel.part(tile.rows.clone(), 0..c), b, 1.0);
+        unit.multiply(dst, kernel.part(tile.rows.clone(), 0..c), b, T::ONE);
     }
 }
 
 /// Calls `f` with the columns `junk` of every row of every channel of a tile, and their place in `saved`.
-fn for_each_run(
-    dst: &mut MatrixMut<'_>,
+fn for_each_run<T: Element>(
+    dst: &mut MatrixMut<'_, T>,
     width: usize,
     junk: &Range<usize>,
-    saved: &mut [f32],
-    mut f: impl FnMut(&mut [f32], &mut [f32]),
+    saved: &mut [T],
+    mut f: impl FnMut(&mut [T], &mut [T]),
 ) {
     if junk.is_empty() {
         return;

@@ -8,7 +8,8 @@
 use std::ops::Range;
 
 use super::algorithm::{
-    Algorithm, Declined, Limits, Prepared, Scratch, Unit, floats_of, ready, require, require_unit_stride,
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
+    require_unit_stride,
 };
 use super::cost::{Calls, Cost, work};
 use super::taps::{self, TapTile};
@@ -32,11 +33,11 @@ struct PreparedKn2rowFlat {
 }
 
 /// dst ← all taps of a tile of whole rows, one kernel column after the other. `saved` has [`saved_cols`] × rows ×
-/// channels floats.
-fn multiply_joined(taps: &TapTile<'_>, dst: &mut MatrixMut<'_>, saved: &mut [f32]) {
+/// channels elements.
+fn multiply_joined<T: Element>(taps: &TapTile<'_, T>, dst: &mut MatrixMut<'_, T>, saved: &mut [T]) {
     let (problem, cols) = (taps.problem, &taps.problem.cols);
     if !problem.accumulate {
-        dst.fill(0.0);
+        dst.fill(T::ZERO);
     }
     for j in (0..cols.kernel).filter(|&j| !cols.outputs_of_tap(j).is_empty()) {
         let (junk, save) = (junk_of(problem, j), must_save(problem, j));
@@ -51,32 +52,32 @@ fn multiply_joined(taps: &TapTile<'_>, dst: &mut MatrixMut<'_>, saved: &mut [f32
             for_each_pixel(cols.output, &junk, dst, saved, |pixel, saved| pixel.copy_from_slice(saved));
         } else {
             for y in 0..dst.rows() / cols.output {
-                junk.clone().for_each(|x| dst.row_mut(y * cols.output + x).fill(0.0));
+                junk.clone().for_each(|x| dst.row_mut(y * cols.output + x).fill(T::ZERO));
             }
         }
     }
 }
 
 /// The taps of one kernel column, rows joined.
-fn add_column(taps: &TapTile<'_>, j: usize, dst: &mut MatrixMut<'_>) {
+fn add_column<T: Element>(taps: &TapTile<'_, T>, j: usize, dst: &mut MatrixMut<'_, T>) {
     let (problem, src, channels) = (taps.problem, &taps.unit.src, dst.cols());
     let (ys, _) = rows_and_columns(problem, taps.pixels);
     for i in 0..problem.rows.kernel {
         let inside = common(&ys, &problem.rows.outputs_of_tap(i));
         if !inside.is_empty() {
             let (to, from) = flat_run(problem, &ys, (i, j), &inside);
-            taps.add((i, j), src.at(0, 0, from), src.pixel, 1.0, dst.part(to, 0..channels));
+            taps.add((i, j), src.at(0, 0, from), src.pixel, T::ONE, dst.part(to, 0..channels));
         }
     }
 }
 
 /// Calls `f` with the channels of these columns of all rows, and their place in `saved`.
-fn for_each_pixel(
+fn for_each_pixel<T: Element>(
     width: usize,
     xs: &Range<usize>,
-    dst: &mut MatrixMut<'_>,
-    saved: &mut [f32],
-    f: impl Fn(&mut [f32], &mut [f32]),
+    dst: &mut MatrixMut<'_, T>,
+    saved: &mut [T],
+    f: impl Fn(&mut [T], &mut [T]),
 ) {
     let mut saved = saved.chunks_exact_mut(dst.cols());
     for y in 0..dst.rows() / width {
@@ -87,20 +88,20 @@ fn for_each_pixel(
 }
 
 impl Algorithm for Kn2rowFlat {
-    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         require_unit_stride(problem)?;
         require(problem.cols.output == problem.cols.input, c"needs output rows as long as the input's")?;
         let problem = flattened(problem);
         let (width, (mut pixels, channels)) = (problem.cols.output, tile_size(&problem));
-        // Floats to save for each row of a tile.
+        // Elements to save for each row of a tile.
         let saved_row =
-            if problem.rows.output == 1 { 0 } else { floats_of(&[saved_cols(&problem), channels])? };
+            if problem.rows.output == 1 { 0 } else { elements_of(&[saved_cols(&problem), channels])? };
         // The tile follows from the limit alone; threads take what room is left.
-        if let Some(fitting) = limits.floats.checked_div(saved_row) {
+        if let Some(fitting) = limits.elements.checked_div(saved_row) {
             pixels = (pixels / width).min(fitting).max(1) * width;
         }
         let grid = dst_grid(&problem, pixels, channels);
-        let scratch = Scratch::of_tiles(floats_of(&[pixels / width, saved_row])?, grid.tiles(), limits)?;
+        let scratch = Scratch::of_tiles(elements_of(&[pixels / width, saved_row])?, grid.tiles(), limits)?;
         ready(PreparedKn2rowFlat { problem, tile: (pixels, channels), grid, scratch })
     }
 }
@@ -137,7 +138,7 @@ impl Prepared for PreparedKn2rowFlat {
         }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let problem = &self.problem;
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, saved| {
             let (first, depth) = (tile.cols.start, problem.depth());

@@ -1,13 +1,13 @@
 //! `kn2row-fold`: the kernel columns are folded into the depth: with `L[h][x][j][c] = src[c, h, x·s+j·d−pad]`, for a tile
 //! of rows and each kernel row i, dst[pixels × M] += L[rows of i as pixels × Kw·C]·weights[Kw·C × M]. The input rows
 //! that one kernel row reads lie one behind the other in L, those of another phase of the stride apart from them.
-//! Workspace: for each thread R·s+Kh−1 rows of OW·Kw·C floats, W·C for an NCHW src and R·OW·Mb for an NCHW dst.
+//! Workspace: for each thread R·s+Kh−1 rows of OW·Kw·C elements, W·C for an NCHW src and R·OW·Mb for an NCHW dst.
 //! Wins where C is small under a large kernel, and with strides: GEMMs are deep and span rows, for 1/Kh of the patches.
 //! Source: convlow; L is the compact lowering of MEC (arXiv 1706.06873) with its two outer axes exchanged.
 
 use std::ops::Range;
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready};
+use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready};
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::taps::{beginning_with, overwriting_tap};
 use super::tiling::{
@@ -24,8 +24,8 @@ use crate::problem::{Axis, Layout, Problem, common, product};
 /// One kernel row of one tile of dst after the other.
 pub struct Kn2rowFold;
 
-/// Floats of scratch of a thread, unless a single row needs more: 448 KiB.
-const SCRATCH_FLOATS: usize = 112 * 1024;
+/// Elements of scratch of a thread, unless a single row needs more: 448 KiB.
+const SCRATCH_BYTES: usize = 448 << 10;
 
 /// The input rows of a strip in the order in which they are lowered: phase by phase of the stride, so that the rows
 /// that a kernel row reads for neighbouring output rows are neighbours.
@@ -76,7 +76,7 @@ impl<'a> Phases<'a> {
     }
 }
 
-/// Scratch of one tile, in floats.
+/// Scratch of one tile, in elements.
 struct Sizes {
     /// An input row moved to NHWC.
     moved: usize,
@@ -109,12 +109,12 @@ impl Sizes {
     }
 }
 
-/// Output pixels of a strip within so many floats of scratch, of at most `most`; whole rows unless there is but one.
-fn strip_pixels(problem: &Problem, (most, block): (usize, usize), floats: usize) -> usize {
+/// Output pixels of a strip within so many elements of scratch, of at most `most`; whole rows unless there is but one.
+fn strip_pixels(problem: &Problem, (most, block): (usize, usize), elements: usize) -> usize {
     let step = if problem.rows.output == 1 { 1 } else { problem.cols.output };
     let fits = |steps: usize| {
         let sizes = Sizes::new(problem, steps * step, block);
-        sizes.and_then(|sizes| sizes.sum()).is_some_and(|sum| sum <= floats)
+        sizes.and_then(|sizes| sizes.sum()).is_some_and(|sum| sum <= elements)
     };
     let mut steps = most / step;
     while steps > 1 && !fits(steps) {
@@ -139,18 +139,19 @@ struct PreparedKn2rowFold {
 }
 
 impl Algorithm for Kn2rowFold {
-    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         let problem = flattened(problem);
         let (most, block) = tile_size(&problem);
         // The strip follows from the limit alone; threads take what room is left.
-        let pixels = strip_pixels(&problem, (most, block), SCRATCH_FLOATS.min(limits.floats));
+        let pixels =
+            strip_pixels(&problem, (most, block), problem.elements(SCRATCH_BYTES).min(limits.elements));
         let sizes = Sizes::new(&problem, pixels, block).ok_or(Scratch::OVERFLOW)?;
-        let floats = sizes.sum().ok_or(Scratch::OVERFLOW)?;
+        let elements = sizes.sum().ok_or(Scratch::OVERFLOW)?;
         let grid_for = |threads: usize| {
             let groups = groups_for_threads(problem.out_pixels().div_ceil(pixels), threads);
             dst_grid(&problem, pixels, channels_of_group(problem.group_out(), block, groups))
         };
-        let scratch = Scratch::of_tiles(floats, grid_for(limits.threads).tiles(), limits)?;
+        let scratch = Scratch::of_tiles(elements, grid_for(limits.threads).tiles(), limits)?;
         ready(PreparedKn2rowFold { problem, pixels, block, sizes, grid: grid_for(scratch.slots), scratch })
     }
 }
@@ -196,7 +197,7 @@ impl Prepared for PreparedKn2rowFold {
         }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, scratch| {
             let place = pixels_and_channels(&self.problem, tile);
             self.run_tile(unit, place, &mut view, scratch);
@@ -205,12 +206,12 @@ impl Prepared for PreparedKn2rowFold {
 }
 
 impl PreparedKn2rowFold {
-    fn run_tile(
+    fn run_tile<T: Element>(
         &self,
-        unit: &Unit<'_>,
+        unit: &Unit<'_, T>,
         (pixels, channels): (Range<usize>, Range<usize>),
-        dst: &mut MatrixMut<'_>,
-        scratch: &mut [f32],
+        dst: &mut MatrixMut<'_, T>,
+        scratch: &mut [T],
     ) {
         let (problem, depth) = (&self.problem, self.problem.depth());
         let (moved, scratch) = scratch.split_at_mut(self.sizes.moved);
@@ -240,21 +241,21 @@ impl PreparedKn2rowFold {
 }
 
 /// Moves columns `ws` of row `h` of an NCHW image: |ws| × C.
-fn move_row(unit: &Unit<'_>, problem: &Problem, h: usize, ws: &Range<usize>, to: &mut [f32]) {
+fn move_row<T: Element>(unit: &Unit<'_, T>, problem: &Problem, h: usize, ws: &Range<usize>, to: &mut [T]) {
     let (channels, plane) = (problem.group_in(), unit.src.channel);
     let from = &unit.src.data[h * problem.cols.input + ws.start..];
     let from = Matrix::new(from, channels, ws.len(), plane);
     transpose(&from, &mut MatrixMut::new(to, ws.len(), channels, channels), false);
 }
 
-/// Lowers the input rows that these output pixels see: places × |xs| × Kw·C. `moved` has a row's floats for NCHW.
-fn fold<'a>(
-    unit: &Unit<'_>,
+/// Lowers the input rows that these output pixels see: places × |xs| × Kw·C. `moved` has a row's elements for NCHW.
+fn fold<'a, T: Element>(
+    unit: &Unit<'_, T>,
     problem: &Problem,
     pixels: &Range<usize>,
-    moved: &mut [f32],
-    folded: &'a mut [f32],
-) -> &'a [f32] {
+    moved: &mut [T],
+    folded: &'a mut [T],
+) -> &'a [T] {
     let (ys, xs) = rows_and_columns(problem, pixels);
     let ws = problem.cols.window(&xs);
     let channels = problem.group_in();
@@ -277,7 +278,7 @@ fn fold<'a>(
     Phases::new(&problem.rows, ys).for_each(|h, place| {
         let to = &mut folded[place * len..][..len];
         match problem.src_layout {
-            Layout::Nchw if ws.is_empty() => to.fill(0.0),
+            Layout::Nchw if ws.is_empty() => to.fill(T::ZERO),
             Layout::Nchw => {
                 move_row(unit, problem, h, &ws, moved);
                 let image =
@@ -294,13 +295,13 @@ fn fold<'a>(
 }
 
 /// dst ← the sum over the kernel rows of their folded input rows times their weights.
-fn multiply_folded(
-    unit: &Unit<'_>,
+fn multiply_folded<T: Element>(
+    unit: &Unit<'_, T>,
     problem: &Problem,
-    folded: &[f32],
-    weights: &[f32],
+    folded: &[T],
+    weights: &[T],
     pixels: &Range<usize>,
-    dst: &mut MatrixMut<'_>,
+    dst: &mut MatrixMut<'_, T>,
 ) {
     let (ys, xs) = rows_and_columns(problem, pixels);
     let (rows, width, channels) = (&problem.rows, xs.len(), dst.cols());
@@ -308,7 +309,7 @@ fn multiply_folded(
     let phases = Phases::new(rows, ys.clone());
     let overwriting = overwriting_tap(rows, &ys).filter(|_| !problem.accumulate);
     if overwriting.is_none() && !problem.accumulate {
-        dst.fill(0.0);
+        dst.fill(T::ZERO);
     }
     for i in beginning_with(overwriting, rows.kernel) {
         let inside = common(&ys, &rows.outputs_of_tap(i));
@@ -320,7 +321,7 @@ fn multiply_folded(
         let kernel_row = &weights[i * depth * channels..][..depth * channels];
         let kernel_row = Matrix::new(kernel_row, depth, channels, channels);
         let to = dst.part((inside.start - ys.start) * width..(inside.end - ys.start) * width, 0..channels);
-        let beta = if Some(i) == overwriting { 0.0 } else { 1.0 };
-        unit.gemm().multiply(to, from.into(), kernel_row.into(), beta);
+        let beta = if Some(i) == overwriting { T::ZERO } else { T::ONE };
+        unit.multiply(to, from.into(), kernel_row.into(), beta);
     }
 }

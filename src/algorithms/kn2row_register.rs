@@ -1,7 +1,7 @@
 //! `kn2row-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]·weights[C × M] in
 //! registers, finished there with bias, residual and clamp, and written once.
 //! Outputs of a transposed convolution that lie a stride apart see the same taps, and are tiles like any others.
-//! Workspace: 0 for an NHWC src. Of an NCHW src, for each thread the W·R·Cd floats that a tile sees, moved to NHWC: R rows
+//! Workspace: 0 for an NHWC src. Of an NCHW src, for each thread the W·R·Cd elements that a tile sees, moved to NHWC: R rows
 //! of Cd channels, where C is taken in parts of Cd if that makes larger tiles; or 0, which reads one channel after the
 //! other where it lies.
 //! Wins wherever no GEMM is asked for: no tap reads or writes what another one left in dst, nothing is packed or lowered
@@ -10,7 +10,9 @@
 
 use std::ops::Range;
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready, require_countable_taps};
+use super::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_countable_taps,
+};
 use super::cost::{Cost, weights_streamed, work};
 use super::tiling::{
     boxes, channels_of_tile, count, dst_grid, flattened, part_of_pixels, pixels_and_channels, pixels_of_tile,
@@ -24,8 +26,8 @@ use crate::problem::{Layout, Problem, product};
 /// All taps of a register tile after the other.
 pub struct Kn2rowRegister;
 
-/// Floats of an NCHW src that a thread moves at once: 256 KiB.
-const MOVED_FLOATS: usize = 64 * 1024;
+/// Elements of an NCHW src that a thread moves at once: 256 KiB.
+const MOVED_BYTES: usize = 256 << 10;
 /// Output pixels of a tile, if there are more.
 const PIXELS: usize = 480;
 /// The least part of the input channels: the sums of each are added to dst.
@@ -38,33 +40,33 @@ struct Tiling {
     pixels: usize,
     /// Input channels that are summed at once.
     depth: usize,
-    /// Floats that the input of a tile is moved to, if it is moved.
+    /// Elements that the input of a tile is moved to, if it is moved.
     moved: usize,
 }
 
 impl Tiling {
-    /// The tiling of a flattened problem within so many floats of scratch.
-    fn new(problem: &Problem, floats: usize) -> Self {
+    /// The tiling of a flattened problem within so many elements of scratch.
+    fn new(problem: &Problem, elements: usize) -> Self {
         let in_place = Self { pixels: pixels_of_tile(problem, PIXELS), depth: problem.group_in(), moved: 0 };
         // A plane of one pixel is no plane: the channels lie one behind the other.
         if problem.src_layout == Layout::Nhwc || problem.in_pixels() == 1 {
             return in_place;
         }
-        let floats = floats.min(MOVED_FLOATS);
+        let elements = elements.min(problem.elements(MOVED_BYTES));
         let halved = |depth: &usize| Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
         std::iter::successors(Some(problem.group_in()), halved)
-            .filter_map(|depth| Self::moving(problem, depth, floats))
+            .filter_map(|depth| Self::moving(problem, depth, elements))
             .min_by(|a, b| a.cycles(problem).total_cmp(&b.cycles(problem)))
             .unwrap_or(in_place)
     }
 
     /// The largest tile whose input of so many channels fits.
-    fn moving(problem: &Problem, depth: usize, floats: usize) -> Option<Self> {
+    fn moving(problem: &Problem, depth: usize, elements: usize) -> Option<Self> {
         let mut most = PIXELS;
         loop {
             let pixels = pixels_of_tile(problem, most);
-            let moved = window_floats(problem, pixels, depth);
-            if let Some(moved) = moved.filter(|&moved| moved <= floats) {
+            let moved = window_elements(problem, pixels, depth);
+            if let Some(moved) = moved.filter(|&moved| moved <= elements) {
                 return Some(Self { pixels, depth, moved });
             }
             if pixels == 1 {
@@ -98,8 +100,8 @@ impl Tiling {
     }
 }
 
-/// The most floats of the input that a tile of so many pixels sees.
-fn window_floats(problem: &Problem, pixels: usize, depth: usize) -> Option<usize> {
+/// The most elements of the input that a tile of so many pixels sees.
+fn window_elements(problem: &Problem, pixels: usize, depth: usize) -> Option<usize> {
     let Problem { planes, rows, cols, .. } = problem;
     let width = pixels.min(cols.output);
     let height = pixels.div_ceil(cols.output).min(rows.output);
@@ -123,10 +125,10 @@ struct PreparedKn2rowRegister {
 }
 
 impl Algorithm for Kn2rowRegister {
-    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
-        let (problem, block) = (flattened(problem), channels_of_block());
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
+        let (problem, block) = (flattened(problem), channels_of_block(problem.data_type));
         require_countable_taps(&problem)?;
-        let tiling = Tiling::new(&problem, limits.floats);
+        let tiling = Tiling::new(&problem, limits.elements);
         let scratch = match tiling.moved {
             0 => Scratch::NONE,
             moved => {
@@ -142,12 +144,12 @@ impl Algorithm for Kn2rowRegister {
 
 impl PreparedKn2rowRegister {
     /// One tile: some channels of some pixels.
-    fn run_tile(
+    fn run_tile<T: Element>(
         &self,
-        unit: &Unit<'_>,
+        unit: &Unit<'_, T>,
         (pixels, channels): (Range<usize>, Range<usize>),
-        mut dst: MatrixMut<'_>,
-        scratch: &mut [f32],
+        mut dst: MatrixMut<'_, T>,
+        scratch: &mut [T],
     ) {
         let Self { problem, tiling, .. } = self;
         let weights = &unit.weights[channels.start * problem.depth()..channels.end * problem.depth()];
@@ -229,8 +231,8 @@ impl Prepared for PreparedKn2rowRegister {
         Some(self.grid)
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
-        let run = |tile, view: MatrixMut<'_>, scratch: &mut [f32]| {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
+        let run = |tile, view: MatrixMut<'_, T>, scratch: &mut [T]| {
             self.run_tile(unit, pixels_and_channels(&self.problem, tile), view, scratch);
         };
         if self.tiling.moved == 0 {

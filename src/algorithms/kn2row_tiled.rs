@@ -5,7 +5,7 @@
 //! padding is never multiplied.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready};
+use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
 use super::cost::Cost;
 use super::taps::{self, TapTile};
 use super::tiling::{dst_grid, flattened, tile_size};
@@ -25,7 +25,7 @@ struct PreparedKn2rowTiled {
 }
 
 impl Algorithm for Kn2rowTiled {
-    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         let problem = flattened(problem);
         let tile = tile_size(&problem);
         ready(PreparedKn2rowTiled { problem, tile, grid: dst_grid(&problem, tile.0, tile.1) })
@@ -41,7 +41,7 @@ impl Prepared for PreparedKn2rowTiled {
         taps::cost(&self.problem, self.tile)
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, _: &mut [T]) {
         let (problem, depth) = (&self.problem, self.problem.depth());
         unit.pool.for_each_tile_plain(dst, self.grid, |tile, mut view| {
             let weights = &unit.weights[tile.cols.start * depth..tile.cols.end * depth];

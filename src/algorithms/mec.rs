@@ -7,7 +7,7 @@
 //! Rows outside the input are not stored: a product simply leaves out their taps. With a vertical dilation d
 //! the rows of L are ordered by h mod d first, so that the taps of one output lie one behind the other.
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Scratch, Unit, ready};
+use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready};
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::product::tile_size;
 use crate::lowering::weights::{IJCM, WeightOrder};
@@ -44,7 +44,7 @@ fn row_at_place(rows: &Axis, place: usize) -> usize {
 
 impl Mec {
     /// L for one input row h: Kw·C values for each output column x.
-    fn lower_row(self, unit: &Unit<'_>, h: usize, lowered: &mut MatrixMut<'_>) {
+    fn lower_row<T: Element>(self, unit: &Unit<'_, T>, h: usize, lowered: &mut MatrixMut<'_, T>) {
         let Problem { cols, .. } = unit.problem;
         let channels = unit.problem.group_in();
         for x in 0..cols.output {
@@ -56,11 +56,11 @@ impl Mec {
                     (Mec::RowPartition, Some(pixel)) => {
                         lowered.row_mut(x)[depths].copy_from_slice(&pixel[..channels]);
                     }
-                    (Mec::RowPartition, None) => lowered.row_mut(x)[depths].fill(0.0),
+                    (Mec::RowPartition, None) => lowered.row_mut(x)[depths].fill(T::ZERO),
                     (Mec::Col, Some(pixel)) => {
                         depths.zip(pixel).for_each(|(depth, value)| lowered.row_mut(depth)[x] = *value);
                     }
-                    (Mec::Col, None) => depths.for_each(|depth| lowered.row_mut(depth)[x] = 0.0),
+                    (Mec::Col, None) => depths.for_each(|depth| lowered.row_mut(depth)[x] = T::ZERO),
                 }
             }
         }
@@ -76,7 +76,7 @@ struct PreparedMec {
 }
 
 impl Algorithm for Mec {
-    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         let Problem { rows, cols, .. } = problem;
         let scratch = Scratch::shared(&[cols.kernel, problem.group_in(), rows.input, cols.output])?;
         let (_, channel_block) = tile_size(cols.output, problem.group_out());
@@ -104,7 +104,7 @@ impl Prepared for PreparedMec {
             macs: work(&[rows.count_inside(), cols.output, channels, row_depth]),
             plane: 0,
         };
-        let moved = 2.0 * self.scratch.floats as f64;
+        let moved = 2.0 * self.scratch.elements as f64;
         let (streamed, scattered) = match self.variant {
             Mec::RowPartition => (moved, 0.0),
             Mec::Col => (0.0, moved),
@@ -114,7 +114,7 @@ impl Prepared for PreparedMec {
         Cost { calls: Some(calls), largest_size, streamed, scattered, ..Cost::default() }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let problem = &self.problem;
         let Problem { rows, cols, .. } = problem;
         let (channels, width) = (problem.group_out(), cols.output);
@@ -134,7 +134,7 @@ impl Prepared for PreparedMec {
             },
         );
         let lowered = Matrix::new(scratch, stored_rows, stored_cols, stored_cols);
-        let lowered: Operand<'_> = match self.variant {
+        let lowered: Operand<'_, T> = match self.variant {
             Mec::RowPartition => lowered.into(),
             Mec::Col => lowered.t(),
         };
@@ -147,9 +147,9 @@ impl Prepared for PreparedMec {
                 let first = place_of_row(rows, rows.input_of(tile.rows.start / width, taps.start));
                 let a = lowered.part(0..width, first * row_depth..(first + taps.len()) * row_depth);
                 let b = kernel.part(taps.start * row_depth..taps.end * row_depth, tile.cols.clone());
-                unit.gemm().multiply(view.reborrow(), a, b, unit.beta());
+                unit.multiply(view.reborrow(), a, b, unit.beta());
             } else if !problem.accumulate {
-                view.fill(0.0);
+                view.fill(T::ZERO);
             }
             unit.finish(&mut view, tile.cols.start);
         });

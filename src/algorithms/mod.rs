@@ -25,6 +25,6 @@ mod tiling;
 mod winograd;
 mod wrapping;
 
-pub use algorithm::{Algorithm, Declined, Limits, Prepared, Reason, Scratch, Unit};
+pub use algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Reason, Scratch, Unit};
 pub use cost::{Calls, Cost};
 pub use registry::{Entry, Products, REGISTRY};

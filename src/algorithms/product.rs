@@ -4,7 +4,7 @@
 //! D is the depth of the sum, P the pixels. `ki` gives M × P (an NCHW dst), `ik` gives P × M (an NHWC dst);
 //! a `t` says that the factor before it is stored transposed and passed with the transpose flag.
 
-use super::algorithm::Unit;
+use super::algorithm::{Element, Unit};
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::tiling::dst_grid;
 use crate::lowering::weights::{CIJM, IJCM, MCIJ, MIJC, WeightOrder};
@@ -84,7 +84,7 @@ impl Form {
     }
 
     /// The packed kernel as the M × D factor of a `ki`, the D × M factor of an `ik`.
-    pub fn kernel<'a>(self, weights: &'a [f32], m: usize, depth: usize) -> Operand<'a> {
+    pub fn kernel<'a, T: Element>(self, weights: &'a [T], m: usize, depth: usize) -> Operand<'a, T> {
         let (rows, cols) = if self.kernel_by_output() { (m, depth) } else { (depth, m) };
         let stored = Matrix::new(weights, rows, cols, cols);
         let transposed = self.kernel_by_output() != (self.dst_layout() == Layout::Nchw);
@@ -92,7 +92,7 @@ impl Form {
     }
 
     /// The stored image matrix as the D × P factor of a `ki`, the P × D factor of an `ik`.
-    pub fn image(self, stored: Matrix<'_>) -> Operand<'_> {
+    pub fn image<T: Element>(self, stored: Matrix<'_, T>) -> Operand<'_, T> {
         Operand { stored, transposed: self.image_by_depth() != (self.dst_layout() == Layout::Nchw) }
     }
 }
@@ -115,7 +115,12 @@ impl Product {
     }
 
     /// dst ← product + β·dst, then the epilogue, tile by tile.
-    pub fn multiply(&self, unit: &Unit<'_>, stored_image: Matrix<'_>, dst: MatrixMut<'_>) {
+    pub fn multiply<T: Element>(
+        &self,
+        unit: &Unit<'_, T>,
+        stored_image: Matrix<'_, T>,
+        dst: MatrixMut<'_, T>,
+    ) {
         let (form, problem) = (self.form, &self.problem);
         let kernel = form.kernel(unit.weights, problem.group_out(), problem.depth());
         let image = form.image(stored_image);
@@ -131,7 +136,7 @@ impl Product {
             let depth = 0..problem.depth();
             let a = first.part(tile.rows, depth.clone());
             let b = second.part(depth, tile.cols);
-            unit.gemm().multiply(view.reborrow(), a, b, unit.beta());
+            unit.multiply(view.reborrow(), a, b, unit.beta());
             unit.finish(&mut view, first_channel);
         });
     }

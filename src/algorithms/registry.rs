@@ -3,7 +3,7 @@
 
 use std::ffi::CStr;
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Reason, require};
+use super::algorithm::{Algorithm, Declined, Limits, Ready, Reason, require};
 use super::conv1x1::Conv1x1;
 use super::depthwise_register::DepthwiseRegister;
 use super::direct::DirectSum2d;
@@ -45,7 +45,7 @@ pub struct Entry {
     pub name: &'static CStr,
     /// The family in the tables.
     pub family: &'static str,
-    /// Its extra space in floats, per image and group, in the letters of the notation.
+    /// Its extra space in elements, per image and group, in the letters of the notation.
     pub space: &'static str,
     /// The order of that space as the paper (arXiv 1709.03395) states it; none for what is not one of its primitives.
     pub order: Option<&'static str>,
@@ -57,8 +57,8 @@ pub struct Entry {
     pub kinds: &'static [Kind],
     /// What computes its products.
     pub products: Products,
-    /// What it errs by at most, as a share of the largest output, on values as networks have them; none where every
-    /// product of the definition is formed. What has such an error needs `MATH_FAST`.
+    /// What it errs by at most in float32, as a share of the largest output, on values as networks have them, and 2⁻²⁹ of it
+    /// in float64; none where every product of the definition is formed. What has such an error needs `MATH_FAST`.
     pub stated_error: Option<f64>,
     algorithm: &'static dyn Algorithm,
 }
@@ -91,7 +91,7 @@ impl Entry {
 
     /// The algorithm made ready for a problem, or why it does not compute it: what the entry does not name is refused
     /// here and nowhere else.
-    pub(crate) fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    pub(crate) fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         require(self.takes_layouts((problem.src_layout, problem.dst_layout)), self.other_layouts())?;
         for kind in Kind::ALL {
             require(!problem.is(kind) || self.kinds.contains(&kind), other_kind(kind))?;
@@ -104,7 +104,7 @@ impl Entry {
     /// # Errors
     /// Why it does not.
     pub fn check(&self, problem: &Problem) -> Result<(), Declined> {
-        self.prepare(problem, Limits { threads: 1, floats: usize::MAX }).map(drop)
+        self.prepare(problem, Limits { threads: 1, elements: usize::MAX }).map(drop)
     }
 
     fn other_layouts(&self) -> Reason {
@@ -125,6 +125,7 @@ fn other_kind(kind: Kind) -> Reason {
         Kind::Transposed => c"needs operation = CONV",
         Kind::Volume => c"needs one or two dimensions",
         Kind::Strided => c"needs packed tensors",
+        Kind::Float64 => c"needs type = F32",
     }
 }
 
@@ -141,10 +142,10 @@ const NCHW_TO_NHWC: Layouts = &[(Nchw, Nhwc)];
 const NHWC_TO_NCHW: Layouts = &[(Nhwc, Nchw)];
 const NHWC: Layouts = &[(Nhwc, Nhwc)];
 
-/// One group after the other, on slices, too.
-const GROUPED: &[Kind] = &[Kind::Grouped, Kind::Strided];
+/// One group after the other, on slices and in float64, too.
+const GROUPED: &[Kind] = &[Kind::Grouped, Kind::Strided, Kind::Float64];
 /// The same where an image is a row of pixels, however many axes it has.
-const POINTWISE: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided];
+const POINTWISE: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided, Kind::Float64];
 const EVERY: &[Kind] = &Kind::ALL;
 
 /// Writes the registry: what a family has in common, and a line for each of its algorithms with id, name, layouts and, of
@@ -283,7 +284,7 @@ mod tests {
 
     use super::super::algorithm::Unit;
     use super::*;
-    use crate::gemm::{Backend, Gemm};
+    use crate::gemm::{Backend, Multiplied, Multiply};
     use crate::lowering::image::Image;
     use crate::lowering::weights::Packing;
     use crate::matrix::{MatrixMut, Operand};
@@ -337,14 +338,14 @@ mod tests {
         largest: AtomicUsize,
     }
 
-    impl Gemm for Counting {
-        fn multiply(&self, c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
+    impl<T: Multiplied> Multiply<T> for Counting {
+        fn multiply(&self, c: MatrixMut<'_, T>, a: Operand<'_, T>, b: Operand<'_, T>, beta: T) {
             self.calls.fetch_add(1, Ordering::Relaxed);
             self.macs.fetch_add(c.rows() * c.cols() * a.cols(), Ordering::Relaxed);
             for size in [c.rows(), c.cols(), a.cols(), c.ld(), a.stored.ld(), b.stored.ld()] {
                 self.largest.fetch_max(size, Ordering::Relaxed);
             }
-            Backend::Embedded.gemm().multiply(c, a, b, beta);
+            T::multiply_by(Backend::Embedded.gemm(), c, a, b, beta);
         }
     }
 
@@ -385,7 +386,7 @@ mod tests {
     }
 
     fn count_calls(problem: &Problem, limit: usize) {
-        let limits = Limits { threads: 2, floats: limit };
+        let limits = Limits { threads: 2, elements: limit };
         for entry in REGISTRY {
             let Ok(prepared) = entry.prepare(problem, limits) else { continue };
             let cost = prepared.cost();
@@ -408,10 +409,10 @@ mod tests {
             };
             let mut dst = vec![0.0; rows * cols];
             let mut scratch = vec![0.0; prepared.scratch().all()];
-            prepared.run(&unit, MatrixMut::new(&mut dst, rows, cols, cols), &mut scratch);
+            prepared.run_f32(&unit, MatrixMut::new(&mut dst, rows, cols, cols), &mut scratch);
             let counted = cost.calls.map_or(0, |calls| calls.count);
             let macs = cost.calls.map_or(0, |calls| calls.macs as usize);
-            assert_eq!(counted, counting.calls.into_inner(), "{entry:?} on {problem}, {limit} floats");
+            assert_eq!(counted, counting.calls.into_inner(), "{entry:?} on {problem}, {limit} elements");
             let largest = counting.largest.into_inner();
             assert!(
                 largest <= cost.largest_size,

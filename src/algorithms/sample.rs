@@ -3,7 +3,7 @@
 //! Wins nowhere: it shows how an algorithm is added.
 //! Source: the definition.
 
-use super::algorithm::{Algorithm, Declined, Limits, Prepared, Unit, ready};
+use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
 use super::cost::{Calls, Cost, work};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
@@ -16,7 +16,7 @@ struct PreparedTapsByPixel {
 }
 
 impl Algorithm for TapsByPixel {
-    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         ready(PreparedTapsByPixel { problem: *problem })
     }
 }
@@ -36,13 +36,13 @@ impl Prepared for PreparedTapsByPixel {
         Cost { calls: Some(calls), largest_size, tiles: problem.out_pixels(), ..Cost::default() }
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, _: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, _: &mut [T]) {
         let Problem { rows, cols, accumulate, .. } = self.problem;
         let (depth, channels) = (self.problem.group_in(), self.problem.group_out());
         let grid = Grid::new(self.problem.out_pixels(), channels, 1, channels);
         unit.pool.for_each_tile_plain(dst, grid, |tile, mut pixel| {
             if !accumulate {
-                pixel.fill(0.0);
+                pixel.fill(T::ZERO);
             }
             let (y, x) = (tile.rows.start / cols.output, tile.rows.start % cols.output);
             for i in rows.taps_of_output(y) {
@@ -51,7 +51,7 @@ impl Prepared for PreparedTapsByPixel {
                     let src = Matrix::new(src, 1, depth, depth);
                     let tap = &unit.weights[(i * cols.kernel + j) * depth * channels..];
                     let tap = Matrix::new(tap, depth, channels, channels);
-                    unit.gemm().multiply(pixel.reborrow(), src.into(), tap.into(), 1.0);
+                    unit.multiply(pixel.reborrow(), src.into(), tap.into(), T::ONE);
                 }
             }
             unit.finish(&mut pixel, 0);
@@ -84,7 +84,7 @@ mod tests {
             ..Problem::UNIT
         })
         .expect("a small problem");
-        let limits = Limits { threads: 2, floats: 0 };
+        let limits = Limits { threads: 2, elements: 0 };
         let prepared = TapsByPixel.prepare(&problem, limits).expect("it computes everything in NHWC");
         let values = |len: usize| -> Vec<f32> { (0..len).map(|index| (index % 7) as f32 - 3.0).collect() };
         let (src, weights) = (values(problem.src_len()), values(problem.weights_len()));
@@ -102,7 +102,7 @@ mod tests {
         };
         let mut dst = before.clone();
         let (pixels, channels) = (problem.out_pixels(), problem.out_channels);
-        prepared.run(&unit, MatrixMut::new(&mut dst, pixels, channels, channels), &mut []);
+        prepared.run_f32(&unit, MatrixMut::new(&mut dst, pixels, channels, channels), &mut []);
         let tensors = Tensors { src: &src, weights: &weights, bias: Some(&bias), dst_before: &before };
         for (at, value) in dst.iter().enumerate() {
             let (pixel, m) = (at / channels, at % channels);

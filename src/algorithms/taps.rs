@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::algorithm::Unit;
+use super::algorithm::{Element, Unit};
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::tiling::rows_and_columns;
 use crate::matrix::{Matrix, MatrixMut};
@@ -22,30 +22,30 @@ pub fn beginning_with(first: Option<usize>, kernel: usize) -> impl Iterator<Item
 }
 
 /// A tile of dst and what its taps are multiplied with.
-pub struct TapTile<'a> {
-    pub unit: &'a Unit<'a>,
+pub struct TapTile<'a, T> {
+    pub unit: &'a Unit<'a, T>,
     /// The unit's problem, flattened.
     pub problem: &'a Problem,
     /// Those of the tile's channels, taps × C × channels.
-    pub weights: &'a [f32],
+    pub weights: &'a [T],
     /// The output pixels.
     pub pixels: &'a Range<usize>,
 }
 
-impl TapTile<'_> {
+impl<T: Element> TapTile<'_, T> {
     /// dst ← all taps, row by row, added to what dst holds where the problem accumulates. `dst` is pixels × channels.
-    pub fn multiply(&self, dst: &mut MatrixMut<'_>) {
+    pub fn multiply(&self, dst: &mut MatrixMut<'_, T>) {
         let Problem { rows, cols, accumulate, .. } = self.problem;
         let (ys, xs) = rows_and_columns(self.problem, self.pixels);
         let (channels, ld) = (dst.cols(), cols.stride * self.unit.src.pixel);
         let overwriting = overwriting_tap(rows, &ys).zip(overwriting_tap(cols, &xs)).filter(|_| !accumulate);
         if overwriting.is_none() && !accumulate {
-            dst.fill(0.0);
+            dst.fill(T::ZERO);
         }
         let (first_row, first_col) = overwriting.unzip();
         for i in beginning_with(first_row, rows.kernel) {
             for j in beginning_with(first_col, cols.kernel) {
-                let beta = if Some((i, j)) == overwriting { 0.0 } else { 1.0 };
+                let beta = if Some((i, j)) == overwriting { T::ZERO } else { T::ONE };
                 let xs = common(&xs, &cols.outputs_of_tap(j));
                 if xs.is_empty() {
                     continue;
@@ -59,13 +59,13 @@ impl TapTile<'_> {
         }
     }
 
-    /// dst ← the product of pixels that lie `ld` floats apart and a tap's weights + β·dst.
-    pub fn add(&self, (i, j): (usize, usize), from: &[f32], ld: usize, beta: f32, dst: MatrixMut<'_>) {
+    /// dst ← the product of pixels that lie `ld` elements apart and a tap's weights + β·dst.
+    pub fn add(&self, (i, j): (usize, usize), from: &[T], ld: usize, beta: T, dst: MatrixMut<'_, T>) {
         let (depth, channels) = (self.problem.group_in(), dst.cols());
         let tap = &self.weights[(i * self.problem.cols.kernel + j) * depth * channels..];
         let tap = Matrix::new(tap, depth, channels, channels);
         let src = Matrix::new(from, dst.rows(), depth, ld);
-        self.unit.gemm().multiply(dst, src.into(), tap.into(), beta);
+        self.unit.multiply(dst, src.into(), tap.into(), beta);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::matrix::{Grid, MatrixMut, Tile};
+use crate::number::Number;
 use crate::problem::{Axis, Layout, Problem};
 
 /// Output channels of a tile, if there are more: enough for a GEMM to run near its peak, and few enough that a
@@ -118,11 +119,11 @@ pub fn pixels_and_channels(problem: &Problem, tile: Tile) -> (Range<usize>, Rang
 }
 
 /// Some channels of all pixels of such a tile's dst, counted from its first.
-pub fn part_of_channels<'a>(
+pub fn part_of_channels<'a, T: Number>(
     problem: &Problem,
-    dst: &'a mut MatrixMut<'_>,
+    dst: &'a mut MatrixMut<'_, T>,
     channels: Range<usize>,
-) -> MatrixMut<'a> {
+) -> MatrixMut<'a, T> {
     let (rows, cols) = (dst.rows(), dst.cols());
     match problem.dst_layout {
         Layout::Nchw => dst.part(channels, 0..cols),
@@ -131,11 +132,11 @@ pub fn part_of_channels<'a>(
 }
 
 /// Some pixels of all channels of such a tile's dst, counted from its first.
-pub fn part_of_pixels<'a>(
+pub fn part_of_pixels<'a, T: Number>(
     problem: &Problem,
-    dst: &'a mut MatrixMut<'_>,
+    dst: &'a mut MatrixMut<'_, T>,
     pixels: Range<usize>,
-) -> MatrixMut<'a> {
+) -> MatrixMut<'a, T> {
     let (rows, cols) = (dst.rows(), dst.cols());
     match problem.dst_layout {
         Layout::Nchw => dst.part(0..rows, pixels),

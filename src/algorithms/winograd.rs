@@ -12,9 +12,10 @@
 use std::ops::Range;
 
 use super::algorithm::{
-    Algorithm, Declined, Limits, Prepared, Scratch, Unit, floats_of, ready, require, require_unit_stride,
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
+    require_unit_stride,
 };
-use super::cost::{Calls, Cost, streamed_floats, work};
+use super::cost::{Calls, Cost, streamed_elements, work};
 use super::tiling::{channels_of_block, channels_of_tile, dst_grid, part_of_channels, pixels_and_channels};
 use crate::kernels::Product;
 use crate::lowering::weights::WeightOrder;
@@ -25,8 +26,8 @@ use crate::problem::{Axis, Problem, product};
 /// F(m×m, r×r) with α = `A` and r = `R`.
 pub struct Winograd<const A: usize, const R: usize>;
 
-/// Floats of scratch of a thread, unless a single tile needs more: 2 MiB.
-const SCRATCH_FLOATS: usize = 512 * 1024;
+/// Elements of scratch of a thread, unless a single tile needs more: 2 MiB.
+const SCRATCH_BYTES: usize = 2 << 20;
 /// Tiles of a strip, if there are more: enough for products to run near their peak.
 const TILES: usize = 48;
 /// The same where all weights come from memory for each strip.
@@ -39,8 +40,8 @@ const CHANNELS: [usize; 2] = [64, 256];
 const PANEL: usize = 32;
 /// Strips up to which they need not be whole rows of tiles; threads then share the channels.
 const FEW_STRIPS: usize = 4;
-/// Floats of weights of which the last cache level does not keep enough: 12 MiB.
-const FAR_FLOATS: usize = 3 << 20;
+/// Elements of weights of which the last cache level does not keep enough: 12 MiB.
+const FAR_BYTES: usize = 12 << 20;
 
 /// Of the channels, parts of about the same size, of at most `most`.
 fn parts(channels: usize, most: usize) -> usize {
@@ -61,8 +62,8 @@ struct Tiling {
     depth: usize,
     /// Output channels of a block: whole panels.
     block: usize,
-    /// Floats of scratch.
-    floats: usize,
+    /// Elements of scratch.
+    elements: usize,
 }
 
 impl<const A: usize, const R: usize> Winograd<A, R> {
@@ -75,13 +76,13 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         axis.output.div_ceil(Self::OUTPUTS)
     }
 
-    /// Floats of the transformed weights.
+    /// Elements of the transformed weights.
     fn weights(problem: &Problem) -> usize {
         Self::POSITIONS.saturating_mul(problem.group_in()).saturating_mul(problem.group_out())
     }
 
-    /// The tiling within so many floats that loses least beside the products.
-    fn tiling(problem: &Problem, floats: usize) -> Result<Tiling, Declined> {
+    /// The tiling within so many elements that loses least beside the products.
+    fn tiling(problem: &Problem, elements: usize) -> Result<Tiling, Declined> {
         let (channels, panel) = (problem.group_out(), panel(problem.group_out()));
         let blocks = std::iter::successors(Some(CHANNELS[0]), |&most| Some(2 * most));
         let blocks = blocks.take_while(|&most| most <= CHANNELS[1]);
@@ -90,13 +91,13 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
             let block = parts(channels, most).next_multiple_of(panel).min(channels);
             let mut depth = problem.group_in();
             loop {
-                let tiling = Self::strip(problem, floats, depth, block)?;
+                let tiling = Self::strip(problem, elements, depth, block)?;
                 let cycles = Self::cycles(problem, &tiling);
-                let fits = |tiling: &Tiling| tiling.floats <= floats;
+                let fits = |tiling: &Tiling| tiling.elements <= elements;
                 // What does not fit is the better the less it needs.
                 let better = best.is_none_or(|(least, other)| match (fits(&tiling), fits(&other)) {
                     (true, true) => cycles < least,
-                    (false, false) => tiling.floats < other.floats,
+                    (false, false) => tiling.elements < other.elements,
                     (now, _) => now,
                 });
                 if better {
@@ -113,18 +114,18 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
 
     /// A tiling of as many tiles as fit, and one in any case. Strips are whole rows of tiles, or parts of a row; or if they
     /// are few, any tiles of the image.
-    fn strip(problem: &Problem, floats: usize, depth: usize, block: usize) -> Result<Tiling, Declined> {
-        let of_tile = floats_of(&[Self::POSITIONS, depth.checked_add(block).ok_or(Scratch::OVERFLOW)?])?;
+    fn strip(problem: &Problem, elements: usize, depth: usize, block: usize) -> Result<Tiling, Declined> {
+        let of_tile = elements_of(&[Self::POSITIONS, depth.checked_add(block).ok_or(Scratch::OVERFLOW)?])?;
         let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));
-        let most = if Self::weights(problem) > FAR_FLOATS { TILES_OF_FAR } else { TILES };
-        let (all, fitting) = (across * along, (floats / of_tile).clamp(1, most));
+        let most = if Self::weights(problem) > problem.elements(FAR_BYTES) { TILES_OF_FAR } else { TILES };
+        let (all, fitting) = (across * along, (elements / of_tile).clamp(1, most));
         // Strips of about the same size.
         let strip = match fitting / across {
             _ if all.div_ceil(fitting) <= FEW_STRIPS => all.div_ceil(all.div_ceil(fitting)),
             0 => across.div_ceil(across.div_ceil(fitting)),
             rows => along.div_ceil(along.div_ceil(rows)) * across,
         };
-        Ok(Tiling { strip, depth, block, floats: floats_of(&[strip, of_tile])? })
+        Ok(Tiling { strip, depth, block, elements: elements_of(&[strip, of_tile])? })
     }
 
     /// What a tiling costs, in cycles of a core.
@@ -132,15 +133,15 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         /// Of a float's transform, and of a sum that another part of the depth is added to.
         const TRANSFORM: f64 = 2.5;
         const SUM: f64 = 0.8;
-        /// Floats of weights that stay in the second cache level.
-        const NEAR_FLOATS: usize = 64 * 1024;
+        /// Elements of weights that stay in the second cache level.
+        const NEAR_BYTES: usize = 256 << 10;
         let (depth, channels) = (problem.group_in(), problem.group_out());
         let tiles = work(&[Self::tiles(&problem.cols), Self::tiles(&problem.rows)]);
         let strips = (tiles / tiling.strip as f64).ceil();
         let weights = Self::weights(problem);
         // Cycles of a float that is read for a strip, beside those that its products take meanwhile.
-        let far = if weights > FAR_FLOATS { 1.3 - tiling.strip as f64 / 16.0 } else { 0.0 };
-        let read = far.max(0.0) + if weights > NEAR_FLOATS { 0.3 } else { 0.1 };
+        let far = if weights > problem.elements(FAR_BYTES) { 1.3 - tiling.strip as f64 / 16.0 } else { 0.0 };
+        let read = far.max(0.0) + if weights > problem.elements(NEAR_BYTES) { 0.3 } else { 0.1 };
         let transforms = if tiling.depth < depth { channels.div_ceil(tiling.block) } else { 1 };
         let parts = depth.div_ceil(tiling.depth);
         // Six rows of a register tile.
@@ -189,7 +190,7 @@ struct PreparedWinograd<const A: usize, const R: usize> {
 }
 
 impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
-    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Prepared>, Declined> {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         let Problem { rows, cols, .. } = problem;
         require(
             (rows.kernel, cols.kernel) == (R, R),
@@ -198,9 +199,9 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
         require_unit_stride(problem)?;
         require((rows.dilation, cols.dilation) == (1, 1), c"needs dilation 1")?;
         // The tiling follows from the limit alone; threads take what room is left.
-        let tiling = Self::tiling(problem, SCRATCH_FLOATS.min(limits.floats))?;
+        let tiling = Self::tiling(problem, problem.elements(SCRATCH_BYTES).min(limits.elements))?;
         let tiles = Self::grid(problem, &tiling, limits.threads).tiles();
-        let scratch = Scratch::of_tiles(tiling.floats, tiles, limits)?;
+        let scratch = Scratch::of_tiles(tiling.elements, tiles, limits)?;
         let grid = Self::grid(problem, &tiling, scratch.slots);
         let panel = panel(problem.group_out());
         ready(PreparedWinograd::<A, R> { problem: *problem, tiling, panel, grid, scratch })
@@ -212,13 +213,13 @@ impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
     const POSITIONS: usize = A * A;
 
     /// Some channels of one strip. `first_row` is the output row with which `dst` begins.
-    fn run_strip(
+    fn run_strip<T: Element>(
         &self,
-        unit: &Unit<'_>,
+        unit: &Unit<'_, T>,
         strip: &Strip<'_>,
         channels: &Range<usize>,
-        (dst, first_row): (&mut MatrixMut<'_>, usize),
-        scratch: &mut [f32],
+        (dst, first_row): (&mut MatrixMut<'_, T>, usize),
+        scratch: &mut [T],
     ) {
         let Tiling { depth, block, .. } = self.tiling;
         let (problem, tiles, all) = (&self.problem, strip.tiles.len(), self.problem.group_in());
@@ -232,7 +233,7 @@ impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
                 // 1. Transform the input; all of it serves all blocks.
                 if depth < all || first == channels.start {
                     let (image, channels) = (&unit.src.channels_from(above), depths.len());
-                    InputTransform::<A, R> { strip, image, channels, out: inputs }.run();
+                    InputTransform::<T, A, R> { strip, image, channels, out: inputs }.run();
                 }
                 // 2. Multiply.
                 self.multiply(unit, inputs, &part, &depths, sums);
@@ -241,19 +242,19 @@ impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
             let bias = unit.bias.map(|bias| &bias[part.clone()]);
             let in_dst = part.start - channels.start..part.end - channels.start;
             let dst = &mut part_of_channels(problem, dst, in_dst);
-            OutputTransform::<A, R> { strip, sums, bias, dst, first_row }.run();
+            OutputTransform::<T, A, R> { strip, sums, bias, dst, first_row }.run();
         }
     }
 
     /// Position by position, sums ← inputs · weights for a block's channels; or added to them, if the depth is not the
     /// first part.
-    fn multiply(
+    fn multiply<T: Element>(
         &self,
-        unit: &Unit<'_>,
-        inputs: &[f32],
+        unit: &Unit<'_, T>,
+        inputs: &[T],
         channels: &Range<usize>,
         depths: &Range<usize>,
-        sums: &mut [f32],
+        sums: &mut [T],
     ) {
         let (all, panel) = (self.problem.group_in(), self.panel);
         let tiles = inputs.len() / depths.len() / Self::POSITIONS;
@@ -274,8 +275,8 @@ impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
                 let dst = sum.part(0..tiles, first - channels.start..end - channels.start);
                 let weights_of_panel = weights(first, position);
                 if let Some(gemm) = unit.gemm {
-                    let beta = if accumulate { 1.0 } else { 0.0 };
-                    gemm.multiply(dst, rows.into(), weights_of_panel.into(), beta);
+                    let beta = if accumulate { T::ONE } else { T::ZERO };
+                    T::multiply_by(gemm, dst, rows.into(), weights_of_panel.into(), beta);
                     continue;
                 }
                 let next = match position + 1 {
@@ -326,14 +327,14 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
         let all = work(&[Self::POSITIONS, across, along]);
         let weights = Winograd::<A, R>::weights(problem);
         // In panels, weights come twice as fast as in wide blocks, unless memory has to bring them again and again.
-        let far = weights > FAR_FLOATS && strips > FEW_STRIPS;
+        let far = weights > problem.elements(FAR_BYTES) && strips > FEW_STRIPS;
         Cost {
             calls: Some(calls),
             register_macs: macs,
             finished: all * work(&[channels, parts]),
             largest_size: all_depth.max(block).max(strip),
             tiles: grid.tiles(),
-            streamed: streamed_floats(weights, strips) / if far { 1.0 } else { 2.0 },
+            streamed: streamed_elements(problem, weights, strips) / if far { 1.0 } else { 2.0 },
             // Operations for each element grow with the tile.
             transformed: all * (work(&[transforms, all_depth]) + work(&[channels])) * A as f64 / 6.0,
             ..Cost::default()
@@ -344,7 +345,7 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
         Some(self.grid)
     }
 
-    fn run(&self, unit: &Unit<'_>, dst: MatrixMut<'_>, scratch: &mut [f32]) {
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let (problem, outputs) = (&self.problem, Winograd::<A, R>::OUTPUTS);
         let across = Winograd::<A, R>::tiles(&problem.cols);
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, scratch| {

@@ -12,7 +12,7 @@ use super::types::{
     Conv2dDesc, ConvNdDesc, ExecuteArgs, PlanInfo, PlanOptions,
 };
 use super::versioned::{self, Versioned};
-use crate::algorithms::{Entry, Products};
+use crate::algorithms::{Element, Entry, Products};
 use crate::error::{Result, invalid};
 use crate::gemm::{Backend, BackendChoice};
 use crate::lowering::weights::HEADER_BYTES;
@@ -20,7 +20,7 @@ use crate::memory;
 use crate::parallel::Pool;
 use crate::plan::{Arguments, Info, Plan, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
-use crate::problem::Problem;
+use crate::problem::{DataType, Problem};
 
 /// A convolution ready to run. It never changes: any number of threads may execute it at once, each with its
 /// own dst and workspace.
@@ -263,27 +263,50 @@ pub unsafe extern "C" fn convlow_pack_weights(
     packed: *mut c_void,
     packed_bytes: usize,
 ) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises a plan, its weights, and `packed_bytes` writable bytes.
-        unsafe {
-            let PlanHandle(plan) = reference("plan", plan)?;
-            let needed = plan.info().packed_weights_bytes;
-            let weights = slice("weights", weights, plan.problem().weights_len())?;
-            malloc_aligned("packed", packed)?;
-            if packed_bytes < needed {
-                return invalid!("packed_bytes = {packed_bytes} is less than the plan's {needed}");
-            }
-            disjoint(
-                ("packed", packed.addr(), needed),
-                &[("weights", weights.as_ptr().addr(), size_of_val(weights))],
-            )?;
-            plan.pack_weights(weights, slice_mut("packed", packed.cast::<u8>(), needed)?)
+    // SAFETY: the caller promises a plan, its weights, and `packed_bytes` writable bytes.
+    guard(|| unsafe { pack(plan, weights, packed, packed_bytes) })
+}
+
+/// convlow_pack_weights for a plan of CONVLOW_TYPE_F64. The other one is for CONVLOW_TYPE_F32 alone, and refuses these plans.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_pack_weights_f64(
+    plan: *const PlanHandle,
+    weights: *const f64,
+    packed: *mut c_void,
+    packed_bytes: usize,
+) -> Status {
+    // SAFETY: as above.
+    guard(|| unsafe { pack(plan, weights, packed, packed_bytes) })
+}
+
+/// # Safety
+/// Non-null pointers point to a plan, its weights, and `packed_bytes` writable bytes.
+unsafe fn pack<T: Element>(
+    plan: *const PlanHandle,
+    weights: *const T,
+    packed: *mut c_void,
+    packed_bytes: usize,
+) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let PlanHandle(plan) = reference("plan", plan)?;
+        plan.check_type::<T>()?;
+        let needed = plan.info().packed_weights_bytes;
+        let weights = slice("weights", weights, plan.problem().weights_len())?;
+        malloc_aligned("packed", packed)?;
+        if packed_bytes < needed {
+            return invalid!("packed_bytes = {packed_bytes} is less than the plan's {needed}");
         }
-    })
+        disjoint(
+            ("packed", packed.addr(), needed),
+            &[("weights", weights.as_ptr().addr(), size_of_val(weights))],
+        )?;
+        plan.pack_weights(weights, slice_mut("packed", packed.cast::<u8>(), needed)?)
+    }
 }
 
 /// Computes dst. `src` and `dst` are whole tensors in the descriptor's layouts; `packed_weights` comes from
-/// convlow_pack_weights; `bias` has out_channels floats or is NULL; `workspace` has at least
+/// convlow_pack_weights; `bias` has out_channels elements or is NULL; `workspace` has at least
 /// convlow_plan_workspace_bytes bytes of any content, aligned as by malloc, or is NULL if that is 0. dst and
 /// workspace overlap nothing. Reads or writes nothing else; on a refusal dst is untouched.
 ///
@@ -320,7 +343,32 @@ pub unsafe extern "C" fn convlow_execute(
         ..ExecuteArgs::DEFAULT
     };
     // SAFETY: the caller promises a plan and its tensors.
-    guard(|| unsafe { execute(plan, &args) })
+    guard(|| unsafe { execute::<f32>(plan, &args) })
+}
+
+/// convlow_execute for a plan of CONVLOW_TYPE_F64, whose bias, src and dst are of double. The other one is for
+/// CONVLOW_TYPE_F32 alone, and refuses these plans.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn convlow_execute_f64(
+    plan: *const PlanHandle,
+    src: *const f64,
+    packed_weights: *const c_void,
+    bias: *const f64,
+    dst: *mut f64,
+    workspace: *mut c_void,
+    workspace_bytes: usize,
+) -> Status {
+    let args = ExecuteArgs {
+        src: src.cast(),
+        packed_weights,
+        bias: bias.cast(),
+        dst: dst.cast(),
+        workspace,
+        workspace_bytes,
+        ..ExecuteArgs::DEFAULT
+    };
+    // SAFETY: as above.
+    guard(|| unsafe { execute::<f64>(plan, &args) })
 }
 
 /// Sets every field to 0. Pass sizeof(convlow_execute_args). NULL or an impossible size: nothing is written.
@@ -331,28 +379,37 @@ pub unsafe extern "C" fn convlow_execute_args_init(args: *mut ExecuteArgs, struc
 }
 
 /// convlow_execute with what not every call has: a residual from its own tensor, and the context of an external pool for this
-/// call. src and dst may be slices of one tensor that have no element in common.
+/// call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *const ExecuteArgs) -> Status {
-    // SAFETY: the caller promises a plan, arguments and their tensors.
-    guard(|| unsafe { execute(plan, &versioned::read(args)?) })
+    guard(|| {
+        // SAFETY: the caller promises a plan, arguments and their tensors.
+        unsafe {
+            let args = versioned::read(args)?;
+            match reference("plan", plan)?.0.problem().data_type {
+                DataType::F32 => execute::<f32>(plan, &args),
+                DataType::F64 => execute::<f64>(plan, &args),
+            }
+        }
+    })
 }
 
 /// # Safety
 /// Non-null pointers point to a plan and its tensors.
-unsafe fn execute(plan: *const PlanHandle, args: &ExecuteArgs) -> Result<()> {
+unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Result<()> {
     // SAFETY: the caller's promise.
     unsafe {
         let PlanHandle(plan) = reference("plan", plan)?;
+        plan.check_type::<T>()?;
         let (problem, info) = (plan.problem(), plan.info());
         let ExecuteArgs { packed_weights, workspace, workspace_bytes, .. } = *args;
-        let src: &[f32] = slice("src", args.src.cast(), problem.src_len())?;
+        let src: &[T] = slice("src", args.src.cast(), problem.src_len())?;
         malloc_aligned("packed_weights", packed_weights)?;
-        let optional = |name: &str, pointer: *const c_void, len: usize| -> Result<Option<&[f32]>> {
+        let optional = |name: &str, pointer: *const c_void, len: usize| -> Result<Option<&[T]>> {
             if pointer.is_null() { Ok(None) } else { slice(name, pointer.cast(), len).map(Some) }
         };
         let bias = optional("bias", args.bias, problem.out_channels)?;
-        let dst: *mut f32 = output("dst", args.dst.cast())?;
+        let dst: *mut T = output("dst", args.dst.cast())?;
         // What equals dst is dst.
         let residual = if std::ptr::eq(args.residual, args.dst) { std::ptr::null() } else { args.residual };
         if !args.residual.is_null() && !problem.accumulate {
@@ -375,8 +432,8 @@ unsafe fn execute(plan: *const PlanHandle, args: &ExecuteArgs) -> Result<()> {
         plan.packing().check_header(header)?;
         let packed = slice("packed_weights", packed_weights.cast::<u8>(), info.packed_weights_bytes)?;
 
-        let range = |name, slice: &[f32]| (name, slice.as_ptr().addr(), size_of_val(slice));
-        let dst_range = ("dst", dst.addr(), problem.dst_len() * size_of::<f32>());
+        let range = |name, slice: &[T]| (name, slice.as_ptr().addr(), size_of_val(slice));
+        let dst_range = ("dst", dst.addr(), problem.dst_len() * size_of::<T>());
         let reads = [
             range("bias", bias.unwrap_or_default()),
             range("residual", residual.unwrap_or_default()),
@@ -391,9 +448,9 @@ unsafe fn execute(plan: *const PlanHandle, args: &ExecuteArgs) -> Result<()> {
         disjoint(("workspace", workspace.addr(), needed), &[src_range, dst_range])?;
 
         let dst = slice_mut("dst", dst, problem.dst_len())?;
-        let workspace: &mut [f32] = match needed {
+        let workspace: &mut [T] = match needed {
             0 => &mut [],
-            _ => slice_mut("workspace", workspace.cast(), needed / size_of::<f32>())?,
+            _ => slice_mut("workspace", workspace.cast(), needed / size_of::<T>())?,
         };
         plan.execute_with(Arguments { src, packed, bias, residual, dst, workspace, pool })
     }

@@ -8,8 +8,8 @@ use super::types::{
     CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, Conv2dDesc, ConvNdDesc,
 };
 use super::versioned::{self, Versioned};
-use crate::error::{Error, Result, invalid, text};
-use crate::problem::{Axis, AxisNames, Clamp, Layout, Problem, Strides, WeightsLayout};
+use crate::error::{Result, invalid};
+use crate::problem::{Axis, AxisNames, Clamp, DataType, Layout, Problem, Strides, WeightsLayout};
 
 fn layout(field: &str, value: i32) -> Result<Layout> {
     match value {
@@ -90,14 +90,11 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
         CONVLOW_OPERATION_CONV_TRANSPOSE => true,
         other => return invalid!("operation = {other} is not a CONVLOW_OPERATION_ constant"),
     };
-    match desc.r#type {
-        CONVLOW_TYPE_F32 => {}
-        CONVLOW_TYPE_F64 => {
-            let text = text!("type = {CONVLOW_TYPE_F64} (CONVLOW_TYPE_F64) is not computed by this version");
-            return Err(Error::Unsupported(text));
-        }
+    let data_type = match desc.r#type {
+        CONVLOW_TYPE_F32 => DataType::F32,
+        CONVLOW_TYPE_F64 => DataType::F64,
         other => return invalid!("type = {other} is not a CONVLOW_TYPE_ constant"),
-    }
+    };
     let dims = dims_of(desc)?;
     // The last axes are the caller's.
     let axis = |at: usize| match (at + dims).checked_sub(3) {
@@ -113,6 +110,7 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
         },
     };
     let problem = Problem {
+        data_type,
         batch: desc.batch,
         in_channels: desc.in_channels,
         out_channels: desc.out_channels,
@@ -132,9 +130,7 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
         dst_strides: Strides { channel: desc.dst_channel_stride, batch: desc.dst_batch_stride },
         clamp: match desc.activation {
             CONVLOW_ACTIVATION_NONE => None,
-            CONVLOW_ACTIVATION_CLAMP => {
-                Some(Clamp { min: desc.activation_min as f32, max: desc.activation_max as f32 })
-            }
+            CONVLOW_ACTIVATION_CLAMP => Some(Clamp { min: desc.activation_min, max: desc.activation_max }),
             other => return invalid!("activation = {other} is not a CONVLOW_ACTIVATION_ constant"),
         },
         accumulate: desc.accumulate != 0,

@@ -26,7 +26,7 @@ pub const CONVLOW_OPERATION_CONV_TRANSPOSE: i32 = 1;
 
 /// float
 pub const CONVLOW_TYPE_F32: i32 = 0;
-/// double. This version computes none: a descriptor that asks for it is CONVLOW_ERROR_UNSUPPORTED.
+/// double: convlow_pack_weights_f64 and convlow_execute_f64, or convlow_execute_with.
 pub const CONVLOW_TYPE_F64: i32 = 1;
 
 /// y

@@ -13,11 +13,11 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use cblas_sys::{CblasNoTrans, CblasRowMajor, CblasTrans, cblas_sgemm};
+use cblas_sys::{CblasNoTrans, CblasRowMajor, CblasTrans, cblas_dgemm, cblas_sgemm};
 // Linked for its symbols.
 use openblas_src as _;
 
-use super::{Gemm, shape_of};
+use super::{Multiply, shape_of};
 use crate::matrix::{MatrixMut, Operand};
 
 unsafe extern "C" {
@@ -29,35 +29,52 @@ unsafe extern "C" {
 
 pub(super) struct Cblas;
 
-impl Gemm for Cblas {
-    fn multiply(&self, mut c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
-        let (m, n, k) = shape_of(&c, &a, &b);
-        let flag = |operand: &Operand<'_>| if operand.transposed { CblasTrans } else { CblasNoTrans };
-        // A plan uses this backend only if every size fits (`Backend::largest_size`).
-        let int = |size: usize| size as c_int;
-        let _openmp = OpenMp::one_thread();
-        // SAFETY: the views guarantee that all three matrices lie inside their borrows with these leading
-        // dimensions, and C, being an exclusive borrow, overlaps neither factor.
-        unsafe {
-            cblas_sgemm(
-                CblasRowMajor,
-                flag(&a),
-                flag(&b),
-                int(m),
-                int(n),
-                int(k),
-                1.0,
-                a.stored.data().as_ptr(),
-                int(a.stored.ld()),
-                b.stored.data().as_ptr(),
-                int(b.stored.ld()),
-                beta,
-                c.as_mut_ptr(),
-                int(c.ld()),
-            );
+/// Writes what CBLAS has under two names.
+macro_rules! multiply {
+    ($number:ident, $gemm:ident) => {
+        impl Multiply<$number> for Cblas {
+            fn multiply(
+                &self,
+                mut c: MatrixMut<'_, $number>,
+                a: Operand<'_, $number>,
+                b: Operand<'_, $number>,
+                beta: $number,
+            ) {
+                let (m, n, k) = shape_of(&c, &a, &b);
+                let flag = |operand: &Operand<'_, $number>| match operand.transposed {
+                    true => CblasTrans,
+                    false => CblasNoTrans,
+                };
+                // A plan uses this backend only if every size fits (`Backend::largest_size`).
+                let int = |size: usize| size as c_int;
+                let _openmp = OpenMp::one_thread();
+                // SAFETY: the views guarantee that all three matrices lie inside their borrows with these leading
+                // dimensions, and C, being an exclusive borrow, overlaps neither factor.
+                unsafe {
+                    $gemm(
+                        CblasRowMajor,
+                        flag(&a),
+                        flag(&b),
+                        int(m),
+                        int(n),
+                        int(k),
+                        1.0,
+                        a.stored.data().as_ptr(),
+                        int(a.stored.ld()),
+                        b.stored.data().as_ptr(),
+                        int(b.stored.ld()),
+                        beta,
+                        c.as_mut_ptr(),
+                        int(c.ld()),
+                    );
+                }
+            }
         }
-    }
+    };
 }
+
+multiply!(f32, cblas_sgemm);
+multiply!(f64, cblas_dgemm);
 
 pub(super) fn describe(to: &mut impl fmt::Write) -> fmt::Result {
     // SAFETY: OpenBLAS returns a static string.

@@ -6,15 +6,16 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::{Gemm, shape_of};
+use super::{Multiply, shape_of};
 use crate::matrix::{MatrixMut, Operand};
+use crate::number::Number;
 
 pub(super) struct Embedded;
 
-impl Gemm for Embedded {
-    fn multiply(&self, mut c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32) {
+impl<T: Number> Multiply<T> for Embedded {
+    fn multiply(&self, mut c: MatrixMut<'_, T>, a: Operand<'_, T>, b: Operand<'_, T>, beta: T) {
         let (m, n, k) = shape_of(&c, &a, &b);
-        let strides = |operand: &Operand<'_>| {
+        let strides = |operand: &Operand<'_, T>| {
             let ld = operand.stored.ld() as isize;
             if operand.transposed { (ld, 1) } else { (1, ld) }
         };
@@ -31,7 +32,7 @@ impl Gemm for Embedded {
                     c.as_mut_ptr().add(rows.start * c.ld()),
                     1,
                     c.ld() as isize,
-                    beta != 0.0,
+                    beta != T::ZERO,
                     a.stored.data().as_ptr().offset(rows.start as isize * a_rows),
                     a_cols,
                     a_rows,
@@ -39,7 +40,7 @@ impl Gemm for Embedded {
                     b_cols,
                     b_rows,
                     beta,
-                    1.0,
+                    T::ONE,
                     false,
                     false,
                     false,

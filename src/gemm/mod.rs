@@ -9,19 +9,59 @@ use std::fmt;
 
 use crate::error::{Error, Result, text};
 use crate::matrix::{MatrixMut, Operand};
+use crate::number::Number;
 
 /// A matrix multiplication. A call runs on the calling thread alone.
-pub trait Gemm: Sync {
+pub trait Gemm: Multiply<f32> + Multiply<f64> + Sync {}
+
+impl<G: Multiply<f32> + Multiply<f64> + Sync> Gemm for G {}
+
+/// A matrix multiplication of these elements.
+pub trait Multiply<T> {
     /// C ← A·B + βC, with A of C's rows × depth and B of depth × C's columns. If `beta` is 0, what C held
     /// (a NaN included) does not matter. Infinities and NaN of A's row r and B's column c reach `C[r][c]` only.
     ///
     /// # Panics
     /// If the shapes do not agree.
-    fn multiply(&self, c: MatrixMut<'_>, a: Operand<'_>, b: Operand<'_>, beta: f32);
+    fn multiply(&self, c: MatrixMut<'_, T>, a: Operand<'_, T>, b: Operand<'_, T>, beta: T);
 }
 
+/// What a [`Gemm`] multiplies.
+pub trait Multiplied: Number {
+    /// [`Multiply::multiply`].
+    fn multiply_by(
+        gemm: &dyn Gemm,
+        c: MatrixMut<'_, Self>,
+        a: Operand<'_, Self>,
+        b: Operand<'_, Self>,
+        beta: Self,
+    );
+}
+
+macro_rules! multiplied {
+    ($($number:ident)+) => {$(
+        impl Multiplied for $number {
+            fn multiply_by(
+                gemm: &dyn Gemm,
+                c: MatrixMut<'_, Self>,
+                a: Operand<'_, Self>,
+                b: Operand<'_, Self>,
+                beta: Self,
+            ) {
+                gemm.multiply(c, a, b, beta);
+            }
+        }
+    )+};
+}
+
+multiplied!(f32 f64);
+
 /// Shared by the backends: the shapes of one product, checked.
-fn shape_of(c: &MatrixMut<'_>, a: &Operand<'_>, b: &Operand<'_>) -> (usize, usize, usize) {
+fn shape_of<T: Number>(
+    c: &MatrixMut<'_, T>,
+    a: &Operand<'_, T>,
+    b: &Operand<'_, T>,
+) -> (usize, usize, usize) {
     assert!(a.rows() == c.rows() && b.cols() == c.cols() && a.cols() == b.rows(), "shapes disagree");
     (c.rows(), c.cols(), a.cols())
 }
@@ -136,40 +176,44 @@ mod tests {
             for (m, n, k) in [(1, 1, 1), (3, 5, 7), (1, 40, 9), (40, 1, 9), (17, 33, 65), (64, 100, 27)] {
                 for transposed in 0..4 {
                     for beta in [0.0, 1.0] {
-                        check(backend, m, n, k, transposed & 1 != 0, transposed & 2 != 0, beta);
+                        let transposed = [transposed & 1 != 0, transposed & 2 != 0];
+                        check::<f32>(backend, [m, n, k], transposed, beta);
+                        check::<f64>(backend, [m, n, k], transposed, beta);
                     }
                 }
             }
         }
     }
 
-    fn check(backend: Backend, m: usize, n: usize, k: usize, ta: bool, tb: bool, beta: f32) {
+    fn check<T: Multiplied>(backend: Backend, [m, n, k]: [usize; 3], [ta, tb]: [bool; 2], beta: f64) {
         let stored = |rows: usize, cols: usize, t: bool| if t { (cols, rows) } else { (rows, cols) };
-        let filled = |count: usize, seed: usize| -> Vec<f32> {
-            (0..count).map(|index| ((index * 7 + seed) % 11) as f32 - 5.0).collect()
+        let filled = |count: usize, seed: usize| -> Vec<T> {
+            (0..count).map(|index| T::from_f64(((index * 7 + seed) % 11) as f64 - 5.0)).collect()
         };
         let ((ar, ac), (br, bc)) = (stored(m, k, ta), stored(k, n, tb));
         let (a, b) = (filled(ar * (ac + 2), 1), filled(br * (bc + 3), 2));
-        let start = if beta == 0.0 { f32::NAN } else { 2.0 };
-        let mut c = vec![start; m * (n + 1)];
+        let start = if beta == 0.0 { f64::NAN } else { 2.0 };
+        let mut c = vec![T::from_f64(start); m * (n + 1)];
         let operand = |matrix, t| Operand { stored: matrix, transposed: t };
         let (a, b) =
             (operand(Matrix::new(&a, ar, ac, ac + 2), ta), operand(Matrix::new(&b, br, bc, bc + 3), tb));
         {
             let _guard = backend.on_one_thread();
-            backend.gemm().multiply(MatrixMut::new(&mut c, m, n, n + 1), a, b, beta);
+            let c = MatrixMut::new(&mut c, m, n, n + 1);
+            T::multiply_by(backend.gemm(), c, a, b, T::from_f64(beta));
         }
-        let at = |x: &Operand<'_>, r: usize, c: usize| {
+        let at = |x: &Operand<'_, T>, r: usize, c: usize| -> f64 {
             let (r, c) = if x.transposed { (c, r) } else { (r, c) };
-            x.stored.data()[r * x.stored.ld() + c]
+            x.stored.data()[r * x.stored.ld() + c].into()
         };
         for row in 0..m {
             for col in 0..n {
-                let sum: f32 = (0..k).map(|d| at(&a, row, d) * at(&b, d, col)).sum();
+                let sum: f64 = (0..k).map(|d| at(&a, row, d) * at(&b, d, col)).sum();
                 let expected = if beta == 0.0 { sum } else { sum + 2.0 };
-                assert_eq!(c[row * (n + 1) + col], expected, "{backend:?} {m}x{n}x{k} {ta} {tb} {beta}");
+                let found: f64 = c[row * (n + 1) + col].into();
+                assert_eq!(found, expected, "{backend:?} {m}x{n}x{k} {ta} {tb} {beta}");
             }
-            let behind = c[row * (n + 1) + n];
+            let behind: f64 = c[row * (n + 1) + n].into();
             assert!(behind.is_nan() == start.is_nan() && (behind.is_nan() || behind == start));
         }
     }

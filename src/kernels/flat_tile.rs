@@ -5,6 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::isa;
 use super::pixel_tile::channels_of_block;
 use super::sums::{Ahead, FEW, Factors, MANY, Run, VECTORS, Width, add, apart, finish};
+use crate::number::Number;
 use crate::problem::Clamp;
 
 /// Some taps of a plane: the distance of the first, how many they are, and the number of its weights.
@@ -16,27 +17,27 @@ pub struct FlatRun {
 }
 
 /// `dst[q]` = clamp(bias + Σ `weight[t]` · `src[q + distance[t]]`) over all taps t.
-pub struct FlatTile<'a> {
+pub struct FlatTile<'a, T> {
     /// The elements, from the first output's distance 0 on.
-    pub src: &'a [f32],
+    pub src: &'a [T],
     /// The taps.
     pub runs: &'a [FlatRun],
     /// From one tap of a run to the next: distance, and weights.
     pub step: [usize; 2],
     /// Each weight for all outputs of [`channels_of_block`].
-    pub weights: &'a [f32],
+    pub weights: &'a [T],
     /// What is added to every output.
-    pub bias: f32,
+    pub bias: T,
     /// What is applied last.
     pub clamp: Option<Clamp>,
     /// The outputs, whole blocks of [`channels_of_block`].
-    pub dst: &'a mut [f32],
+    pub dst: &'a mut [T],
 }
 
-impl FlatTile<'_> {
+impl<T: Number> FlatTile<'_, T> {
     /// Computes dst.
     pub fn run(self) {
-        let block = channels_of_block();
+        let block = channels_of_block(T::TYPE);
         let [distance, weight] = self.step;
         assert!(self.dst.len().is_multiple_of(block));
         for run in self.runs {
@@ -48,13 +49,13 @@ impl FlatTile<'_> {
     }
 }
 
-impl WithSimd for FlatTile<'_> {
+impl<T: Number> WithSimd for FlatTile<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let mut tile = self;
-        let block = VECTORS * S::F32_LANES;
+        let block = VECTORS * T::lanes::<S>();
         let most = if S::REGISTER_COUNT >= 32 { MANY } else { FEW };
         let groups = tile.dst.len() / block;
         let whole = groups / most * most;
@@ -82,21 +83,21 @@ impl WithSimd for FlatTile<'_> {
     }
 }
 
-impl FlatTile<'_> {
+impl<T: Number> FlatTile<'_, T> {
     /// Register tiles of `P` blocks of outputs.
     #[inline(always)]
     unsafe fn outputs<S: Simd, const P: usize>(&mut self, simd: S, blocks: std::ops::Range<usize>) {
-        let block = VECTORS * S::F32_LANES;
+        let block = VECTORS * T::lanes::<S>();
         let width = Width::<VECTORS, false>(block);
         let (src, weights, dst) = (self.src.as_ptr(), self.weights.as_ptr(), self.dst.as_mut_ptr());
         let mut first = blocks.start;
         while first + P <= blocks.end {
-            let factors = Factors::<P, true> {
+            let factors = Factors::<T, P, true> {
                 rows: std::array::from_fn(|p| src.wrapping_add((first + p) * block)),
                 row_step: self.step[0],
                 vector_step: self.step[1] * block,
             };
-            let mut sums = [[simd.splat_f32s(self.bias); VECTORS]; P];
+            let mut sums = [[T::splat(simd, self.bias); VECTORS]; P];
             for run in self.runs {
                 let vectors = weights.wrapping_add(run.weight * block);
                 let run = Run { row: run.offset, vectors, len: run.len };
@@ -105,7 +106,7 @@ impl FlatTile<'_> {
             }
             let to = std::array::from_fn(|p| dst.wrapping_add((first + p) * block));
             // SAFETY: dst has these blocks.
-            unsafe { finish(simd, width, to, sums, None, self.clamp) };
+            unsafe { finish(simd, width, to, sums, None, self.clamp.map(Clamp::of)) };
             first += P;
         }
     }

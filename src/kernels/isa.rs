@@ -1,6 +1,5 @@
 //! Which vector instructions serve: the best that this machine has, or those that `CONVLOW_ISA` names.
 
-use std::any::TypeId;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -148,18 +147,6 @@ pub fn dispatch_each<F: WithSimd>(mut f: impl FnMut() -> F) {
     }
 }
 
-/// a·b + c, rounded once where the machine has an instruction for it. Without one, rounding once is a call of the C library
-/// for each lane, so that the portable instructions round twice.
-#[inline(always)]
-pub fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-    // Known when this is compiled.
-    if TypeId::of::<S>() == TypeId::of::<Scalar128b>() {
-        simd.add_f32s(simd.mul_f32s(a, b), c)
-    } else {
-        simd.mul_add_e_f32s(a, b, c)
-    }
-}
-
 /// The names of what this machine has.
 struct Here;
 
@@ -193,6 +180,7 @@ pub fn describe(to: &mut impl fmt::Write) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::Number;
 
     #[test]
     fn a_name_is_taken_and_none_is_the_best() {
@@ -225,7 +213,7 @@ mod tests {
 
         fn with_simd<S: Simd>(self, simd: S) -> f32 {
             let splat = |value| simd.splat_f32s(value);
-            simd.reduce_max_f32s(multiply_add(simd, splat(3.0), splat(5.0), splat(-7.0)))
+            simd.reduce_max_f32s(f32::multiply_add(simd, splat(3.0), splat(5.0), splat(-7.0)))
         }
     }
 

@@ -18,38 +18,43 @@ use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
 use crate::lowering::moves::transpose;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::problem::{Axis, Clamp, Class, Layout, Problem, common};
+use crate::number::Number;
+use crate::problem::{Axis, Clamp, Class, DataType, Layout, Problem, common};
 
 /// Pixels that are put into groups at once; their list is on the stack.
 const LISTED: usize = 480;
-/// Sums that are kept on the stack, before they are moved to planes.
-const KEPT: usize = 240 * 16;
+/// Bytes of sums that are kept on the stack, before they are moved to planes.
+const KEPT_BYTES: usize = 15 << 10;
 /// Runs of elements that are listed at once.
 const RUNS: usize = 32;
 /// Input channels that an absent tap reads at once.
 const ABSENT: usize = 1024;
 /// What an absent tap reads.
-static ZEROS: [f32; ABSENT] = [0.0; ABSENT];
+static ZEROS: [f64; ABSENT] = [0.0; ABSENT];
 
-/// Output channels of a block of packed weights: those of a register tile of this machine.
-pub fn channels_of_block() -> usize {
-    struct Channels;
+/// Output channels of a block of packed weights: those of a register tile of this machine for elements of this type.
+pub fn channels_of_block(data_type: DataType) -> usize {
+    struct Channels(DataType);
     impl WithSimd for Channels {
         type Output = usize;
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) -> usize {
-            VECTORS * S::F32_LANES
+            let lanes = match self.0 {
+                DataType::F32 => S::F32_LANES,
+                DataType::F64 => S::F64_LANES,
+            };
+            VECTORS * lanes
         }
     }
-    isa::dispatch(Channels)
+    isa::dispatch(Channels(data_type))
 }
 
 /// Some output pixels × channels of one group of an image.
-pub struct PixelTile<'a, 'b> {
+pub struct PixelTile<'a, 'b, T> {
     /// The convolution.
     pub problem: &'a Problem,
     /// Its input, or a part of it.
-    pub image: &'a Image<'a>,
+    pub image: &'a Image<'a, T>,
     /// The input plane, row and column with which the image's data begin.
     pub origin: [usize; 3],
     /// The input channels that the image's data hold and that are summed.
@@ -57,9 +62,9 @@ pub struct PixelTile<'a, 'b> {
     /// Whether each output channel has an input channel of its own instead, which the image's data hold side by side.
     pub each: bool,
     /// The output channels' weights in blocks of [`channels_of_block`], each taps × C × channels.
-    pub weights: &'a [f32],
-    /// One float an output channel.
-    pub bias: Option<&'a [f32]>,
+    pub weights: &'a [T],
+    /// One value an output channel.
+    pub bias: Option<&'a [T]>,
     /// Whether the sums are added to dst's addend.
     pub accumulate: bool,
     /// What is applied last.
@@ -67,10 +72,10 @@ pub struct PixelTile<'a, 'b> {
     /// The output planes, rows and columns.
     pub outputs: [Range<usize>; 3],
     /// The pixels' part of dst, as the problem's layout has it.
-    pub dst: MatrixMut<'b>,
+    pub dst: MatrixMut<'b, T>,
 }
 
-impl PixelTile<'_, '_> {
+impl<T: Number> PixelTile<'_, '_, T> {
     /// dst ← clamp(convolution + bias), or + dst.
     pub fn run(self) {
         let pixels = self.outputs.iter().map(Range::len).product::<usize>();
@@ -102,21 +107,21 @@ impl PixelTile<'_, '_> {
     }
 }
 
-impl WithSimd for PixelTile<'_, '_> {
+impl<T: Number> WithSimd for PixelTile<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let most = if S::REGISTER_COUNT >= 32 { MANY } else { FEW };
         let mut groups = Groups::new(most);
-        let block = VECTORS * S::F32_LANES;
+        let block = VECTORS * T::lanes::<S>();
         let ld = match self.problem.dst_layout {
             Layout::Nhwc => self.dst.ld(),
             Layout::Nchw => block,
         };
         let listed = match self.problem.dst_layout {
             Layout::Nhwc => LISTED,
-            Layout::Nchw => LISTED.min(KEPT / block),
+            Layout::Nchw => LISTED.min(KEPT_BYTES / size_of::<T>() / block),
         };
         let [planes, rows, cols] = self.outputs.clone();
         let width = cols.len().min(listed);
@@ -288,8 +293,8 @@ impl Groups {
         unsafe { std::slice::from_raw_parts(windows.as_ptr().cast(), windows.len()) }
     }
 
-    /// Lists some outputs, class by class, with so many floats from one pixel of dst to the next.
-    fn list(&mut self, tile: &PixelTile<'_, '_>, outputs: [&Range<usize>; 3], ld: usize) {
+    /// Lists some outputs, class by class, with so many elements from one pixel of dst to the next.
+    fn list<T: Number>(&mut self, tile: &PixelTile<'_, '_, T>, outputs: [&Range<usize>; 3], ld: usize) {
         let [planes, rows, cols] = tile.problem.axes();
         // Whole groups grow from the front of the list, what is left from its back.
         let (mut front, mut back) = (0, LISTED);
@@ -311,9 +316,9 @@ impl Groups {
 
     /// Lists those of a class.
     #[inline(always)]
-    fn list_class(
+    fn list_class<T: Number>(
         &mut self,
-        tile: &PixelTile<'_, '_>,
+        tile: &PixelTile<'_, '_, T>,
         classes: [&Class; 3],
         outputs: [&Range<usize>; 3],
         ld: usize,
@@ -396,12 +401,12 @@ impl Groups {
 }
 
 /// One block of channels: everything that its register tiles share.
-struct Block {
-    src: *const f32,
-    weights: *const f32,
-    bias: *const f32,
+struct Block<T> {
+    src: *const T,
+    weights: *const T,
+    bias: *const T,
     /// The channels of the part's first pixel.
-    dst: *mut f32,
+    dst: *mut T,
     channels: usize,
     /// Input channels whose weights a tap has, and of these the part that is summed.
     tap_depth: usize,
@@ -414,25 +419,25 @@ struct Block {
     /// Whether the taps of a kernel row lie one behind the other.
     joined: bool,
     /// What the part's first pixel is added to, if the pixels are.
-    addend: Option<*const f32>,
-    clamp: Option<Clamp>,
+    addend: Option<*const T>,
+    clamp: Option<Clamp<T>>,
 }
 
 /// The runs of elements that the pixels of a window see, as many as there is room for at once.
-struct Runs<'a> {
-    block: &'a Block,
+struct Runs<'a, T> {
+    block: &'a Block<T>,
     window: Window,
     /// The first `len` are there: those from `first` on, of `all`.
-    list: [MaybeUninit<Run>; RUNS],
+    list: [MaybeUninit<Run<T>>; RUNS],
     len: usize,
     first: usize,
     all: usize,
 }
 
-impl<'a> Runs<'a> {
+impl<'a, T: Number> Runs<'a, T> {
     /// None: it is not made with its runs, which would be copied then.
     #[inline(always)]
-    fn none(block: &'a Block) -> Self {
+    fn none(block: &'a Block<T>) -> Self {
         let window = Window::NONE;
         Self { block, window, list: [const { MaybeUninit::uninit() }; RUNS], len: 0, first: 0, all: 0 }
     }
@@ -448,7 +453,7 @@ impl<'a> Runs<'a> {
         self.fill(0);
     }
 
-    fn list(&self) -> &[Run] {
+    fn list(&self) -> &[Run<T>] {
         let list = &self.list[..self.len];
         // SAFETY: `fill` has written the first `len`.
         unsafe { std::slice::from_raw_parts(list.as_ptr().cast(), list.len()) }
@@ -492,18 +497,19 @@ impl<'a> Runs<'a> {
     }
 }
 
-impl PixelTile<'_, '_> {
+impl<T: Number> PixelTile<'_, '_, T> {
     /// The listed pixels, which are these of the tile.
     #[inline(always)]
     fn run_part<S: Simd>(&mut self, simd: S, groups: &Groups, pixels: Range<usize>) {
         let (image, depth) = (self.image, self.depth.len());
         let planes = self.problem.dst_layout == Layout::Nchw;
         let all = if planes { self.dst.rows() } else { self.dst.cols() };
-        let most = VECTORS * S::F32_LANES;
-        let mut kept = [const { MaybeUninit::<f32>::uninit() }; KEPT];
+        let most = VECTORS * T::lanes::<S>();
+        let mut kept = [const { MaybeUninit::<f64>::uninit() }; KEPT_BYTES / size_of::<f64>()];
         if planes && !all.is_multiple_of(most) {
             // The last block leaves gaps, which are moved together with what lies between them.
-            kept[..pixels.len() * most].fill(MaybeUninit::new(0.0));
+            let bytes = pixels.len() * most * size_of::<T>();
+            kept[..bytes.div_ceil(size_of::<f64>())].fill(MaybeUninit::new(0.0));
         }
         let (image_steps, class_steps) = (image.steps(), self.problem.class_steps());
         let steps = std::array::from_fn(|at| class_steps[at].0.wrapping_mul(image_steps[at]));
@@ -517,14 +523,14 @@ impl PixelTile<'_, '_> {
             let channels = most.min(all - first);
             // To an element of dst, as there are these pixels and channels.
             let offset = pixels.start * self.dst.ld() + first;
-            let dst: *mut f32 =
+            let dst: *mut T =
                 if planes { kept.as_mut_ptr().cast() } else { self.dst.as_mut_ptr().wrapping_add(offset) };
             let addend = self.dst.addend_ptr().wrapping_add(offset);
             let weights = &self.weights[first * self.problem.depth()..];
             let block = Block {
                 src: image.data.as_ptr().wrapping_add(if self.each { first } else { 0 }),
                 weights: weights[self.depth.start * channels..].as_ptr(),
-                bias: self.bias.map_or(ZEROS.as_ptr(), |bias| bias[first..].as_ptr()),
+                bias: self.bias.map_or(ZEROS.as_ptr().cast(), |bias| bias[first..].as_ptr()),
                 dst,
                 channels,
                 tap_depth: self.problem.group_in(),
@@ -538,7 +544,7 @@ impl PixelTile<'_, '_> {
                             && image.channel == 1
                             && (image.pixel, depth) == (self.problem.group_in(), self.problem.group_in())),
                 addend: (self.accumulate && !planes).then_some(addend),
-                clamp: self.clamp.filter(|_| !(planes && self.accumulate)),
+                clamp: self.clamp.filter(|_| !(planes && self.accumulate)).map(Clamp::of),
             };
             let next = &weights[channels * self.problem.depth()..];
             let next = &next[..next.len().min(most * self.problem.depth())];
@@ -555,7 +561,7 @@ impl PixelTile<'_, '_> {
             if planes {
                 // SAFETY: what is read has been written: all channels of all pixels of the part.
                 let sums =
-                    unsafe { std::slice::from_raw_parts(kept.as_ptr().cast::<f32>(), pixels.len() * most) };
+                    unsafe { std::slice::from_raw_parts(kept.as_ptr().cast::<T>(), pixels.len() * most) };
                 let mut to = self.dst.part(first..first + channels, pixels.clone());
                 if self.accumulate {
                     to.fill_with_addend();
@@ -570,13 +576,13 @@ impl PixelTile<'_, '_> {
     }
 }
 
-impl Block {
+impl<T: Number> Block<T> {
     /// All pixels.
     #[inline(always)]
     unsafe fn run_vectors<S: Simd, const EACH: bool>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
         // SAFETY: the caller's promise.
         unsafe {
-            match (self.channels.div_ceil(S::F32_LANES), self.channels % S::F32_LANES) {
+            match (self.channels.div_ceil(T::lanes::<S>()), self.channels % T::lanes::<S>()) {
                 (1, 0) => self.run::<S, 1, false, EACH>(simd, groups, ahead),
                 (1, _) => self.run::<S, 1, true, EACH>(simd, groups, ahead),
                 (_, 0) => self.run::<S, 2, false, EACH>(simd, groups, ahead),
@@ -654,13 +660,13 @@ impl Block {
         &self,
         simd: S,
         places: &[Place; P],
-    ) -> (Factors<P, EACH>, [*mut f32; P], [[S::f32s; V]; P]) {
+    ) -> (Factors<T, P, EACH>, [*mut T; P], [[T::Vector<S>; V]; P]) {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
             row_step: if EACH { self.steps[2] } else { self.channel_step },
-            vector_step: if PART { self.channels } else { V * S::F32_LANES },
+            vector_step: if PART { self.channels } else { V * T::lanes::<S>() },
         };
-        let dst: [*mut f32; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
+        let dst: [*mut T; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
         let mut p = 0;
         while p < P {
             // They come from far away while the sums are built.
@@ -669,19 +675,19 @@ impl Block {
         }
         let width = Width::<V, PART>(self.channels);
         // SAFETY: bias has the block's channels.
-        let bias: [S::f32s; V] = std::array::from_fn(|v| unsafe { width.load(simd, self.bias, v) });
+        let bias: [T::Vector<S>; V] = std::array::from_fn(|v| unsafe { width.load(simd, self.bias, v) });
         (factors, dst, [bias; P])
     }
 
     /// What these pixels are added to, if they are.
     #[inline(always)]
-    fn addends<const P: usize>(&self, places: &[Place]) -> Option<[*const f32; P]> {
+    fn addends<const P: usize>(&self, places: &[Place]) -> Option<[*const T; P]> {
         self.addend.map(|addend| std::array::from_fn(|p| addend.wrapping_add(places[p].dst)))
     }
 
     /// The elements of a tap of a class and of others that lie behind it.
     #[inline(always)]
-    fn run_of_taps(&self, first_tap: usize, taps: [usize; 3], len: usize) -> Run {
+    fn run_of_taps(&self, first_tap: usize, taps: [usize; 3], len: usize) -> Run<T> {
         let [mut row, mut tap] = [0usize, first_tap];
         let mut at = 0;
         while at < 3 {
@@ -699,7 +705,7 @@ impl Block {
         &self,
         simd: S,
         places: &[Place],
-        runs: &mut Runs<'_>,
+        runs: &mut Runs<'_, T>,
         ahead: &mut Ahead,
     ) {
         let width = Width::<V, PART>(self.channels);
@@ -751,7 +757,7 @@ impl Block {
                                 if windows[p].holds([z, i, j]) {
                                     factors.rows[p].wrapping_add(tap.row.wrapping_add(channel))
                                 } else {
-                                    ZEROS.as_ptr()
+                                    ZEROS.as_ptr().cast()
                                 }
                             });
                             let vectors = tap.vectors.wrapping_add(channel * self.channels);

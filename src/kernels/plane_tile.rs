@@ -8,6 +8,7 @@ use super::isa;
 use super::sums::{Ahead, FEW, Factors, MANY, Run, VECTORS, Width, add, apart, finish};
 use crate::lowering::lanes::prefetch_line;
 use crate::matrix::{Matrix, MatrixMut};
+use crate::number::Number;
 use crate::problem::Clamp;
 
 /// Output channels of a block of packed weights, depth × channels each: those of a register tile of this machine.
@@ -24,22 +25,22 @@ pub fn channels_of_rows() -> usize {
 }
 
 /// Some output channels of some pixels.
-pub struct PlaneTile<'a, 'b> {
+pub struct PlaneTile<'a, 'b, T> {
     /// Depth × pixels.
-    pub patches: Matrix<'a>,
+    pub patches: Matrix<'a, T>,
     /// The channels' weights in blocks of [`channels_of_rows`], each depth × channels.
-    pub weights: &'a [f32],
-    /// One float a channel.
-    pub bias: Option<&'a [f32]>,
+    pub weights: &'a [T],
+    /// One value a channel.
+    pub bias: Option<&'a [T]>,
     /// Whether the products are added to dst's addend.
     pub accumulate: bool,
     /// What is applied last.
     pub clamp: Option<Clamp>,
     /// Channels × pixels.
-    pub dst: MatrixMut<'b>,
+    pub dst: MatrixMut<'b, T>,
 }
 
-impl PlaneTile<'_, '_> {
+impl<T: Number> PlaneTile<'_, '_, T> {
     /// dst ← clamp(weights · patches + bias), or + dst.
     pub fn run(self) {
         let (channels, pixels, depth) = (self.dst.rows(), self.dst.cols(), self.patches.rows());
@@ -50,7 +51,7 @@ impl PlaneTile<'_, '_> {
     }
 }
 
-impl WithSimd for PlaneTile<'_, '_> {
+impl<T: Number> WithSimd for PlaneTile<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -73,7 +74,7 @@ impl WithSimd for PlaneTile<'_, '_> {
                     dst: self.dst.as_mut_ptr().wrapping_add((first + row) * ld),
                     ld,
                     addend: self.accumulate.then(|| self.dst.addend_ptr().wrapping_add((first + row) * ld)),
-                    clamp: self.clamp,
+                    clamp: self.clamp.map(Clamp::of),
                 };
                 // SAFETY: `run` checked that weights, bias, patches and dst have these rows and pixels.
                 unsafe {
@@ -95,23 +96,23 @@ impl WithSimd for PlaneTile<'_, '_> {
 }
 
 /// Some channels.
-struct Rows {
-    weights: *const f32,
+struct Rows<T> {
+    weights: *const T,
     /// Channels of the block of weights.
     step: usize,
-    bias: Option<*const f32>,
-    dst: *mut f32,
+    bias: Option<*const T>,
+    dst: *mut T,
     ld: usize,
     /// What they are added to, if they are.
-    addend: Option<*const f32>,
-    clamp: Option<Clamp>,
+    addend: Option<*const T>,
+    clamp: Option<Clamp<T>>,
 }
 
-impl Rows {
+impl<T: Number> Rows<T> {
     /// `P` channels of all pixels.
     #[inline(always)]
-    unsafe fn run<S: Simd, const P: usize>(&self, simd: S, patches: &Matrix<'_>) {
-        let (pixels, step) = (patches.cols(), VECTORS * S::F32_LANES);
+    unsafe fn run<S: Simd, const P: usize>(&self, simd: S, patches: &Matrix<'_, T>) {
+        let (pixels, step) = (patches.cols(), VECTORS * T::lanes::<S>());
         let mut pixel = 0;
         apart(simd, || {
             while pixel + step <= pixels {
@@ -123,7 +124,7 @@ impl Rows {
         let rest = pixels - pixel;
         // SAFETY: the caller's promise.
         unsafe {
-            match (rest.div_ceil(S::F32_LANES), rest % S::F32_LANES) {
+            match (rest.div_ceil(T::lanes::<S>()), rest % T::lanes::<S>()) {
                 (0, _) => {}
                 (1, 0) => self.tile::<S, P, 1, false>(simd, patches, pixel..pixels),
                 (1, _) => self.tile::<S, P, 1, true>(simd, patches, pixel..pixels),
@@ -137,23 +138,23 @@ impl Rows {
     unsafe fn tile<S: Simd, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
-        patches: &Matrix<'_>,
+        patches: &Matrix<'_, T>,
         pixels: Range<usize>,
     ) {
         let width = Width::<V, PART>(pixels.len());
-        let dst: [*mut f32; P] = std::array::from_fn(|p| self.dst.wrapping_add(p * self.ld + pixels.start));
-        let mut sums = [[simd.splat_f32s(0.0); V]; P];
+        let dst: [*mut T; P] = std::array::from_fn(|p| self.dst.wrapping_add(p * self.ld + pixels.start));
+        let mut sums = [[T::splat(simd, T::ZERO); V]; P];
         let mut p = 0;
         while p < P {
             // They come from far away while the sums are built.
             prefetch_line(dst[p]);
             if let Some(bias) = self.bias {
                 // SAFETY: the caller has as many biases as channels.
-                sums[p] = [simd.splat_f32s(unsafe { *bias.add(p) }); V];
+                sums[p] = [T::splat(simd, unsafe { *bias.add(p) }); V];
             }
             p += 1;
         }
-        let factors: Factors<P> = Factors {
+        let factors: Factors<T, P> = Factors {
             rows: std::array::from_fn(|p| self.weights.wrapping_add(p)),
             row_step: self.step,
             vector_step: patches.ld(),

@@ -5,22 +5,23 @@ use pulp::{Simd, WithSimd};
 use super::isa;
 use super::sums::{Ahead, FEW, Factors, MANY, Run, VECTORS, Width, add, apart, finish};
 use crate::matrix::{Matrix, MatrixMut};
+use crate::number::Number;
 
 /// dst ← rows · weights, or added to dst.
-pub struct Product<'a, 'b> {
+pub struct Product<'a, 'b, T> {
     /// Rows × depth.
-    pub rows: Matrix<'a>,
+    pub rows: Matrix<'a, T>,
     /// Depth × columns.
-    pub weights: Matrix<'a>,
+    pub weights: Matrix<'a, T>,
     /// Weights that are needed next, one row behind the other.
-    pub next: Option<Matrix<'a>>,
+    pub next: Option<Matrix<'a, T>>,
     /// Whether the products are added to what dst holds.
     pub accumulate: bool,
     /// Rows × columns.
-    pub dst: MatrixMut<'b>,
+    pub dst: MatrixMut<'b, T>,
 }
 
-impl Product<'_, '_> {
+impl<T: Number> Product<'_, '_, T> {
     /// Multiplies.
     pub fn run(self) {
         assert_eq!(self.rows.rows(), self.dst.rows());
@@ -29,12 +30,12 @@ impl Product<'_, '_> {
     }
 }
 
-impl WithSimd for Product<'_, '_> {
+impl<T: Number> WithSimd for Product<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let (all, step) = (self.dst.cols(), VECTORS * S::F32_LANES);
+        let (all, step) = (self.dst.cols(), VECTORS * T::lanes::<S>());
         let most = if S::REGISTER_COUNT >= 32 { MANY } else { FEW };
         let runs = all.div_ceil(step) * self.dst.rows().div_ceil(most);
         let mut ahead =
@@ -42,7 +43,7 @@ impl WithSimd for Product<'_, '_> {
         let mut first = 0;
         while first < all {
             let width = step.min(all - first);
-            match (width.div_ceil(S::F32_LANES), width % S::F32_LANES) {
+            match (width.div_ceil(T::lanes::<S>()), width % T::lanes::<S>()) {
                 (1, 0) => self.run_rows::<S, 1, false>(simd, first, width, &mut ahead),
                 (1, _) => self.run_rows::<S, 1, true>(simd, first, width, &mut ahead),
                 (_, 0) => self.run_rows::<S, 2, false>(simd, first, width, &mut ahead),
@@ -53,7 +54,7 @@ impl WithSimd for Product<'_, '_> {
     }
 }
 
-impl Product<'_, '_> {
+impl<T: Number> Product<'_, '_, T> {
     #[inline(always)]
     fn run_rows<S: Simd, const V: usize, const PART: bool>(
         &mut self,
@@ -98,14 +99,14 @@ impl Product<'_, '_> {
     ) {
         let width = Width::<V, PART>(width);
         let (from, ld) = (self.rows.data().as_ptr(), self.dst.ld());
-        let factors: Factors<P> = Factors {
+        let factors: Factors<T, P> = Factors {
             rows: std::array::from_fn(|p| from.wrapping_add((first + p) * self.rows.ld())),
             row_step: 1,
             vector_step: self.weights.ld(),
         };
         let to = self.dst.as_mut_ptr();
-        let dst: [*mut f32; P] = std::array::from_fn(|p| to.wrapping_add((first + p) * ld + col));
-        let sums = [[simd.splat_f32s(0.0); V]; P];
+        let dst: [*mut T; P] = std::array::from_fn(|p| to.wrapping_add((first + p) * ld + col));
+        let sums = [[T::splat(simd, T::ZERO); V]; P];
         // SAFETY: `run` checked that rows, weights and dst have these rows and columns.
         unsafe {
             let run = Run { row: 0, vectors: self.weights.data()[col..].as_ptr(), len: self.rows.cols() };

@@ -2,9 +2,9 @@
 
 use pulp::Simd;
 
-use super::isa::multiply_add;
 use crate::lowering::epilogue::clamped;
-use crate::lowering::lanes::{LANES, Lanes, prefetch_line};
+use crate::lowering::lanes::{Lanes, prefetch_line};
+use crate::number::Number;
 use crate::problem::Clamp;
 
 /// Vectors of a register tile.
@@ -15,27 +15,34 @@ pub const FEW: usize = 6;
 /// The same with 32 registers.
 pub const MANY: usize = 12;
 
-/// Where the factors lie: those of row p from `rows[p]` on, and the floats from one to the next of a row and of the
-/// vectors. A row's factor is one float for all lanes or, if `EACH` is set, a float for each.
-pub struct Factors<const P: usize, const EACH: bool = false> {
-    pub rows: [*const f32; P],
+/// Where the factors lie: those of row p from `rows[p]` on, and the elements from one to the next of a row and of the
+/// vectors. A row's factor is one element for all lanes or, if `EACH` is set, an element for each.
+pub struct Factors<T, const P: usize, const EACH: bool = false> {
+    pub rows: [*const T; P],
     pub row_step: usize,
     pub vector_step: usize,
 }
 
 /// Elements that are multiplied one after the other: where the first lies behind each row's begin (places wrap around),
 /// the vectors that it multiplies, and how many they are.
-#[derive(Clone, Copy)]
-pub struct Run {
+pub struct Run<T> {
     pub row: usize,
-    pub vectors: *const f32,
+    pub vectors: *const T,
     pub len: usize,
 }
+
+impl<T> Clone for Run<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Run<T> {}
 
 /// Weights that are read next, from farther away than the machine foresees: their lines are asked for while sums are
 /// built.
 pub struct Ahead {
-    at: *const f32,
+    at: *const u8,
     lines: usize,
     /// Lines after each piece of a run.
     at_once: usize,
@@ -45,17 +52,24 @@ pub struct Ahead {
 
 /// Elements of a run after which lines are asked for.
 const PIECE: usize = 16;
-/// Weights up to so many stay in the second cache level: 256 KiB.
-const NEAR_FLOATS: usize = 64 * 1024;
+/// Weights of up to so many bytes stay in the second cache level: 256 KiB.
+const NEAR_BYTES: usize = 256 << 10;
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
 
 impl Ahead {
-    /// The next of `all` floats of weights, during runs of so many elements.
-    pub fn new(next: &[f32], all: usize, elements: usize) -> Self {
-        if next.is_empty() || all <= NEAR_FLOATS {
+    /// The next of `all` weights, during runs of so many elements.
+    pub fn new<T>(next: &[T], all: usize, elements: usize) -> Self {
+        if next.is_empty() || all <= NEAR_BYTES / size_of::<T>() {
             return Self::nothing();
         }
-        let lines = next.len().div_ceil(LANES);
-        Self { at: next.as_ptr(), lines, at_once: lines.div_ceil((elements / PIECE).max(1)), piece: PIECE }
+        let lines = size_of_val(next).div_ceil(LINE);
+        Self {
+            at: next.as_ptr().cast(),
+            lines,
+            at_once: lines.div_ceil((elements / PIECE).max(1)),
+            piece: PIECE,
+        }
     }
 
     /// Nothing.
@@ -68,14 +82,14 @@ impl Ahead {
         let mut line = 0;
         while line < self.at_once && self.lines > 0 {
             prefetch_line(self.at);
-            self.at = self.at.wrapping_add(LANES);
+            self.at = self.at.wrapping_add(LINE);
             self.lines -= 1;
             line += 1;
         }
     }
 }
 
-/// How many floats `V` vectors hold: all that they can, or if `PART` is set so many.
+/// How many elements `V` vectors hold: all that they can, or if `PART` is set so many.
 #[derive(Clone, Copy)]
 pub struct Width<const V: usize, const PART: bool>(pub usize);
 
@@ -83,17 +97,17 @@ impl<const V: usize, const PART: bool> Width<V, PART> {
     /// Vector `v` of those at `from`.
     ///
     /// # Safety
-    /// The floats are there.
+    /// The elements are there.
     #[inline(always)]
-    pub unsafe fn load<S: Simd>(self, simd: S, from: *const f32, v: usize) -> S::f32s {
+    pub unsafe fn load<S: Simd, T: Number>(self, simd: S, from: *const T, v: usize) -> T::Vector<S> {
         // SAFETY: the caller's promise.
         unsafe {
-            let from = from.add(v * S::F32_LANES);
+            let from = from.add(v * T::lanes::<S>());
             if PART && v + 1 == V {
-                let rest = self.0 - v * S::F32_LANES;
+                let rest = self.0 - v * T::lanes::<S>();
                 Lanes::<false>(rest).load(simd, std::slice::from_raw_parts(from, rest))
             } else {
-                Lanes::<true>(0).load(simd, std::slice::from_raw_parts(from, S::F32_LANES))
+                Lanes::<true>(0).load(simd, std::slice::from_raw_parts(from, T::lanes::<S>()))
             }
         }
     }
@@ -101,17 +115,17 @@ impl<const V: usize, const PART: bool> Width<V, PART> {
     /// Writes vector `v` of those at `to`.
     ///
     /// # Safety
-    /// The place for the floats is there.
+    /// The place for the elements is there.
     #[inline(always)]
-    pub unsafe fn store<S: Simd>(self, simd: S, to: *mut f32, v: usize, value: S::f32s) {
+    pub unsafe fn store<S: Simd, T: Number>(self, simd: S, to: *mut T, v: usize, value: T::Vector<S>) {
         // SAFETY: the caller's promise.
         unsafe {
-            let to = to.add(v * S::F32_LANES);
+            let to = to.add(v * T::lanes::<S>());
             if PART && v + 1 == V {
-                let rest = self.0 - v * S::F32_LANES;
+                let rest = self.0 - v * T::lanes::<S>();
                 Lanes::<false>(rest).store(simd, std::slice::from_raw_parts_mut(to, rest), value);
             } else {
-                Lanes::<true>(0).store(simd, std::slice::from_raw_parts_mut(to, S::F32_LANES), value);
+                Lanes::<true>(0).store(simd, std::slice::from_raw_parts_mut(to, T::lanes::<S>()), value);
             }
         }
     }
@@ -129,14 +143,14 @@ pub fn apart<S: Simd>(simd: S, f: impl FnOnce()) {
 /// # Safety
 /// The factors of the run are there.
 #[inline(always)]
-pub unsafe fn add<S: Simd, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
+pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
     simd: S,
     width: Width<V, PART>,
-    factors: &Factors<P, EACH>,
-    mut run: Run,
-    mut sums: [[S::f32s; V]; P],
+    factors: &Factors<T, P, EACH>,
+    mut run: Run<T>,
+    mut sums: [[T::Vector<S>; V]; P],
     ahead: &mut Ahead,
-) -> [[S::f32s; V]; P] {
+) -> [[T::Vector<S>; V]; P] {
     // Few sums wait for themselves: several sets of them take turns.
     let sets = const {
         match P * V {
@@ -159,7 +173,7 @@ pub unsafe fn add<S: Simd, const P: usize, const V: usize, const PART: bool, con
             ahead.ask();
         }
     }
-    let mut local = [[[simd.splat_f32s(0.0); V]; P]; 4];
+    let mut local = [[[T::splat(simd, T::ZERO); V]; P]; 4];
     local[0] = sums;
     while run.len >= sets {
         let rest = run.len.saturating_sub(ahead.piece);
@@ -185,7 +199,7 @@ pub unsafe fn add<S: Simd, const P: usize, const V: usize, const PART: bool, con
         while p < P {
             let mut v = 0;
             while v < V {
-                local[0][p][v] = simd.add_f32s(local[0][p][v], local[set][p][v]);
+                local[0][p][v] = T::add_vectors(simd, local[0][p][v], local[set][p][v]);
                 v += 1;
             }
             p += 1;
@@ -197,26 +211,26 @@ pub unsafe fn add<S: Simd, const P: usize, const V: usize, const PART: bool, con
 
 /// sums += the products of a run's first element in every row; the run then begins with the next one.
 #[inline(always)]
-unsafe fn add_one<S: Simd, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
+unsafe fn add_one<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
     simd: S,
     width: Width<V, PART>,
-    factors: &Factors<P, EACH>,
-    run: &mut Run,
-    sums: &mut [[S::f32s; V]; P],
+    factors: &Factors<T, P, EACH>,
+    run: &mut Run<T>,
+    sums: &mut [[T::Vector<S>; V]; P],
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let vectors: [S::f32s; V] = std::array::from_fn(|v| width.load(simd, run.vectors, v));
+        let vectors: [T::Vector<S>; V] = std::array::from_fn(|v| width.load(simd, run.vectors, v));
         let mut p = 0;
         while p < P {
             let at = factors.rows[p].wrapping_add(run.row);
-            let mut value = simd.splat_f32s(if EACH { 0.0 } else { *at });
+            let mut value = T::splat(simd, if EACH { T::ZERO } else { *at });
             let mut v = 0;
             while v < V {
                 if EACH {
                     value = width.load(simd, at, v);
                 }
-                sums[p][v] = multiply_add(simd, value, vectors[v], sums[p][v]);
+                sums[p][v] = T::multiply_add(simd, value, vectors[v], sums[p][v]);
                 v += 1;
             }
             p += 1;
@@ -231,13 +245,13 @@ unsafe fn add_one<S: Simd, const P: usize, const V: usize, const PART: bool, con
 /// # Safety
 /// dst has a row of vectors for each row of sums, and so has the addend.
 #[inline(always)]
-pub unsafe fn finish<S: Simd, const P: usize, const V: usize, const PART: bool>(
+pub unsafe fn finish<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool>(
     simd: S,
     width: Width<V, PART>,
-    dst: [*mut f32; P],
-    mut sums: [[S::f32s; V]; P],
-    addend: Option<[*const f32; P]>,
-    clamp: Option<Clamp>,
+    dst: [*mut T; P],
+    mut sums: [[T::Vector<S>; V]; P],
+    addend: Option<[*const T; P]>,
+    clamp: Option<Clamp<T>>,
 ) {
     // Step by step: a loop with a decision in it is not unrolled, and its sums leave the registers.
     let mut p = 0;
@@ -246,7 +260,7 @@ pub unsafe fn finish<S: Simd, const P: usize, const V: usize, const PART: bool>(
             let mut v = 0;
             while v < V {
                 // SAFETY: the caller's promise.
-                sums[p][v] = simd.add_f32s(sums[p][v], unsafe { width.load(simd, addend[p], v) });
+                sums[p][v] = T::add_vectors(simd, sums[p][v], unsafe { width.load(simd, addend[p], v) });
                 v += 1;
             }
             p += 1;

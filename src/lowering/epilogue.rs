@@ -3,11 +3,17 @@
 use pulp::Simd;
 
 use crate::matrix::MatrixMut;
+use crate::number::Number;
 use crate::problem::{Clamp, Layout};
 
 /// Adds the bias and clamps a part of dst: a channels × pixels matrix in NCHW, pixels × channels in NHWC.
 /// `bias` holds one value for each of the part's channels.
-pub fn finish(dst: &mut MatrixMut<'_>, layout: Layout, bias: Option<&[f32]>, clamp: Option<Clamp>) {
+pub fn finish<T: Number>(
+    dst: &mut MatrixMut<'_, T>,
+    layout: Layout,
+    bias: Option<&[T]>,
+    clamp: Option<Clamp>,
+) {
     if bias.is_none() && clamp.is_none() {
         return;
     }
@@ -16,21 +22,20 @@ pub fn finish(dst: &mut MatrixMut<'_>, layout: Layout, bias: Option<&[f32]>, cla
             (None, _) => {}
             (Some(bias), Layout::Nchw) => values.iter_mut().for_each(|value| *value += bias[row]),
             (Some(bias), Layout::Nhwc) => {
-                values.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+                values.iter_mut().zip(bias).for_each(|(value, bias)| *value += *bias);
             }
         }
-        if let Some(Clamp { min, max }) = clamp {
-            // `f32::clamp` lets a NaN through, which `min` and `max` would replace by a bound.
-            values.iter_mut().for_each(|value| *value = value.clamp(min, max));
+        if let Some(clamp) = clamp.map(Clamp::of) {
+            values.iter_mut().for_each(|value| *value = value.clamped(clamp));
         }
     });
 }
 
-/// A vector of outputs, clamped. A NaN stays a NaN, since it compares with nothing.
+/// A vector of outputs, clamped.
 #[inline(always)]
-pub fn clamped<S: Simd>(simd: S, value: S::f32s, clamp: Option<Clamp>) -> S::f32s {
-    let Some(Clamp { min, max }) = clamp else { return value };
-    let (min, max) = (simd.splat_f32s(min), simd.splat_f32s(max));
-    let value = simd.select_f32s(simd.less_than_f32s(value, min), min, value);
-    simd.select_f32s(simd.less_than_f32s(max, value), max, value)
+pub fn clamped<S: Simd, T: Number>(simd: S, value: T::Vector<S>, clamp: Option<Clamp<T>>) -> T::Vector<S> {
+    match clamp {
+        None => value,
+        Some(clamp) => T::clamp_vector(simd, value, clamp),
+    }
 }

@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use crate::matrix::Matrix;
+use crate::number::Number;
 use crate::problem::{Layout, Problem};
 
 /// One group of one image: C/groups × planes × H × W elements, addressed as `data[c·channel + z·plane + y·row + x·pixel]`.
 #[derive(Debug, Clone, Copy)]
-pub struct Image<'a> {
+pub struct Image<'a, T = f32> {
     /// The elements from the group's first one on.
-    pub data: &'a [f32],
+    pub data: &'a [T],
     /// Elements from one channel to the next.
     pub channel: usize,
     /// Elements from one plane of a volume to the next.
@@ -20,9 +21,9 @@ pub struct Image<'a> {
     pub pixel: usize,
 }
 
-impl<'a> Image<'a> {
+impl<'a, T: Number> Image<'a, T> {
     /// The first of these groups in an image of a whole src tensor; the others lie behind it.
-    pub fn new(problem: &Problem, src: &'a [f32], image: usize, groups: &Range<usize>) -> Self {
+    pub fn new(problem: &Problem, src: &'a [T], image: usize, groups: &Range<usize>) -> Self {
         let ([between, _], [image_len, _]) = (problem.channel_strides(), problem.batch_strides());
         let src = &src[image * image_len..];
         let first_channel = groups.start * problem.group_in();
@@ -45,7 +46,7 @@ impl<'a> Image<'a> {
     }
 
     /// The elements from `[channel, y, x]` of the first plane on.
-    pub fn at(&self, channel: usize, y: usize, x: usize) -> &'a [f32] {
+    pub fn at(&self, channel: usize, y: usize, x: usize) -> &'a [T] {
         &self.data[channel * self.channel + y * self.row + x * self.pixel..]
     }
 
@@ -60,7 +61,7 @@ impl<'a> Image<'a> {
     }
 
     /// The group as the matrix it is in memory: C/groups × H·W of NCHW, H·W × C/groups of NHWC.
-    pub fn matrix(&self, problem: &Problem) -> Matrix<'a> {
+    pub fn matrix(&self, problem: &Problem) -> Matrix<'a, T> {
         match problem.src_layout {
             Layout::Nchw => Matrix::new(self.data, problem.group_in(), problem.in_pixels(), self.channel),
             Layout::Nhwc => Matrix::new(self.data, problem.in_pixels(), problem.group_in(), self.pixel),

@@ -1,15 +1,19 @@
 //! Vectors of channels, one in each lane: loaded and stored where channels lie side by side, and where each of them
 //! has a row of its own.
 
-use pulp::{Simd, bytemuck};
+use pulp::Simd;
 
 use crate::matrix::{Matrix, MatrixMut};
+use crate::number::Number;
+pub use crate::number::QUAD;
 
-/// Lanes of the widest vectors: AVX-512's. So many floats fill a line of the cache, too.
+/// Float32 lanes of the widest vectors: AVX-512's. So many fill a line of the cache, too.
 pub const LANES: usize = 16;
 
-/// Columns that are exchanged with lanes at once.
-pub const QUAD: usize = 4;
+/// Numbers that fill a line of the cache.
+pub const fn of_line<T>() -> usize {
+    LANES * size_of::<f32>() / size_of::<T>()
+}
 
 const INSIDE: &str = "the columns lie inside";
 
@@ -20,21 +24,17 @@ pub struct Lanes<const ALL: bool>(pub usize);
 impl<const ALL: bool> Lanes<ALL> {
     /// The vector at the front of `from`.
     #[inline(always)]
-    pub fn load<S: Simd>(self, simd: S, from: &[f32]) -> S::f32s {
-        if ALL {
-            S::as_simd_f32s(&from[..S::F32_LANES]).0[0]
-        } else {
-            simd.partial_load_f32s(&from[..self.0])
-        }
+    pub fn load<S: Simd, T: Number>(self, simd: S, from: &[T]) -> T::Vector<S> {
+        if ALL { T::load::<S>(from) } else { T::load_part(simd, &from[..self.0]) }
     }
 
     /// Writes the front of `to`.
     #[inline(always)]
-    pub fn store<S: Simd>(self, simd: S, to: &mut [f32], value: S::f32s) {
+    pub fn store<S: Simd, T: Number>(self, simd: S, to: &mut [T], value: T::Vector<S>) {
         if ALL {
-            S::as_mut_simd_f32s(&mut to[..S::F32_LANES]).0[0] = value;
+            T::store::<S>(to, value);
         } else {
-            simd.partial_store_f32s(&mut to[..self.0], value);
+            T::store_part(simd, &mut to[..self.0], value);
         }
     }
 }
@@ -42,38 +42,38 @@ impl<const ALL: bool> Lanes<ALL> {
 /// The row whose four elements are group `group` of four lanes, counted over four vectors, so that the interleaving
 /// of those vectors, which is one within each 128 bits on x86, brings row k to lane k.
 #[inline(always)]
-const fn row_of_group<S: Simd>(group: usize) -> usize {
-    let of_a_vector = if S::F32_LANES < QUAD { 1 } else { S::F32_LANES / QUAD };
+fn row_of_group<S: Simd, T: Number>(group: usize) -> usize {
+    let of_a_vector = if T::lanes::<S>() < QUAD { 1 } else { T::lanes::<S>() / QUAD };
     group / of_a_vector + group % of_a_vector * QUAD
 }
 
 /// Four columns of as many rows as a vector has lanes, from column `col` on: vector j holds column `col` + j.
 #[inline(always)]
-pub fn load_columns<S: Simd>(simd: S, from: &Matrix<'_>, col: usize) -> [S::f32s; QUAD] {
-    let mut lines = [simd.splat_f32s(0.0); QUAD];
-    let groups: &mut [[f32; QUAD]] = bytemuck::cast_slice_mut(&mut lines);
+pub fn load_columns<S: Simd, T: Number>(simd: S, from: &Matrix<'_, T>, col: usize) -> [T::Vector<S>; QUAD] {
+    let mut lines = [T::splat(simd, T::ZERO); QUAD];
+    let groups: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(&mut lines);
     let mut group = 0;
     while group < groups.len() {
-        groups[group] = *from.row(row_of_group::<S>(group))[col..].first_chunk().expect(INSIDE);
+        groups[group] = *from.row(row_of_group::<S, T>(group))[col..].first_chunk().expect(INSIDE);
         group += 1;
     }
-    simd.deinterleave_shfl_f32s(lines)
+    T::deinterleave(simd, lines)
 }
 
 /// The inverse of [`load_columns`], of which the first `COLS` columns are written.
 #[inline(always)]
-pub fn store_columns<S: Simd, const COLS: usize>(
+pub fn store_columns<S: Simd, T: Number, const COLS: usize>(
     simd: S,
-    to: &mut MatrixMut<'_>,
+    to: &mut MatrixMut<'_, T>,
     col: usize,
-    columns: [S::f32s; QUAD],
+    columns: [T::Vector<S>; QUAD],
 ) {
-    let lines = simd.interleave_shfl_f32s(columns);
-    let groups: &[[f32; QUAD]] = bytemuck::cast_slice(&lines);
+    let lines = T::interleave(simd, columns);
+    let groups: &[[T; QUAD]] = bytemuck::cast_slice(&lines);
     let mut group = 0;
     while group < groups.len() {
-        let to: &mut [f32; COLS] =
-            to.row_mut(row_of_group::<S>(group))[col..].first_chunk_mut().expect(INSIDE);
+        let to: &mut [T; COLS] =
+            to.row_mut(row_of_group::<S, T>(group))[col..].first_chunk_mut().expect(INSIDE);
         *to = *groups[group].first_chunk().expect("at most four columns");
         group += 1;
     }
@@ -82,7 +82,7 @@ pub fn store_columns<S: Simd, const COLS: usize>(
 /// Asks for the cache line of an element that is needed soon, if there is such an element. Where rows of a few lines
 /// each are read or written, the machine does not foresee it.
 #[inline(always)]
-pub fn prefetch(data: &[f32], at: usize) {
+pub fn prefetch<T>(data: &[T], at: usize) {
     if let Some(element) = data.get(at) {
         prefetch_line(element);
     }
@@ -90,7 +90,7 @@ pub fn prefetch(data: &[f32], at: usize) {
 
 /// Asks for the cache line of an address.
 #[inline(always)]
-pub fn prefetch_line(at: *const f32) {
+pub fn prefetch_line<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -103,37 +103,40 @@ pub fn prefetch_line(at: *const f32) {
 
 #[cfg(test)]
 mod tests {
+    use std::marker::PhantomData;
+
     use pulp::WithSimd;
 
     use super::*;
     use crate::kernels::isa;
 
-    struct Exchange;
+    struct Exchange<T>(PhantomData<T>);
 
-    impl WithSimd for Exchange {
+    impl<T: Number> WithSimd for Exchange<T> {
         type Output = ();
 
         fn with_simd<S: Simd>(self, simd: S) {
-            let from: Vec<f32> = (0..LANES * 7).map(|index| index as f32).collect();
-            let from = Matrix::new(&from, S::F32_LANES, 6, 7);
+            let (lanes, number) = (T::lanes::<S>(), |value: usize| T::from_f64(value as f64));
+            let from: Vec<T> = (0..LANES * 7).map(number).collect();
+            let from = Matrix::new(&from, lanes, 6, 7);
             let columns = load_columns(simd, &from, 2);
             for (j, column) in columns.iter().enumerate() {
-                let expected: Vec<f32> = (0..S::F32_LANES).map(|row| (row * 7 + 2 + j) as f32).collect();
-                assert_eq!(bytemuck::cast_slice::<S::f32s, f32>(std::slice::from_ref(column)), expected);
+                let expected: Vec<T> = (0..lanes).map(|row| number(row * 7 + 2 + j)).collect();
+                assert_eq!(bytemuck::cast_slice::<T::Vector<S>, T>(std::slice::from_ref(column)), expected);
             }
-            let mut to = [-1.0; LANES * 5];
-            store_columns::<S, 3>(simd, &mut MatrixMut::new(&mut to, S::F32_LANES, 5, 5), 1, columns);
+            let mut to = [T::from_f64(-1.0); LANES * 5];
+            store_columns::<S, T, 3>(simd, &mut MatrixMut::new(&mut to, lanes, 5, 5), 1, columns);
             for (index, &value) in to.iter().enumerate() {
                 let (row, col) = (index / 5, index % 5);
-                let expected =
-                    if row < S::F32_LANES && (1..4).contains(&col) { row * 7 + 1 + col } else { 0 };
-                assert_eq!(value, if expected == 0 { -1.0 } else { expected as f32 });
+                let expected = if row < lanes && (1..4).contains(&col) { row * 7 + 1 + col } else { 0 };
+                assert_eq!(value, if expected == 0 { T::from_f64(-1.0) } else { number(expected) });
             }
         }
     }
 
     #[test]
     fn columns_become_vectors_and_vectors_columns() {
-        isa::dispatch_each(|| Exchange);
+        isa::dispatch_each(|| Exchange::<f32>(PhantomData));
+        isa::dispatch_each(|| Exchange::<f64>(PhantomData));
     }
 }

@@ -8,6 +8,7 @@ use super::image::Image;
 use super::lanes::{Lanes, QUAD, load_columns};
 use crate::kernels::isa;
 use crate::matrix::{Matrix, MatrixMut};
+use crate::number::Number;
 use crate::problem::Problem;
 
 /// Rows and columns that are transposed at once without long vectors: shuffles on every machine.
@@ -17,20 +18,20 @@ const BLOCK: usize = 4;
 ///
 /// # Panics
 /// If the shapes do not agree.
-pub fn transpose(from: &Matrix<'_>, to: &mut MatrixMut<'_>, add: bool) {
+pub fn transpose<T: Number>(from: &Matrix<'_, T>, to: &mut MatrixMut<'_, T>, add: bool) {
     assert!(from.rows() == to.cols() && from.cols() == to.rows(), "shapes disagree");
     isa::dispatch(Transpose { from, to, add });
 }
 
 /// Moves what some output planes, rows and columns see of an NCHW image's first `depth` channels to NHWC; the place of its
 /// first pixel in the image.
-pub fn moved<'a>(
-    image: &Image<'_>,
+pub fn moved<'a, T: Number>(
+    image: &Image<'_, T>,
     problem: &Problem,
     outputs: &[Range<usize>; 3],
     depth: usize,
-    to: &'a mut [f32],
-) -> (Image<'a>, [usize; 3]) {
+    to: &'a mut [T],
+) -> (Image<'a, T>, [usize; 3]) {
     let axes = problem.axes();
     let [zs, hs, ws]: [Range<usize>; 3] = std::array::from_fn(|at| axes[at].window(&outputs[at]));
     let row = ws.len() * depth;
@@ -53,13 +54,13 @@ pub fn moved<'a>(
     (moved, [zs.start, hs.start, ws.start])
 }
 
-struct Transpose<'a, 'b> {
-    from: &'a Matrix<'a>,
-    to: &'a mut MatrixMut<'b>,
+struct Transpose<'a, 'b, T> {
+    from: &'a Matrix<'a, T>,
+    to: &'a mut MatrixMut<'b, T>,
     add: bool,
 }
 
-impl WithSimd for Transpose<'_, '_> {
+impl<T: Number> WithSimd for Transpose<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -68,7 +69,7 @@ impl WithSimd for Transpose<'_, '_> {
         let (rows, cols) = (from.rows(), from.cols());
         let (row, col) = (rows / BLOCK * BLOCK, cols / BLOCK * BLOCK);
         // Whole vectors of rows.
-        let wide = if S::F32_LANES > BLOCK { rows / S::F32_LANES * S::F32_LANES } else { 0 };
+        let wide = if T::lanes::<S>() > BLOCK { rows / T::lanes::<S>() * T::lanes::<S>() } else { 0 };
         // Along the rows that lie farther apart, so that as few of them as possible are in use at a time. Plain loops:
         // what iterators call is not compiled for the caller's instructions.
         if from.ld() > to.ld() {
@@ -79,7 +80,7 @@ impl WithSimd for Transpose<'_, '_> {
                     transpose_columns(simd, from, to, (row, col), add);
                     col += QUAD;
                 }
-                row += S::F32_LANES;
+                row += T::lanes::<S>();
             }
         } else {
             let mut col = 0;
@@ -87,7 +88,7 @@ impl WithSimd for Transpose<'_, '_> {
                 let mut row = 0;
                 while row < wide {
                     transpose_columns(simd, from, to, (row, col), add);
-                    row += S::F32_LANES;
+                    row += T::lanes::<S>();
                 }
                 col += QUAD;
             }
@@ -108,34 +109,39 @@ impl WithSimd for Transpose<'_, '_> {
 
 /// Four columns of a vector's rows.
 #[inline(always)]
-fn transpose_columns<S: Simd>(
+fn transpose_columns<S: Simd, T: Number>(
     simd: S,
-    from: &Matrix<'_>,
-    to: &mut MatrixMut<'_>,
+    from: &Matrix<'_, T>,
+    to: &mut MatrixMut<'_, T>,
     (row, col): (usize, usize),
     add: bool,
 ) {
-    let full = Lanes::<true>(S::F32_LANES);
-    let lines = Matrix::new(&from.data()[row * from.ld() + col..], S::F32_LANES, QUAD, from.ld());
+    let full = Lanes::<true>(T::lanes::<S>());
+    let lines = Matrix::new(&from.data()[row * from.ld() + col..], T::lanes::<S>(), QUAD, from.ld());
     let columns = load_columns(simd, &lines, 0);
     for (j, mut column) in columns.into_iter().enumerate() {
         let to = &mut to.row_mut(col + j)[row..];
         if add {
-            column = simd.add_f32s(column, full.load(simd, to));
+            column = T::add_vectors(simd, column, full.load(simd, to));
         }
         full.store(simd, to, column);
     }
 }
 
 #[inline(always)]
-fn transpose_block(from: &Matrix<'_>, to: &mut MatrixMut<'_>, (row, col): (usize, usize), add: bool) {
+fn transpose_block<T: Number>(
+    from: &Matrix<'_, T>,
+    to: &mut MatrixMut<'_, T>,
+    (row, col): (usize, usize),
+    add: bool,
+) {
     const INSIDE: &str = "the block lies inside";
-    let lines: [[f32; BLOCK]; BLOCK] =
+    let lines: [[T; BLOCK]; BLOCK] =
         std::array::from_fn(|k| *from.data()[(row + k) * from.ld() + col..].first_chunk().expect(INSIDE));
     let [a, b, c, d] = lines;
     let columns = a.into_iter().zip(b).zip(c).zip(d).map(|(((a, b), c), d)| [a, b, c, d]);
     for (k, column) in columns.enumerate() {
-        let to: &mut [f32; BLOCK] = to.row_mut(col + k)[row..].first_chunk_mut().expect(INSIDE);
+        let to: &mut [T; BLOCK] = to.row_mut(col + k)[row..].first_chunk_mut().expect(INSIDE);
         if add {
             to.iter_mut().zip(column).for_each(|(to, value)| *to += value);
         } else {
@@ -146,9 +152,9 @@ fn transpose_block(from: &Matrix<'_>, to: &mut MatrixMut<'_>, (row, col): (usize
 
 /// Rows and columns behind the last whole block.
 #[inline(always)]
-fn transpose_rest(
-    from: &Matrix<'_>,
-    to: &mut MatrixMut<'_>,
+fn transpose_rest<T: Number>(
+    from: &Matrix<'_, T>,
+    to: &mut MatrixMut<'_, T>,
     rows: Range<usize>,
     cols: Range<usize>,
     add: bool,
@@ -171,9 +177,9 @@ fn transpose_rest(
     }
 }
 
-fn transpose_elements(
-    from: &Matrix<'_>,
-    to: &mut MatrixMut<'_>,
+fn transpose_elements<T: Number>(
+    from: &Matrix<'_, T>,
+    to: &mut MatrixMut<'_, T>,
     rows: Range<usize>,
     cols: Range<usize>,
     add: bool,
@@ -193,16 +199,21 @@ mod tests {
 
     #[test]
     fn every_element_changes_its_place() {
+        check::<f32>();
+        check::<f64>();
+    }
+
+    fn check<T: Number>() {
         for (rows, cols) in [(1, 1), (8, 8), (7, 9), (16, 8), (17, 31), (3, 40)] {
-            let from: Vec<f32> = (0..rows * (cols + 1)).map(|index| index as f32).collect();
+            let from: Vec<T> = (0..rows * (cols + 1)).map(|index| T::from_f64(index as f64)).collect();
             let from = Matrix::new(&from, rows, cols, cols + 1);
             for add in [false, true] {
-                let mut to = vec![0.5f32; cols * (rows + 2)];
+                let mut to = vec![T::from_f64(0.5); cols * (rows + 2)];
                 transpose(&from, &mut MatrixMut::new(&mut to, cols, rows, rows + 2), add);
                 for row in 0..rows {
                     for col in 0..cols {
-                        let moved = to[col * (rows + 2) + row] - if add { 0.5 } else { 0.0 };
-                        assert_eq!(moved, (row * (cols + 1) + col) as f32, "{rows} x {cols}");
+                        let moved = to[col * (rows + 2) + row].into() - if add { 0.5 } else { 0.0 };
+                        assert_eq!(moved, (row * (cols + 1) + col) as f64, "{rows} x {cols}");
                     }
                 }
             }

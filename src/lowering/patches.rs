@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::lowering::image::Image;
 use crate::matrix::MatrixMut;
+use crate::number::Number;
 use crate::problem::{Axis, Problem, common};
 
 /// How one channel's Kh·Kw patch rows are filled.
@@ -23,7 +24,7 @@ pub enum Fill {
 }
 
 /// Fills the Kh·Kw × OH·OW patch rows of one channel of an NCHW image.
-pub fn fill_channel(fill: Fill, problem: &Problem, plane: &[f32], patches: &mut MatrixMut<'_>) {
+pub fn fill_channel<T: Number>(fill: Fill, problem: &Problem, plane: &[T], patches: &mut MatrixMut<'_, T>) {
     for i in 0..problem.rows.kernel {
         for j in 0..problem.cols.kernel {
             match fill {
@@ -36,11 +37,16 @@ pub fn fill_channel(fill: Fill, problem: &Problem, plane: &[f32], patches: &mut 
     }
 }
 
-fn tap_row<'a>(problem: &Problem, patches: &'a mut MatrixMut<'_>, i: usize, j: usize) -> &'a mut [f32] {
+fn tap_row<'a, T: Number>(
+    problem: &Problem,
+    patches: &'a mut MatrixMut<'_, T>,
+    i: usize,
+    j: usize,
+) -> &'a mut [T] {
     patches.row_mut(i * problem.cols.kernel + j)
 }
 
-fn scan(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut [f32]) {
+fn scan<T: Number>(problem: &Problem, plane: &[T], i: usize, j: usize, patch: &mut [T]) {
     let (rows, cols) = (&problem.rows, &problem.cols);
     let position = |axis: &Axis, output: usize, tap: usize| {
         (output * axis.stride + tap * axis.dilation)
@@ -51,64 +57,69 @@ fn scan(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut [f32])
         for x in 0..cols.output {
             patch[y * cols.output + x] = match (position(rows, y, i), position(cols, x, j)) {
                 (Some(h), Some(w)) => plane[h * cols.input + w],
-                _ => 0.0,
+                _ => T::ZERO,
             };
         }
     }
 }
 
-fn copy_short(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut [f32]) {
+fn copy_short<T: Number>(problem: &Problem, plane: &[T], i: usize, j: usize, patch: &mut [T]) {
     for y in 0..problem.rows.output {
         copy_row(problem, plane, i, j, y, patch);
     }
 }
 
 /// One output row of one tap: the run that lies inside the input, zeros on both sides of it.
-fn copy_row(problem: &Problem, plane: &[f32], i: usize, j: usize, y: usize, patch: &mut [f32]) {
+fn copy_row<T: Number>(problem: &Problem, plane: &[T], i: usize, j: usize, y: usize, patch: &mut [T]) {
     let width = problem.cols.output;
     copy_part(problem, plane, (i, j), y, 0..width, &mut patch[y * width..][..width]);
 }
 
 /// Some columns of one output row of one tap.
-fn copy_part(
+fn copy_part<T: Number>(
     problem: &Problem,
-    plane: &[f32],
+    plane: &[T],
     (i, j): (usize, usize),
     y: usize,
     columns: Range<usize>,
-    to: &mut [f32],
+    to: &mut [T],
 ) {
     let (rows, cols) = (&problem.rows, &problem.cols);
     let xs = common(&columns, &cols.outputs_of_tap(j));
     if !rows.outputs_of_tap(i).contains(&y) || xs.is_empty() {
-        return to.fill(0.0);
+        return to.fill(T::ZERO);
     }
     let run = &plane[rows.input_of(y, i) * cols.input + cols.input_of(xs.start, j)..];
     let inside = xs.start - columns.start..xs.end - columns.start;
-    to[..inside.start].fill(0.0);
-    to[inside.end..].fill(0.0);
+    to[..inside.start].fill(T::ZERO);
+    to[inside.end..].fill(T::ZERO);
     gather(&mut to[inside], run, cols.stride);
 }
 
 /// Every `stride`-th element.
-fn gather(to: &mut [f32], from: &[f32], stride: usize) {
+fn gather<T: Number>(to: &mut [T], from: &[T], stride: usize) {
     // Constant strides become vector shuffles.
-    fn every<const STRIDE: usize>(to: &mut [f32], from: &[f32]) {
+    fn every<const STRIDE: usize, T: Number>(to: &mut [T], from: &[T]) {
         let Some((last, front)) = to.split_last_mut() else { return };
         *last = from[front.len() * STRIDE];
         front.iter_mut().zip(from.chunks_exact(STRIDE)).for_each(|(to, from)| *to = from[0]);
     }
     match stride {
         1 => to.copy_from_slice(&from[..to.len()]),
-        2 => every::<2>(to, from),
-        3 => every::<3>(to, from),
-        4 => every::<4>(to, from),
+        2 => every::<2, T>(to, from),
+        3 => every::<3, T>(to, from),
+        4 => every::<4, T>(to, from),
         _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
     }
 }
 
 /// Fills the D × pixels patches of a run of output pixels of an NCHW image, channels outermost.
-pub fn fill_plane_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<usize>, patches: &mut [f32]) {
+pub fn fill_plane_patches<T: Number>(
+    problem: &Problem,
+    image: &Image<'_, T>,
+    pixels: &Range<usize>,
+    patches: &mut [T],
+) {
     let mut rows = patches.chunks_exact_mut(pixels.len());
     for c in 0..problem.group_in() {
         let plane = image.at(c, 0, 0);
@@ -125,14 +136,14 @@ pub fn fill_plane_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<u
     }
 }
 
-fn copy_long(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut [f32]) {
+fn copy_long<T: Number>(problem: &Problem, plane: &[T], i: usize, j: usize, patch: &mut [T]) {
     let (rows, cols) = (&problem.rows, &problem.cols);
     let (ys, xs) = (rows.outputs_of_tap(i), cols.outputs_of_tap(j));
     if ys.is_empty() || xs.is_empty() {
-        return patch.fill(0.0);
+        return patch.fill(T::ZERO);
     }
-    patch[..ys.start * cols.output].fill(0.0);
-    patch[ys.end * cols.output..].fill(0.0);
+    patch[..ys.start * cols.output].fill(T::ZERO);
+    patch[ys.end * cols.output..].fill(T::ZERO);
     let inside = &mut patch[ys.start * cols.output..ys.end * cols.output];
     // With rows of equal length one copy moves them all; otherwise each output row is a copy of its own.
     let run = if cols.output == cols.input { inside.len() } else { cols.output };
@@ -146,12 +157,12 @@ fn copy_long(problem: &Problem, plane: &[f32], i: usize, j: usize, patch: &mut [
         to[skip..skip + len].copy_from_slice(&plane[from..from + len]);
     }
     for row in inside.chunks_exact_mut(cols.output) {
-        row[..xs.start].fill(0.0);
-        row[xs.end..].fill(0.0);
+        row[..xs.start].fill(T::ZERO);
+        row[xs.end..].fill(T::ZERO);
     }
 }
 
-fn copy_self(problem: &Problem, plane: &[f32], i: usize, j: usize, patches: &mut MatrixMut<'_>) {
+fn copy_self<T: Number>(problem: &Problem, plane: &[T], i: usize, j: usize, patches: &mut MatrixMut<'_, T>) {
     let (rows, cols) = (&problem.rows, &problem.cols);
     let pixels = problem.out_pixels();
     let (back_i, ahead_y) = rows.neighbour_taps();
@@ -180,14 +191,14 @@ fn copy_self(problem: &Problem, plane: &[f32], i: usize, j: usize, patches: &mut
 }
 
 /// The columns of one output row of one tap from `first` on.
-fn fill_row_end(
+fn fill_row_end<T: Number>(
     problem: &Problem,
-    plane: &[f32],
+    plane: &[T],
     i: usize,
     j: usize,
     y: usize,
     first: usize,
-    patch: &mut [f32],
+    patch: &mut [T],
 ) {
     let (rows, cols) = (&problem.rows, &problem.cols);
     let (inside_y, xs) = (rows.outputs_of_tap(i).contains(&y), cols.outputs_of_tap(j));
@@ -195,13 +206,13 @@ fn fill_row_end(
         patch[y * cols.output + x] = if inside_y && xs.contains(&x) {
             plane[rows.input_of(y, i) * cols.input + cols.input_of(x, j)]
         } else {
-            0.0
+            T::ZERO
         };
     }
 }
 
 /// Fills one im2row patch (C·Kh·Kw, channels outermost) of an NCHW image, element by element.
-pub fn scan_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patch: &mut [f32]) {
+pub fn scan_patch<T: Number>(problem: &Problem, image: &Image<'_, T>, y: usize, x: usize, patch: &mut [T]) {
     let (rows, cols) = (&problem.rows, &problem.cols);
     let (is, js) = (rows.taps_of_output(y), cols.taps_of_output(x));
     let mut patch = patch.iter_mut();
@@ -212,7 +223,7 @@ pub fn scan_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patc
                 *value = if is.contains(&i) && js.contains(&j) {
                     plane[rows.input_of(y, i) * image.row + cols.input_of(x, j)]
                 } else {
-                    0.0
+                    T::ZERO
                 };
             }
         }
@@ -220,7 +231,7 @@ pub fn scan_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patc
 }
 
 /// Fills one im2row patch (Kh·Kw·C, channels innermost) of an NHWC image with runs of whole pixels.
-pub fn copy_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patch: &mut [f32]) {
+pub fn copy_patch<T: Number>(problem: &Problem, image: &Image<'_, T>, y: usize, x: usize, patch: &mut [T]) {
     let (rows, cols) = (&problem.rows, &problem.cols);
     let channels = problem.group_in();
     let (is, js) = (rows.taps_of_output(y), cols.taps_of_output(x));
@@ -228,11 +239,11 @@ pub fn copy_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patc
     let joined = cols.dilation == 1 && channels == image.pixel;
     for (i, row) in patch.chunks_exact_mut(cols.kernel * channels).enumerate() {
         if !is.contains(&i) || js.is_empty() {
-            row.fill(0.0);
+            row.fill(T::ZERO);
             continue;
         }
-        row[..js.start * channels].fill(0.0);
-        row[js.end * channels..].fill(0.0);
+        row[..js.start * channels].fill(T::ZERO);
+        row[js.end * channels..].fill(T::ZERO);
         let inside = &mut row[js.start * channels..js.end * channels];
         let h = rows.input_of(y, i);
         if joined {
@@ -246,7 +257,12 @@ pub fn copy_patch(problem: &Problem, image: &Image<'_>, y: usize, x: usize, patc
 }
 
 /// Fills the pixels × D patches of a run of output pixels of an NHWC image, channels innermost.
-pub fn fill_pixel_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<usize>, patches: &mut [f32]) {
+pub fn fill_pixel_patches<T: Number>(
+    problem: &Problem,
+    image: &Image<'_, T>,
+    pixels: &Range<usize>,
+    patches: &mut [T],
+) {
     let (rows, cols, depth) = (&problem.rows, &problem.cols, problem.depth());
     let run = cols.kernel * problem.group_in();
     let joined = cols.dilation == 1 && problem.group_in() == image.pixel;
@@ -268,22 +284,22 @@ pub fn fill_pixel_patches(problem: &Problem, image: &Image<'_>, pixels: &Range<u
                 let from = image.at(0, rows.input_of(y, i), cols.input_of(fast.start, 0));
                 copy_runs(from, cols.stride * problem.group_in(), run, parts);
             } else {
-                parts.for_each(|part| part.fill(0.0));
+                parts.for_each(|part| part.fill(T::ZERO));
             }
         }
     }
 }
 
 /// Copies runs that begin `step` elements apart: those of a few vectors without calls of memcpy, which would cost more.
-fn copy_runs<'a>(from: &[f32], step: usize, run: usize, to: impl Iterator<Item = &'a mut [f32]>) {
+fn copy_runs<'a, T: Number>(from: &[T], step: usize, run: usize, to: impl Iterator<Item = &'a mut [T]>) {
     let runs = to.enumerate().map(|(x, to)| (to, &from[x * step..][..run]));
     match run.div_ceil(CHUNK) {
         _ if run < CHUNK => runs.for_each(|(to, from)| to.copy_from_slice(from)),
-        1 => runs.for_each(copy_chunks::<1>),
-        2 => runs.for_each(copy_chunks::<2>),
-        3 => runs.for_each(copy_chunks::<3>),
-        4 => runs.for_each(copy_chunks::<4>),
-        5 => runs.for_each(copy_chunks::<5>),
+        1 => runs.for_each(copy_chunks::<1, T>),
+        2 => runs.for_each(copy_chunks::<2, T>),
+        3 => runs.for_each(copy_chunks::<3, T>),
+        4 => runs.for_each(copy_chunks::<4, T>),
+        5 => runs.for_each(copy_chunks::<5, T>),
         _ => runs.for_each(|(to, from)| to.copy_from_slice(from)),
     }
 }
@@ -292,10 +308,10 @@ fn copy_runs<'a>(from: &[f32], step: usize, run: usize, to: impl Iterator<Item =
 const CHUNK: usize = 8;
 
 /// Copies that many chunks, of which the last two overlap.
-fn copy_chunks<const CHUNKS: usize>((to, from): (&mut [f32], &[f32])) {
+fn copy_chunks<const CHUNKS: usize, T: Number>((to, from): (&mut [T], &[T])) {
     for chunk in 0..CHUNKS {
         let start = (chunk * CHUNK).min(to.len() - CHUNK);
-        let chunk: [f32; CHUNK] = from[start..][..CHUNK].try_into().expect("a whole chunk");
+        let chunk: [T; CHUNK] = from[start..][..CHUNK].try_into().expect("a whole chunk");
         to[start..][..CHUNK].copy_from_slice(&chunk);
     }
 }

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::kernels::FlatRun;
+use crate::number::Number;
 use crate::problem::{Axis, Problem, most_fitting};
 
 /// Taps that a kernel may have.
@@ -158,7 +159,7 @@ pub struct Copies {
 impl Copies {
     /// Copies them from a plane, whose pixels lie one behind the other, into `to`, which holds zeros or what other planes
     /// had there.
-    pub fn fill(&self, plane: &[f32], to: &mut [f32]) {
+    pub fn fill<T: Number>(&self, plane: &[T], to: &mut [T]) {
         self.list[..self.len].iter().for_each(|lines| lines.copy(plane, to));
     }
 }
@@ -179,7 +180,7 @@ pub struct Lines {
 
 impl Lines {
     /// Copies them.
-    pub fn copy(&self, from: &[f32], to: &mut [f32]) {
+    pub fn copy<T: Number>(&self, from: &[T], to: &mut [T]) {
         for line in 0..self.count {
             let from = &from[self.from + line * self.from_step..];
             let to = &mut to[self.to + line * self.to_step..][..self.len];
@@ -194,20 +195,20 @@ impl Lines {
 
 /// A short line, for which a call to the C library would take longer: vectors, the last of which may overlap the one before.
 #[inline(always)]
-fn copy_line(from: &[f32], to: &mut [f32]) {
+fn copy_line<T: Number>(from: &[T], to: &mut [T]) {
     const WIDE: usize = 8;
     const NARROW: usize = 4;
     if to.len() >= WIDE {
-        copy_vectors::<WIDE>(from, to);
+        copy_vectors::<T, WIDE>(from, to);
     } else if to.len() >= NARROW {
-        copy_vectors::<NARROW>(from, to);
+        copy_vectors::<T, NARROW>(from, to);
     } else {
         to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     }
 }
 
 #[inline(always)]
-fn copy_vectors<const LEN: usize>(from: &[f32], to: &mut [f32]) {
+fn copy_vectors<T: Number, const LEN: usize>(from: &[T], to: &mut [T]) {
     let last = to.len() - LEN;
     let mut at = 0;
     loop {
@@ -223,7 +224,7 @@ fn copy_vectors<const LEN: usize>(from: &[f32], to: &mut [f32]) {
 
 /// Written so that it is compiled to shuffles.
 #[inline(always)]
-fn copy_every_second(from: &[f32], to: &mut [f32]) {
+fn copy_every_second<T: Number>(from: &[T], to: &mut [T]) {
     let pairs = from.chunks_exact(2);
     let whole = pairs.len().min(to.len());
     to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);

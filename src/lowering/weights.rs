@@ -1,6 +1,6 @@
 //! Packed weights: the caller's weights in the order an algorithm reads them, behind a header that says so.
 //!
-//! A blob is a 64-byte header, the floats group by group, and a 16-byte end mark. Header and end mark bind
+//! A blob is a 64-byte header, the elements group by group, and a 16-byte end mark. Header and end mark bind
 //! it to one packing, so weights of another plan, or cut short, are refused before any arithmetic. Two plans
 //! that pack alike may share a blob.
 
@@ -8,7 +8,8 @@ use std::fmt;
 
 use super::winograd::matrices::{KernelTransform, alpha};
 use crate::error::{Error, Result, text};
-use crate::problem::{Problem, WeightStrides, product};
+use crate::number::Number;
+use crate::problem::{DataType, Problem, WeightStrides, product};
 
 /// A dimension of one group's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl WeightOrder {
     }
 
     /// The same order within each block of this many output channels; the last block may be smaller. The block
-    /// that begins with channel m begins at m·C·Kh·Kw floats.
+    /// that begins with channel m begins at m·C·Kh·Kw elements.
     pub const fn blocked(self, block: usize) -> Self {
         Self { block, ..self }
     }
@@ -66,18 +67,21 @@ impl WeightOrder {
 }
 
 const HEADER_WORDS: usize = 8;
-/// Bytes in front of the floats.
+/// Bytes in front of the elements.
 pub const HEADER_BYTES: usize = HEADER_WORDS * size_of::<u64>();
 const END_BYTES: usize = 2 * size_of::<u64>();
 
-/// The word of a header that says in which order the floats lie.
+/// The word of a header that says in which order the elements lie, and what they are.
 struct OrderWord(u64);
 
 impl fmt::Display for OrderWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [order @ .., _, _, _, _] = self.0.to_le_bytes();
         write!(f, "format {} order {}", self.0 >> 32 & 0xffff, order.escape_ascii())?;
-        match self.0 >> 48 {
+        if self.0 >> 56 & 1 == DataType::F64 as u64 {
+            f.write_str(" in float64")?;
+        }
+        match self.0 >> 48 & 0xff {
             0 => Ok(()),
             m => write!(f, " for Winograd tiles of {m}x{m}"),
         }
@@ -96,6 +100,7 @@ pub struct Packing {
     /// Groups of the caller that are one here.
     groups_at_once: usize,
     source: WeightStrides,
+    data_type: DataType,
 }
 
 impl Packing {
@@ -112,10 +117,11 @@ impl Packing {
             kernel: [problem.planes.kernel * problem.rows.kernel, problem.cols.kernel],
             groups_at_once,
             source: problem.weight_strides(),
+            data_type: problem.data_type,
         }
     }
 
-    /// Floats of one group.
+    /// Elements of one group.
     pub fn group_len(&self) -> usize {
         self.out_channels * self.in_channels * self.taps()
     }
@@ -128,13 +134,13 @@ impl Packing {
         }
     }
 
-    fn floats(&self) -> usize {
+    fn elements(&self) -> usize {
         self.groups * self.group_len()
     }
 
-    /// Bytes of a blob: header, floats, end mark. `None` if they do not fit, which nothing else here needs to ask then.
+    /// Bytes of a blob: header, elements, end mark. `None` if they do not fit, which nothing else here needs to ask then.
     pub fn bytes(&self) -> Option<usize> {
-        product(&[self.groups, self.out_channels, self.in_channels, self.taps(), size_of::<f32>()])?
+        product(&[self.groups, self.out_channels, self.in_channels, self.taps(), self.data_type.bytes()])?
             .checked_add(HEADER_BYTES + END_BYTES)
             .filter(|&bytes| bytes <= isize::MAX as usize)
     }
@@ -145,7 +151,10 @@ impl Packing {
         let order = u32::from_le_bytes(self.order.dims.map(|dim| dim as u8));
         [
             u64::from_le_bytes(*b"convloww"),
-            u64::from(self.order.winograd) << 48 | u64::from(FORMAT) << 32 | u64::from(order),
+            u64::from(self.order.winograd) << 48
+                | (self.data_type as u64) << 56
+                | u64::from(FORMAT) << 32
+                | u64::from(order),
             self.groups as u64,
             self.out_channels as u64,
             self.in_channels as u64,
@@ -161,15 +170,15 @@ impl Packing {
         words.iter().fold(0xcbf2_9ce4_8422_2325, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3))
     }
 
-    /// What stands behind the floats: a word of its own, and the header's mixed.
+    /// What stands behind the elements: a word of its own, and the header's mixed.
     fn end(&self) -> [u64; 2] {
         [u64::from_le_bytes(*b"convlowe"), self.id()]
     }
 
     /// Writes the blob. `weights` are all groups' in the problem's weights layout; `blob` has [`Packing::bytes`].
-    pub fn pack(&self, weights: &[f32], blob: &mut [u8]) {
-        let floats: &mut [f32] = bytemuck::cast_slice_mut(self.mark(blob));
-        for (group, packed) in floats.chunks_exact_mut(self.group_len()).enumerate() {
+    pub fn pack<T: Number>(&self, weights: &[T], blob: &mut [u8]) {
+        let elements: &mut [T] = bytemuck::cast_slice_mut(self.mark(blob));
+        for (group, packed) in elements.chunks_exact_mut(self.group_len()).enumerate() {
             self.pack_group(group, weights, packed);
         }
     }
@@ -177,13 +186,13 @@ impl Packing {
     /// Writes the header and the end mark of a blob, and returns what lies between.
     pub fn mark<'a>(&self, blob: &'a mut [u8]) -> &'a mut [u8] {
         let (header, rest) = blob.split_at_mut(HEADER_BYTES);
-        let (floats, end) = rest.split_at_mut(self.floats() * size_of::<f32>());
+        let (elements, end) = rest.split_at_mut(self.elements() * self.data_type.bytes());
         header.copy_from_slice(bytemuck::bytes_of(&self.header()));
         end.copy_from_slice(bytemuck::bytes_of(&self.end()));
-        floats
+        elements
     }
 
-    fn pack_group(&self, group: usize, weights: &[f32], packed: &mut [f32]) {
+    fn pack_group<T: Number>(&self, group: usize, weights: &[T], packed: &mut [T]) {
         let WeightStrides { group: group_stride, output, input, tap } = self.source;
         let [kh, kw] = self.kernel;
         let (c, m) = (self.in_channels, self.out_channels);
@@ -229,11 +238,11 @@ impl Packing {
     }
 
     /// Packs one group's kernels `weight(m, c, i, j)` behind Winograd's transform.
-    fn pack_transformed(
+    fn pack_transformed<T: Number>(
         &self,
         block: usize,
-        packed: &mut [f32],
-        weight: impl Fn(usize, usize, usize, usize) -> f32,
+        packed: &mut [T],
+        weight: impl Fn(usize, usize, usize, usize) -> T,
     ) {
         let [_, r] = self.kernel;
         let transform = KernelTransform::new(alpha(self.order.winograd.into(), r), r);
@@ -243,7 +252,7 @@ impl Packing {
             for (channel, output) in (0..c).flat_map(|c| (0..outputs).map(move |m| (c, m))) {
                 let kernel = transform.apply(|i, j| weight(number * block + output, channel, i, j));
                 for (position, value) in kernel.iter().enumerate().take(taps) {
-                    packed[(position * c + channel) * outputs + output] = *value as f32;
+                    packed[(position * c + channel) * outputs + output] = T::from_f64(*value);
                 }
             }
         }
@@ -285,18 +294,18 @@ impl Packing {
         Ok(())
     }
 
-    /// The floats of a blob whose header has been checked.
+    /// The elements of a blob whose header has been checked.
     ///
     /// # Errors
     /// [`Error::WeightsMismatch`] if the end mark is not where it should be.
-    pub fn unpack<'a>(&self, blob: &'a [u8]) -> Result<&'a [f32]> {
-        let (floats, end) = blob[HEADER_BYTES..].split_at(self.floats() * size_of::<f32>());
+    pub fn unpack<'a, T: Number>(&self, blob: &'a [u8]) -> Result<&'a [T]> {
+        let (elements, end) = blob[HEADER_BYTES..].split_at(self.elements() * self.data_type.bytes());
         if end != bytemuck::bytes_of(&self.end()) {
             return Err(Error::WeightsMismatch(text!(
                 "packed_weights has no end mark at byte {}: it was cut short or overwritten",
-                HEADER_BYTES + floats.len()
+                HEADER_BYTES + elements.len()
             )));
         }
-        Ok(bytemuck::cast_slice(floats))
+        Ok(bytemuck::cast_slice(elements))
     }
 }

@@ -19,6 +19,7 @@ use self::gang::Gang;
 use crate::error::{Error, Result, invalid, text};
 use crate::matrix::{Grid, MatrixMut, Tile, Tiles};
 use crate::memory::Shared;
+use crate::number::Number;
 use crate::panics::catch_quietly;
 
 /// Runs `job(argument, 0)` … `job(argument, jobs − 1)`, on any threads in any order, and returns when all
@@ -165,25 +166,25 @@ impl Pool {
     ///
     /// # Panics
     /// With the panic of the first `f` that panics, after all running ones have ended.
-    pub fn for_each_tile(
+    pub fn for_each_tile<T: Number>(
         &self,
-        matrix: MatrixMut<'_>,
+        matrix: MatrixMut<'_, T>,
         grid: Grid,
-        scratch: &mut [f32],
+        scratch: &mut [T],
         slots: usize,
-        f: impl Fn(Tile, MatrixMut<'_>, &mut [f32]) + Sync,
+        f: impl Fn(Tile, MatrixMut<'_, T>, &mut [T]) + Sync,
     ) {
         let tiles = Tiles::new(matrix, grid);
         self.for_each(&tiles, scratch, slots, |_, tile, view, scratch| f(tile, view, scratch));
     }
 
     /// [`Pool::for_each_tile`] for the tiles of several matrices, with the index of each.
-    pub(crate) fn for_each(
+    pub(crate) fn for_each<T: Number>(
         &self,
-        tiles: &Tiles<'_>,
-        scratch: &mut [f32],
+        tiles: &Tiles<'_, T>,
+        scratch: &mut [T],
         slots: usize,
-        f: impl Fn(usize, Tile, MatrixMut<'_>, &mut [f32]) + Sync,
+        f: impl Fn(usize, Tile, MatrixMut<'_, T>, &mut [T]) + Sync,
     ) {
         let piece = scratch.len() / slots;
         // The scratch as a matrix of one row a slot.
@@ -209,11 +210,11 @@ impl Pool {
     }
 
     /// [`Pool::for_each_tile`] without scratch, on all threads.
-    pub fn for_each_tile_plain(
+    pub fn for_each_tile_plain<T: Number>(
         &self,
-        matrix: MatrixMut<'_>,
+        matrix: MatrixMut<'_, T>,
         grid: Grid,
-        f: impl Fn(Tile, MatrixMut<'_>) + Sync,
+        f: impl Fn(Tile, MatrixMut<'_, T>) + Sync,
     ) {
         self.for_each_tile(matrix, grid, &mut [], self.threads(), |tile, view, _| f(tile, view));
     }

@@ -6,10 +6,11 @@
 use std::time::{Duration, Instant};
 
 use super::{AlgorithmChoice, Candidate, Options, Survey, examine, wisdom};
+use crate::algorithms::Element;
 use crate::error::Result;
 use crate::memory;
 use crate::plan::{Buffer, Info, Plan};
-use crate::problem::{Problem, Strides};
+use crate::problem::{DataType, Problem, Strides};
 
 /// Timed runs of a candidate behind one to warm up; the fastest counts.
 const RUNS: usize = 3;
@@ -81,9 +82,9 @@ fn choose_part(problem: &Problem, fastest: &Info, options: &Options) -> Option<P
     let mut part = *problem;
     loop {
         if let Some(Candidate { info, .. }) = in_part(&part, fastest, options) {
-            let floats = part.src_len().saturating_add(part.dst_len());
-            let bytes = floats
-                .saturating_mul(size_of::<f32>())
+            let elements = part.src_len().saturating_add(part.dst_len());
+            let bytes = elements
+                .saturating_mul(part.data_type.bytes())
                 .saturating_add(info.packed_weights_bytes)
                 .saturating_add(info.workspace_bytes);
             if bytes <= options.measure_max_bytes
@@ -165,12 +166,20 @@ struct Tensors {
     workspace: Buffer,
 }
 
+fn fill<T: Element>(buffer: &mut Buffer) {
+    let numbers = buffer.elements_mut::<T>().iter_mut().enumerate();
+    numbers.for_each(|(index, x)| *x = T::from_f64((index % 13) as f64 - 6.0));
+}
+
 /// Makes a buffer hold at least so many bytes.
-fn grow(buffer: &mut Buffer, bytes: usize) -> Result<()> {
+fn grow(buffer: &mut Buffer, bytes: usize, data_type: DataType) -> Result<()> {
     if buffer.bytes().len() < bytes {
         *buffer = Buffer::default(); // Never both in memory at once.
         *buffer = Buffer::new(bytes)?;
-        buffer.floats_mut().iter_mut().enumerate().for_each(|(index, x)| *x = (index % 13) as f32 - 6.0);
+        match data_type {
+            DataType::F32 => fill::<f32>(buffer),
+            DataType::F64 => fill::<f64>(buffer),
+        }
     }
     Ok(())
 }
@@ -178,8 +187,8 @@ fn grow(buffer: &mut Buffer, bytes: usize) -> Result<()> {
 impl Tensors {
     fn new(problem: &Problem) -> Result<Self> {
         let [mut src, mut dst, packed, workspace] = [const { Buffer::EMPTY }; 4];
-        grow(&mut src, problem.src_len() * size_of::<f32>())?;
-        grow(&mut dst, problem.dst_len() * size_of::<f32>())?;
+        grow(&mut src, problem.src_len() * problem.data_type.bytes(), problem.data_type)?;
+        grow(&mut dst, problem.dst_len() * problem.data_type.bytes(), problem.data_type)?;
         Ok(Self { src, dst, packed, workspace })
     }
 
@@ -188,6 +197,17 @@ impl Tensors {
         let fixed = self.src.bytes().len() + self.dst.bytes().len();
         let packed = self.packed.bytes().len().max(info.packed_weights_bytes);
         fixed.saturating_add(packed).saturating_add(self.workspace.bytes().len().max(info.workspace_bytes))
+    }
+
+    fn execute<T: Element>(&mut self, plan: &Plan) -> Result<()> {
+        let packed = &self.packed.bytes()[..plan.info().packed_weights_bytes];
+        plan.execute::<T>(
+            self.src.elements(),
+            packed,
+            None,
+            self.dst.elements_mut(),
+            self.workspace.elements_mut(),
+        )
     }
 
     /// Seconds of the fastest of a few runs; `None` if the deadline came before the first counted one. The run to warm
@@ -201,9 +221,9 @@ impl Tensors {
         first: bool,
     ) -> Result<Option<f64>> {
         let Candidate { info, schedule, .. } = candidate;
-        let (packed_bytes, floats) = (info.packed_weights_bytes, info.workspace_bytes / size_of::<f32>());
-        grow(&mut self.packed, packed_bytes)?;
-        grow(&mut self.workspace, info.workspace_bytes)?;
+        let (packed_bytes, workspace_bytes) = (info.packed_weights_bytes, info.workspace_bytes);
+        grow(&mut self.packed, packed_bytes, part.data_type)?;
+        grow(&mut self.workspace, workspace_bytes, part.data_type)?;
         let watched = options.pool.until(deadline);
         let mut plan = Plan::of(part, info, schedule, if first { &options.pool } else { &watched });
         let mut fastest: Option<f64> = None;
@@ -213,13 +233,10 @@ impl Tensors {
             }
             plan.packing().mark(&mut self.packed.bytes_mut()[..packed_bytes]);
             let start = Instant::now();
-            plan.execute(
-                self.src.floats(),
-                &self.packed.bytes()[..packed_bytes],
-                None,
-                self.dst.floats_mut(),
-                &mut self.workspace.floats_mut()[..floats],
-            )?;
+            match part.data_type {
+                DataType::F32 => self.execute::<f32>(&plan)?,
+                DataType::F64 => self.execute::<f64>(&plan)?,
+            }
             let end = Instant::now();
             // A clock that stands still for a tiny problem must not look like "not measured".
             let seconds = (end - start).as_secs_f64().max(1e-9);

@@ -20,7 +20,7 @@ use crate::lowering::weights::Packing;
 use crate::memory;
 use crate::parallel::Pool;
 use crate::plan::{Info, Plan, Schedule};
-use crate::problem::{Axis, Kind, Problem, Strides, product};
+use crate::problem::{Axis, DataType, Kind, Problem, Strides, product};
 
 /// Which algorithm a plan asks for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -143,7 +143,7 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
         return Err(Declined::Unsupported(c"needs math = FAST"));
     }
     let Schedule { prepared, .. } = &schedule;
-    let workspace_bytes = schedule.bytes().ok_or(Scratch::OVERFLOW)?;
+    let workspace_bytes = schedule.bytes(problem).ok_or(Scratch::OVERFLOW)?;
     let packing = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once());
     let packed_weights_bytes = packing.bytes().ok_or(WEIGHTS_OVERFLOW)?;
     let (mut cost, units) = (prepared.cost(), schedule.units(problem));
@@ -159,6 +159,8 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     };
     let calls = cost.calls.filter(|_| backend.is_some()).map_or(0, |calls| calls.count);
     let gemm_calls = product(&[calls, units]).ok_or(CALLS_OVERFLOW)?;
+    // What the model's constants are of.
+    let of_type = problem.data_type.bytes() as f64 / DataType::F32.bytes() as f64;
     let info = Info {
         entry,
         applicable: true,
@@ -167,7 +169,7 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
         packed_weights_bytes,
         gemm_calls,
         counts: cost.counts(units),
-        estimated_seconds: estimate::seconds(&cost, units, threads, backend),
+        estimated_seconds: estimate::seconds(&cost, units, threads, backend) * of_type,
         measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
         reason: None,
     };

@@ -9,8 +9,8 @@ use convlow::algorithms::Entry;
 use convlow::gemm::{Backend, BackendChoice};
 use convlow::reference::{self, Output, Tensors, index, weight_index};
 use convlow::{
-    AlgorithmChoice, Axis, Buffer, Error, Isa, Layout, Math, Options, Plan, Pool, Problem, Strides,
-    WeightsLayout,
+    AlgorithmChoice, Axis, Buffer, DataType, Element, Error, Isa, Layout, Math, Options, Plan, Pool, Problem,
+    Strides, WeightsLayout,
 };
 
 pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
@@ -73,16 +73,16 @@ pub fn dilated(problem: Problem, dilation: usize) -> Problem {
 
 /// Values of one problem in its canonical layouts: src and dst NCHW, weights OIHW.
 #[derive(Clone)]
-pub struct Data {
-    pub src: Vec<f32>,
-    pub weights: Vec<f32>,
-    pub bias: Option<Vec<f32>>,
-    pub dst_before: Vec<f32>,
+pub struct Data<T = f32> {
+    pub src: Vec<T>,
+    pub weights: Vec<T>,
+    pub bias: Option<Vec<T>>,
+    pub dst_before: Vec<T>,
 }
 
-impl Data {
-    pub fn new(problem: &Problem, bias: bool, mut value: impl FnMut() -> f32) -> Self {
-        let mut tensor = |len: usize| -> Vec<f32> { (0..len).map(|_| value()).collect() };
+impl<T: Element> Data<T> {
+    pub fn new(problem: &Problem, bias: bool, mut value: impl FnMut() -> T) -> Self {
+        let mut tensor = |len: usize| -> Vec<T> { (0..len).map(|_| value()).collect() };
         Self {
             src: tensor(packed(problem).src_len()),
             weights: tensor(problem.weights_len()),
@@ -91,14 +91,17 @@ impl Data {
         }
     }
 
-    /// Small integers: every product and partial sum is exact in float32.
+    /// Small integers: every product and partial sum is exact.
     pub fn integers(problem: &Problem, bias: bool, rng: &mut fastrand::Rng) -> Self {
-        Self::new(problem, bias, || rng.i32(-4..=4) as f32)
+        Self::new(problem, bias, || T::from_f64(rng.i32(-4..=4).into()))
     }
 
     /// Values in -1..1.
     pub fn random(problem: &Problem, bias: bool, rng: &mut fastrand::Rng) -> Self {
-        Self::new(problem, bias, || rng.f32() * 2.0 - 1.0)
+        match T::TYPE {
+            DataType::F32 => Self::new(problem, bias, || T::from_f64((rng.f32() * 2.0 - 1.0).into())),
+            DataType::F64 => Self::new(problem, bias, || T::from_f64(rng.f64() * 2.0 - 1.0)),
+        }
     }
 
     /// What the definition says, in NCHW order.
@@ -149,8 +152,8 @@ fn place_in(layout: Layout, [n, c, z, y, x]: [usize; 5], sizes: [usize; 5], stri
 }
 
 /// NCHW values in another layout.
-pub fn to_layout(values: &[f32], layout: Layout, sizes: [usize; 5]) -> Vec<f32> {
-    let mut moved = vec![0.0; values.len()];
+pub fn to_layout<T: Element>(values: &[T], layout: Layout, sizes: [usize; 5]) -> Vec<T> {
+    let mut moved = vec![T::ZERO; values.len()];
     for (value, place) in values.iter().zip(places(sizes)) {
         moved[index(layout, &place, &sizes[1..])] = *value;
     }
@@ -158,15 +161,15 @@ pub fn to_layout(values: &[f32], layout: Layout, sizes: [usize; 5]) -> Vec<f32> 
 }
 
 /// Values in another layout back in NCHW.
-pub fn from_layout(values: &[f32], layout: Layout, sizes: [usize; 5]) -> Vec<f32> {
+pub fn from_layout<T: Element>(values: &[T], layout: Layout, sizes: [usize; 5]) -> Vec<T> {
     places(sizes).map(|place| values[index(layout, &place, &sizes[1..])]).collect()
 }
 
 /// OIHW weights, transposed ones C × M/groups × axes, in another layout.
-pub fn weights_to_layout(values: &[f32], problem: &Problem) -> Vec<f32> {
+pub fn weights_to_layout<T: Element>(values: &[T], problem: &Problem) -> Vec<T> {
     let [kd, kh, kw] = problem.axes().map(|axis| axis.kernel);
     let canonical = Problem { weights_layout: WeightsLayout::Oihw, ..*problem };
-    let mut moved = vec![0.0; values.len()];
+    let mut moved = vec![T::ZERO; values.len()];
     for [m, c, taps @ ..] in places([problem.out_channels, problem.group_in(), kd, kh, kw]) {
         moved[weight_index(problem, [m, c], taps)] = values[weight_index(&canonical, [m, c], taps)];
     }
@@ -245,6 +248,21 @@ pub fn plan_for(problem: &Problem, options: &Options) -> Result<Plan, String> {
     }
 }
 
+/// The bits of what a plan computes of random values.
+pub fn bits_of(plan: &Plan, seed: u64) -> Vec<u64> {
+    let (problem, mut rng) = (plan.problem(), fastrand::Rng::with_seed(seed));
+    match problem.data_type {
+        DataType::F32 => bits(&run(plan, &Data::<f32>::random(problem, true, &mut rng))),
+        DataType::F64 => bits(&run(plan, &Data::<f64>::random(problem, true, &mut rng))),
+    }
+}
+
+/// The bits of some numbers: what a comparison of numbers, which finds no NaN equal to itself, leaves out.
+pub fn bits<T: Element>(values: &[T]) -> Vec<u64> {
+    // Every float32 is a float64 of its own.
+    values.iter().map(|&value| Into::<f64>::into(value).to_bits()).collect()
+}
+
 /// 32 bytes of a pattern on both sides of what an algorithm may write.
 const GUARD: usize = 32;
 const DIRT: u8 = 0xA5;
@@ -253,14 +271,15 @@ const DIRT: u8 = 0xA5;
 ///
 /// # Panics
 /// If a guard was written or an input changed.
-pub fn run(plan: &Plan, data: &Data) -> Vec<f32> {
+pub fn run<T: Element>(plan: &Plan, data: &Data<T>) -> Vec<T> {
     let problem = plan.problem();
     let info = plan.info();
     let ([src_channel, dst_channel], [src_batch, dst_batch]) =
         (problem.channel_strides(), problem.batch_strides());
-    let guard = f32::from_bits(0xDEAD_BEEF);
+    let guard = T::from_f64(f32::from_bits(0xDEAD_BEEF).into());
+    let nan = T::from_f64(f64::NAN);
     // What lies between the elements of a slice is never read: it would show.
-    let mut src = vec![f32::NAN; problem.src_len()];
+    let mut src = vec![nan; problem.src_len()];
     for (value, place) in data.src.iter().zip(places(src_sizes(problem))) {
         src[place_in(problem.src_layout, place, src_sizes(problem), [src_channel, src_batch])] = *value;
     }
@@ -270,31 +289,27 @@ pub fn run(plan: &Plan, data: &Data) -> Vec<f32> {
 
     let mut workspace = Buffer::new(info.workspace_bytes + 2 * GUARD).expect("a small workspace");
     workspace.bytes_mut().fill(DIRT);
-    let guards = GUARD / size_of::<f32>();
+    let guards = GUARD / size_of::<T>();
     let place_of =
         |place| guards + place_in(problem.dst_layout, place, dst_sizes(problem), [dst_channel, dst_batch]);
     let mut dst = vec![guard; problem.dst_len() + 2 * guards];
     for (before, place) in data.dst_before.iter().zip(places(dst_sizes(problem))) {
-        dst[place_of(place)] = if problem.accumulate { *before } else { f32::NAN };
+        dst[place_of(place)] = if problem.accumulate { *before } else { nan };
     }
     let (src_copy, packed_copy) = (src.clone(), packed.bytes().to_vec());
     {
-        let floats = info.workspace_bytes / size_of::<f32>();
-        let workspace = &mut workspace.floats_mut()[guards..guards + floats];
+        let elements = info.workspace_bytes / size_of::<T>();
+        let workspace = &mut workspace.elements_mut::<T>()[guards..guards + elements];
         let dst = &mut dst[guards..guards + problem.dst_len()];
         plan.execute(&src, packed.bytes(), data.bias.as_deref(), dst, workspace).expect("a valid call");
     }
     let name = info.entry.name();
-    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-    assert_eq!(bits(&src), bits(&src_copy), "{name} wrote to src of {problem}");
+    assert!(bits(&src) == bits(&src_copy), "{name} wrote to src of {problem}");
     assert_eq!(packed.bytes(), packed_copy, "{name} wrote to the weights of {problem}");
-    let found: Vec<f32> = places(dst_sizes(problem)).map(|place| dst[place_of(place)]).collect();
+    let found: Vec<T> = places(dst_sizes(problem)).map(|place| dst[place_of(place)]).collect();
     // Guards lie around dst, and between the elements of a slice.
     places(dst_sizes(problem)).for_each(|place| dst[place_of(place)] = guard);
-    assert!(
-        dst.iter().all(|value| value.to_bits() == guard.to_bits()),
-        "{name} wrote outside dst of {problem}"
-    );
+    assert!(bits(&dst) == bits(&vec![guard; dst.len()]), "{name} wrote outside dst of {problem}");
     let workspace = workspace.bytes();
     let behind = &workspace[GUARD + info.workspace_bytes..];
     assert!(

@@ -158,7 +158,7 @@ fn vgg16(layout: Layout) -> Vec<Vec<Entry>> {
                 cols: axis,
                 src_layout: layout,
                 dst_layout: layout,
-                clamp: Some(Clamp { min: 0.0, max: f32::INFINITY }),
+                clamp: Some(Clamp { min: 0.0, max: f64::INFINITY }),
                 ..Problem::UNIT
             })
             .expect("VGG-16's layers are valid");
@@ -175,7 +175,7 @@ fn vgg16(layout: Layout) -> Vec<Vec<Entry>> {
 fn halved(map: &Buffer, layout: Layout, next: &Problem) -> Outcome<Buffer> {
     let (channels, height, width) = (next.in_channels, next.rows.input, next.cols.input);
     let mut half = Buffer::new(next.src_len() * size_of::<f32>())?;
-    let (from, to) = (map.floats(), half.floats_mut());
+    let (from, to) = (map.elements::<f32>(), half.elements_mut::<f32>());
     for c in 0..channels {
         for y in 0..height {
             for x in 0..width {
@@ -199,7 +199,8 @@ fn fingerprint(map: &Buffer, problem: &Problem) -> String {
     for c in 0..channels {
         for y in 0..height {
             for x in 0..width {
-                let value = map.floats()[reference::index(problem.dst_layout, &[0, c, y, x], &sizes)];
+                let value =
+                    map.elements::<f32>()[reference::index(problem.dst_layout, &[0, c, y, x], &sizes)];
                 sum += f64::from(value);
                 largest = largest.max(value);
                 for byte in value.to_le_bytes() {
@@ -208,7 +209,7 @@ fn fingerprint(map: &Buffer, problem: &Problem) -> String {
             }
         }
     }
-    let mean = sum / map.floats().len() as f64;
+    let mean = sum / map.elements::<f32>().len() as f64;
     format!(
         "final feature map {channels}x{height}x{width}: mean {mean:.5}, largest {largest:.4}, bits {hash:016x}"
     )
@@ -239,11 +240,11 @@ mod tests {
             };
             for (c, y, x) in (0..32).map(|index| (index / 16, index / 4 % 4, index % 4)) {
                 let value = (100 * c + 10 * y + x) as f32;
-                map.floats_mut()[reference::index(layout, &[0, c, y, x], &[2, 4, 4])] = value;
+                map.elements_mut::<f32>()[reference::index(layout, &[0, c, y, x], &[2, 4, 4])] = value;
             }
             let Ok(half) = halved(&map, layout, &next) else { panic!("8 floats are there") };
             for (c, y, x) in (0..8).map(|index| (index / 4, index / 2 % 2, index % 2)) {
-                let found = half.floats()[reference::index(layout, &[0, c, y, x], &[2, 2, 2])];
+                let found = half.elements::<f32>()[reference::index(layout, &[0, c, y, x], &[2, 2, 2])];
                 assert_eq!(found, (100 * c + 10 * (2 * y + 1) + 2 * x + 1) as f32);
             }
         }

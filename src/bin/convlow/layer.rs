@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use convlow::descriptor::Entry;
 use convlow::reference::Tensors;
-use convlow::{Buffer, Options, Plan};
+use convlow::{Buffer, DataType, Element, Options, Plan};
 
 use crate::oracle::{Check, Oracle};
 use crate::seeded::Seeded;
@@ -54,11 +54,9 @@ impl Layer {
 
     /// Runs the layer on `src`, or on random input, with random weights and bias.
     pub(crate) fn run(&self, src: Option<&Buffer>, seeded: &mut Seeded) -> Outcome<Done> {
-        let done = match src {
-            Some(src) => self.run_on(src, seeded),
-            None => {
-                seeded.floats(self.plan.problem().src_len(), 1.0).and_then(|src| self.run_on(&src, seeded))
-            }
+        let done = match self.plan.problem().data_type {
+            DataType::F32 => self.run_in::<f32>(src, seeded),
+            DataType::F64 => self.run_in::<f64>(src, seeded),
         };
         done.map_err(|failure| match failure {
             Failure::Refused(text) => Failure::Refused(format!("{}: {text}", self.name)),
@@ -66,37 +64,47 @@ impl Layer {
         })
     }
 
-    fn run_on(&self, src: &Buffer, seeded: &mut Seeded) -> Outcome<Done> {
+    fn run_in<T: Element>(&self, src: Option<&Buffer>, seeded: &mut Seeded) -> Outcome<Done> {
+        match src {
+            Some(src) => self.run_on::<T>(src, seeded),
+            None => {
+                let src = seeded.numbers::<T>(self.plan.problem().src_len(), 1.0)?;
+                self.run_on::<T>(&src, seeded)
+            }
+        }
+    }
+
+    fn run_on<T: Element>(&self, src: &Buffer, seeded: &mut Seeded) -> Outcome<Done> {
         let (problem, info) = (self.plan.problem(), self.plan.info());
-        let (weights, bias) = (seeded.weights(problem)?, seeded.bias(problem)?);
+        let (weights, bias) = (seeded.weights::<T>(problem)?, seeded.bias::<T>(problem)?);
         let mut packed = Buffer::new(info.packed_weights_bytes)?;
-        self.plan.pack_weights(weights.floats(), packed.bytes_mut())?;
+        self.plan.pack_weights(weights.elements::<T>(), packed.bytes_mut())?;
         let mut workspace = Buffer::new(info.workspace_bytes)?;
-        let mut dst = Buffer::new(problem.dst_len() * size_of::<f32>())?;
-        dst.floats_mut().fill(f32::NAN); // An output that is never written must not look like one.
+        let mut dst = Buffer::new(problem.dst_len() * size_of::<T>())?;
+        dst.elements_mut::<T>().fill(T::from_f64(f64::NAN)); // An output that is never written must not look like one.
         let seconds = median_seconds(|| {
-            self.plan.execute(
-                src.floats(),
+            self.plan.execute::<T>(
+                src.elements(),
                 packed.bytes(),
-                Some(bias.floats()),
-                dst.floats_mut(),
-                workspace.floats_mut(),
+                Some(bias.elements()),
+                dst.elements_mut(),
+                workspace.elements_mut(),
             )
         })?;
-        let tensors = Tensors {
-            src: src.floats(),
-            weights: weights.floats(),
-            bias: Some(bias.floats()),
+        let tensors = Tensors::<T> {
+            src: src.elements(),
+            weights: weights.elements(),
+            bias: Some(bias.elements()),
             dst_before: &[],
         };
         let check =
-            Oracle::new(problem, &tensors, seeded).check(problem, dst.floats(), info.entry.is_exact());
+            Oracle::new(problem, &tensors, seeded).check::<T>(problem, dst.elements(), info.entry.is_exact());
         let report = Report {
             name: self.name.clone(),
             count: self.count,
             algorithm: info.entry.name(),
             workspace_bytes: info.workspace_bytes,
-            im2col_bytes: (problem.depth() * problem.out_pixels()).saturating_mul(size_of::<f32>()),
+            im2col_bytes: (problem.depth() * problem.out_pixels()).saturating_mul(size_of::<T>()),
             seconds,
             flops: 2.0 * problem.macs() as f64,
             check,

@@ -1,15 +1,15 @@
 //! The convolutions of known networks, and lists from files.
 //!
 //! A file is read as benchdnn reads its batch files: words between blanks, `#` before a comment, `\` at the end
-//! of a word that goes on behind the blank. Of its options, `--mb=N`, `--batch=FILE` and `--reset` decide which
-//! problems there are and are followed; the others decide what benchdnn does with them and are passed over.
+//! of a word that goes on behind the blank. Of its options, `--mb=N`, `--dt=f32|f64`, `--batch=FILE` and `--reset`
+//! decide which problems there are and are followed; the others decide what benchdnn does with them and are passed over.
 
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use convlow::Problem;
 use convlow::descriptor::{self, Entry};
+use convlow::{DataType, Problem};
 
 use crate::{Failure, Outcome};
 
@@ -58,9 +58,19 @@ pub(crate) fn load(name_or_file: &str) -> Outcome<Vec<Entry>> {
 
 /// The problem, with another batch.
 pub(crate) fn with_batch(entry: Entry, batch: usize) -> Outcome<Entry> {
+    changed(Problem { batch, ..entry.problem }, entry)
+}
+
+/// The problem of elements of this type.
+pub(crate) fn with_type(entry: Entry, data_type: DataType) -> Outcome<Entry> {
+    changed(Problem { data_type, ..entry.problem }, entry)
+}
+
+/// The entry with this problem in place of its own.
+fn changed(problem: Problem, entry: Entry) -> Outcome<Entry> {
     let unnamed = entry.name == entry.problem.to_string();
-    let problem = Problem::new(Problem { batch, ..entry.problem })
-        .map_err(|error| Failure::Refused(format!("{}: {error}", entry.name)))?;
+    let problem =
+        Problem::new(problem).map_err(|error| Failure::Refused(format!("{}: {error}", entry.name)))?;
     let name = if unnamed { problem.to_string() } else { entry.name };
     Ok(Entry { problem, name, ..entry })
 }
@@ -71,6 +81,8 @@ struct Reader {
     entries: Vec<Entry>,
     /// `--mb`, while it holds.
     batch: Option<usize>,
+    /// `--dt`, while it holds.
+    data_type: DataType,
     /// The files that `--batch` has named, with the batch of that time: benchdnn's lists name one again for
     /// every data type.
     files: BTreeSet<(PathBuf, Option<usize>)>,
@@ -114,10 +126,15 @@ impl Reader {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         match (name, value.parse()) {
             ("batch", _) => self.read_file(&file.parent().unwrap_or(Path::new("")).join(value))?,
-            ("reset", _) => self.batch = None,
+            ("reset", _) => (self.batch, self.data_type) = (None, DataType::F32),
             // 0, like nothing, leaves each problem its own.
             ("mb", Ok(batch)) => self.batch = Some(batch).filter(|&batch| batch > 0),
             ("mb", _) if value.is_empty() => self.batch = None,
+            // Types that there are not here leave what holds, as all options do that say nothing here.
+            ("dt", _) if value.is_empty() => self.data_type = DataType::F32,
+            ("dt", _) if DataType::from_name(value).is_some() => {
+                self.data_type = DataType::from_name(value).unwrap_or_default();
+            }
             _ => {
                 self.options.insert(format!("--{name}"));
             }
@@ -131,10 +148,11 @@ impl Reader {
             Failure::Refused(format!("{}:{}:{column}: {}", file.display(), word.line, error.error))
         })?;
         for entry in parsed {
-            self.entries.push(match self.batch {
+            let entry = match self.batch {
                 Some(batch) => with_batch(entry, batch)?,
                 None => entry,
-            });
+            };
+            self.entries.push(with_type(entry, self.data_type)?);
         }
         Ok(())
     }
@@ -248,7 +266,16 @@ mod tests {
             ]
         );
         assert_eq!(list.entries[0].count, 2);
-        assert_eq!(Vec::from_iter(&list.options), ["--dir", "--dt"]);
+        assert_eq!(Vec::from_iter(&list.options), ["--dir"]);
+        let list = read("--dt=f64 ic3ih9oc4kh3 --dt=bf16 --mb=2 ic3ih9oc4kh3na --reset ic3ih9oc4kh3");
+        let printed = "ic3ih9oc4oh7kh3ph0";
+        let expected = [
+            format!("{printed}:f64 {printed}:f64"),
+            format!("a mb2{printed}:f64"),
+            format!("{printed} {printed}"),
+        ];
+        assert_eq!(texts(&list), expected);
+        assert_eq!(Vec::from_iter(&list.options), ["--dt"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{AlgorithmChoice, Effort, Layout, Math, Options, Pool};
+use convlow::{AlgorithmChoice, DataType, Effort, Layout, Math, Options, Pool};
 
 use crate::Outcome;
 
@@ -87,6 +87,11 @@ pub(crate) fn gemm_name(choice: BackendChoice) -> &'static str {
         BackendChoice::Blas => "blas",
         BackendChoice::Embedded => "embedded",
     }
+}
+
+pub(crate) fn data_type() -> impl TypedValueParser<Value = DataType> {
+    PossibleValuesParser::new([DataType::F32, DataType::F64].map(DataType::name))
+        .map(|name| DataType::from_name(&name).unwrap_or_default())
 }
 
 pub(crate) fn layout() -> impl TypedValueParser<Value = Layout> {

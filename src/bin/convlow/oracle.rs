@@ -1,7 +1,7 @@
-//! The check of outputs against the definition in float64.
+//! The check of outputs against the definition.
 
-use convlow::Problem;
 use convlow::reference::{self, Output, Tensors};
+use convlow::{DataType, Element, Problem};
 
 use crate::seeded::Seeded;
 
@@ -28,11 +28,15 @@ pub(crate) struct Check {
 }
 
 impl Oracle {
-    pub(crate) fn new(problem: &Problem, tensors: &Tensors<'_>, seeded: &mut Seeded) -> Self {
-        // A sum of k float32 terms in any order has an error of at most about k·u·Σ|term|, u = ε/2; as roundings
+    pub(crate) fn new<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>, seeded: &mut Seeded) -> Self {
+        // A sum of k terms in any order has an error of at most about k·u·Σ|term|, u = ε/2; as roundings
         // are independent it stays within λ·√k·u·Σ|term| except with probability 2·exp(−λ²/2). λ = 8 makes that
         // 10⁻¹³, and for the few terms where the first bound is the smaller one, 8·√k exceeds it still.
-        let bound_factor = 4.0 * f64::from(f32::EPSILON) * ((problem.depth() + 1) as f64).sqrt();
+        let epsilon = match problem.data_type {
+            DataType::F32 => f32::EPSILON.into(),
+            DataType::F64 => f64::EPSILON,
+        };
+        let bound_factor = 4.0 * epsilon * ((problem.depth() + 1) as f64).sqrt();
         let affordable = (TERMS_CHECKED / problem.depth()).max(1);
         let indices = if affordable < problem.dst_len() {
             seeded.sample(affordable, problem.dst_len())
@@ -46,13 +50,14 @@ impl Oracle {
 
     /// Compares dst of the problem for which the oracle was made, or of that problem in other layouts.
     /// `exact_products`: by an algorithm that forms every product of the definition.
-    pub(crate) fn check(&self, problem: &Problem, dst: &[f32], exact_products: bool) -> Check {
-        let largest = dst.iter().fold(0.0f64, |largest, &x| largest.max(f64::from(x.abs())));
+    pub(crate) fn check<T: Element>(&self, problem: &Problem, dst: &[T], exact_products: bool) -> Check {
+        let double = |x: T| -> f64 { x.into() };
+        let largest = dst.iter().fold(0.0f64, |largest, &x| largest.max(double(x).abs()));
         let mut check = Check { error: 0.0, compared: self.outputs.len(), outputs: dst.len(), mistake: None };
         let [d, h, w] = problem.axes().map(|axis| axis.output);
         let sizes = [problem.out_channels, d, h, w];
         for (position, exact) in &self.outputs {
-            let found = f64::from(dst[reference::index(problem.dst_layout, position, &sizes)]);
+            let found = double(dst[reference::index(problem.dst_layout, position, &sizes)]);
             let error = (found - exact.value).abs();
             let bound =
                 if exact_products { self.bound_factor * exact.magnitude } else { FAST_SHARE * largest };
@@ -66,7 +71,7 @@ impl Oracle {
                 check.error = check.error.max(error / largest);
             }
         }
-        if let Some(index) = dst.iter().position(|x| x.is_nan()) {
+        if let Some(index) = dst.iter().position(|&x| double(x).is_nan()) {
             check.mistake.get_or_insert_with(|| format!("the output at {index} in memory is NaN"));
         }
         check
@@ -101,9 +106,12 @@ mod tests {
     fn checked(index: usize, replace: impl Fn(f32) -> f32) -> Check {
         let problem = descriptor::parse("mb2ic3ih5iw4oc2kh3ph1").expect("a problem").problem;
         let mut seeded = Seeded::new(7);
-        let Ok(src) = seeded.floats(problem.src_len(), 1.0) else { panic!("little memory is there") };
-        let Ok(weights) = seeded.floats(problem.weights_len(), 1.0) else { panic!("little memory is there") };
-        let tensors = Tensors { src: src.floats(), weights: weights.floats(), bias: None, dst_before: &[] };
+        let Ok(src) = seeded.numbers::<f32>(problem.src_len(), 1.0) else { panic!("little memory is there") };
+        let Ok(weights) = seeded.numbers::<f32>(problem.weights_len(), 1.0) else {
+            panic!("little memory is there")
+        };
+        let tensors =
+            Tensors::<f32> { src: src.elements(), weights: weights.elements(), bias: None, dst_before: &[] };
         let mut dst: Vec<_> = (0..problem.dst_len())
             .map(|index| reference::output(&problem, &tensors, position(&problem, index)).value as f32)
             .collect();

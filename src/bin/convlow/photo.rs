@@ -45,7 +45,7 @@ pub(crate) fn input(pixels: &RgbImage, layout: Layout) -> Outcome<Buffer> {
     for (x, y, pixel) in pixels.enumerate_pixels() {
         for (c, value) in pixel.0.into_iter().enumerate() {
             let place = reference::index(layout, &[0, c, y as usize, x as usize], &[CHANNELS, SIDE, SIDE]);
-            input.floats_mut()[place] = (f32::from(value) / 255.0 - MEAN[c]) / DEVIATION[c];
+            input.elements_mut::<f32>()[place] = (f32::from(value) / 255.0 - MEAN[c]) / DEVIATION[c];
         }
     }
     Ok(input)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use convlow::algorithms::REGISTRY;
-use convlow::{Effort, Info, Layout, Options, Problem, descriptor, planner};
+use convlow::{DataType, Effort, Info, Layout, Options, Problem, descriptor, planner};
 use indicatif::ProgressBar;
 
 use crate::layer::milliseconds;
@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     layouts: LayoutArguments,
     #[command(flatten)]
     plan: PlanArguments,
+    /// What the elements are
+    #[arg(long = "dt", value_name = "TYPE", default_value = DataType::F32.name(), value_parser = options::data_type())]
+    data_type: DataType,
     /// Most seconds of measuring for each pair of layouts
     #[arg(long, value_name = "SECONDS", requires = "measure",
           default_value_t = Options::DEFAULT_BUDGET_SECONDS)]
@@ -51,8 +54,9 @@ struct Line<'a> {
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Outcome<()> {
     let text = arguments.problem.trim();
-    let problem =
-        descriptor::parse(text).map_err(|error| Failure::Refused(format!("{text:?}: {error}")))?.problem;
+    let refused = |error| Failure::Refused(format!("{text:?}: {error}"));
+    let problem = descriptor::parse(text).map_err(refused)?.problem;
+    let problem = Problem::new(Problem { data_type: arguments.data_type, ..problem }).map_err(refused)?;
     let options = Options { measure_budget_seconds: arguments.budget, ..arguments.plan.options()? };
     let answers = arguments
         .layouts

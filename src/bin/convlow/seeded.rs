@@ -1,6 +1,6 @@
 //! All that is random in a run, from one seed.
 
-use convlow::{Buffer, Problem};
+use convlow::{Buffer, Element, Problem};
 use rand_distr::{Distribution, Normal, Uniform};
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::SeedableRng;
@@ -23,21 +23,22 @@ impl Seeded {
         Self { values: Pcg64Mcg::seed_from_u64(seed), sample: Pcg64Mcg::seed_from_u64(!seed) }
     }
 
-    /// Normally distributed floats around 0.
-    pub(crate) fn floats(&mut self, count: usize, deviation: f32) -> Outcome<Buffer> {
-        let mut buffer = Buffer::new(count.saturating_mul(size_of::<f32>()))?;
+    /// Normally distributed numbers around 0, the same in float64 as in float32.
+    pub(crate) fn numbers<T: Element>(&mut self, count: usize, deviation: f32) -> Outcome<Buffer> {
+        let mut buffer = Buffer::new(count.saturating_mul(size_of::<T>()))?;
         let normal = Normal::new(0.0, deviation).expect("a finite deviation");
-        buffer.floats_mut().iter_mut().for_each(|x| *x = normal.sample(&mut self.values));
+        let numbers = buffer.elements_mut::<T>().iter_mut();
+        numbers.for_each(|x| *x = T::from_f64(normal.sample(&mut self.values).into()));
         Ok(buffer)
     }
 
     /// Weights by He's initialisation: outputs behind a ReLU keep the variance of the inputs.
-    pub(crate) fn weights(&mut self, problem: &Problem) -> Outcome<Buffer> {
-        self.floats(problem.weights_len(), (2.0 / problem.depth() as f32).sqrt())
+    pub(crate) fn weights<T: Element>(&mut self, problem: &Problem) -> Outcome<Buffer> {
+        self.numbers::<T>(problem.weights_len(), (2.0 / problem.depth() as f32).sqrt())
     }
 
-    pub(crate) fn bias(&mut self, problem: &Problem) -> Outcome<Buffer> {
-        self.floats(problem.out_channels, BIAS_DEVIATION)
+    pub(crate) fn bias<T: Element>(&mut self, problem: &Problem) -> Outcome<Buffer> {
+        self.numbers::<T>(problem.out_channels, BIAS_DEVIATION)
     }
 
     /// This many of the numbers below `end`, with repetition.

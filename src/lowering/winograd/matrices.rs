@@ -5,7 +5,7 @@
 
 use pulp::Simd;
 
-use crate::kernels::isa::multiply_add;
+use crate::number::Number;
 
 /// The largest α.
 pub const MOST: usize = 8;
@@ -21,7 +21,7 @@ const fn points(alpha: usize) -> [f64; MOST - 1] {
 }
 
 /// Bᵀ, α × α. Row k holds the coefficients of Π (x − p) over all points but the k-th, the last row over all points.
-const fn input_matrix<const A: usize>() -> [[f32; A]; A] {
+const fn input_matrix<const A: usize>() -> [[f64; A]; A] {
     let points = points(A);
     let mut rows = [[0.0; A]; A];
     let mut k = 0;
@@ -44,7 +44,7 @@ const fn input_matrix<const A: usize>() -> [[f32; A]; A] {
         }
         let mut column = 0;
         while column < A {
-            rows[k][column] = poly[column] as f32;
+            rows[k][column] = poly[column];
             column += 1;
         }
         k += 1;
@@ -54,14 +54,14 @@ const fn input_matrix<const A: usize>() -> [[f32; A]; A] {
 
 /// Aᵀ, of which the first m = α − r + 1 rows count: row i holds the i-th powers of the points, and the last one of
 /// infinity.
-const fn output_matrix<const A: usize, const R: usize>() -> [[f32; A]; A] {
+const fn output_matrix<const A: usize, const R: usize>() -> [[f64; A]; A] {
     let points = points(A);
     let mut rows = [[0.0; A]; A];
     let mut point = 0;
     while point < A - 1 {
         let (mut i, mut power) = (0, 1.0);
         while i <= A - R {
-            rows[i][point] = power as f32;
+            rows[i][point] = power;
             power *= points[point];
             i += 1;
         }
@@ -105,12 +105,12 @@ impl KernelTransform {
     }
 
     /// G·g·Gᵀ, α×α in row-major order, for the kernel g(i, j).
-    pub fn apply(&self, g: impl Fn(usize, usize) -> f32) -> [f64; MOST * MOST] {
+    pub fn apply<T: Into<f64>>(&self, g: impl Fn(usize, usize) -> T) -> [f64; MOST * MOST] {
         let mut all = [0.0; MOST * MOST];
         for k in 0..self.alpha {
             let mut half = [0.0; MOST];
             for (j, half) in half.iter_mut().enumerate().take(self.r) {
-                *half = (0..self.r).map(|i| self.rows[k][i] * f64::from(g(i, j))).sum();
+                *half = (0..self.r).map(|i| self.rows[k][i] * g(i, j).into()).sum();
             }
             for l in 0..self.alpha {
                 all[k * self.alpha + l] = (0..self.r).map(|j| half[j] * self.rows[l][j]).sum();
@@ -123,46 +123,51 @@ impl KernelTransform {
 /// The sum of factor·value over every `step`-th of them from `first` on. The factors are constants, so that zeros and
 /// ones cost nothing; a 1, if there is one, begins the sum.
 #[inline(always)]
-fn dot<S: Simd, const A: usize>(
+fn dot<S: Simd, T: Number, const A: usize>(
     simd: S,
-    factors: &[f32; A],
-    values: &[S::f32s; A],
+    factors: &[f64; A],
+    values: &[T::Vector<S>; A],
     first: usize,
     step: usize,
-) -> S::f32s {
+) -> T::Vector<S> {
+    let minus_one = T::from_f64(-1.0);
     let mut one = first;
-    while one < A && factors[one] != 1.0 {
+    while one < A && T::from_f64(factors[one]) != T::ONE {
         one += step;
     }
     let mut sum = if one < A { Some(values[one]) } else { None };
     let mut j = first;
     while j < A {
-        let (factor, value) = (factors[j], values[j]);
-        if j != one && factor != 0.0 {
+        let (factor, value) = (T::from_f64(factors[j]), values[j]);
+        if j != one && factor != T::ZERO {
             sum = Some(match sum {
-                None => simd.mul_f32s(simd.splat_f32s(factor), value),
-                Some(sum) if factor == 1.0 => simd.add_f32s(sum, value),
-                Some(sum) if factor == -1.0 => simd.sub_f32s(sum, value),
-                Some(sum) => multiply_add(simd, simd.splat_f32s(factor), value, sum),
+                None => T::multiply(simd, T::splat(simd, factor), value),
+                Some(sum) if factor == T::ONE => T::add_vectors(simd, sum, value),
+                Some(sum) if factor == minus_one => T::subtract(simd, sum, value),
+                Some(sum) => T::multiply_add(simd, T::splat(simd, factor), value, sum),
             });
         }
         j += step;
     }
-    sum.unwrap_or(simd.splat_f32s(0.0))
+    sum.unwrap_or(T::splat(simd, T::ZERO))
 }
 
 /// Bᵀ·d. Rows of a pair of points agree in the even columns and differ in the sign of the odd ones.
 #[inline(always)]
-pub fn transform_input<S: Simd, const A: usize>(simd: S, d: [S::f32s; A]) -> [S::f32s; A] {
+pub fn transform_input<S: Simd, T: Number, const A: usize>(
+    simd: S,
+    d: [T::Vector<S>; A],
+) -> [T::Vector<S>; A] {
     let matrix = const { input_matrix::<A>() };
-    let mut out = [simd.splat_f32s(0.0); A];
-    out[0] = dot(simd, &matrix[0], &d, 0, 1);
-    out[A - 1] = dot(simd, &matrix[A - 1], &d, 0, 1);
+    let mut out = [T::splat(simd, T::ZERO); A];
+    out[0] = dot::<S, T, A>(simd, &matrix[0], &d, 0, 1);
+    out[A - 1] = dot::<S, T, A>(simd, &matrix[A - 1], &d, 0, 1);
     let mut k = 1;
     while k < A - 1 {
-        let (even, odd) = (dot(simd, &matrix[k], &d, 0, 2), dot(simd, &matrix[k], &d, 1, 2));
-        out[k] = simd.add_f32s(even, odd);
-        out[k + 1] = simd.sub_f32s(even, odd);
+        let (even, odd) =
+            (dot::<S, T, A>(simd, &matrix[k], &d, 0, 2), dot::<S, T, A>(simd, &matrix[k], &d, 1, 2));
+        out[k] = T::add_vectors(simd, even, odd);
+        out[k + 1] = T::subtract(simd, even, odd);
         k += 2;
     }
     out
@@ -171,36 +176,39 @@ pub fn transform_input<S: Simd, const A: usize>(simd: S, d: [S::f32s; A]) -> [S:
 /// Aᵀ·v, of which the first m elements count. Columns of a pair of points agree in the even rows and differ in the
 /// sign of the odd ones.
 #[inline(always)]
-pub fn transform_output<S: Simd, const A: usize, const R: usize>(simd: S, v: [S::f32s; A]) -> [S::f32s; A] {
+pub fn transform_output<S: Simd, T: Number, const A: usize, const R: usize>(
+    simd: S,
+    v: [T::Vector<S>; A],
+) -> [T::Vector<S>; A] {
     let matrix = const { output_matrix::<A, R>() };
     // Sums of pairs where point p was, differences where −p was.
     let mut sums = v;
     let mut k = 1;
     while k < A - 1 {
-        sums[k] = simd.add_f32s(v[k], v[k + 1]);
-        sums[k + 1] = simd.sub_f32s(v[k], v[k + 1]);
+        sums[k] = T::add_vectors(simd, v[k], v[k + 1]);
+        sums[k + 1] = T::subtract(simd, v[k], v[k + 1]);
         k += 2;
     }
-    let mut out = [simd.splat_f32s(0.0); A];
+    let mut out = [T::splat(simd, T::ZERO); A];
     let mut i = 0;
     while i <= A - R {
         // Infinity, and 0, which counts in row 0 only.
         let mut sum = if i == A - R { Some(v[A - 1]) } else { None };
         if i == 0 {
-            sum = Some(sum.map_or(v[0], |sum| simd.add_f32s(sum, v[0])));
+            sum = Some(sum.map_or(v[0], |sum| T::add_vectors(simd, sum, v[0])));
         }
         let mut k = 1;
         while k < A - 1 {
-            let (factor, value) = (matrix[i][k], sums[k + i % 2]);
+            let (factor, value) = (T::from_f64(matrix[i][k]), sums[k + i % 2]);
             sum = Some(match sum {
-                None if factor == 1.0 => value,
-                None => simd.mul_f32s(simd.splat_f32s(factor), value),
-                Some(sum) if factor == 1.0 => simd.add_f32s(sum, value),
-                Some(sum) => multiply_add(simd, simd.splat_f32s(factor), value, sum),
+                None if factor == T::ONE => value,
+                None => T::multiply(simd, T::splat(simd, factor), value),
+                Some(sum) if factor == T::ONE => T::add_vectors(simd, sum, value),
+                Some(sum) => T::multiply_add(simd, T::splat(simd, factor), value, sum),
             });
             k += 2;
         }
-        out[i] = sum.unwrap_or(simd.splat_f32s(0.0));
+        out[i] = sum.unwrap_or(T::splat(simd, T::ZERO));
         i += 1;
     }
     out

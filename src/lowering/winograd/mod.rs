@@ -18,7 +18,8 @@ use super::image::Image;
 use super::lanes::{LANES, Lanes, QUAD, load_columns, prefetch, store_columns};
 use crate::kernels::isa;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::problem::{Layout, Problem};
+use crate::number::Number;
+use crate::problem::{Clamp, Layout, Problem};
 
 /// Some tiles of an image, in raster order.
 pub struct Strip<'a> {
@@ -56,6 +57,9 @@ struct Part<const ALL: bool> {
 
 /// One of the transforms of a strip's tiles.
 trait TileTransform {
+    /// What the tiles hold.
+    type Number: Number;
+
     /// What all channels of a tile share.
     type Place;
 
@@ -70,13 +74,14 @@ trait TileTransform {
         simd: S,
         part: Part<ALL>,
         place: &Self::Place,
-        buffers: &mut Buffers,
+        buffers: &mut Buffers<Self::Number>,
     );
 }
 
 /// Transforms all channels of the tiles.
 #[inline(always)]
 fn run_tiles<S: Simd, T: TileTransform>(simd: S, mut transform: T, tiles: usize) {
+    let of_vector = T::Number::lanes::<S>();
     let (channels, layout) = transform.channels();
     let mut buffers = Buffers::default();
     // Neighbours in memory one after the other: of NCHW the tiles, of NHWC the channels.
@@ -92,13 +97,13 @@ fn run_tiles<S: Simd, T: TileTransform>(simd: S, mut transform: T, tiles: usize)
             let Some(place) = &place.1 else { continue };
             let first = part * LANES;
             let (vectors, rest) =
-                ((channels - first).min(LANES) / S::F32_LANES, (channels - first).min(LANES) % S::F32_LANES);
+                ((channels - first).min(LANES) / of_vector, (channels - first).min(LANES) % of_vector);
             if vectors > 0 {
-                let part = Part { number, first, vectors, lanes: Lanes::<true>(S::F32_LANES) };
+                let part = Part { number, first, vectors, lanes: Lanes::<true>(of_vector) };
                 transform.transform(simd, part, place, &mut buffers);
             }
             if rest > 0 {
-                let first = first + vectors * S::F32_LANES;
+                let first = first + vectors * of_vector;
                 let part = Part { number, first, vectors: 1, lanes: Lanes::<false>(rest) };
                 transform.transform(simd, part, place, &mut buffers);
             }
@@ -107,18 +112,18 @@ fn run_tiles<S: Simd, T: TileTransform>(simd: S, mut transform: T, tiles: usize)
 }
 
 /// Bᵀ·d·B for every input tile of a strip and every channel.
-pub struct InputTransform<'a, const A: usize, const R: usize> {
+pub struct InputTransform<'a, T, const A: usize, const R: usize> {
     /// The strip.
     pub strip: &'a Strip<'a>,
     /// The input, from the first of the channels on.
-    pub image: &'a Image<'a>,
+    pub image: &'a Image<'a, T>,
     /// How many channels, C here.
     pub channels: usize,
     /// α² × tiles × C.
-    pub out: &'a mut [f32],
+    pub out: &'a mut [T],
 }
 
-impl<const A: usize, const R: usize> InputTransform<'_, A, R> {
+impl<T: Number, const A: usize, const R: usize> InputTransform<'_, T, A, R> {
     /// Computes it in the widest vectors of this machine.
     pub fn run(self) {
         isa::dispatch(self);
@@ -132,10 +137,10 @@ impl<const A: usize, const R: usize> InputTransform<'_, A, R> {
         lanes: Lanes<ALL>,
         first: usize,
         (window, h): (&Window, usize),
-        pixels: &mut Pixels,
-    ) -> [S::f32s; A] {
+        pixels: &mut Pixels<T>,
+    ) -> [T::Vector<S>; A] {
         let (js, image) = (&window.js, self.image);
-        let mut row = [simd.splat_f32s(0.0); A];
+        let mut row = [T::splat(simd, T::ZERO); A];
         match self.strip.problem.src_layout {
             Layout::Nhwc => {
                 let data = image.at(first, h, window.w);
@@ -159,26 +164,26 @@ impl<const A: usize, const R: usize> InputTransform<'_, A, R> {
             }
             Layout::Nchw => {
                 let at = first * image.channel + h * image.row + window.w;
-                let end = at + (S::F32_LANES - 1) * image.channel + A;
+                let end = at + (T::lanes::<S>() - 1) * image.channel + A;
                 if ALL && at >= js.start && end - js.start <= image.data.len() {
                     // Where the image goes on around the row; what is outside is cleared then.
                     let data = &image.data[at - js.start..];
                     // What the next tiles read.
-                    for channel in 0..S::F32_LANES {
+                    for channel in 0..T::lanes::<S>() {
                         prefetch(data, channel * image.channel + LANES);
                     }
-                    row = load_line(simd, &Matrix::overlapping(data, S::F32_LANES, A, image.channel));
+                    row = load_line(simd, &Matrix::overlapping(data, T::lanes::<S>(), A, image.channel));
                 } else {
                     for (channel, pixels) in pixels.iter_mut().enumerate().take(lanes.0) {
                         let from = &image.data[at + channel * image.channel..][..js.len()];
                         pixels[js.clone()].copy_from_slice(from);
                     }
-                    row = load_line(simd, &Matrix::new(pixels.as_flattened(), S::F32_LANES, A, MOST));
+                    row = load_line(simd, &Matrix::new(pixels.as_flattened(), T::lanes::<S>(), A, MOST));
                 }
                 if js.len() < A {
                     for (j, value) in row.iter_mut().enumerate() {
                         if !js.contains(&j) {
-                            *value = simd.splat_f32s(0.0);
+                            *value = T::splat(simd, T::ZERO);
                         }
                     }
                 }
@@ -188,7 +193,7 @@ impl<const A: usize, const R: usize> InputTransform<'_, A, R> {
     }
 }
 
-impl<const A: usize, const R: usize> WithSimd for InputTransform<'_, A, R> {
+impl<T: Number, const A: usize, const R: usize> WithSimd for InputTransform<'_, T, A, R> {
     type Output = ();
 
     #[inline(always)]
@@ -198,7 +203,8 @@ impl<const A: usize, const R: usize> WithSimd for InputTransform<'_, A, R> {
     }
 }
 
-impl<const A: usize, const R: usize> TileTransform for InputTransform<'_, A, R> {
+impl<T: Number, const A: usize, const R: usize> TileTransform for InputTransform<'_, T, A, R> {
+    type Number = T;
     type Place = Window;
 
     fn channels(&self) -> (usize, Layout) {
@@ -220,18 +226,18 @@ impl<const A: usize, const R: usize> TileTransform for InputTransform<'_, A, R> 
         simd: S,
         Part { number, first, vectors, lanes }: Part<ALL>,
         window: &Window,
-        Buffers { half, pixels }: &mut Buffers,
+        Buffers { half, pixels }: &mut Buffers<T>,
     ) {
-        let full = Lanes::<true>(S::F32_LANES);
+        let full = Lanes::<true>(T::lanes::<S>());
         for vector in 0..vectors {
-            let lane = vector * S::F32_LANES;
+            let lane = vector * T::lanes::<S>();
             for i in 0..A {
-                let mut row = [simd.splat_f32s(0.0); A];
+                let mut row = [T::splat(simd, T::ZERO); A];
                 if window.is.contains(&i) {
                     let place = (window, window.h + i - window.is.start);
                     row = self.load_row(simd, lanes, first + lane, place, pixels);
                 }
-                for (l, value) in transform_input(simd, row).into_iter().enumerate() {
+                for (l, value) in transform_input::<S, T, A>(simd, row).into_iter().enumerate() {
                     full.store(simd, &mut half[i][l][lane..], value);
                 }
             }
@@ -242,13 +248,13 @@ impl<const A: usize, const R: usize> TileTransform for InputTransform<'_, A, R> 
         let out = &mut self.out[number * channels + first..];
         for l in 0..A {
             for vector in 0..vectors {
-                let lane = vector * S::F32_LANES;
-                let mut column = [simd.splat_f32s(0.0); A];
+                let lane = vector * T::lanes::<S>();
+                let mut column = [T::splat(simd, T::ZERO); A];
                 for (i, value) in column.iter_mut().enumerate() {
                     *value = full.load(simd, &half[i][l][lane..]);
                 }
                 let mut positions = MatrixMut::new(&mut out[lane..], A * A, lanes.0, step);
-                for (k, value) in transform_input(simd, column).into_iter().enumerate() {
+                for (k, value) in transform_input::<S, T, A>(simd, column).into_iter().enumerate() {
                     lanes.store(simd, positions.row_mut(k * A + l), value);
                 }
             }
@@ -267,19 +273,19 @@ struct Window {
 
 /// Memory of one strip's transforms. It is not cleared for every tile.
 #[derive(Default)]
-struct Buffers {
+struct Buffers<T> {
     /// Vectors between the two passes, row by row.
-    half: [[[f32; LANES]; MOST]; MOST],
-    pixels: Pixels,
+    half: [[[T; LANES]; MOST]; MOST],
+    pixels: Pixels<T>,
 }
 
 /// A line of pixels of every channel.
-type Pixels = [[f32; MOST]; LANES];
+type Pixels<T> = [[T; MOST]; LANES];
 
 /// A line of α pixels of each of a vector's channels, which are the rows here.
 #[inline(always)]
-fn load_line<S: Simd, const A: usize>(simd: S, from: &Matrix<'_>) -> [S::f32s; A] {
-    let mut line = [simd.splat_f32s(0.0); A];
+fn load_line<S: Simd, T: Number, const A: usize>(simd: S, from: &Matrix<'_, T>) -> [T::Vector<S>; A] {
+    let mut line = [T::splat(simd, T::ZERO); A];
     let mut col = 0;
     while col < A {
         // The last four columns may overlap those before.
@@ -293,20 +299,20 @@ fn load_line<S: Simd, const A: usize>(simd: S, from: &Matrix<'_>) -> [S::f32s; A
 }
 
 /// Aᵀ·v·A for every tile of a strip and some output channels, with bias, what dst holds, and the clamp.
-pub struct OutputTransform<'a, 'b, const A: usize, const R: usize> {
+pub struct OutputTransform<'a, 'b, T, const A: usize, const R: usize> {
     /// The strip.
     pub strip: &'a Strip<'a>,
     /// α² × tiles × channels.
-    pub sums: &'a [f32],
+    pub sums: &'a [T],
     /// One float a channel.
-    pub bias: Option<&'a [f32]>,
+    pub bias: Option<&'a [T]>,
     /// The channels' pixels from the output row of `first_row` on: channels × pixels in NCHW, else pixels × channels.
-    pub dst: &'a mut MatrixMut<'b>,
+    pub dst: &'a mut MatrixMut<'b, T>,
     /// See `dst`.
     pub first_row: usize,
 }
 
-impl<const A: usize, const R: usize> OutputTransform<'_, '_, A, R> {
+impl<T: Number, const A: usize, const R: usize> OutputTransform<'_, '_, T, A, R> {
     /// m.
     const OUTPUTS: usize = A - R + 1;
 
@@ -323,14 +329,15 @@ impl<const A: usize, const R: usize> OutputTransform<'_, '_, A, R> {
         lanes: Lanes<ALL>,
         first: usize,
         (pixel, width): (usize, usize),
-        outputs: [S::f32s; A],
-        pixels: &mut Pixels,
+        outputs: [T::Vector<S>; A],
+        pixels: &mut Pixels<T>,
     ) {
         let Problem { accumulate, clamp, dst_layout, .. } = *self.strip.problem;
-        let bias = self.bias.map_or(simd.splat_f32s(0.0), |bias| lanes.load(simd, &bias[first..]));
+        let clamp = clamp.map(Clamp::of::<T>);
+        let bias = self.bias.map_or(T::splat(simd, T::ZERO), |bias| lanes.load(simd, &bias[first..]));
         let mut outputs = outputs;
         for value in &mut outputs {
-            *value = simd.add_f32s(*value, bias);
+            *value = T::add_vectors(simd, *value, bias);
         }
         let (channels, inside) = (first..first + lanes.0, pixel..pixel + width);
         match dst_layout {
@@ -345,7 +352,7 @@ impl<const A: usize, const R: usize> OutputTransform<'_, '_, A, R> {
                     if j < width {
                         let mut value = value;
                         if accumulate {
-                            value = simd.add_f32s(value, lanes.load(simd, dst.addend_row(j)));
+                            value = T::add_vectors(simd, value, lanes.load(simd, dst.addend_row(j)));
                         }
                         lanes.store(simd, dst.row_mut(j), clamped(simd, value, clamp));
                     }
@@ -362,28 +369,28 @@ impl<const A: usize, const R: usize> OutputTransform<'_, '_, A, R> {
                     for (channel, pixels) in pixels.iter_mut().enumerate().take(dst.rows()) {
                         pixels[..width].copy_from_slice(dst.addend_row(channel));
                     }
-                    let before = Matrix::new(pixels.as_flattened(), S::F32_LANES, MOST, MOST);
-                    let before = load_line::<S, A>(simd, &before);
+                    let before = Matrix::new(pixels.as_flattened(), T::lanes::<S>(), MOST, MOST);
+                    let before = load_line::<S, T, A>(simd, &before);
                     for (value, before) in outputs.iter_mut().zip(before) {
-                        *value = simd.add_f32s(*value, before);
+                        *value = T::add_vectors(simd, *value, before);
                     }
                 }
                 for value in &mut outputs {
                     *value = clamped(simd, *value, clamp);
                 }
                 if !copied {
-                    return store_line::<S, A>(simd, &outputs, Self::OUTPUTS, &mut dst);
+                    return store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut dst);
                 }
                 // By way of a line that has room for a whole vector.
-                let mut line = MatrixMut::new(pixels.as_flattened_mut(), S::F32_LANES, MOST, MOST);
-                store_line::<S, A>(simd, &outputs, Self::OUTPUTS, &mut line);
+                let mut line = MatrixMut::new(pixels.as_flattened_mut(), T::lanes::<S>(), MOST, MOST);
+                store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut line);
                 dst.for_each_row(|channel, row| row.copy_from_slice(&pixels[channel][..width]));
             }
         }
     }
 }
 
-impl<const A: usize, const R: usize> WithSimd for OutputTransform<'_, '_, A, R> {
+impl<T: Number, const A: usize, const R: usize> WithSimd for OutputTransform<'_, '_, T, A, R> {
     type Output = ();
 
     #[inline(always)]
@@ -393,7 +400,8 @@ impl<const A: usize, const R: usize> WithSimd for OutputTransform<'_, '_, A, R> 
     }
 }
 
-impl<const A: usize, const R: usize> TileTransform for OutputTransform<'_, '_, A, R> {
+impl<T: Number, const A: usize, const R: usize> TileTransform for OutputTransform<'_, '_, T, A, R> {
+    type Number = T;
     /// The first output's row and column.
     type Place = (usize, usize);
 
@@ -414,21 +422,21 @@ impl<const A: usize, const R: usize> TileTransform for OutputTransform<'_, '_, A
         simd: S,
         Part { number, first, vectors, lanes }: Part<ALL>,
         &(y, x): &(usize, usize),
-        Buffers { half, pixels }: &mut Buffers,
+        Buffers { half, pixels }: &mut Buffers<T>,
     ) {
         let (problem, (channels, _), full) =
-            (self.strip.problem, self.channels(), Lanes::<true>(S::F32_LANES));
+            (self.strip.problem, self.channels(), Lanes::<true>(T::lanes::<S>()));
         let step = self.strip.tiles.len() * channels;
         let sums = &self.sums[number * channels + first..];
         for l in 0..A {
             for vector in 0..vectors {
-                let lane = vector * S::F32_LANES;
+                let lane = vector * T::lanes::<S>();
                 let positions = Matrix::new(&sums[lane..], A * A, lanes.0, step);
-                let mut column = [simd.splat_f32s(0.0); A];
+                let mut column = [T::splat(simd, T::ZERO); A];
                 for (k, value) in column.iter_mut().enumerate() {
                     *value = lanes.load(simd, positions.row(k * A + l));
                 }
-                let outputs = transform_output::<S, A, R>(simd, column);
+                let outputs = transform_output::<S, T, A, R>(simd, column);
                 for (i, value) in outputs.into_iter().enumerate().take(Self::OUTPUTS) {
                     full.store(simd, &mut half[i][l][lane..], value);
                 }
@@ -439,12 +447,12 @@ impl<const A: usize, const R: usize> TileTransform for OutputTransform<'_, '_, A
         for (i, half) in half.iter().enumerate().take(height) {
             let pixel = (y + i - self.first_row) * problem.cols.output + x;
             for vector in 0..vectors {
-                let lane = vector * S::F32_LANES;
-                let mut row = [simd.splat_f32s(0.0); A];
+                let lane = vector * T::lanes::<S>();
+                let mut row = [T::splat(simd, T::ZERO); A];
                 for (l, value) in row.iter_mut().enumerate() {
                     *value = full.load(simd, &half[l][lane..]);
                 }
-                let outputs = transform_output::<S, A, R>(simd, row);
+                let outputs = transform_output::<S, T, A, R>(simd, row);
                 self.store_row(simd, lanes, first + lane, (pixel, width), outputs, pixels);
             }
         }
@@ -453,16 +461,21 @@ impl<const A: usize, const R: usize> TileTransform for OutputTransform<'_, '_, A
 
 /// The first `count` columns, 2 or 4 or more, of a vector's channels, which are the rows of `to`.
 #[inline(always)]
-fn store_line<S: Simd, const A: usize>(simd: S, line: &[S::f32s; A], count: usize, to: &mut MatrixMut<'_>) {
+fn store_line<S: Simd, T: Number, const A: usize>(
+    simd: S,
+    line: &[T::Vector<S>; A],
+    count: usize,
+    to: &mut MatrixMut<'_, T>,
+) {
     if count < QUAD {
-        return store_columns::<S, 2>(simd, to, 0, [line[0], line[1], line[0], line[1]]);
+        return store_columns::<S, T, 2>(simd, to, 0, [line[0], line[1], line[0], line[1]]);
     }
     let mut col = 0;
     while col < count {
         // The last four columns may overlap those before.
         let first = col.min(count - QUAD);
         let columns = [line[first], line[first + 1], line[first + 2], line[first + 3]];
-        store_columns::<S, QUAD>(simd, to, first, columns);
+        store_columns::<S, T, QUAD>(simd, to, first, columns);
         col += QUAD;
     }
 }

@@ -1,6 +1,7 @@
 //! The measurement: round by round through all candidates of a problem, so that what slows the machine for a
 //! while slows them all.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use convlow::descriptor::Entry;
 use convlow::reference::Tensors;
-use convlow::{Buffer, Layout, Problem};
+use convlow::{Buffer, DataType, Element, Layout, Problem};
 
 use super::select::Candidate;
 use crate::oracle::Oracle;
@@ -116,7 +117,8 @@ pub(super) struct Rules<'a> {
 }
 
 /// What all candidates of a problem compute with.
-struct Data {
+struct Data<T> {
+    element: PhantomData<T>,
     /// NCHW and NHWC, the same numbers; empty where no candidate takes them so.
     src: [Buffer; 2],
     bias: Buffer,
@@ -193,24 +195,40 @@ pub(super) fn measure(
     rules: &Rules<'_>,
     share: f64,
     seeded: &mut Seeded,
-    mut done: impl FnMut(f64),
+    done: impl FnMut(f64),
 ) -> Outcome<Option<Vec<Timing>>> {
     let named = |failure: Failure| match failure {
         Failure::Refused(text) => Failure::Refused(format!("{}: {text}", entry.name)),
         other => other,
     };
+    match entry.problem.data_type {
+        DataType::F32 => measure_in::<f32>(entry, candidates, rules, share, seeded, done),
+        DataType::F64 => measure_in::<f64>(entry, candidates, rules, share, seeded, done),
+    }
+    .map_err(named)
+}
+
+/// [`measure`] with elements of this type.
+fn measure_in<T: Element>(
+    entry: &Entry,
+    candidates: &[Candidate],
+    rules: &Rules<'_>,
+    share: f64,
+    seeded: &mut Seeded,
+    mut done: impl FnMut(f64),
+) -> Outcome<Option<Vec<Timing>>> {
     let budget = rules.clock.seconds_left() * share;
     let start = Instant::now();
-    let mut data = Data::new(&entry.problem, candidates, rules.check, seeded).map_err(named)?;
+    let mut data = Data::<T>::new(&entry.problem, candidates, rules.check, seeded)?;
     let mut collected = Vec::new();
     let mut run_seconds = Vec::new();
     for (index, candidate) in candidates.iter().enumerate() {
         // An output that is never written must not look like one.
-        data.dst.floats_mut().fill(f32::NAN);
-        run_seconds.push(data.run(index, candidate, 1).map_err(named)?);
+        data.dst.elements_mut::<T>().fill(T::from_f64(f64::NAN));
+        run_seconds.push(data.run(index, candidate, 1)?);
         let check = data.oracle.as_ref().map(|oracle| {
             let plan = &candidate.plan;
-            oracle.check(plan.problem(), data.dst.floats(), plan.info().entry.is_exact())
+            oracle.check::<T>(plan.problem(), data.dst.elements(), plan.info().entry.is_exact())
         });
         let (error, mistake) = check.map_or((None, None), |check| (Some(check.error), check.mistake));
         collected.push(Collected { error, mistake, ..Collected::default() });
@@ -231,9 +249,9 @@ pub(super) fn measure(
             for (index, candidate) in candidates.iter().enumerate() {
                 if changes_threads(candidates, index) {
                     // Its threads have slept while others ran: that is for the bursts to show.
-                    data.run(index, candidate, 1).map_err(named)?;
+                    data.run(index, candidate, 1)?;
                 }
-                collected[index].back_to_back.push(data.run(index, candidate, 1).map_err(named)?);
+                collected[index].back_to_back.push(data.run(index, candidate, 1)?);
                 if rules.clock.interrupted() {
                     break 'rounds;
                 }
@@ -244,7 +262,7 @@ pub(super) fn measure(
             for (index, candidate) in candidates.iter().enumerate() {
                 if rules.bursts.include(candidate) {
                     std::thread::sleep(PAUSE);
-                    collected[index].bursts.push(data.run(index, candidate, BURST_RUNS).map_err(named)?);
+                    collected[index].bursts.push(data.run(index, candidate, BURST_RUNS)?);
                 }
                 if rules.clock.interrupted() {
                     break 'rounds;
@@ -273,33 +291,34 @@ impl Collected {
     }
 }
 
-impl Data {
+impl<T: Element> Data<T> {
     fn new(problem: &Problem, candidates: &[Candidate], check: bool, seeded: &mut Seeded) -> Outcome<Self> {
-        let src = seeded.floats(problem.src_len(), 1.0)?;
-        let (weights, bias) = (seeded.weights(problem)?, seeded.bias(problem)?);
+        let src = seeded.numbers::<T>(problem.src_len(), 1.0)?;
+        let (weights, bias) = (seeded.weights::<T>(problem)?, seeded.bias::<T>(problem)?);
         let oracle = check.then(|| {
-            let tensors = Tensors {
-                src: src.floats(),
-                weights: weights.floats(),
-                bias: Some(bias.floats()),
+            let tensors = Tensors::<T> {
+                src: src.elements(),
+                weights: weights.elements(),
+                bias: Some(bias.elements()),
                 dst_before: &[],
             };
             Oracle::new(problem, &tensors, seeded)
         });
         let takes = |layout: Layout| candidates.iter().any(|candidate| candidate.pair().0 == layout);
-        let pixels_first = if takes(Layout::Nhwc) { nhwc(&src, problem)? } else { Buffer::default() };
+        let pixels_first = if takes(Layout::Nhwc) { nhwc::<T>(&src, problem)? } else { Buffer::default() };
         let infos = || candidates.iter().map(|candidate| candidate.plan.info());
         let workspace = infos().map(|info| info.workspace_bytes).max().unwrap_or(0);
         let packed = candidates.iter().map(|candidate| {
             let mut packed = Buffer::new(candidate.plan.info().packed_weights_bytes)?;
-            candidate.plan.pack_weights(weights.floats(), packed.bytes_mut())?;
+            candidate.plan.pack_weights(weights.elements::<T>(), packed.bytes_mut())?;
             Ok(packed)
         });
         Ok(Self {
+            element: PhantomData,
             packed: packed.collect::<Outcome<_>>()?,
             src: [src, pixels_first],
             bias,
-            dst: Buffer::new(problem.dst_len() * size_of::<f32>())?,
+            dst: Buffer::new(problem.dst_len() * size_of::<T>())?,
             workspace: Buffer::new(workspace)?,
             oracle,
         })
@@ -313,12 +332,12 @@ impl Data {
         };
         let before = Instant::now();
         for _ in 0..runs {
-            candidate.plan.execute(
-                src.floats(),
+            candidate.plan.execute::<T>(
+                src.elements(),
                 self.packed[index].bytes(),
-                Some(self.bias.floats()),
-                self.dst.floats_mut(),
-                self.workspace.floats_mut(),
+                Some(self.bias.elements()),
+                self.dst.elements_mut(),
+                self.workspace.elements_mut(),
             )?;
         }
         Ok((before.elapsed().as_secs_f64() / f64::from(runs)).max(1e-9))
@@ -326,10 +345,10 @@ impl Data {
 }
 
 /// An NCHW input as NHWC.
-fn nhwc(src: &Buffer, problem: &Problem) -> Outcome<Buffer> {
+fn nhwc<T: Element>(src: &Buffer, problem: &Problem) -> Outcome<Buffer> {
     let (channels, pixels) = (problem.in_channels, problem.in_pixels());
-    let mut moved = Buffer::new(problem.src_len() * size_of::<f32>())?;
-    let (from, to) = (src.floats(), moved.floats_mut());
+    let mut moved = Buffer::new(problem.src_len() * size_of::<T>())?;
+    let (from, to) = (src.elements::<T>(), moved.elements_mut::<T>());
     for (n, c) in (0..problem.batch).flat_map(|n| (0..channels).map(move |c| (n, c))) {
         for pixel in 0..pixels {
             to[(n * pixels + pixel) * channels + c] = from[(n * channels + c) * pixels + pixel];

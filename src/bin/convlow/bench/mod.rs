@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use convlow::Pool;
 use convlow::descriptor::{self, Entry};
 use convlow::gemm::BackendChoice;
+use convlow::{DataType, Pool};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::measure::{Bursts, Clock, Rules, Timing};
@@ -86,6 +86,9 @@ pub(crate) struct Arguments {
     /// Images at once, whatever the problems say
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// What the elements are, whatever the lists say
+    #[arg(long = "dt", value_name = "TYPE", value_parser = options::data_type())]
+    data_type: Option<DataType>,
     /// Timed runs of each primitive, and timed bursts; without it, as many as the time limit allows, 15 or more for
     /// short ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -215,6 +218,10 @@ fn jobs(arguments: &Arguments, settings: &Settings) -> Outcome<Vec<Job>> {
     for (network, entry) in entries {
         let entry = match arguments.batch {
             Some(batch) => lists::with_batch(entry, batch)?,
+            None => entry,
+        };
+        let entry = match arguments.data_type {
+            Some(data_type) => lists::with_type(entry, data_type)?,
             None => entry,
         };
         let selection = Selection::new(&entry.problem, settings)?;

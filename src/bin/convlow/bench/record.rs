@@ -8,6 +8,8 @@ use serde::Serialize;
 use super::Job;
 use super::measure::{Samples, Timing};
 use super::select::{Candidate, Passed};
+use convlow::DataType;
+
 use crate::options::math_name;
 use crate::{Failure, Outcome};
 
@@ -31,7 +33,7 @@ pub(super) struct Record {
     pub(super) dst_layout: &'static str,
     pub(super) algorithm: &'static str,
     pub(super) family: &'static str,
-    /// The family's extra space in floats, and its order as the paper states it.
+    /// The family's extra space in elements, and its order as the paper states it.
     space: &'static str,
     order: Option<&'static str>,
     /// Whether the planner chooses it.
@@ -55,7 +57,7 @@ pub(super) struct Record {
     /// The median of the bursts / the median back to back.
     pub(super) burst_ratio: Option<f64>,
     pub(super) gflops: Option<f64>,
-    /// The peak of as many cores as there are threads.
+    /// The peak of as many cores as there are threads, in the problem's type.
     pub(super) peak_gflops: f64,
     pub(super) peak_share: Option<f64>,
     /// Of the threads: time of one / (threads x time of them); none where one thread was not measured.
@@ -84,7 +86,9 @@ pub(super) struct Setting {
 
 impl Record {
     fn new(job: &Job, setting: &Setting, threads: usize) -> Self {
-        let peak_gflops = setting.peak_flops_per_second * threads as f64 / 1e9;
+        // A vector holds half as many numbers of float64.
+        let of_type = DataType::F32.bytes() as f64 / job.entry.problem.data_type.bytes() as f64;
+        let peak_gflops = setting.peak_flops_per_second * of_type * threads as f64 / 1e9;
         Self {
             version: VERSION,
             machine: setting.machine.clone(),
