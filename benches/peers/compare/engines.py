@@ -37,6 +37,8 @@ class Engine:
     layouts: tuple[str, ...]
     command: tuple[str, ...]
     option: str
+    #: Whether it computes float64, too.
+    doubles: bool = False
 
     @property
     def tolerance(self) -> float:
@@ -89,7 +91,8 @@ def convlow(place: Place, algorithm: str, reference: bool) -> Engine:
     flags = [f"-I{INCLUDE}", str(library), f"-Wl,-rpath,{folder}"]
     name = "convlow" if reference else f"convlow:{algorithm}"
     math = "winograd" if algorithm == "fast" or algorithm.startswith("winograd") else "exact"
-    return Engine(name, math, BOTH, compiled(place, "convlow.cpp", "convlow", flags), algorithm)
+    command = compiled(place, "convlow.cpp", "convlow", flags)
+    return Engine(name, math, BOTH, command, algorithm, doubles=True)
 
 
 def onednn(place: Place, name: str, option: str, layouts: tuple[str, ...]) -> Engine:
@@ -142,7 +145,7 @@ def ncnn(name: str, math: str) -> Engine:
 
 def torch(place: Place, name: str) -> Engine:
     command = script(place.torch_python, "with_torch.py", "numpy, torch")
-    return Engine(name, "exact", BOTH, command, "")
+    return Engine(name, "exact", BOTH, command, "", doubles=True)
 
 
 PEERS: dict[str, Callable[[Place, str], Engine]] = {

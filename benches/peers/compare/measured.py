@@ -15,6 +15,7 @@ class Measured:
     count: int
     network: str
     layout: str
+    data_type: str
     threads: int
     rounds: int
     median_seconds: float

@@ -10,7 +10,7 @@ from pathlib import Path
 from . import problems
 
 KEYS = set(
-    "engine version implementation problem name count network layout threads rounds median_seconds ratio_median"
+    "engine version implementation problem name count network layout data_type threads rounds median_seconds ratio_median"
     " ratio_q1 ratio_q3 gflops memory_bytes memory_kind weights_bytes math error burst_median_seconds"
     " burst_ratio_median burst_ratio_q1 burst_ratio_q3".split()
 )

@@ -70,8 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         found = chosen(arguments)
         for layout in layouts:
-            setting = Setting(layout, arguments.threads, on, arguments.rounds, bursts)
-            print(f"\n{layout}, {arguments.threads} thread(s) on core {', '.join(map(str, sorted(on)))}")
+            setting = Setting(layout, arguments.dt, arguments.threads, on, arguments.rounds, bursts)
+            print(f"\n{layout}, {arguments.dt}, {arguments.threads} thread(s) on core {', '.join(map(str, sorted(on)))}")
             print(report.heading(bursts), flush=True)
             for problem in layers:
                 measured = compare(found, problem, setting, say)

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ BURST_RUNS = 4
 PATIENCE = 300
 
 Report = Callable[[str], None]
+Numbers = NDArray[np.floating[Any]]
 
 
 class Lost(Exception):
@@ -39,10 +41,15 @@ class Lost(Exception):
 @dataclass(frozen=True)
 class Setting:
     layout: str
+    data_type: str
     threads: int
     cores: frozenset[int]
     rounds: int
     bursts: bool
+
+    @property
+    def dtype(self) -> type[np.floating[Any]]:
+        return np.float64 if self.data_type == "f64" else np.float32
 
 
 class Worker:
@@ -50,7 +57,8 @@ class Worker:
 
     def __init__(self, engine: Engine, problem: Problem, setting: Setting, folder: Path) -> None:
         self.engine = engine
-        sizes = {**problem.arguments(), "nhwc": int(setting.layout == "nhwc"), "threads": setting.threads}
+        flags = {"nhwc": int(setting.layout == "nhwc"), "f64": int(setting.data_type == "f64")}
+        sizes = {**problem.arguments(), **flags, "threads": setting.threads}
         files = {"src": folder / "src", "weights": folder / "weights", "option": engine.option}
         arguments = [f"{key}={value}" for key, value in (sizes | files).items()]
         libc = ctypes.CDLL(None)
@@ -113,11 +121,11 @@ class Worker:
     def burst(self) -> float:
         return float(self.ask(f"burst {PAUSE_SECONDS} {BURST_RUNS}"))
 
-    def output(self, folder: Path) -> NDArray[np.float32]:
+    def output(self, folder: Path, dtype: type[np.floating[Any]]) -> Numbers:
         file = folder / "dst"
         if self.ask(f"output {file}") != "done":
             raise Lost("it cannot write its result")
-        return np.fromfile(file, np.float32)
+        return np.fromfile(file, dtype)
 
     def close(self) -> None:
         self.process.kill()
@@ -127,17 +135,17 @@ class Worker:
             pipe.close()
 
 
-def write_tensors(problem: Problem, layout: str, folder: Path) -> None:
-    random = np.random.default_rng(1)
-    src = random.standard_normal(problem.src_shape, np.float32)
-    weights = random.standard_normal(problem.weights_shape, np.float32) / np.float32(problem.depth**0.5)
-    if layout == "nhwc":
+def write_tensors(problem: Problem, setting: Setting, folder: Path) -> None:
+    random, dtype = np.random.default_rng(1), setting.dtype
+    src = random.standard_normal(problem.src_shape, dtype)
+    weights = random.standard_normal(problem.weights_shape, dtype) / dtype(problem.depth**0.5)
+    if setting.layout == "nhwc":
         src = np.ascontiguousarray(np.moveaxis(src, 1, -1))
     src.tofile(folder / "src")
     weights.tofile(folder / "weights")
 
 
-def difference(result: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+def difference(result: Numbers, reference: Numbers) -> float:
     """The largest, relative to the largest output; NaN if there is one."""
     if result.shape != reference.shape:
         return float("nan")
@@ -169,10 +177,10 @@ def compare(engines: list[Engine], problem: Problem, setting: Setting, report: R
     workers: list[Worker] = []
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
         folder = Path(name)
-        write_tensors(problem, setting.layout, folder)
+        write_tensors(problem, setting, folder)
         try:
             for engine in engines:
-                if setting.layout in engine.layouts:
+                if setting.layout in engine.layouts and (engine.doubles or setting.data_type == "f32"):
                     workers.append(Worker(engine, problem, setting, folder))
             return take_turns(workers, problem, setting, folder, report)
         except Lost as reason:
@@ -197,19 +205,20 @@ def take_turns(
 
     base, peers = workers[0], []
     facts, errors = {base: base.ready()}, {base: 0.0}
-    reference = base.output(folder)
+    reference = base.output(folder, setting.dtype)
     for worker in workers[1:]:
         try:
             facts[worker] = worker.ready()
-            errors[worker] = difference(worker.output(folder), reference)
+            errors[worker] = difference(worker.output(folder, setting.dtype), reference)
             worker.time()  # Warm-up.
         except Lost as reason:
             lose(worker, str(reason))
             continue
-        if errors[worker] <= worker.engine.tolerance:
+        # What is left of a tolerance by the bits that a double has more.
+        limit = worker.engine.tolerance / (2**29 if setting.data_type == "f64" else 1)
+        if errors[worker] <= limit:
             peers.append(worker)
         else:
-            limit = worker.engine.tolerance
             lose(worker, f"WRONG RESULT, off by {errors[worker]:.2g} of the largest output (limit {limit:g})")
 
     kinds = 2 if setting.bursts else 1
@@ -253,6 +262,7 @@ def take_turns(
                 count=problem.count,
                 network=problem.network,
                 layout=setting.layout,
+                data_type=setting.data_type,
                 threads=setting.threads,
                 rounds=setting.rounds,
                 median_seconds=median_seconds,

@@ -41,12 +41,14 @@ struct Spec {
     size_t opd = 0, oph = 0, opw = 0; /* output padding of a transposed convolution */
     bool transposed = false, volume = false;
     bool nhwc = false;
+    bool f64 = false; /* double, else float */
     int threads = 1;
     std::string option; /* of the engine's own */
 
-    size_t src_count() const { return mb * ic * id * ih * iw; }
-    size_t weights_count() const { return oc * (ic / g) * kd * kh * kw; }
-    size_t dst_count() const { return mb * oc * od * oh * ow; }
+    size_t element_bytes() const { return f64 ? sizeof(double) : sizeof(float); }
+    size_t src_bytes() const { return mb * ic * id * ih * iw * element_bytes(); }
+    size_t weights_bytes() const { return oc * (ic / g) * kd * kh * kw * element_bytes(); }
+    size_t dst_bytes() const { return mb * oc * od * oh * ow * element_bytes(); }
 };
 
 /* Memory on a boundary of 64 bytes, NaN everywhere so that nothing unwritten passes for a result. */
@@ -66,7 +68,6 @@ class Buffer {
     Buffer &operator=(const Buffer &) = delete;
 
     void *data() const { return data_; }
-    float *floats() const { return static_cast<float *>(data_); }
 
     void read(const std::string &file, size_t bytes) {
         std::ifstream in(file, std::ios::binary);
@@ -79,9 +80,9 @@ class Buffer {
 };
 
 struct Tensors {
-    float *src;
-    const float *weights; /* OIHW; of a transposed convolution in channels x out channels of a group x axes */
-    float *dst;
+    void *src;
+    const void *weights; /* OIHW; of a transposed convolution in channels x out channels of a group x axes */
+    void *dst;
 };
 
 class Engine {
@@ -150,6 +151,7 @@ inline Spec spec_of(std::map<std::string, std::string> &arguments) {
     spec.opd = number("opd"), spec.oph = number("oph"), spec.opw = number("opw");
     spec.transposed = number("tr") != 0, spec.volume = number("volume") != 0;
     spec.nhwc = number("nhwc") != 0;
+    spec.f64 = number("f64") != 0;
     spec.threads = static_cast<int>(number("threads"));
     spec.option = arguments["option"];
     return spec;
@@ -164,6 +166,7 @@ inline Spec first_problem(const Spec &like) {
     spec.kh = spec.kw = 3;
     spec.pt = spec.pl = spec.pb = spec.pr = 1;
     spec.nhwc = like.nhwc;
+    spec.f64 = like.f64;
     spec.threads = like.threads;
     spec.option = like.option;
     return spec;
@@ -175,19 +178,19 @@ template <class Make> void serve_commands(std::map<std::string, std::string> arg
     mallopt(M_MMAP_THRESHOLD, 128 << 10);
     {
         Spec first = first_problem(spec);
-        Buffer src(first.src_count() * 4), weights(first.weights_count() * 4), dst(first.dst_count() * 4);
-        std::memset(src.data(), 0, first.src_count() * 4);
-        std::memset(weights.data(), 0, first.weights_count() * 4);
-        make(first, Tensors{src.floats(), weights.floats(), dst.floats()})->run();
+        Buffer src(first.src_bytes()), weights(first.weights_bytes()), dst(first.dst_bytes());
+        std::memset(src.data(), 0, first.src_bytes());
+        std::memset(weights.data(), 0, first.weights_bytes());
+        make(first, Tensors{src.data(), weights.data(), dst.data()})->run();
     }
-    Buffer src(spec.src_count() * 4), dst(spec.dst_count() * 4);
-    auto weights = std::make_unique<Buffer>(spec.weights_count() * 4);
-    src.read(arguments.at("src"), spec.src_count() * 4);
-    weights->read(arguments.at("weights"), spec.weights_count() * 4);
+    Buffer src(spec.src_bytes()), dst(spec.dst_bytes());
+    auto weights = std::make_unique<Buffer>(spec.weights_bytes());
+    src.read(arguments.at("src"), spec.src_bytes());
+    weights->read(arguments.at("weights"), spec.weights_bytes());
 
     malloc_trim(0);
     const Resident before = Resident::now();
-    std::unique_ptr<Engine> engine = make(spec, Tensors{src.floats(), weights->floats(), dst.floats()});
+    std::unique_ptr<Engine> engine = make(spec, Tensors{src.data(), weights->data(), dst.data()});
     malloc_trim(0);
     Resident::reset_peak();
     engine->run();
@@ -201,7 +204,7 @@ template <class Make> void serve_commands(std::map<std::string, std::string> arg
                   << ", \"weights_bytes\": " << exact->weights << "}" << std::endl;
     } else {
         long long grown = after.peak - before.all - (after.files - before.files);
-        long long held = static_cast<long long>(spec.weights_count() * 4);
+        long long held = static_cast<long long>(spec.weights_bytes());
         std::cout << ", \"memory_kind\": \"rss\", \"memory_bytes\": " << (grown > held ? grown - held : 0)
                   << ", \"weights_bytes\": null}" << std::endl;
     }
@@ -241,7 +244,7 @@ template <class Make> void serve_commands(std::map<std::string, std::string> arg
             std::getline(std::cin, file);
             std::ofstream out(file, std::ios::binary);
             out.write(static_cast<const char *>(dst.data()),
-                      static_cast<std::streamsize>(spec.dst_count() * 4));
+                      static_cast<std::streamsize>(spec.dst_bytes()));
             out.close();
             std::cout << (out ? "done" : "cannot write") << std::endl;
         }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.float32] | NDArray[np.float64]
 
 
 class Unsupported(Exception):
@@ -55,8 +55,13 @@ class Spec:
     tr: int
     volume: int
     nhwc: int
+    f64: int
     threads: int
     option: str
+
+    @property
+    def dtype(self) -> type[np.float32] | type[np.float64]:
+        return np.float64 if self.f64 else np.float32
 
     def axes(self, depth: int, height: int, width: int) -> tuple[int, ...]:
         """Planes only where there are several."""
@@ -98,11 +103,11 @@ class Engine(ABC):
 Make = Callable[[Spec, Floats, Floats], Engine]
 
 
-def aligned(shape: tuple[int, ...], fill: float) -> Floats:
+def aligned(spec: Spec, shape: tuple[int, ...], fill: float) -> Floats:
     """An array on a boundary of 64 bytes."""
     count = int(np.prod(shape))
-    raw = np.empty(count + 16, np.float32)
-    start = (-raw.ctypes.data % 64) // 4
+    raw = np.empty(count + 16, spec.dtype)
+    start = (-raw.ctypes.data % 64) // raw.itemsize
     array = raw[start : start + count].reshape(shape)
     array.fill(fill)
     return array
@@ -137,7 +142,7 @@ def first_problem(like: Spec) -> Spec:
     small = {"mb": 1, "g": 1, "ic": 16, "oc": 16, "ih": 8, "iw": 8, "oh": 8, "ow": 8, "kh": 3, "kw": 3}
     steps = {key: 1 for key in ("sh", "sw", "dh", "dw", "pt", "pl", "pb", "pr")}
     planes = {"id": 1, "od": 1, "kd": 1, "sd": 1, "dd": 1, "pf": 0, "pk": 0, "opd": 0, "oph": 0, "opw": 0}
-    plain = {"tr": 0, "volume": 0, "nhwc": like.nhwc, "threads": like.threads, "option": like.option}
+    plain = {"tr": 0, "volume": 0, "nhwc": like.nhwc, "f64": like.f64, "threads": like.threads, "option": like.option}
     return Spec(**small, **steps, **planes, **plain)
 
 
@@ -145,11 +150,11 @@ def prepare(make: Make, spec: Spec, src_file: str, weights_file: str) -> Engine:
     """Makes the engine, measures what it takes, and says so."""
     map_large_blocks()
     first = first_problem(spec)
-    make(first, aligned(first.src_shape, 0), aligned(first.weights_shape, 0)).run()
+    make(first, aligned(first, first.src_shape, 0), aligned(first, first.weights_shape, 0)).run()
 
-    src = aligned(spec.src_shape, 0)
-    src[...] = np.fromfile(src_file, np.float32).reshape(spec.src_shape)
-    weights = np.fromfile(weights_file, np.float32).reshape(spec.weights_shape)
+    src = aligned(spec, spec.src_shape, 0)
+    src[...] = np.fromfile(src_file, spec.dtype).reshape(spec.src_shape)
+    weights = np.fromfile(weights_file, spec.dtype).reshape(spec.weights_shape)
     settle()
     before = resident()
     engine = make(spec, src, weights)

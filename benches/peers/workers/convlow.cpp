@@ -16,10 +16,11 @@ void check(convlow_status status) {
 
 class Convlow : public peers::Engine {
   public:
-    Convlow(const peers::Spec &spec, const peers::Tensors &tensors) : tensors_(tensors) {
+    Convlow(const peers::Spec &spec, const peers::Tensors &tensors) {
         convlow_convnd_desc desc;
         convlow_convnd_desc_init(&desc, sizeof desc);
         desc.operation = spec.transposed ? CONVLOW_OPERATION_CONV_TRANSPOSE : CONVLOW_OPERATION_CONV;
+        desc.type = spec.f64 ? CONVLOW_TYPE_F64 : CONVLOW_TYPE_F32;
         desc.spatial_dims = spec.volume ? 3 : 2;
         const auto set = [&](size_t(&field)[3], size_t depth, size_t height, size_t width) {
             size_t *next = field;
@@ -58,14 +59,18 @@ class Convlow : public peers::Engine {
         check(convlow_plan_get_info(plan_, &info_));
         packed_ = std::make_unique<peers::Buffer>(info_.packed_weights_bytes);
         workspace_ = std::make_unique<peers::Buffer>(info_.workspace_bytes);
-        check(convlow_pack_weights(plan_, tensors.weights, packed_->data(), info_.packed_weights_bytes));
+        const size_t bytes = info_.packed_weights_bytes;
+        check(spec.f64 ? convlow_pack_weights_f64(plan_, static_cast<const double *>(tensors.weights),
+                                                  packed_->data(), bytes)
+                       : convlow_pack_weights(plan_, static_cast<const float *>(tensors.weights),
+                                              packed_->data(), bytes));
+        convlow_execute_args_init(&args_, sizeof args_);
+        args_.src = tensors.src, args_.dst = tensors.dst, args_.packed_weights = packed_->data();
+        args_.workspace = workspace_->data(), args_.workspace_bytes = info_.workspace_bytes;
     }
     ~Convlow() override { convlow_plan_destroy(plan_); }
 
-    void run() override {
-        check(convlow_execute(plan_, tensors_.src, packed_->data(), nullptr, tensors_.dst, workspace_->data(),
-                              info_.workspace_bytes));
-    }
+    void run() override { check(convlow_execute_with(plan_, &args_)); }
     std::string version() const override { return convlow_build_info(); }
     std::string implementation() const override { return convlow_algorithm_name(info_.algorithm); }
     std::optional<Exact> exact() const override {
@@ -73,9 +78,9 @@ class Convlow : public peers::Engine {
     }
 
   private:
-    peers::Tensors tensors_;
     convlow_plan *plan_ = nullptr;
     convlow_plan_info info_;
+    convlow_execute_args args_;
     std::unique_ptr<peers::Buffer> packed_, workspace_;
 };
 

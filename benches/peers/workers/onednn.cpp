@@ -96,7 +96,7 @@ class OneDnn : public peers::Engine {
             dst = own(pd.dst_desc());
 
         memory weights(pd.weights_desc(), engine_, allocate(exact_.weights));
-        memory given_weights(plain_weights, engine_, const_cast<float *>(tensors.weights));
+        memory given_weights(plain_weights, engine_, const_cast<void *>(tensors.weights));
         dnnl::reorder(given_weights, weights).execute(stream_, given_weights, weights);
 
         memory scratchpad(pd.scratchpad_desc(), engine_, allocate(pd.scratchpad_desc().get_size()));

@@ -46,7 +46,7 @@ class OpenVino : public peers::Engine {
         return core;
     }
 
-    static std::shared_ptr<ov::Model> model(const peers::Spec &spec, const float *weights) {
+    static std::shared_ptr<ov::Model> model(const peers::Spec &spec, const void *weights) {
         using namespace ov::opset8;
         auto src =
             std::make_shared<Parameter>(ov::element::f32, ov::Shape{spec.mb, spec.ic, spec.ih, spec.iw});

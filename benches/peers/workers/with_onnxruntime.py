@@ -48,7 +48,7 @@ class OnnxRuntime(Engine):
             model(spec, weights), options, providers=["CPUExecutionProvider"]
         )
         self.src = src
-        self.dst = aligned(spec.dst_shape, np.nan)
+        self.dst = aligned(spec, spec.dst_shape, np.nan)
         self.tensor_bytes = self.dst.nbytes + weights.nbytes
         self.binding = self.session.io_binding()
         self.binding.bind_input("src", "cpu", 0, np.float32, src.shape, src.ctypes.data)
