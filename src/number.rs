@@ -79,11 +79,22 @@ pub trait Number:
     /// Writes the first lanes, as many as there are numbers.
     fn store_part<S: Simd>(simd: S, to: &mut [Self], value: Self::Vector<S>);
 
-    /// Brings element j of each four to vector j, in an order of its own.
+    /// Brings element j of each four to vector j, to the lane that [`Number::lane_of_four`] says.
     fn deinterleave<S: Simd>(simd: S, lines: [Self::Vector<S>; QUAD]) -> [Self::Vector<S>; QUAD];
 
     /// The inverse of [`Number::deinterleave`].
     fn interleave<S: Simd>(simd: S, columns: [Self::Vector<S>; QUAD]) -> [Self::Vector<S>; QUAD];
+
+    /// The lane of a four, counted over four vectors. On x86 float32 is exchanged within each 128 bits, so that the fours of a
+    /// vector end as many lanes apart as a four has; of float64 in AVX-512 the second and third of four change places.
+    fn lane_of_four<S: Simd>(four: usize) -> usize {
+        let of_a_vector = (Self::lanes::<S>() / QUAD).max(1);
+        match Self::TYPE {
+            DataType::F32 => four / of_a_vector + four % of_a_vector * QUAD,
+            DataType::F64 if of_a_vector == 2 => four & !3 | (four & 1) << 1 | (four & 2) >> 1,
+            DataType::F64 => four,
+        }
+    }
 }
 
 /// Writes what pulp has under two names.

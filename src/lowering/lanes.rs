@@ -39,14 +39,6 @@ impl<const ALL: bool> Lanes<ALL> {
     }
 }
 
-/// The row whose four elements are group `group` of four lanes, counted over four vectors, so that the interleaving
-/// of those vectors, which is one within each 128 bits on x86, brings row k to lane k.
-#[inline(always)]
-fn row_of_group<S: Simd, T: Number>(group: usize) -> usize {
-    let of_a_vector = if T::lanes::<S>() < QUAD { 1 } else { T::lanes::<S>() / QUAD };
-    group / of_a_vector + group % of_a_vector * QUAD
-}
-
 /// Four columns of as many rows as a vector has lanes, from column `col` on: vector j holds column `col` + j.
 #[inline(always)]
 pub fn load_columns<S: Simd, T: Number>(simd: S, from: &Matrix<'_, T>, col: usize) -> [T::Vector<S>; QUAD] {
@@ -54,7 +46,7 @@ pub fn load_columns<S: Simd, T: Number>(simd: S, from: &Matrix<'_, T>, col: usiz
     let groups: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(&mut lines);
     let mut group = 0;
     while group < groups.len() {
-        groups[group] = *from.row(row_of_group::<S, T>(group))[col..].first_chunk().expect(INSIDE);
+        groups[group] = *from.row(T::lane_of_four::<S>(group))[col..].first_chunk().expect(INSIDE);
         group += 1;
     }
     T::deinterleave(simd, lines)
@@ -73,7 +65,7 @@ pub fn store_columns<S: Simd, T: Number, const COLS: usize>(
     let mut group = 0;
     while group < groups.len() {
         let to: &mut [T; COLS] =
-            to.row_mut(row_of_group::<S, T>(group))[col..].first_chunk_mut().expect(INSIDE);
+            to.row_mut(T::lane_of_four::<S>(group))[col..].first_chunk_mut().expect(INSIDE);
         *to = *groups[group].first_chunk().expect("at most four columns");
         group += 1;
     }
