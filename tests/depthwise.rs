@@ -41,6 +41,7 @@ fn other_instructions_compute_the_same() {
         "large_kernels_are_taken_in_parts",
         "far_taps_are_moved_without_what_lies_between",
         "long_rows_are_taken_in_parts",
+        "rows_of_every_width_are_computed",
     ]);
 }
 
@@ -62,4 +63,20 @@ fn far_taps_are_moved_without_what_lies_between() {
 fn long_rows_are_taken_in_parts() {
     check(padded([5, 5], [4, 1003], [3, 3], 1), 1);
     check(padded([17, 17], [40, 25], [5, 3], 2), 2);
+}
+
+/// Widths around the columns of a tile and channels around its vectors, for every kernel that has tiles of its own, from rows
+/// that padding reaches on both sides at once.
+#[test]
+fn rows_of_every_width_are_computed() {
+    for kernel in [3, 5, 7] {
+        for width in [1, 2, 6, 7, 8, 13, 14, 15, 29] {
+            for (stride, channels) in [(1, 24), (2, 24), (1, 13), (2, 37)] {
+                let mut problem = padded([channels, channels], [5, width], [3, kernel], kernel / 2);
+                (problem.rows.dilation, problem.rows.stride, problem.cols.stride) = (2, 2, stride);
+                problem.rows.pad_before = 3;
+                check(problem, 1);
+            }
+        }
+    }
 }

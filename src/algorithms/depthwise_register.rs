@@ -1,7 +1,8 @@
 //! `depthwise-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]∘weights[taps × C] in
 //! registers, channel by channel, finished there with bias, residual and clamp, and written once.
-//! With planes on both sides they are taken one by one: a padded copy of some rows on the stack, in which every tap reads at a
-//! fixed distance from its output, so that vectors go along the rows and over their ends.
+//! A pixel is loaded once for all taps of a kernel row of 3, 5 or 7 that read it, from an NHWC src, or from the pixels that a few
+//! rows of short planes are moved to. Longer planes are taken one by one: a padded copy of some rows on the stack, in which every
+//! tap reads at a fixed distance from its output, so that vectors go along the rows and over their ends.
 //! Workspace: 0. What is copied, or moved from planes to pixels of a vector of channels, is on the stack.
 //! Wins wherever each group has one input channel: no group is computed alone.
 //! Source: convlow; the tiles are those of kn2row-register with a factor of its own for each channel.
@@ -16,10 +17,10 @@ use super::tiling::{
     boxes, channels_of_tile, count, dst_grid, part_of_channels, part_of_pixels, pixels_and_channels,
     pixels_of_tile,
 };
-use crate::kernels::{FlatTile, PixelTile, channels_of_block};
+use crate::kernels::{FlatTile, PixelTile, RowTile, channels_of_block, takes_row};
 use crate::lowering::epilogue;
 use crate::lowering::image::Image;
-use crate::lowering::moves::transpose;
+use crate::lowering::moves::{finish_planes, moved, transpose};
 use crate::lowering::phases::{self, RowPhases};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
@@ -30,6 +31,10 @@ pub struct DepthwiseRegister;
 
 /// Bytes of src that are moved at once, on the stack.
 const MOVED_BYTES: usize = 8 << 10;
+/// Bytes of the pixels that are moved for whole rows, and of their outputs, on the stack.
+const PART_BYTES: usize = 16 << 10;
+/// Outputs of a row up to which pixels are moved rather than planes computed where they lie.
+const SHORT_ROW: usize = 14;
 /// Bytes of the phases of a plane's rows, on the stack.
 const PHASE_BYTES: usize = 18 << 10;
 /// The same of their outputs.
@@ -145,6 +150,8 @@ struct PreparedDepthwiseRegister {
     /// Output channels of a block of weights.
     block: usize,
     reading: Reading,
+    /// Whether a pixel is loaded once for the taps of a kernel row.
+    by_rows: bool,
     grid: Grid,
 }
 
@@ -153,7 +160,9 @@ struct PreparedDepthwiseRegister {
 enum Reading {
     /// Pixels where they lie.
     InPlace,
-    /// Pixels that are moved from planes, or whose channels are repeated.
+    /// Pixels that are moved from planes, so many output rows and columns at a time.
+    MovedRows([usize; 2]),
+    /// The same by taps where a row does not fit, or pixels whose channels are repeated.
     Moved([Steps; 2]),
     /// Plane by plane, some rows at a time.
     Planes(RowPhases),
@@ -167,6 +176,13 @@ impl Reading {
         let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
         require(is_plane, c"needs src_layout NHWC and one output channel a group here")?;
         let of_planes = (problem.src_layout, problem.dst_layout) == (Layout::Nchw, Layout::Nchw);
+        // Short rows leave vectors along them empty.
+        let short = problem.cols.output <= SHORT_ROW;
+        let moved = (multiplier == 1 && takes_row(&problem.cols) && (short || !of_planes))
+            .then(|| part_of_moved(problem, problem.elements(PART_BYTES) / block));
+        if let Some(part) = moved.flatten() {
+            return Ok(Reading::MovedRows(part));
+        }
         let phases = of_planes.then(|| {
             RowPhases::new(problem, [PHASE_BYTES, SUM_BYTES].map(|bytes| problem.elements(bytes)), block)
         });
@@ -174,6 +190,24 @@ impl Reading {
             Some(phases) => Reading::Planes(phases),
             None => Reading::Moved(Steps::of_axes(problem, problem.elements(MOVED_BYTES) / block)),
         })
+    }
+}
+
+/// Output rows and columns whose pixels, and those that they see, are at most so many: whole rows, or a part of one that is
+/// not too short.
+fn part_of_moved(Problem { rows, cols, .. }: &Problem, most: usize) -> Option<[usize; 2]> {
+    let fits = |height: usize, width: usize| {
+        let seen = rows.largest_window(height).saturating_mul(cols.largest_window(width));
+        seen <= most && height.saturating_mul(width) <= most
+    };
+    // Parts of about the same size.
+    let evenly = |all: usize, fitting: usize| all.div_ceil(all.div_ceil(fitting));
+    match most_fitting(rows.output, |height| fits(height, cols.output)) {
+        0 => {
+            let width = most_fitting(cols.output, |width| fits(1, width));
+            (width >= FEW).then(|| [1, evenly(cols.output, width)])
+        }
+        height => Some([evenly(rows.output, height), cols.output]),
     }
 }
 
@@ -200,7 +234,13 @@ impl Algorithm for DepthwiseRegister {
                 dst_grid(&problem, pixels, channels)
             }
         };
-        ready(PreparedDepthwiseRegister { problem, groups, multiplier, block, reading, grid })
+        // Of larger kernels with strides, tiles read less at a time that lies far apart.
+        let far = problem.cols.kernel > 3 && problem.cols.stride > 1;
+        let by_rows = problem.dst_layout == Layout::Nhwc
+            && !problem.is(Kind::Volume)
+            && takes_row(&problem.cols)
+            && !far;
+        ready(PreparedDepthwiseRegister { problem, groups, multiplier, block, reading, by_rows, grid })
     }
 }
 
@@ -217,6 +257,21 @@ impl PreparedDepthwiseRegister {
             let part = part_of_pixels(problem, &mut dst, first..first + count(&outputs));
             match &self.reading {
                 Reading::Planes(phases) => self.run_planes(unit, phases, outputs[1].start, &channels, part),
+                Reading::InPlace if self.by_rows => {
+                    let [_, rows, cols] = outputs;
+                    let tile = RowTile {
+                        problem,
+                        image: &unit.src.channels_from(channels.start),
+                        origin: [0; 2],
+                        weights: self.weights(unit, &channels),
+                        bias: unit.bias.map(|bias| &bias[channels.clone()]),
+                        accumulate: problem.accumulate,
+                        clamp: problem.clamp,
+                        outputs: [rows, cols],
+                        dst: part,
+                    };
+                    tile.run();
+                }
                 Reading::InPlace => {
                     let tile = PixelTile {
                         problem,
@@ -232,6 +287,9 @@ impl PreparedDepthwiseRegister {
                         dst: part,
                     };
                     tile.run();
+                }
+                Reading::MovedRows(of_part) => {
+                    self.run_moved_rows(unit, *of_part, &outputs, &channels, part);
                 }
                 Reading::Moved(steps) => self.run_moved(unit, *steps, &outputs, &channels, part),
             }
@@ -301,6 +359,57 @@ impl PreparedDepthwiseRegister {
                     dst.fill_with_addend();
                     dst.row_mut(0).iter_mut().zip(sums).for_each(|(dst, sum)| *dst += *sum);
                     epilogue::finish(&mut dst, Layout::Nchw, None, problem.clamp);
+                }
+            }
+        }
+    }
+
+    /// Some output rows and columns, so many of them at a time, for a block of channels after the other. Apart, since its arrays
+    /// are on the stack.
+    #[inline(never)]
+    fn run_moved_rows<T: Element>(
+        &self,
+        unit: &Unit<'_, T>,
+        [height, width]: [usize; 2],
+        [_, rows, cols]: &[Range<usize>; 3],
+        channels: &Range<usize>,
+        mut dst: MatrixMut<'_, T>,
+    ) {
+        let problem = &self.problem;
+        let (mut pixels, mut sums) =
+            (Words::<{ PART_BYTES / WORD }>::ZEROS, Words::<{ PART_BYTES / WORD }>::ZEROS);
+        let to_planes = problem.dst_layout == Layout::Nchw;
+        for block in steps(channels, self.block) {
+            let of_block = block.start - channels.start..block.end - channels.start;
+            let mut dst = part_of_channels(problem, &mut dst, of_block);
+            let src = unit.src.channels_from(block.start);
+            for (y, x) in steps(rows, height).flat_map(|y| steps(cols, width).map(move |x| (y.clone(), x))) {
+                let first = (y.start - rows.start) * cols.len() + x.start - cols.start;
+                let count = y.len() * x.len();
+                let mut to = part_of_pixels(problem, &mut dst, first..first + count);
+                // 1. Move what these pixels see.
+                let seen = [0..1, y.clone(), x.clone()];
+                let (image, [_, row, col]) = moved(&src, problem, &seen, block.len(), pixels.elements());
+                // 2. Sum all taps, 3. and finish, if not on the way to planes.
+                let sums = &mut sums.elements()[..count * block.len()];
+                let tile = RowTile {
+                    problem,
+                    image: &image,
+                    origin: [row, col],
+                    weights: self.weights(unit, &block),
+                    bias: unit.bias.map(|bias| &bias[block.clone()]),
+                    accumulate: problem.accumulate && !to_planes,
+                    clamp: problem.clamp.filter(|_| !(problem.accumulate && to_planes)),
+                    outputs: [y, x],
+                    dst: match to_planes {
+                        true => MatrixMut::new(sums, count, block.len(), block.len()),
+                        false => to.reborrow(),
+                    },
+                };
+                tile.run();
+                if to_planes {
+                    let sums = Matrix::new(sums, count, block.len(), block.len());
+                    finish_planes(&sums, &mut to, problem.accumulate, problem.clamp);
                 }
             }
         }
@@ -412,7 +521,7 @@ impl Prepared for PreparedDepthwiseRegister {
         let (pixels, channels) = (problem.out_pixels(), problem.out_channels);
         let planes = matches!(self.reading, Reading::Planes(_));
         let moved = match self.reading {
-            Reading::Moved(_) => work(&[problem.in_pixels(), channels]),
+            Reading::Moved(_) | Reading::MovedRows(_) => work(&[problem.in_pixels(), channels]),
             _ => 0.0,
         };
         let stored = match problem.dst_layout {

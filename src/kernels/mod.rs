@@ -5,9 +5,11 @@ pub mod isa;
 mod pixel_tile;
 mod plane_tile;
 mod product;
+mod row_tile;
 mod sums;
 
 pub use flat_tile::{FlatRun, FlatTile};
 pub use pixel_tile::{MOST_TAPS, PixelTile, channels_of_block};
 pub use plane_tile::{PlaneTile, channels_of_rows};
 pub use product::Product;
+pub use row_tile::{RowTile, takes_row};

@@ -13,10 +13,9 @@ use pulp::{Simd, WithSimd};
 
 use super::isa;
 use super::sums::{Ahead, FEW, Factors, MANY, Run, VECTORS, Width, add, apart, finish};
-use crate::lowering::epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
-use crate::lowering::moves::transpose;
+use crate::lowering::moves::finish_planes;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::problem::{Axis, Clamp, Class, DataType, Layout, Problem, common};
@@ -563,13 +562,8 @@ impl<T: Number> PixelTile<'_, '_, T> {
                 let sums =
                     unsafe { std::slice::from_raw_parts(kept.as_ptr().cast::<T>(), pixels.len() * most) };
                 let mut to = self.dst.part(first..first + channels, pixels.clone());
-                if self.accumulate {
-                    to.fill_with_addend();
-                }
-                transpose(&Matrix::new(sums, pixels.len(), channels, most), &mut to, self.accumulate);
-                if self.accumulate {
-                    epilogue::finish(&mut to, Layout::Nchw, None, self.clamp);
-                }
+                let sums = Matrix::new(sums, pixels.len(), channels, most);
+                finish_planes(&sums, &mut to, self.accumulate, self.clamp);
             }
             first += channels;
         }

@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::epilogue;
 use super::image::Image;
 use super::lanes::{Lanes, QUAD, load_columns};
 use crate::kernels::isa;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
-use crate::problem::Problem;
+use crate::problem::{Clamp, Layout, Problem};
 
 /// Rows and columns that are transposed at once without long vectors: shuffles on every machine.
 const BLOCK: usize = 4;
@@ -52,6 +53,22 @@ pub fn moved<'a, T: Number>(
     }
     let moved = Image { data: to, channel: 1, plane: hs.len() * row, row, pixel: depth };
     (moved, [zs.start, hs.start, ws.start])
+}
+
+/// Moves finished sums of pixels to planes: to ← fromᵀ, or clamp(addend + fromᵀ) where they are added.
+pub fn finish_planes<T: Number>(
+    from: &Matrix<'_, T>,
+    to: &mut MatrixMut<'_, T>,
+    accumulate: bool,
+    clamp: Option<Clamp>,
+) {
+    if accumulate {
+        to.fill_with_addend();
+    }
+    transpose(from, to, accumulate);
+    if accumulate {
+        epilogue::finish(to, Layout::Nchw, None, clamp);
+    }
 }
 
 struct Transpose<'a, 'b, T> {
