@@ -17,6 +17,11 @@ use crate::problem::{Axis, Clamp, Problem};
 /// read from the first cache level as they are used. With larger ones it is a vector, and weights have registers.
 const MOST: usize = 7;
 
+/// Input columns before and behind those of a tile that padding as wide as half of the kernel may cover: they alone are tested.
+const fn edges(kernel: usize, stride: usize) -> [usize; 2] {
+    [kernel / 2, kernel / 2 + stride - 1]
+}
+
 /// Whether rows of this axis are computed here.
 pub fn takes_row(Axis { kernel, stride, dilation, transposed, .. }: &Axis) -> bool {
     !transposed && *dilation == 1 && matches!((kernel, stride), (3 | 5, 1 | 2) | (7, 1))
@@ -159,8 +164,20 @@ impl<T: Number> RowTile<'_, '_, T> {
                 // SAFETY: the caller's promise.
                 unsafe {
                     match count {
-                        MOST => apart(simd, || columns.channels::<S, KW, STRIDE, MOST>(simd, &channels)),
-                        _ => apart(simd, || columns.channels::<S, KW, STRIDE, 1>(simd, &channels)),
+                        MOST if columns.inside == (0..reach) => {
+                            apart(simd, || columns.channels::<S, KW, STRIDE, MOST, true>(simd, &channels));
+                        }
+                        MOST if first <= edges(KW, STRIDE)[0] && reach - end <= edges(KW, STRIDE)[1] => {
+                            apart(simd, || columns.channels::<S, KW, STRIDE, MOST, false>(simd, &channels));
+                        }
+                        _ => {
+                            for p in 0..count {
+                                let column = columns.column::<KW, STRIDE>(p);
+                                apart(simd, || {
+                                    column.channels::<S, KW, STRIDE, 1, false>(simd, &channels);
+                                });
+                            }
+                        }
                     }
                 }
                 x += count;
@@ -178,9 +195,9 @@ macro_rules! for_each {
 }
 
 impl<T: Number> Columns<T> {
-    /// All channels of `P` columns.
+    /// All channels of `P` columns. Their taps are all inside if `ALL`, and otherwise, of several columns, but for the edges.
     #[inline(always)]
-    unsafe fn channels<S: Simd, const KW: usize, const STRIDE: usize, const P: usize>(
+    unsafe fn channels<S: Simd, const KW: usize, const STRIDE: usize, const P: usize, const ALL: bool>(
         &self,
         simd: S,
         channels: &Channels<T>,
@@ -199,11 +216,13 @@ impl<T: Number> Columns<T> {
                 unsafe {
                     if KW == 3 && rest == VECTORS * lanes {
                         let width = Width::<VECTORS, false>(rest);
-                        self.vectors::<S, KW, STRIDE, P, VECTORS, false>(simd, width, channels, at, weights);
+                        self.vectors::<S, KW, STRIDE, P, VECTORS, false, ALL>(
+                            simd, width, channels, at, weights,
+                        );
                         lane += rest;
                     } else if rest >= lanes {
                         let width = Width::<1, false>(lanes);
-                        self.vectors::<S, KW, STRIDE, P, 1, false>(simd, width, channels, at, weights);
+                        self.vectors::<S, KW, STRIDE, P, 1, false, ALL>(simd, width, channels, at, weights);
                         lane += lanes;
                     } else {
                         self.part::<S, KW, STRIDE, P>(simd, Width(rest), channels, at, weights);
@@ -212,6 +231,20 @@ impl<T: Number> Columns<T> {
                 }
             }
             first += of_block;
+        }
+    }
+
+    /// One of the columns.
+    fn column<const KW: usize, const STRIDE: usize>(&self, p: usize) -> Self {
+        let before = p * STRIDE;
+        let inside = |at: usize| at.saturating_sub(before).min(KW);
+        Self {
+            src: self.src.wrapping_add(before * self.pixel),
+            inside: inside(self.inside.start)..inside(self.inside.end),
+            dst: self.dst.wrapping_add(p * self.ld),
+            addend: self.addend.map(|addend| addend.wrapping_add(p * self.ld)),
+            is: self.is.clone(),
+            ..*self
         }
     }
 
@@ -226,18 +259,11 @@ impl<T: Number> Columns<T> {
         weights: (*const T, usize),
     ) {
         for p in 0..P {
-            let before = p * STRIDE;
-            let inside = |at: usize| at.saturating_sub(before).min(KW);
-            let column = Self {
-                src: self.src.wrapping_add(before * self.pixel),
-                inside: inside(self.inside.start)..inside(self.inside.end),
-                dst: self.dst.wrapping_add(p * self.ld),
-                addend: self.addend.map(|addend| addend.wrapping_add(p * self.ld)),
-                is: self.is.clone(),
-                ..*self
-            };
+            let column = self.column::<KW, STRIDE>(p);
             // SAFETY: the caller's promise.
-            unsafe { column.vectors::<S, KW, STRIDE, 1, 1, true>(simd, width, channels, first, weights) };
+            unsafe {
+                column.vectors::<S, KW, STRIDE, 1, 1, true, false>(simd, width, channels, first, weights)
+            };
         }
     }
 
@@ -250,6 +276,7 @@ impl<T: Number> Columns<T> {
         const P: usize,
         const V: usize,
         const PART: bool,
+        const ALL: bool,
     >(
         &self,
         simd: S,
@@ -267,7 +294,10 @@ impl<T: Number> Columns<T> {
         let mut weights = weights.wrapping_add(self.is.start * KW * tap_step);
         for _ in self.is.clone() {
             for_each!(COLUMN in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16] => {
-                if COLUMN < (P - 1) * STRIDE + KW && self.inside.contains(&COLUMN) {
+                let reach = (P - 1) * STRIDE + KW;
+                let [before, behind] = if P == 1 { [KW; 2] } else { edges(KW, STRIDE) };
+                let tested = !ALL && (COLUMN < before || COLUMN + behind >= reach);
+                if COLUMN < reach && (!tested || self.inside.contains(&COLUMN)) {
                     let pixel = src.wrapping_add(COLUMN * self.pixel);
                     for_each!(VECTOR in [0 1] => {
                         if VECTOR < V {
