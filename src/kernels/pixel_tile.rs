@@ -12,7 +12,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::isa;
-use super::sums::{Ahead, FEW, Factors, MANY, Run, VECTORS, Width, add, apart, finish};
+use super::sums::{Ahead, FEW, Factors, MANY, Run, Sums, VECTORS, Width, add, apart, finish};
 use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
 use crate::lowering::moves::finish_planes;
@@ -654,7 +654,7 @@ impl<T: Number> Block<T> {
         &self,
         simd: S,
         places: &[Place; P],
-    ) -> (Factors<T, P, EACH>, [*mut T; P], [[T::Vector<S>; V]; P]) {
+    ) -> (Factors<T, P, EACH>, [*mut T; P], Sums<S, T, P, V>) {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
             row_step: if EACH { self.steps[2] } else { self.channel_step },

@@ -6,7 +6,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::isa;
-use super::sums::{VECTORS, Width, apart, finish};
+use super::sums::{Sums, VECTORS, Width, apart, finish};
 use crate::lowering::image::Image;
 use crate::matrix::MatrixMut;
 use crate::number::Number;
@@ -285,8 +285,8 @@ impl<T: Number> Columns<T> {
         first: usize,
         (weights, tap_step): (*const T, usize),
     ) {
-        // SAFETY: bias has these channels.
-        let mut sums = [std::array::from_fn(|v| match channels.bias {
+        let mut sums: Sums<S, T, P, V> = [std::array::from_fn(|v| match channels.bias {
+            // SAFETY: bias has these channels.
             Some(bias) => unsafe { width.load(simd, bias.wrapping_add(first), v) },
             None => T::splat(simd, T::ZERO),
         }); P];
@@ -304,8 +304,10 @@ impl<T: Number> Columns<T> {
                             // SAFETY: the column is inside the input.
                             let value = unsafe { width.load(simd, pixel, VECTOR) };
                             for_each!(OUTPUT in [0 1 2 3 4 5 6] => {
-                                if OUTPUT < P && COLUMN >= OUTPUT * STRIDE && COLUMN - OUTPUT * STRIDE < KW {
-                                    let tap = weights.wrapping_add((COLUMN - OUTPUT * STRIDE) * tap_step);
+                                // Beyond every tap where the column lies before the output's first.
+                                let tap = COLUMN.wrapping_sub(OUTPUT * STRIDE);
+                                if OUTPUT < P && tap < KW {
+                                    let tap = weights.wrapping_add(tap * tap_step);
                                     // SAFETY: a tap of the kernel row.
                                     let weight = unsafe { width.load(simd, tap, VECTOR) };
                                     let sum = &mut sums[OUTPUT][VECTOR];

@@ -39,6 +39,9 @@ impl<T> Clone for Run<T> {
 
 impl<T> Copy for Run<T> {}
 
+/// `P` rows of `V` vectors.
+pub type Sums<S, T, const P: usize, const V: usize> = [[<T as Number>::Vector<S>; V]; P];
+
 /// Weights that are read next, from farther away than the machine foresees: their lines are asked for while sums are
 /// built.
 pub struct Ahead {
@@ -148,9 +151,9 @@ pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART
     width: Width<V, PART>,
     factors: &Factors<T, P, EACH>,
     mut run: Run<T>,
-    mut sums: [[T::Vector<S>; V]; P],
+    mut sums: Sums<S, T, P, V>,
     ahead: &mut Ahead,
-) -> [[T::Vector<S>; V]; P] {
+) -> Sums<S, T, P, V> {
     // Few sums wait for themselves: several sets of them take turns.
     let sets = const {
         match P * V {
@@ -216,7 +219,7 @@ unsafe fn add_one<S: Simd, T: Number, const P: usize, const V: usize, const PART
     width: Width<V, PART>,
     factors: &Factors<T, P, EACH>,
     run: &mut Run<T>,
-    sums: &mut [[T::Vector<S>; V]; P],
+    sums: &mut Sums<S, T, P, V>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -249,7 +252,7 @@ pub unsafe fn finish<S: Simd, T: Number, const P: usize, const V: usize, const P
     simd: S,
     width: Width<V, PART>,
     dst: [*mut T; P],
-    mut sums: [[T::Vector<S>; V]; P],
+    mut sums: Sums<S, T, P, V>,
     addend: Option<[*const T; P]>,
     clamp: Option<Clamp<T>>,
 ) {
