@@ -251,6 +251,17 @@ impl<'a, T: Number> MatrixMut<'a, T> {
         }
     }
 
+    /// Copies a part of a row to another row, from column `at` on.
+    pub fn copy_to_row(&mut self, row: usize, part: Range<usize>, to: usize, at: usize) {
+        assert!(row != to && row.max(to) < self.rows && part.start <= part.end && part.end <= self.cols);
+        assert!(part.len() <= self.cols && at <= self.cols - part.len());
+        // SAFETY: both parts lie inside the view, in different rows.
+        unsafe {
+            let from = self.first.add(row * self.ld + part.start);
+            std::ptr::copy_nonoverlapping(from, self.first.add(to * self.ld + at), part.len());
+        }
+    }
+
     /// Every row in turn.
     pub fn for_each_row(&mut self, mut f: impl FnMut(usize, &mut [T])) {
         for row in 0..self.rows {

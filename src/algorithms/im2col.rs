@@ -62,13 +62,13 @@ impl Prepared for PreparedIm2col {
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let problem = &self.product.problem;
         let (depth, taps, pixels) = (problem.depth(), problem.taps(), problem.out_pixels());
-        // 1. Fill the patch matrix, a channel's Kh·Kw rows at a time.
+        // 1. Fill the patch matrix, the rows of a channel's taps at a time.
         unit.pool.for_each_tile_plain(
             MatrixMut::new(scratch, depth, pixels, pixels),
             Grid::new(depth, pixels, taps, pixels),
             |tile, mut patches| {
-                let plane = &unit.src.at(tile.rows.start / taps, 0, 0)[..problem.in_pixels()];
-                fill_channel(self.fill, problem, plane, &mut patches);
+                let channel = unit.src.channels_from(tile.rows.start / taps);
+                fill_channel(self.fill, problem, &channel, &mut patches);
             },
         );
         // 2. Multiply.

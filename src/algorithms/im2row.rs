@@ -68,8 +68,10 @@ impl Prepared for PreparedIm2row {
             MatrixMut::new(scratch, pixels, depth, depth),
             Grid::new(pixels, depth, width, depth),
             |tile, mut patches| {
-                let y = tile.rows.start / width;
-                patches.for_each_row(|x, patch| fill(problem, &unit.src, y, x, patch));
+                let (height, row) = (problem.rows.output, tile.rows.start / width);
+                patches.for_each_row(|x, patch| {
+                    fill(problem, &unit.src, [row / height, row % height, x], patch);
+                });
             },
         );
         // 2. Multiply.

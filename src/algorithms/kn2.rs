@@ -68,10 +68,10 @@ impl PreparedKn2 {
         });
     }
 
-    /// Adds tap (i,j)'s products for some channels' planes of dst.
-    fn add<T: Element>(&self, i: usize, j: usize, products: &Matrix<'_, T>, dst: &mut MatrixMut<'_, T>) {
+    /// Adds a tap's products for some channels' planes of dst.
+    fn add<T: Element>(&self, tap: [usize; 3], products: &Matrix<'_, T>, dst: &mut MatrixMut<'_, T>) {
         let add = if self.variant.by_rows() { add_rows } else { add_cols };
-        add(&self.problem, [i, j], products, dst);
+        add(&self.problem, tap, products, dst);
     }
 
     /// Channels `first..first+count` of tap number `tap`, as a view of the products.
@@ -159,7 +159,8 @@ impl Prepared for PreparedKn2 {
                 self.multiply(unit, &unit.weights[tap * tap_len..], scratch);
             }
             // 2. The shifted add.
-            let (i, j) = (tap / problem.cols.kernel, tap % problem.cols.kernel);
+            let (row, j) = (tap / problem.cols.kernel, tap % problem.cols.kernel);
+            let tap_of_axes = [row / problem.rows.kernel, row % problem.rows.kernel, j];
             let products = &*scratch;
             unit.pool.for_each_tile_plain(dst.reborrow(), planes, |tile, mut view| {
                 if tap == 0 && !problem.accumulate {
@@ -167,7 +168,7 @@ impl Prepared for PreparedKn2 {
                 }
                 let first = tile.rows.start;
                 let products = self.tap_products(products, tap, first, tile.rows.len());
-                self.add(i, j, &products, &mut view);
+                self.add(tap_of_axes, &products, &mut view);
                 if tap == last {
                     unit.finish(&mut view, first);
                 }

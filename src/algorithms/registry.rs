@@ -144,8 +144,8 @@ const NHWC: Layouts = &[(Nhwc, Nhwc)];
 
 /// One group after the other, on slices and in float64, too.
 const GROUPED: &[Kind] = &[Kind::Grouped, Kind::Strided, Kind::Float64];
-/// The same where an image is a row of pixels, however many axes it has.
-const POINTWISE: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided, Kind::Float64];
+/// The same in three dimensions.
+const SPATIAL: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided, Kind::Float64];
 const EVERY: &[Kind] = &Kind::ALL;
 
 /// Writes the registry: what a family has in common, and a line for each of its algorithms with id, name, layouts and, of
@@ -179,7 +179,7 @@ registry! {
     {
         1 c"direct-sum2d" ANY DirectSum2d,
     }
-    "im2col" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds GROUPED, products Gemm }
+    "im2col" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds SPATIAL, products Gemm }
     {
         2 c"im2col-scan-ab-ki" NCHW Im2col(Scan, AbKi),
         3 c"im2col-scan-atb-ki" NCHW Im2col(Scan, AtbKi),
@@ -198,7 +198,7 @@ registry! {
         16 c"im2col-copy-self-atb-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbIk),
         17 c"im2col-copy-self-atbt-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbtIk),
     }
-    "im2row" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds GROUPED, products Gemm }
+    "im2row" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds SPATIAL, products Gemm }
     {
         18 c"im2row-scan-ab-ik" NCHW_TO_NHWC Im2row::Scan(AbIk),
         19 c"im2row-scan-abt-ik" NCHW_TO_NHWC Im2row::Scan(AbtIk),
@@ -216,12 +216,12 @@ registry! {
         #[cfg(feature = "mec")]
         27 c"mec-col" NHWC Mec::Col,
     }
-    "kn2" { space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds GROUPED, products Gemm }
+    "kn2" { space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds SPATIAL, products Gemm }
     {
         28 c"kn2row" NHWC_TO_NCHW Kn2::Row,
         29 c"kn2col" NHWC_TO_NCHW Kn2::Col,
     }
-    "kn2-as" { space "M·H·W", order Some("O(MHW)"), in_parts false, kinds GROUPED, products Gemm }
+    "kn2-as" { space "M·H·W", order Some("O(MHW)"), in_parts false, kinds SPATIAL, products Gemm }
     {
         30 c"kn2row-as" NCHW Kn2::RowAs,
         31 c"kn2col-as" NHWC_TO_NCHW Kn2::ColAs,
@@ -233,7 +233,7 @@ registry! {
         34 c"kn2row-aa-abt" NHWC_TO_NCHW Kn2rowAa(AbtKi),
         35 c"kn2row-aa-atbt" NHWC_TO_NCHW Kn2rowAa(AtbtKi),
     }
-    "conv-1x1" { space "0", order Some("0"), in_parts true, kinds POINTWISE, products Gemm }
+    "conv-1x1" { space "0", order Some("0"), in_parts true, kinds SPATIAL, products Gemm }
     {
         36 c"conv-1x1-gemm-ab-ik" NHWC Conv1x1(AbIk),
         37 c"conv-1x1-gemm-abt-ik" NHWC Conv1x1(AbtIk),

@@ -1,7 +1,9 @@
 //! The patch matrix of im2col (depth × pixels) and im2row (pixels × depth), built in the paper's four ways; and its
 //! strips.
 //!
-//! Element [(c,i,j), (y,x)] is src[c, y·s+i·d−pad, x·s+j·d−pad], or 0 where that lies outside the input.
+//! Element [(c,i,j), (y,x)] is src[c, y·s+i·d−pad, x·s+j·d−pad], or 0 where that lies outside the input. In three dimensions
+//! planes come before rows, among taps and among pixels: the patches of an output plane under a kernel plane are those of the
+//! input plane that they read.
 
 use std::ops::Range;
 
@@ -23,8 +25,28 @@ pub enum Fill {
     CopySelf,
 }
 
-/// Fills the Kh·Kw × OH·OW patch rows of one channel of an NCHW image.
-pub fn fill_channel<T: Number>(fill: Fill, problem: &Problem, plane: &[T], patches: &mut MatrixMut<'_, T>) {
+/// Fills the taps × pixels patch rows of the first channel of an NCHW image.
+pub fn fill_channel<T: Number>(
+    fill: Fill,
+    problem: &Problem,
+    image: &Image<'_, T>,
+    patches: &mut MatrixMut<'_, T>,
+) {
+    let Problem { planes, rows, cols, .. } = problem;
+    let (taps, pixels) = (rows.kernel * cols.kernel, rows.output * cols.output);
+    for (h, z) in (0..planes.kernel).flat_map(|h| (0..planes.output).map(move |z| (h, z))) {
+        let mut part = patches.part(h * taps..(h + 1) * taps, z * pixels..(z + 1) * pixels);
+        if planes.taps_of_output(z).contains(&h) {
+            let plane = image.planes_from(planes.input_of(z, h)).data;
+            fill_plane(fill, problem, &plane[..rows.input * cols.input], &mut part);
+        } else {
+            part.fill(T::ZERO);
+        }
+    }
+}
+
+/// Fills the Kh·Kw × OH·OW patch rows of one plane.
+fn fill_plane<T: Number>(fill: Fill, problem: &Problem, plane: &[T], patches: &mut MatrixMut<'_, T>) {
     for i in 0..problem.rows.kernel {
         for j in 0..problem.cols.kernel {
             match fill {
@@ -164,26 +186,21 @@ fn copy_long<T: Number>(problem: &Problem, plane: &[T], i: usize, j: usize, patc
 
 fn copy_self<T: Number>(problem: &Problem, plane: &[T], i: usize, j: usize, patches: &mut MatrixMut<'_, T>) {
     let (rows, cols) = (&problem.rows, &problem.cols);
-    let pixels = problem.out_pixels();
+    let pixels = rows.output * cols.output;
     let (back_i, ahead_y) = rows.neighbour_taps();
     let (back_j, ahead_x) = cols.neighbour_taps();
     let tap = i * cols.kernel + j;
     if i >= back_i && ahead_y < rows.output {
         // The tap above holds all but the last rows, as one run.
-        let from = (tap - back_i * cols.kernel) * pixels;
-        let all = patches.as_mut_slice().expect("the patch rows of a channel lie one behind the other");
-        all.copy_within(from + ahead_y * cols.output..from + pixels, tap * pixels);
+        patches.copy_to_row(tap - back_i * cols.kernel, ahead_y * cols.output..pixels, tap, 0);
         for y in rows.output - ahead_y..rows.output {
-            copy_row(problem, plane, i, j, y, &mut all[tap * pixels..][..pixels]);
+            copy_row(problem, plane, i, j, y, patches.row_mut(tap));
         }
     } else if j >= back_j && ahead_x < cols.output {
         // The tap to the left holds all but the last columns, shifted; what wraps is filled in from src.
-        let from = (tap - back_j) * pixels;
-        let all = patches.as_mut_slice().expect("the patch rows of a channel lie one behind the other");
-        all.copy_within(from + ahead_x..from + pixels, tap * pixels);
-        let patch = &mut all[tap * pixels..][..pixels];
+        patches.copy_to_row(tap - back_j, ahead_x..pixels, tap, 0);
         for y in 0..rows.output {
-            fill_row_end(problem, plane, i, j, y, cols.output - ahead_x, patch);
+            fill_row_end(problem, plane, i, j, y, cols.output - ahead_x, patches.row_mut(tap));
         }
     } else {
         copy_short(problem, plane, i, j, patches.row_mut(tap));
@@ -211,46 +228,58 @@ fn fill_row_end<T: Number>(
     }
 }
 
-/// Fills one im2row patch (C·Kh·Kw, channels outermost) of an NCHW image, element by element.
-pub fn scan_patch<T: Number>(problem: &Problem, image: &Image<'_, T>, y: usize, x: usize, patch: &mut [T]) {
-    let (rows, cols) = (&problem.rows, &problem.cols);
-    let (is, js) = (rows.taps_of_output(y), cols.taps_of_output(x));
+/// Fills one im2row patch (C × taps, channels outermost) of an NCHW image, element by element.
+pub fn scan_patch<T: Number>(
+    problem: &Problem,
+    image: &Image<'_, T>,
+    [z, y, x]: [usize; 3],
+    patch: &mut [T],
+) {
+    let Problem { planes, rows, cols, .. } = problem;
+    let (hs, is, js) = (planes.taps_of_output(z), rows.taps_of_output(y), cols.taps_of_output(x));
     let mut patch = patch.iter_mut();
-    for c in 0..problem.group_in() {
-        let plane = image.at(c, 0, 0);
+    for (c, h) in (0..problem.group_in()).flat_map(|c| (0..planes.kernel).map(move |h| (c, h))) {
+        let plane = hs.contains(&h).then(|| image.planes_from(planes.input_of(z, h)).at(c, 0, 0));
         for i in 0..rows.kernel {
             for (j, value) in (0..cols.kernel).zip(&mut patch) {
-                *value = if is.contains(&i) && js.contains(&j) {
-                    plane[rows.input_of(y, i) * image.row + cols.input_of(x, j)]
-                } else {
-                    T::ZERO
+                *value = match plane {
+                    Some(plane) if is.contains(&i) && js.contains(&j) => {
+                        plane[rows.input_of(y, i) * image.row + cols.input_of(x, j)]
+                    }
+                    _ => T::ZERO,
                 };
             }
         }
     }
 }
 
-/// Fills one im2row patch (Kh·Kw·C, channels innermost) of an NHWC image with runs of whole pixels.
-pub fn copy_patch<T: Number>(problem: &Problem, image: &Image<'_, T>, y: usize, x: usize, patch: &mut [T]) {
-    let (rows, cols) = (&problem.rows, &problem.cols);
+/// Fills one im2row patch (taps × C, channels innermost) of an NHWC image with runs of whole pixels.
+pub fn copy_patch<T: Number>(
+    problem: &Problem,
+    image: &Image<'_, T>,
+    [z, y, x]: [usize; 3],
+    patch: &mut [T],
+) {
+    let Problem { planes, rows, cols, .. } = problem;
     let channels = problem.group_in();
-    let (is, js) = (rows.taps_of_output(y), cols.taps_of_output(x));
+    let (hs, is, js) = (planes.taps_of_output(z), rows.taps_of_output(y), cols.taps_of_output(x));
     // Neighbouring taps are neighbours in memory unless the kernel is dilated or the pixel holds more than the group.
     let joined = cols.dilation == 1 && channels == image.pixel;
-    for (i, row) in patch.chunks_exact_mut(cols.kernel * channels).enumerate() {
-        if !is.contains(&i) || js.is_empty() {
+    for (tap, row) in patch.chunks_exact_mut(cols.kernel * channels).enumerate() {
+        let (h, i) = (tap / rows.kernel, tap % rows.kernel);
+        if !hs.contains(&h) || !is.contains(&i) || js.is_empty() {
             row.fill(T::ZERO);
             continue;
         }
         row[..js.start * channels].fill(T::ZERO);
         row[js.end * channels..].fill(T::ZERO);
         let inside = &mut row[js.start * channels..js.end * channels];
-        let h = rows.input_of(y, i);
+        let (plane, y) = (image.planes_from(planes.input_of(z, h)), rows.input_of(y, i));
         if joined {
-            inside.copy_from_slice(&image.at(0, h, cols.input_of(x, js.start))[..inside.len()]);
+            inside.copy_from_slice(&plane.at(0, y, cols.input_of(x, js.start))[..inside.len()]);
         } else {
             for (j, pixel) in js.clone().zip(inside.chunks_exact_mut(channels)) {
-                pixel.copy_from_slice(&image.at(0, h, cols.input_of(x, j))[..channels]);
+                pixel.copy_from_slice(&plane.at(0, y, cols.input_of(x, j))[..channels]);
             }
         }
     }
@@ -274,7 +303,7 @@ pub fn fill_pixel_patches<T: Number>(
         let fast = common(&xs, &whole);
         let fast = if joined && !fast.is_empty() { fast } else { xs.end..xs.end };
         for x in (xs.start..fast.start).chain(fast.end..xs.end) {
-            copy_patch(problem, image, y, x, &mut patches[(x - xs.start) * depth..][..depth]);
+            copy_patch(problem, image, [0, y, x], &mut patches[(x - xs.start) * depth..][..depth]);
         }
         let is = rows.taps_of_output(y);
         for i in (0..rows.kernel).filter(|_| !fast.is_empty()) {

@@ -5,48 +5,46 @@ use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::problem::Problem;
 
-/// Adds channel rows. `dst` is M × OH·OW, `products` is M × H·W.
+/// Adds channel rows. `dst` is M × output pixels, `products` is M × input pixels.
 pub fn add_rows<T: Number>(
     problem: &Problem,
-    [i, j]: [usize; 2],
+    tap: [usize; 3],
     products: &Matrix<'_, T>,
     dst: &mut MatrixMut<'_, T>,
 ) {
-    let (rows, cols) = (&problem.rows, &problem.cols);
-    let xs = cols.outputs_of_tap(j);
-    if xs.is_empty() {
-        return;
-    }
-    let first = cols.input_of(xs.start, j);
-    dst.for_each_row(|m, plane| {
-        for y in rows.outputs_of_tap(i) {
-            let from = m * products.ld() + rows.input_of(y, i) * cols.input + first;
-            let sums = &mut plane[y * cols.output..][xs.clone()];
-            sums.iter_mut().zip(&products.data()[from..]).for_each(|(sum, product)| *sum += *product);
+    dst.for_each_row(|m, sums| {
+        for (to, from, len) in rows_of_tap(problem, tap) {
+            let products = &products.data()[m * products.ld() + from..];
+            sums[to..][..len].iter_mut().zip(products).for_each(|(sum, product)| *sum += *product);
         }
     });
 }
 
-/// Adds pixel columns. `dst` is M × OH·OW, `products` is H·W × M.
+/// Adds pixel columns. `dst` is M × output pixels, `products` is input pixels × M.
 pub fn add_cols<T: Number>(
     problem: &Problem,
-    [i, j]: [usize; 2],
+    tap: [usize; 3],
     products: &Matrix<'_, T>,
     dst: &mut MatrixMut<'_, T>,
 ) {
-    let (rows, cols) = (&problem.rows, &problem.cols);
-    let xs = cols.outputs_of_tap(j);
-    if xs.is_empty() {
-        return;
-    }
-    let first = cols.input_of(xs.start, j);
     // Row by row, so that the products of one row of pixels stay in the cache for all channels.
-    for y in rows.outputs_of_tap(i) {
-        let pixels = &products.data()[(rows.input_of(y, i) * cols.input + first) * products.ld()..];
-        dst.for_each_row(|m, plane| {
-            let sums = &mut plane[y * cols.output..][xs.clone()];
+    for (to, from, len) in rows_of_tap(problem, tap) {
+        let pixels = &products.data()[from * products.ld()..];
+        dst.for_each_row(|m, sums| {
             let products = pixels[m..].iter().step_by(products.ld());
-            sums.iter_mut().zip(products).for_each(|(sum, product)| *sum += *product);
+            sums[to..][..len].iter_mut().zip(products).for_each(|(sum, product)| *sum += *product);
         });
     }
+}
+
+/// The runs of outputs of a row that see a tap: the first of them, the input that it reads, and how many they are.
+fn rows_of_tap(problem: &Problem, [h, i, j]: [usize; 3]) -> impl Iterator<Item = (usize, usize, usize)> {
+    let Problem { planes, rows, cols, .. } = problem;
+    let xs = cols.outputs_of_tap(j);
+    let zs = if xs.is_empty() { 0..0 } else { planes.outputs_of_tap(h) };
+    zs.flat_map(move |z| rows.outputs_of_tap(i).map(move |y| (z, y))).map(move |(z, y)| {
+        let to = (z * rows.output + y) * cols.output + xs.start;
+        let from = (planes.input_of(z, h) * rows.input + rows.input_of(y, i)) * cols.input;
+        (to, from + cols.input_of(xs.start, j), xs.len())
+    })
 }
