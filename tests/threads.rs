@@ -4,10 +4,10 @@ mod common;
 
 use std::ffi::c_void;
 
-use common::{Data, LAYOUTS, bits_of, padded, plain, plan_for, run};
+use common::{Data, LAYOUTS, bits, bits_of, padded, plain, plan_for, run};
 use convlow::algorithms::REGISTRY;
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, DataType, Options, Plan, Pool, Problem, Strides};
+use convlow::{Axis, DataType, Element, Options, Plan, Pool, Problem, Strides};
 
 /// A host's parallel-for: a thread a job, in reverse.
 unsafe extern "C" fn reversed(
@@ -95,30 +95,38 @@ fn problems() -> Vec<Problem> {
 #[test]
 fn results_do_not_depend_on_threads() {
     let pools = pools();
+    let compare = |shape: &Problem| match shape.data_type {
+        DataType::F32 => compare_on::<f32>(shape, &pools),
+        DataType::F64 => compare_on::<f64>(shape, &pools),
+    };
+    let compared: usize = problems().iter().map(compare).sum();
+    println!("threads: {compared} comparisons");
+    assert!(compared > 1000);
+}
+
+/// Every algorithm on all pools against one thread; how many comparisons.
+fn compare_on<T: Element>(shape: &Problem, pools: &[(String, Pool)]) -> usize {
+    let data = Data::<T>::random(shape, true, &mut fastrand::Rng::with_seed(3));
     let mut compared = 0;
-    for shape in problems() {
-        for (src_layout, dst_layout) in LAYOUTS {
-            let problem = Problem { src_layout, dst_layout, ..shape };
-            for entry in REGISTRY {
-                for (gemm, backend) in common::backends() {
-                    let Ok(plan) = plan_for(&problem, &common::options(entry, gemm, &Pool::SERIAL)) else {
-                        continue;
-                    };
-                    assert!(plan.info().backend.is_none_or(|served| served == backend));
-                    let alone = bits_of(&plan, 3);
-                    for (name, pool) in &pools {
-                        let plan =
-                            plan_for(&problem, &common::options(entry, gemm, pool)).expect("as before");
-                        let together = bits_of(&plan, 3);
-                        assert!(together == alone, "{} on {problem} with pool {name}", entry.name());
-                        compared += 1;
-                    }
+    for (src_layout, dst_layout) in LAYOUTS {
+        let problem = Problem { src_layout, dst_layout, ..*shape };
+        for entry in REGISTRY {
+            for (gemm, backend) in common::backends() {
+                let Ok(plan) = plan_for(&problem, &common::options(entry, gemm, &Pool::SERIAL)) else {
+                    continue;
+                };
+                assert!(plan.info().backend.is_none_or(|served| served == backend));
+                let alone = bits(&run(&plan, &data));
+                for (name, pool) in pools {
+                    let plan = plan_for(&problem, &common::options(entry, gemm, pool)).expect("as before");
+                    let together = bits(&run(&plan, &data));
+                    assert!(together == alone, "{} on {problem} with pool {name}", entry.name());
+                    compared += 1;
                 }
             }
         }
     }
-    println!("threads: {compared} comparisons");
-    assert!(compared > 1000);
+    compared
 }
 
 /// Each GEMM rounds in its own way, so the one that AUTO takes for an algorithm may not change with the threads.
