@@ -150,16 +150,16 @@ struct PreparedDepthwiseRegister {
     /// Output channels of a block of weights.
     block: usize,
     reading: Reading,
-    /// Whether a pixel is loaded once for the taps of a kernel row.
-    by_rows: bool,
     grid: Grid,
 }
 
 /// How src is read.
 #[expect(clippy::large_enum_variant, reason = "one is held for each plan, on the heap")]
 enum Reading {
-    /// Pixels where they lie.
+    /// Pixels where they lie, one by one for each product.
     InPlace,
+    /// The same, once for all taps of a kernel row.
+    InPlaceRows,
     /// Pixels that are moved from planes, so many output rows and columns at a time.
     MovedRows([usize; 2]),
     /// The same by taps where a row does not fit, or pixels whose channels are repeated.
@@ -171,7 +171,13 @@ enum Reading {
 impl Reading {
     fn new(problem: &Problem, multiplier: usize, block: usize) -> Result<Self, Declined> {
         if problem.src_layout == Layout::Nhwc && multiplier == 1 {
-            return Ok(Reading::InPlace);
+            // Of larger kernels with strides, tiles read less at a time that lies far apart.
+            let far = problem.cols.kernel > 3 && problem.cols.stride > 1;
+            let by_rows = problem.dst_layout == Layout::Nhwc
+                && !problem.is(Kind::Volume)
+                && takes_row(&problem.cols)
+                && !far;
+            return Ok(if by_rows { Reading::InPlaceRows } else { Reading::InPlace });
         }
         let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
         require(is_plane, c"needs src_layout NHWC and one output channel a group here")?;
@@ -234,13 +240,7 @@ impl Algorithm for DepthwiseRegister {
                 dst_grid(&problem, pixels, channels)
             }
         };
-        // Of larger kernels with strides, tiles read less at a time that lies far apart.
-        let far = problem.cols.kernel > 3 && problem.cols.stride > 1;
-        let by_rows = problem.dst_layout == Layout::Nhwc
-            && !problem.is(Kind::Volume)
-            && takes_row(&problem.cols)
-            && !far;
-        ready(PreparedDepthwiseRegister { problem, groups, multiplier, block, reading, by_rows, grid })
+        ready(PreparedDepthwiseRegister { problem, groups, multiplier, block, reading, grid })
     }
 }
 
@@ -257,7 +257,7 @@ impl PreparedDepthwiseRegister {
             let part = part_of_pixels(problem, &mut dst, first..first + count(&outputs));
             match &self.reading {
                 Reading::Planes(phases) => self.run_planes(unit, phases, outputs[1].start, &channels, part),
-                Reading::InPlace if self.by_rows => {
+                Reading::InPlaceRows => {
                     let [_, rows, cols] = outputs;
                     let tile = RowTile {
                         problem,

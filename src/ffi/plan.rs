@@ -333,17 +333,8 @@ pub unsafe extern "C" fn convlow_execute(
     workspace: *mut c_void,
     workspace_bytes: usize,
 ) -> Status {
-    let args = ExecuteArgs {
-        src: src.cast(),
-        packed_weights,
-        bias: bias.cast(),
-        dst: dst.cast(),
-        workspace,
-        workspace_bytes,
-        ..ExecuteArgs::DEFAULT
-    };
     // SAFETY: the caller promises a plan and its tensors.
-    guard(|| unsafe { execute::<f32>(plan, &args) })
+    guard(|| unsafe { execute_plain(plan, src, packed_weights, bias, dst, (workspace, workspace_bytes)) })
 }
 
 /// convlow_execute for a plan of CONVLOW_TYPE_F64, whose bias, src and dst are of double. The other one is for
@@ -358,6 +349,22 @@ pub unsafe extern "C" fn convlow_execute_f64(
     workspace: *mut c_void,
     workspace_bytes: usize,
 ) -> Status {
+    // SAFETY: as above.
+    guard(|| unsafe { execute_plain(plan, src, packed_weights, bias, dst, (workspace, workspace_bytes)) })
+}
+
+/// An execute with what every call has.
+///
+/// # Safety
+/// Non-null pointers point to a plan and its tensors.
+unsafe fn execute_plain<T: Element>(
+    plan: *const PlanHandle,
+    src: *const T,
+    packed_weights: *const c_void,
+    bias: *const T,
+    dst: *mut T,
+    (workspace, workspace_bytes): (*mut c_void, usize),
+) -> Result<()> {
     let args = ExecuteArgs {
         src: src.cast(),
         packed_weights,
@@ -367,8 +374,8 @@ pub unsafe extern "C" fn convlow_execute_f64(
         workspace_bytes,
         ..ExecuteArgs::DEFAULT
     };
-    // SAFETY: as above.
-    guard(|| unsafe { execute::<f64>(plan, &args) })
+    // SAFETY: the caller's promise.
+    unsafe { execute::<T>(plan, &args) }
 }
 
 /// Sets every field to 0. Pass sizeof(convlow_execute_args). NULL or an impossible size: nothing is written.

@@ -1,5 +1,5 @@
 //! Depthwise sums of pixels: some output columns of a row × a vector of channels that each have an input of their own. A
-//! pixel is loaded once for all the taps of a kernel row that read it, whose weights stay in registers.
+//! pixel is loaded once for all the taps of a kernel row that read it.
 
 use std::ops::Range;
 
