@@ -282,14 +282,14 @@ registry! {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::algorithm::Unit;
+    use super::super::algorithm::{Element, Unit};
     use super::*;
     use crate::gemm::{Backend, Multiplied, Multiply};
     use crate::lowering::image::Image;
     use crate::lowering::weights::Packing;
     use crate::matrix::{MatrixMut, Operand};
     use crate::parallel::Pool;
-    use crate::problem::Axis;
+    use crate::problem::{Axis, DataType};
 
     #[test]
     fn ids_and_names_are_unique() {
@@ -360,18 +360,22 @@ mod tests {
             ..Axis::dense(input, kernel)
         };
         let axes = [
-            (axis(40, 3, 1, 1, 1, 1), axis(40, 3, 1, 1, 1, 1)),
-            (axis(9, 5, 1, 2, 9, 3), axis(8, 3, 1, 1, 0, 2)),
-            (axis(3, 3, 1, 3, 6, 6), axis(4, 3, 1, 1, 1, 1)),
-            (axis(30, 1, 1, 1, 0, 0), axis(33, 1, 1, 1, 0, 0)),
-            (axis(23, 5, 2, 1, 2, 2), axis(19, 3, 3, 1, 1, 0)),
+            [Axis::ONE, axis(40, 3, 1, 1, 1, 1), axis(40, 3, 1, 1, 1, 1)],
+            [Axis::ONE, axis(9, 5, 1, 2, 9, 3), axis(8, 3, 1, 1, 0, 2)],
+            [Axis::ONE, axis(3, 3, 1, 3, 6, 6), axis(4, 3, 1, 1, 1, 1)],
+            [Axis::ONE, axis(30, 1, 1, 1, 0, 0), axis(33, 1, 1, 1, 0, 0)],
+            [Axis::ONE, axis(23, 5, 2, 1, 2, 2), axis(19, 3, 3, 1, 1, 0)],
+            [axis(4, 3, 1, 2, 2, 3), axis(6, 3, 1, 1, 1, 1), axis(7, 2, 1, 1, 1, 0)],
+            [axis(3, 1, 1, 1, 0, 0), axis(4, 1, 1, 1, 0, 0), axis(5, 1, 1, 1, 0, 0)],
+            [axis(5, 2, 2, 1, 0, 0), axis(6, 3, 2, 1, 1, 1), axis(9, 3, 1, 1, 1, 1)],
         ];
-        for (rows, cols) in axes {
+        for [planes, rows, cols] in axes {
             for (src_layout, dst_layout) in Layout::PAIRS {
                 for limit in [0, 100, usize::MAX] {
                     let problem = Problem {
                         in_channels: 6,
                         out_channels: 280,
+                        planes,
                         rows,
                         cols,
                         src_layout,
@@ -379,13 +383,16 @@ mod tests {
                         accumulate: true,
                         ..Problem::UNIT
                     };
-                    count_calls(&Problem::new(problem).expect("the problems are valid"), limit);
+                    let problem = Problem::new(problem).expect("the problems are valid");
+                    count_calls::<f32>(&problem, limit);
+                    let of_doubles = Problem { data_type: DataType::F64, ..problem };
+                    count_calls::<f64>(&of_doubles, limit);
                 }
             }
         }
     }
 
-    fn count_calls(problem: &Problem, limit: usize) {
+    fn count_calls<T: Element>(problem: &Problem, limit: usize) {
         let limits = Limits { threads: 2, elements: limit };
         for entry in REGISTRY {
             let Ok(prepared) = entry.prepare(problem, limits) else { continue };
@@ -393,12 +400,12 @@ mod tests {
             let gemm = matches!(entry.products, Products::Gemm | Products::Either);
             assert_eq!(cost.calls.is_some(), gemm, "{entry:?}");
             let counting = Counting::default();
-            let src = vec![1.0; problem.src_len()];
+            let src = vec![T::ONE; problem.src_len()];
             let packing = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once());
             let unit = Unit {
                 problem,
                 src: Image::new(problem, &src, 0, &(0..1)),
-                weights: &vec![1.0; packing.group_len()],
+                weights: &vec![T::ONE; packing.group_len()],
                 bias: None,
                 gemm: Some(&counting),
                 pool: &Pool::SERIAL,
@@ -407,9 +414,9 @@ mod tests {
                 Nchw => (problem.out_channels, problem.out_pixels()),
                 Nhwc => (problem.out_pixels(), problem.out_channels),
             };
-            let mut dst = vec![0.0; rows * cols];
-            let mut scratch = vec![0.0; prepared.scratch().all()];
-            prepared.run_f32(&unit, MatrixMut::new(&mut dst, rows, cols, cols), &mut scratch);
+            let mut dst = vec![T::ZERO; rows * cols];
+            let mut scratch = vec![T::ZERO; prepared.scratch().all()];
+            T::run(&*prepared, &unit, MatrixMut::new(&mut dst, rows, cols, cols), &mut scratch);
             let counted = cost.calls.map_or(0, |calls| calls.count);
             let macs = cost.calls.map_or(0, |calls| calls.macs as usize);
             assert_eq!(counted, counting.calls.into_inner(), "{entry:?} on {problem}, {limit} elements");
