@@ -42,6 +42,7 @@ fn other_instructions_compute_the_same() {
         "far_taps_are_moved_without_what_lies_between",
         "long_rows_are_taken_in_parts",
         "rows_of_every_width_are_computed",
+        "transposed_deep_and_tall_ones_have_tiles",
     ]);
 }
 
@@ -78,5 +79,24 @@ fn rows_of_every_width_are_computed() {
                 check(problem, 1);
             }
         }
+    }
+}
+
+/// Transposed ones, of which some classes of outputs see no tap, volumes, maps that are higher than wide, and kernels of any
+/// width, stride and dilation.
+#[test]
+fn transposed_deep_and_tall_ones_have_tiles() {
+    for text in [
+        "g21ic21ih9oc21oh18kh4sh2ph1tr1",
+        "g16ic16ih5iw11oc16oh15ow33kh2sh3ph0tr1",
+        "g8ic8id3ih4oc8od7oh9kd3kh3sd2sh2pd0ph0tr1",
+        "g19ic19id4ih6iw8oc19od4oh6ow8kd3kh3pd1ph1",
+        "g16ic16id40ih3iw2oc16od40oh3ow2kd5kh1kw1pd2ph0",
+        "g33ic33ih40iw3oc33oh40ow3kh3kw3ph1",
+        "g24ic24ih31oc24oh16kh9sh2ph4",
+        "g24ic24ih30oc24oh8kh4sh4dh1ph3",
+        "g17ic17iw90oc17kw5dw6pw24pr0",
+    ] {
+        check(convlow::descriptor::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}")).problem, 1);
     }
 }

@@ -1,8 +1,8 @@
 //! `depthwise-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]∘weights[taps × C] in
 //! registers, channel by channel, finished there with bias, residual and clamp, and written once.
-//! A pixel is loaded once for all taps of a kernel row of 3, 5 or 7 that read it, from an NHWC src, or from the pixels that a few
-//! rows of short planes are moved to. Longer planes are taken one by one: a padded copy of some rows on the stack, in which every
-//! tap reads at a fixed distance from its output, so that vectors go along the rows and over their ends.
+//! Channels are vectors where they lie side by side: in an NHWC src, or in the pixels that a few rows of planes are moved to,
+//! if these are short, deep or transposed. Other planes are taken one by one: a padded copy of some rows on the stack, in
+//! which every tap reads at a fixed distance from its output, so that vectors go along the rows and over their ends.
 //! Workspace: 0. What is copied, or moved from planes to pixels of a vector of channels, is on the stack.
 //! Wins wherever each group has one input channel: no group is computed alone.
 //! Source: convlow; the tiles are those of kn2row-register with a factor of its own for each channel.
@@ -17,10 +17,10 @@ use super::tiling::{
     boxes, channels_of_tile, count, dst_grid, part_of_channels, part_of_pixels, pixels_and_channels,
     pixels_of_tile,
 };
-use crate::kernels::{FlatTile, PixelTile, RowTile, channels_of_block, takes_row};
+use crate::kernels::{DepthwiseTile, FlatTile, KEPT_BYTES, channels_of_block};
 use crate::lowering::epilogue;
 use crate::lowering::image::Image;
-use crate::lowering::moves::{finish_planes, moved, transpose};
+use crate::lowering::moves::{moved, transpose};
 use crate::lowering::phases::{self, RowPhases};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
@@ -156,12 +156,10 @@ struct PreparedDepthwiseRegister {
 /// How src is read.
 #[expect(clippy::large_enum_variant, reason = "one is held for each plan, on the heap")]
 enum Reading {
-    /// Pixels where they lie, one by one for each product.
+    /// Pixels where they lie.
     InPlace,
-    /// The same, once for all taps of a kernel row.
-    InPlaceRows,
-    /// Pixels that are moved from planes, so many output rows and columns at a time.
-    MovedRows([usize; 2]),
+    /// Pixels that are moved from planes, so many output rows and columns of so many channels at a time.
+    MovedRows([usize; 2], usize),
     /// The same by taps where a row does not fit, or pixels whose channels are repeated.
     Moved([Steps; 2]),
     /// Plane by plane, some rows at a time.
@@ -171,24 +169,20 @@ enum Reading {
 impl Reading {
     fn new(problem: &Problem, multiplier: usize, block: usize) -> Result<Self, Declined> {
         if problem.src_layout == Layout::Nhwc && multiplier == 1 {
-            // Of larger kernels with strides, tiles read less at a time that lies far apart.
-            let far = problem.cols.kernel > 3 && problem.cols.stride > 1;
-            let by_rows = problem.dst_layout == Layout::Nhwc
-                && !problem.is(Kind::Volume)
-                && takes_row(&problem.cols)
-                && !far;
-            return Ok(if by_rows { Reading::InPlaceRows } else { Reading::InPlace });
+            return Ok(Reading::InPlace);
         }
         let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
-        require(is_plane, c"needs src_layout NHWC and one output channel a group here")?;
         let of_planes = (problem.src_layout, problem.dst_layout) == (Layout::Nchw, Layout::Nchw);
         // Short rows leave vectors along them empty.
         let short = problem.cols.output <= SHORT_ROW;
-        let moved = (multiplier == 1 && takes_row(&problem.cols) && (short || !of_planes))
-            .then(|| part_of_moved(problem, problem.elements(PART_BYTES) / block));
+        let least = if is_plane { FEW } else { 1 };
+        let moved = (multiplier == 1 && (short || !of_planes || !is_plane))
+            .then(|| part_of_moved(problem, problem.elements(PART_BYTES) / block, least));
         if let Some(part) = moved.flatten() {
-            return Ok(Reading::MovedRows(part));
+            let channels = problem.elements(PART_BYTES) / pixels_seen(problem, part) / block * block;
+            return Ok(Reading::MovedRows(part, channels));
         }
+        require(is_plane, c"needs smaller rows, or src_layout NHWC and one output channel a group here")?;
         let phases = of_planes.then(|| {
             RowPhases::new(problem, [PHASE_BYTES, SUM_BYTES].map(|bytes| problem.elements(bytes)), block)
         });
@@ -199,19 +193,22 @@ impl Reading {
     }
 }
 
-/// Output rows and columns whose pixels, and those that they see, are at most so many: whole rows, or a part of one that is
-/// not too short.
-fn part_of_moved(Problem { rows, cols, .. }: &Problem, most: usize) -> Option<[usize; 2]> {
-    let fits = |height: usize, width: usize| {
-        let seen = rows.largest_window(height).saturating_mul(cols.largest_window(width));
-        seen <= most && height.saturating_mul(width) <= most
-    };
+/// The most pixels that so many output rows and columns of a plane see.
+fn pixels_seen(Problem { planes, rows, cols, .. }: &Problem, [height, width]: [usize; 2]) -> usize {
+    let of_plane = rows.largest_window(height).saturating_mul(cols.largest_window(width));
+    of_plane.saturating_mul(planes.largest_window(1))
+}
+
+/// Output rows and columns that see at most so many pixels: whole rows, or a part of one that is not shorter than this.
+fn part_of_moved(problem: &Problem, most: usize, least: usize) -> Option<[usize; 2]> {
+    let Problem { rows, cols, .. } = problem;
+    let fits = |height: usize, width: usize| pixels_seen(problem, [height, width]) <= most;
     // Parts of about the same size.
     let evenly = |all: usize, fitting: usize| all.div_ceil(all.div_ceil(fitting));
     match most_fitting(rows.output, |height| fits(height, cols.output)) {
         0 => {
             let width = most_fitting(cols.output, |width| fits(1, width));
-            (width >= FEW).then(|| [1, evenly(cols.output, width)])
+            (width >= least).then(|| [1, evenly(cols.output, width)])
         }
         height => Some([evenly(rows.output, height), cols.output]),
     }
@@ -257,28 +254,11 @@ impl PreparedDepthwiseRegister {
             let part = part_of_pixels(problem, &mut dst, first..first + count(&outputs));
             match &self.reading {
                 Reading::Planes(phases) => self.run_planes(unit, phases, outputs[1].start, &channels, part),
-                Reading::InPlaceRows => {
-                    let [_, rows, cols] = outputs;
-                    let tile = RowTile {
-                        problem,
-                        image: &unit.src.channels_from(channels.start),
-                        origin: [0; 2],
-                        weights: self.weights(unit, &channels),
-                        bias: unit.bias.map(|bias| &bias[channels.clone()]),
-                        accumulate: problem.accumulate,
-                        clamp: problem.clamp,
-                        outputs: [rows, cols],
-                        dst: part,
-                    };
-                    tile.run();
-                }
                 Reading::InPlace => {
-                    let tile = PixelTile {
+                    let tile = DepthwiseTile {
                         problem,
                         image: &unit.src.channels_from(channels.start),
                         origin: [0; 3],
-                        depth: 0..1,
-                        each: true,
                         weights: self.weights(unit, &channels),
                         bias: unit.bias.map(|bias| &bias[channels.clone()]),
                         accumulate: problem.accumulate,
@@ -286,10 +266,16 @@ impl PreparedDepthwiseRegister {
                         outputs,
                         dst: part,
                     };
-                    tile.run();
+                    match problem.dst_layout {
+                        Layout::Nhwc => tile.run(&mut []),
+                        Layout::Nchw => {
+                            let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
+                            tile.run(kept.elements());
+                        }
+                    }
                 }
-                Reading::MovedRows(of_part) => {
-                    self.run_moved_rows(unit, *of_part, &outputs, &channels, part);
+                Reading::MovedRows(of_part, at_once) => {
+                    self.run_moved_rows(unit, (*of_part, *at_once), &outputs, &channels, part);
                 }
                 Reading::Moved(steps) => self.run_moved(unit, *steps, &outputs, &channels, part),
             }
@@ -364,53 +350,47 @@ impl PreparedDepthwiseRegister {
         }
     }
 
-    /// Some output rows and columns, so many of them at a time, for a block of channels after the other. Apart, since its arrays
-    /// are on the stack.
+    /// Some outputs, so many rows and columns of so many channels at a time. Apart, since its arrays are on the
+    /// stack.
     #[inline(never)]
     fn run_moved_rows<T: Element>(
         &self,
         unit: &Unit<'_, T>,
-        [height, width]: [usize; 2],
-        [_, rows, cols]: &[Range<usize>; 3],
+        ([height, width], at_once): ([usize; 2], usize),
+        [planes, rows, cols]: &[Range<usize>; 3],
         channels: &Range<usize>,
         mut dst: MatrixMut<'_, T>,
     ) {
         let problem = &self.problem;
-        let (mut pixels, mut sums) =
-            (Words::<{ PART_BYTES / WORD }>::ZEROS, Words::<{ PART_BYTES / WORD }>::ZEROS);
-        let to_planes = problem.dst_layout == Layout::Nchw;
-        for block in steps(channels, self.block) {
-            let of_block = block.start - channels.start..block.end - channels.start;
-            let mut dst = part_of_channels(problem, &mut dst, of_block);
-            let src = unit.src.channels_from(block.start);
-            for (y, x) in steps(rows, height).flat_map(|y| steps(cols, width).map(move |x| (y.clone(), x))) {
-                let first = (y.start - rows.start) * cols.len() + x.start - cols.start;
-                let count = y.len() * x.len();
-                let mut to = part_of_pixels(problem, &mut dst, first..first + count);
+        let mut pixels = Words::<{ PART_BYTES / WORD }>::ZEROS;
+        let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
+        let parts = || {
+            let rows = planes.clone().flat_map(|z| steps(rows, height).map(move |y| (z, y)));
+            rows.flat_map(|(z, y)| steps(cols, width).map(move |x| [z..z + 1, y.clone(), x]))
+        };
+        for part in steps(channels, at_once) {
+            let of_dst = part.start - channels.start..part.end - channels.start;
+            let mut dst = part_of_channels(problem, &mut dst, of_dst);
+            let src = unit.src.channels_from(part.start);
+            let mut first = 0;
+            for outputs in parts() {
+                let of_part = first..first + count(&outputs);
+                first = of_part.end;
                 // 1. Move what these pixels see.
-                let seen = [0..1, y.clone(), x.clone()];
-                let (image, [_, row, col]) = moved(&src, problem, &seen, block.len(), pixels.elements());
-                // 2. Sum all taps, 3. and finish, if not on the way to planes.
-                let sums = &mut sums.elements()[..count * block.len()];
-                let tile = RowTile {
+                let (image, origin) = moved(&src, problem, &outputs, part.len(), pixels.elements());
+                // 2. Sum all taps, 3. and finish.
+                let tile = DepthwiseTile {
                     problem,
                     image: &image,
-                    origin: [row, col],
-                    weights: self.weights(unit, &block),
-                    bias: unit.bias.map(|bias| &bias[block.clone()]),
-                    accumulate: problem.accumulate && !to_planes,
-                    clamp: problem.clamp.filter(|_| !(problem.accumulate && to_planes)),
-                    outputs: [y, x],
-                    dst: match to_planes {
-                        true => MatrixMut::new(sums, count, block.len(), block.len()),
-                        false => to.reborrow(),
-                    },
+                    origin,
+                    weights: self.weights(unit, &part),
+                    bias: unit.bias.map(|bias| &bias[part.clone()]),
+                    accumulate: problem.accumulate,
+                    clamp: problem.clamp,
+                    outputs,
+                    dst: part_of_pixels(problem, &mut dst, of_part),
                 };
-                tile.run();
-                if to_planes {
-                    let sums = Matrix::new(sums, count, block.len(), block.len());
-                    finish_planes(&sums, &mut to, problem.accumulate, problem.clamp);
-                }
+                tile.run(kept.elements());
             }
         }
     }
@@ -425,6 +405,7 @@ impl PreparedDepthwiseRegister {
         mut dst: MatrixMut<'_, T>,
     ) {
         let mut storage = Words::<{ MOVED_BYTES / WORD }>::ZEROS;
+        let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
         let elements: &mut [T] = storage.elements();
         let problem = &self.problem;
         for first in channels.clone().step_by(self.block) {
@@ -447,12 +428,10 @@ impl PreparedDepthwiseRegister {
                         // 1. Move what these pixels see.
                         let image = self.moved(&unit.src, &block, (&moved_rows, &moved_cols), elements);
                         // 2. Sum all taps, 3. and finish, if these are the last ones.
-                        let tile = PixelTile {
+                        let tile = DepthwiseTile {
                             problem: &Problem { rows: moved_rows.axis, cols: moved_cols.axis, ..*problem },
                             image: &image,
                             origin: [0, moved_rows.origin, moved_cols.origin],
-                            depth: 0..1,
-                            each: true,
                             weights: self.weights(unit, &block),
                             bias: unit.bias.filter(|_| begins).map(|bias| &bias[block.clone()]),
                             accumulate: problem.accumulate || !begins,
@@ -460,7 +439,7 @@ impl PreparedDepthwiseRegister {
                             outputs: [0..1, moved_rows.outputs, moved_cols.outputs],
                             dst: if begins { dst.reborrow() } else { dst.reborrow().added_to_itself() },
                         };
-                        tile.run();
+                        tile.run(kept.elements());
                     }
                 }
             }
@@ -521,7 +500,7 @@ impl Prepared for PreparedDepthwiseRegister {
         let (pixels, channels) = (problem.out_pixels(), problem.out_channels);
         let planes = matches!(self.reading, Reading::Planes(_));
         let moved = match self.reading {
-            Reading::Moved(_) | Reading::MovedRows(_) => work(&[problem.in_pixels(), channels]),
+            Reading::Moved(_) | Reading::MovedRows(..) => work(&[problem.in_pixels(), channels]),
             _ => 0.0,
         };
         let stored = match problem.dst_layout {

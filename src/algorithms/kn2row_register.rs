@@ -173,7 +173,6 @@ impl PreparedKn2rowRegister {
                     accumulate: problem.accumulate || first > 0,
                     clamp: problem.clamp.filter(|_| depth.end == all),
                     depth,
-                    each: false,
                     outputs: outputs.clone(),
                     dst: match (part_of_pixels(problem, &mut dst, of_dst.clone()), first) {
                         (part, 0) => part,

@@ -1,15 +1,16 @@
 //! The inner loops that are convolution's own, each written once for all vector instructions.
 
+mod depthwise_tile;
 mod flat_tile;
 pub mod isa;
 mod pixel_tile;
+mod places;
 mod plane_tile;
 mod product;
-mod row_tile;
 mod sums;
 
+pub use depthwise_tile::{DepthwiseTile, KEPT_BYTES};
 pub use flat_tile::{FlatRun, FlatTile};
 pub use pixel_tile::{MOST_TAPS, PixelTile, channels_of_block};
 pub use plane_tile::{PlaneTile, channels_of_rows};
 pub use product::Product;
-pub use row_tile::{RowTile, takes_row};

@@ -12,6 +12,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::isa;
+use super::places::{Place, Places, tap_steps};
 use super::sums::{Ahead, FEW, Factors, MANY, Run, Sums, VECTORS, Width, add, apart, finish};
 use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
@@ -58,8 +59,6 @@ pub struct PixelTile<'a, 'b, T> {
     pub origin: [usize; 3],
     /// The input channels that the image's data hold and that are summed.
     pub depth: Range<usize>,
-    /// Whether each output channel has an input channel of its own instead, which the image's data hold side by side.
-    pub each: bool,
     /// The output channels' weights in blocks of [`channels_of_block`], each taps × C × channels.
     pub weights: &'a [T],
     /// One value an output channel.
@@ -86,9 +85,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
         assert_eq!(self.weights.len(), channels * self.problem.depth());
         assert!(self.bias.is_none_or(|bias| bias.len() == channels));
         assert!(!self.depth.is_empty() && self.depth.end <= self.problem.group_in());
-        assert!(!self.each || (self.problem.group_in(), self.image.channel) == (1, 1));
-        let deep = if self.each { channels } else { self.depth.len() };
-        let mut last = (deep - 1) * self.image.channel;
+        let mut last = (self.depth.len() - 1) * self.image.channel;
         let mut seen = true;
         let steps = self.image.steps();
         for (at, axis) in self.problem.axes().into_iter().enumerate() {
@@ -187,32 +184,6 @@ impl Window {
     }
 }
 
-/// Where a pixel's data lie.
-#[derive(Clone, Copy)]
-struct Place {
-    /// Where in the image its class's tap (0, 0, 0) would lie. That may be before the image, or farther away than numbers
-    /// reach: places wrap around, and those of the taps that the pixel sees come out right.
-    src: usize,
-    /// Where in dst, from the part's first pixel on.
-    dst: usize,
-}
-
-impl Place {
-    /// So many steps farther.
-    #[inline(always)]
-    fn plus(self, step: Self, count: usize) -> Self {
-        Self {
-            src: self.src.wrapping_add(step.src.wrapping_mul(count)),
-            dst: self.dst.wrapping_add(step.dst.wrapping_mul(count)),
-        }
-    }
-}
-
-/// How many windows are the first one.
-fn same_as_first(windows: &[Window]) -> usize {
-    windows.iter().take_while(|window| **window == windows[0]).count()
-}
-
 /// How many windows are of the first one's class.
 fn of_first_class(windows: &[Window]) -> usize {
     windows.iter().take_while(|window| window.first_tap == windows[0].first_tap).count()
@@ -308,9 +279,7 @@ impl Groups {
         self.places.copy_within(back.., front);
         self.windows.copy_within(back.., front);
         self.all = front + LISTED - back;
-        if !tile.each {
-            self.bring_together();
-        }
+        self.bring_together();
     }
 
     /// Lists those of a class.
@@ -323,29 +292,12 @@ impl Groups {
         ld: usize,
         (front, back): (&mut usize, &mut usize),
     ) {
-        let image_steps = tile.image.steps();
-        let [zs, ys, xs]: [Range<usize>; 3] = std::array::from_fn(|at| classes[at].outputs(outputs[at]));
-        // Where the class's output (0, 0, 0) lies, and from one to the next of each axis.
-        let mut first = Place { src: 0, dst: 0 };
-        let mut step = [Place { src: 0, dst: 0 }; 3];
-        let mut pixels = ld;
-        for at in (0..3).rev() {
-            let Class { axis, first_output, output_step, first_input, .. } = classes[at];
-            let src = first_input.wrapping_sub(axis.pad_before).wrapping_sub(tile.origin[at]);
-            let dst = first_output.wrapping_sub(outputs[at].start);
-            first.src = first.src.wrapping_add(src.wrapping_mul(image_steps[at]));
-            first.dst = first.dst.wrapping_add(dst.wrapping_mul(pixels));
-            step[at] = Place {
-                src: axis.stride.wrapping_mul(image_steps[at]),
-                dst: output_step.wrapping_mul(pixels),
-            };
-            pixels *= outputs[at].len();
-        }
-        let place = |z: usize, y: usize, x: usize| first.plus(step[0], z).plus(step[1], y).plus(step[2], x);
+        let places = Places::new(tile.image, tile.origin, classes, outputs, ld);
+        let [zs, ys, xs] = &places.outputs;
         let first_tap = tile.problem.first_tap(classes);
-        for_each_kind(&classes[0].axis, &zs, |zs, of_planes| {
-            for_each_kind(&classes[1].axis, &ys, |ys, of_rows| {
-                for_each_kind(&classes[2].axis, &xs, |xs, of_cols| {
+        for_each_kind(&classes[0].axis, zs, |zs, of_planes| {
+            for_each_kind(&classes[1].axis, ys, |ys, of_rows| {
+                for_each_kind(&classes[2].axis, xs, |xs, of_cols| {
                     let all = zs.len() * ys.len() * xs.len();
                     let end = *front + all / self.most * self.most;
                     let window = Window { taps: [of_planes, of_rows, of_cols], first_tap };
@@ -355,7 +307,7 @@ impl Groups {
                     }
                     for z in zs.clone() {
                         for y in ys.clone() {
-                            let mut at = place(z, y, xs.start);
+                            let mut at = places.of([z, y, xs.start]);
                             for _ in xs.clone() {
                                 if *front < end {
                                     self.places[*front].write(at);
@@ -365,7 +317,7 @@ impl Groups {
                                     self.places[*back].write(at);
                                     self.windows[*back].write(window);
                                 }
-                                at = at.plus(step[2], 1);
+                                at = at.plus(places.steps[2], 1);
                             }
                         }
                     }
@@ -510,9 +462,8 @@ impl<T: Number> PixelTile<'_, '_, T> {
             let bytes = pixels.len() * most * size_of::<T>();
             kept[..bytes.div_ceil(size_of::<f64>())].fill(MaybeUninit::new(0.0));
         }
-        let (image_steps, class_steps) = (image.steps(), self.problem.class_steps());
-        let steps = std::array::from_fn(|at| class_steps[at].0.wrapping_mul(image_steps[at]));
-        let tap_steps = class_steps.map(|(_, taps)| taps);
+        let tap_steps = tap_steps(self.problem, image);
+        let (steps, tap_steps) = (tap_steps.map(|(image, _)| image), tap_steps.map(|(_, taps)| taps));
         // Of a transposed convolution's taps a pixel sees one in so many.
         let classes: usize = self.problem.axes().map(Axis::count_classes).iter().product();
         let of_all = groups.all.div_ceil(groups.most).max(classes.min(groups.all));
@@ -527,7 +478,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
             let addend = self.dst.addend_ptr().wrapping_add(offset);
             let weights = &self.weights[first * self.problem.depth()..];
             let block = Block {
-                src: image.data.as_ptr().wrapping_add(if self.each { first } else { 0 }),
+                src: image.data.as_ptr(),
                 weights: weights[self.depth.start * channels..].as_ptr(),
                 bias: self.bias.map_or(ZEROS.as_ptr().cast(), |bias| bias[first..].as_ptr()),
                 dst,
@@ -538,10 +489,9 @@ impl<T: Number> PixelTile<'_, '_, T> {
                 channel_step: image.channel,
                 tap_steps,
                 joined: !self.problem.cols.transposed
-                    && (self.each
-                        || self.problem.cols.dilation == 1
-                            && image.channel == 1
-                            && (image.pixel, depth) == (self.problem.group_in(), self.problem.group_in())),
+                    && self.problem.cols.dilation == 1
+                    && image.channel == 1
+                    && (image.pixel, depth) == (self.problem.group_in(), self.problem.group_in()),
                 addend: (self.accumulate && !planes).then_some(addend),
                 clamp: self.clamp.filter(|_| !(planes && self.accumulate)).map(Clamp::of),
             };
@@ -551,11 +501,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
             // SAFETY: `run` checked that the image holds every pixel of the input that is seen and that dst and bias
             // have these channels; the groups hold the pixels of the part and windows inside the image.
             unsafe {
-                if self.each {
-                    block.run_vectors::<S, true>(simd, groups, &mut ahead);
-                } else {
-                    block.run_vectors::<S, false>(simd, groups, &mut ahead);
-                }
+                block.run_vectors(simd, groups, &mut ahead);
             }
             if planes {
                 // SAFETY: what is read has been written: all channels of all pixels of the part.
@@ -573,21 +519,21 @@ impl<T: Number> PixelTile<'_, '_, T> {
 impl<T: Number> Block<T> {
     /// All pixels.
     #[inline(always)]
-    unsafe fn run_vectors<S: Simd, const EACH: bool>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
+    unsafe fn run_vectors<S: Simd>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
         // SAFETY: the caller's promise.
         unsafe {
             match (self.channels.div_ceil(T::lanes::<S>()), self.channels % T::lanes::<S>()) {
-                (1, 0) => self.run::<S, 1, false, EACH>(simd, groups, ahead),
-                (1, _) => self.run::<S, 1, true, EACH>(simd, groups, ahead),
-                (_, 0) => self.run::<S, 2, false, EACH>(simd, groups, ahead),
-                _ => self.run::<S, 2, true, EACH>(simd, groups, ahead),
+                (1, 0) => self.run::<S, 1, false>(simd, groups, ahead),
+                (1, _) => self.run::<S, 1, true>(simd, groups, ahead),
+                (_, 0) => self.run::<S, 2, false>(simd, groups, ahead),
+                _ => self.run::<S, 2, true>(simd, groups, ahead),
             }
         }
     }
 
     /// All pixels with `V` vectors of channels, the last of which is not whole if `PART`.
     #[inline(always)]
-    unsafe fn run<S: Simd, const V: usize, const PART: bool, const EACH: bool>(
+    unsafe fn run<S: Simd, const V: usize, const PART: bool>(
         &self,
         simd: S,
         groups: &Groups,
@@ -601,8 +547,8 @@ impl<T: Number> Block<T> {
                 // SAFETY: the caller's promise.
                 unsafe {
                     match S::REGISTER_COUNT {
-                        32.. => self.tiles::<S, MANY, V, PART, EACH>(simd, places, &mut runs, ahead),
-                        _ => self.tiles::<S, FEW, V, PART, EACH>(simd, places, &mut runs, ahead),
+                        32.. => self.tiles::<S, MANY, V, PART>(simd, places, &mut runs, ahead),
+                        _ => self.tiles::<S, FEW, V, PART>(simd, places, &mut runs, ahead),
                     }
                 }
             });
@@ -611,9 +557,7 @@ impl<T: Number> Block<T> {
         while at < groups.all {
             let left = groups.all - at;
             let len = match left {
-                // A factor for each lane costs as much as the product, so that no pixel computes what another one sees.
                 // Channels that lie apart are no line of zeros: pixel by pixel.
-                _ if EACH => same_as_first(groups.windows(at..groups.all.min(at + FEW))),
                 _ if self.channel_step != 1 => 1,
                 left => match of_first_class(groups.windows(at..groups.all.min(at + groups.most))) {
                     of_class if of_class == groups.most => of_class,
@@ -621,26 +565,19 @@ impl<T: Number> Block<T> {
                 },
             };
             let (places, windows) = (groups.places(at..at + len), groups.windows(at..at + len));
-            if EACH || len == 1 {
+            if len == 1 {
                 runs.see(windows[0]);
             }
             let runs = &mut runs;
             // SAFETY: the caller's promise.
             unsafe {
-                match (EACH, len) {
-                    (_, 1) => apart(simd, || self.tiles::<S, 1, V, PART, EACH>(simd, places, runs, ahead)),
-                    (true, 2) => apart(simd, || self.tiles::<S, 2, V, PART, EACH>(simd, places, runs, ahead)),
-                    (true, 3) => apart(simd, || self.tiles::<S, 3, V, PART, EACH>(simd, places, runs, ahead)),
-                    (true, 4) => apart(simd, || self.tiles::<S, 4, V, PART, EACH>(simd, places, runs, ahead)),
-                    (true, 5) => apart(simd, || self.tiles::<S, 5, V, PART, EACH>(simd, places, runs, ahead)),
-                    (true, _) => {
-                        apart(simd, || self.tiles::<S, FEW, V, PART, EACH>(simd, places, runs, ahead))
-                    }
-                    (_, 2) => self.tile::<S, 2, V, PART>(simd, places, windows, ahead),
-                    (_, 3) => self.tile::<S, 3, V, PART>(simd, places, windows, ahead),
-                    (_, 4) => self.tile::<S, 4, V, PART>(simd, places, windows, ahead),
-                    (_, 5) => self.tile::<S, 5, V, PART>(simd, places, windows, ahead),
-                    (_, FEW) => self.tile::<S, FEW, V, PART>(simd, places, windows, ahead),
+                match len {
+                    1 => apart(simd, || self.tiles::<S, 1, V, PART>(simd, places, runs, ahead)),
+                    2 => self.tile::<S, 2, V, PART>(simd, places, windows, ahead),
+                    3 => self.tile::<S, 3, V, PART>(simd, places, windows, ahead),
+                    4 => self.tile::<S, 4, V, PART>(simd, places, windows, ahead),
+                    5 => self.tile::<S, 5, V, PART>(simd, places, windows, ahead),
+                    FEW => self.tile::<S, FEW, V, PART>(simd, places, windows, ahead),
                     _ => self.tile::<S, MANY, V, PART>(simd, places, windows, ahead),
                 }
             }
@@ -650,14 +587,14 @@ impl<T: Number> Block<T> {
 
     /// The factors of some pixels, the places of their dst, and the sums before any product.
     #[inline(always)]
-    unsafe fn begin<S: Simd, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
+    unsafe fn begin<S: Simd, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
         places: &[Place; P],
-    ) -> (Factors<T, P, EACH>, [*mut T; P], Sums<S, T, P, V>) {
+    ) -> (Factors<T, P>, [*mut T; P], Sums<S, T, P, V>) {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
-            row_step: if EACH { self.steps[2] } else { self.channel_step },
+            row_step: self.channel_step,
             vector_step: if PART { self.channels } else { V * T::lanes::<S>() },
         };
         let dst: [*mut T; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
@@ -695,7 +632,7 @@ impl<T: Number> Block<T> {
 
     /// Register tiles of `P` pixels that see the same taps.
     #[inline(always)]
-    unsafe fn tiles<S: Simd, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
+    unsafe fn tiles<S: Simd, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
         places: &[Place],
@@ -706,7 +643,7 @@ impl<T: Number> Block<T> {
         for group in places.chunks_exact(P) {
             // SAFETY: the chunk has `P`; the caller's promise.
             let (factors, dst, mut sums) =
-                unsafe { self.begin::<S, P, V, PART, EACH>(simd, &*group.as_ptr().cast()) };
+                unsafe { self.begin::<S, P, V, PART>(simd, &*group.as_ptr().cast()) };
             loop {
                 for &run in runs.list() {
                     // SAFETY: every pixel sees these taps, which lie one behind the other.
@@ -734,7 +671,7 @@ impl<T: Number> Block<T> {
             let width = Width::<V, PART>(self.channels);
             // SAFETY: the caller's promise.
             let (factors, dst, mut sums) =
-                unsafe { self.begin::<S, P, V, PART, false>(simd, &*places.as_ptr().cast()) };
+                unsafe { self.begin::<S, P, V, PART>(simd, &*places.as_ptr().cast()) };
             let around = windows[1..].iter().fold(windows[0], |all, window| all.around(window));
             let [zs, is, js] = around.taps.map(|[first, end]| first as usize..end as usize);
             let mut z = zs.start;

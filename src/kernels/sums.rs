@@ -1,6 +1,6 @@
 //! The sums of a register tile: `P` rows × `V` vectors that stay in registers while a run of products is added to them.
 
-use pulp::Simd;
+use pulp::{NullaryFnOnce, Simd};
 
 use crate::lowering::epilogue::clamped;
 use crate::lowering::lanes::{Lanes, prefetch_line};
@@ -135,9 +135,9 @@ impl<const V: usize, const PART: bool> Width<V, PART> {
 }
 
 /// Runs `f` as a function of its own, compiled for the vector instructions: within a larger one, not all of a tile's sums
-/// get a register.
+/// get a register. A large `f` is a type whose `call` is always inlined, which a closure may not be.
 #[inline(never)]
-pub fn apart<S: Simd>(simd: S, f: impl FnOnce()) {
+pub fn apart<S: Simd>(simd: S, f: impl NullaryFnOnce<Output = ()>) {
     simd.vectorize(f);
 }
 
