@@ -25,6 +25,9 @@ use crate::problem::{Axis, Clamp, Class, DataType, Layout, Problem, common};
 const LISTED: usize = 480;
 /// Bytes of sums that are kept on the stack, before they are moved to planes.
 const KEPT_BYTES: usize = 15 << 10;
+/// They lie on lines of the cache: vectors that lie in two of them take twice as long.
+#[repr(align(64))]
+struct Kept([MaybeUninit<f64>; KEPT_BYTES / size_of::<f64>()]);
 /// Runs of elements that are listed at once.
 const RUNS: usize = 32;
 /// Input channels that an absent tap reads at once.
@@ -456,7 +459,8 @@ impl<T: Number> PixelTile<'_, '_, T> {
         let planes = self.problem.dst_layout == Layout::Nchw;
         let all = if planes { self.dst.rows() } else { self.dst.cols() };
         let most = VECTORS * T::lanes::<S>();
-        let mut kept = [const { MaybeUninit::<f64>::uninit() }; KEPT_BYTES / size_of::<f64>()];
+        let mut kept = Kept([const { MaybeUninit::uninit() }; KEPT_BYTES / size_of::<f64>()]);
+        let kept = &mut kept.0;
         if planes && !all.is_multiple_of(most) {
             // The last block leaves gaps, which are moved together with what lies between them.
             let bytes = pixels.len() * most * size_of::<T>();
