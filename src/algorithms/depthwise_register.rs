@@ -21,7 +21,7 @@ use crate::kernels::{DepthwiseTile, FlatTile, KEPT_BYTES, channels_of_block};
 use crate::lowering::epilogue;
 use crate::lowering::image::Image;
 use crate::lowering::moves::{moved, transpose};
-use crate::lowering::phases::{self, RowPhases};
+use crate::lowering::phases::{self, Phases};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::{Axis, Kind, Layout, Problem, common, most_fitting};
@@ -35,7 +35,7 @@ const MOVED_BYTES: usize = 8 << 10;
 const PART_BYTES: usize = 16 << 10;
 /// Outputs of a row up to which pixels are moved rather than planes computed where they lie.
 const SHORT_ROW: usize = 14;
-/// Bytes of the phases of a plane's rows, on the stack.
+/// Bytes of the phases of a plane, on the stack.
 const PHASE_BYTES: usize = 18 << 10;
 /// The same of their outputs.
 const SUM_BYTES: usize = 10 << 10;
@@ -164,7 +164,7 @@ enum Reading {
     /// The same by taps where a row does not fit, or pixels whose channels are repeated.
     Moved([Steps; 2]),
     /// Plane by plane, some rows at a time.
-    Planes(RowPhases),
+    Planes(Phases),
 }
 
 impl Reading {
@@ -185,7 +185,7 @@ impl Reading {
         }
         require(is_plane, c"needs smaller rows, or src_layout NHWC and one output channel a group here")?;
         let phases = of_planes.then(|| {
-            RowPhases::new(problem, [PHASE_BYTES, SUM_BYTES].map(|bytes| problem.elements(bytes)), block)
+            Phases::new(problem, [PHASE_BYTES, SUM_BYTES].map(|bytes| problem.elements(bytes)), block)
         });
         Ok(match phases.flatten() {
             Some(phases) => Reading::Planes(phases),
@@ -293,7 +293,7 @@ impl PreparedDepthwiseRegister {
     fn run_planes<T: Element>(
         &self,
         unit: &Unit<'_, T>,
-        phases: &RowPhases,
+        phases: &Phases,
         first_row: usize,
         channels: &Range<usize>,
         mut dst: MatrixMut<'_, T>,
@@ -341,7 +341,7 @@ impl PreparedDepthwiseRegister {
                     continue;
                 }
                 for y in 0..height {
-                    let sums = sums[y * phases.pitch()..].iter().step_by(problem.cols.stride);
+                    let sums = &sums[y * phases.pitch()..];
                     let mut dst = dst.part(row..row + 1, y * all + xs.start..y * all + xs.end);
                     dst.fill_with_addend();
                     dst.row_mut(0).iter_mut().zip(sums).for_each(|(dst, sum)| *dst += *sum);

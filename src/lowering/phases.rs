@@ -1,8 +1,8 @@
-//! Row phases of a padded plane: the rows that a strided tap reads from one output row to the next, one behind the other.
+//! Phases of a padded plane: what a strided tap reads from one output to the next lies side by side.
 //!
-//! Of a part of the outputs, input row y·s + i·d − pad belongs to phase (i·d) mod s, where it is row y + (i·d) / s. The rows
-//! hold all columns that the part sees, with zeros where they are padding, and the outputs are counted alike, at every column:
-//! then each tap reads at a fixed distance from its output, whatever the size of the plane, and vectors go over the ends of rows.
+//! Of a part of the outputs, input row y·s + i·d − pad belongs to phase (i·d) mod s, where it is row y + (i·d) / s, and columns
+//! likewise: a phase of both is a small plane, with zeros where it is padding. Rows of outputs are as long as its rows: then
+//! each tap reads at a fixed distance from its output, whatever the size of the plane, and vectors go over the ends of rows.
 
 use std::ops::Range;
 
@@ -13,18 +13,19 @@ use crate::problem::{Axis, Problem, most_fitting};
 /// Taps that a kernel may have.
 pub const MOST_TAPS: usize = 49;
 
-/// The phases of the rows that some output rows and columns see, and the taps' places in them.
+/// The phases that some output rows and columns see, and the taps' places in them.
 #[derive(Debug, Clone)]
-pub struct RowPhases {
+pub struct Phases {
     rows: Axis,
     cols: Axis,
     /// Output rows and columns of a part.
     part: [usize; 2],
-    /// A run of taps for each kernel row.
+    /// A run of taps for each kernel row and phase of its columns: the first `len` are there.
     runs: [FlatRun; MOST_TAPS],
+    len: usize,
 }
 
-impl RowPhases {
+impl Phases {
     /// Those of parts of at most so many floats of phases and of outputs, outputs being computed in blocks; none where a row
     /// of a few outputs does not fit, or there are too many taps.
     pub fn new(problem: &Problem, most: [usize; 2], block: usize) -> Option<Self> {
@@ -35,7 +36,7 @@ impl RowPhases {
             return None;
         }
         let runs = [FlatRun::default(); MOST_TAPS];
-        let of_part = |height: usize, width: usize| Self { rows, cols, part: [height, width], runs };
+        let of_part = |height: usize, width: usize| Self { rows, cols, part: [height, width], runs, len: 0 };
         let fits = |part: &Self| {
             part.floats(block).is_some_and(|floats| floats[0] <= most[0] && floats[1] <= most[1])
         };
@@ -46,27 +47,33 @@ impl RowPhases {
         // Parts of about the same size.
         let height = rows.output.div_ceil(rows.output.div_ceil(height));
         let mut part = of_part(height, width);
+        let [of_rows, of_cols] = part.counts();
+        let apart = cols.neighbour_taps().0;
         for i in 0..rows.kernel {
-            let number = i % rows.neighbour_taps().0;
-            let offset = (number * part.rows_of_phase() + part.of_tap(i).1) * part.pitch();
-            part.runs[i] = FlatRun { offset, len: cols.kernel, weight: i * cols.kernel };
+            for j in 0..of_cols {
+                let row = part.first_row(i % of_rows, j) + of_tap(&rows, i).1;
+                let offset = row * part.pitch() + of_tap(&cols, j).1;
+                let run =
+                    FlatRun { offset, len: (cols.kernel - j).div_ceil(apart), weight: i * cols.kernel + j };
+                part.runs[part.len] = run;
+                part.len += 1;
+            }
         }
         Some(part)
     }
 
-    /// Phases that some tap reads: every so many taps it is the same again.
-    fn phases(&self) -> usize {
-        self.rows.neighbour_taps().0.min(self.rows.kernel)
+    /// Phases of rows and columns that some tap reads: every so many taps it is the same again.
+    fn counts(&self) -> [usize; 2] {
+        [&self.rows, &self.cols].map(|axis| axis.neighbour_taps().0.min(axis.kernel))
     }
 
-    /// The phase of a kernel row, and how many of its rows lie between an output row and what it reads.
-    fn of_tap(&self, i: usize) -> (usize, usize) {
-        let position = i * self.rows.dilation;
-        (position % self.rows.stride, position / self.rows.stride)
+    /// The first row of a phase, all phases lying one behind the other.
+    fn first_row(&self, row_phase: usize, col_phase: usize) -> usize {
+        (row_phase * self.counts()[1] + col_phase) * self.rows_of_phase()
     }
 
     fn rows_of_phase(&self) -> usize {
-        self.part[0] + self.of_tap(self.rows.kernel - 1).1
+        self.part[0] + of_tap(&self.rows, self.rows.kernel - 1).1
     }
 
     /// Output rows and columns of a part.
@@ -74,10 +81,9 @@ impl RowPhases {
         self.part
     }
 
-    /// Elements from one row to the next: all columns that a part sees.
+    /// Elements from one row to the next: all columns of a phase that a part sees.
     pub fn pitch(&self) -> usize {
-        let Axis { stride, kernel, dilation, .. } = self.cols;
-        ((self.part[1] - 1).saturating_mul(stride)).saturating_add((kernel - 1) * dilation).saturating_add(1)
+        self.part[1] + of_tap(&self.cols, self.cols.kernel - 1).1
     }
 
     /// Outputs as they are computed, in whole blocks.
@@ -88,40 +94,42 @@ impl RowPhases {
     /// Floats of all phases, with what the last outputs read behind them, and of the outputs; none if they do not fit.
     fn floats(&self, block: usize) -> Option<[usize; 2]> {
         let outputs = self.part[0].checked_mul(self.pitch())?.checked_next_multiple_of(block)?;
-        let phases = self.phases().checked_mul(self.rows_of_phase())?.checked_mul(self.pitch())?;
+        let [of_rows, of_cols] = self.counts();
+        let phases = (of_rows * of_cols).checked_mul(self.rows_of_phase())?.checked_mul(self.pitch())?;
         Some([phases.checked_add(self.pitch())?.checked_add(block)?, outputs])
     }
 
     /// The taps.
     pub fn runs(&self) -> &[FlatRun] {
-        &self.runs[..self.rows.kernel]
+        &self.runs[..self.len]
     }
 
     /// From one tap of a run to the next: elements, and taps.
     pub fn step(&self) -> [usize; 2] {
-        [self.cols.dilation, 1]
+        let (taps, distance) = self.cols.neighbour_taps();
+        [distance, taps]
     }
 
     /// How the phases of a part that begins with this output are copied from a plane whose rows have so many elements.
     pub fn copies(&self, [y, x]: [usize; 2], row: usize) -> Copies {
         let mut copies = Copies { list: [Lines::default(); MOST_TAPS], len: 0 };
-        let (xs, first_x) =
-            seen(self.cols.input, self.cols.pad_before, x * self.cols.stride, [1, self.pitch()]);
-        for i in 0..self.phases() {
-            let begin = y * self.rows.stride + self.of_tap(i).0;
-            let (ys, first_y) =
-                seen(self.rows.input, self.rows.pad_before, begin, [self.rows.stride, self.rows_of_phase()]);
-            if !xs.is_empty() && !ys.is_empty() {
-                copies.list[copies.len] = Lines {
-                    from: first_y * row + first_x,
-                    from_step: self.rows.stride * row,
-                    apart: 1,
-                    to: (i * self.rows_of_phase() + ys.start) * self.pitch() + xs.start,
-                    to_step: self.pitch(),
-                    count: ys.len(),
-                    len: xs.len(),
-                };
-                copies.len += 1;
+        let [of_rows, of_cols] = self.counts();
+        for i in 0..of_rows {
+            let (ys, first_y) = seen(&self.rows, y, i, self.rows_of_phase());
+            for j in 0..of_cols {
+                let (xs, first_x) = seen(&self.cols, x, j, self.pitch());
+                if !xs.is_empty() && !ys.is_empty() {
+                    copies.list[copies.len] = Lines {
+                        from: first_y * row + first_x,
+                        from_step: self.rows.stride * row,
+                        apart: self.cols.stride,
+                        to: (self.first_row(i, j) + ys.start) * self.pitch() + xs.start,
+                        to_step: self.pitch(),
+                        count: ys.len(),
+                        len: xs.len(),
+                    };
+                    copies.len += 1;
+                }
             }
         }
         copies
@@ -129,24 +137,23 @@ impl RowPhases {
 
     /// How the outputs of so many rows and columns are copied to a plane whose rows have so many elements.
     pub fn outputs(&self, [height, width]: [usize; 2], row: usize) -> Lines {
-        Lines {
-            from: 0,
-            from_step: self.pitch(),
-            apart: self.cols.stride,
-            to: 0,
-            to_step: row,
-            count: height,
-            len: width,
-        }
+        Lines { from: 0, from_step: self.pitch(), apart: 1, to: 0, to_step: row, count: height, len: width }
     }
 }
 
-/// Of so many positions that lie a step apart, the first at `begin` with the padding counted: those inside the input, and
-/// where the first of them lies there.
-fn seen(input: usize, pad: usize, begin: usize, [step, len]: [usize; 2]) -> (Range<usize>, usize) {
-    let first = pad.saturating_sub(begin).div_ceil(step).min(len);
-    let end = (input + pad).saturating_sub(begin).div_ceil(step).clamp(first, len);
-    (first..end, (begin + first * step).saturating_sub(pad))
+/// The phase of a tap, and how many of the phase's positions lie between an output and what it reads.
+fn of_tap(axis: &Axis, tap: usize) -> (usize, usize) {
+    let position = tap * axis.dilation;
+    (position % axis.stride, position / axis.stride)
+}
+
+/// Of so many positions of a tap's phase from an output on: those inside the input, and where the first of them lies there.
+fn seen(axis: &Axis, output: usize, tap: usize, len: usize) -> (Range<usize>, usize) {
+    let Axis { input, pad_before, stride, .. } = *axis;
+    let begin = output * stride + of_tap(axis, tap).0;
+    let first = pad_before.saturating_sub(begin).div_ceil(stride).min(len);
+    let end = (input + pad_before).saturating_sub(begin).div_ceil(stride).clamp(first, len);
+    (first..end, (begin + first * stride).saturating_sub(pad_before))
 }
 
 /// How the phases of a part are filled.
@@ -160,7 +167,11 @@ impl Copies {
     /// Copies them from a plane, whose pixels lie one behind the other, into `to`, which holds zeros or what other planes
     /// had there.
     pub fn fill<T: Number>(&self, plane: &[T], to: &mut [T]) {
-        self.list[..self.len].iter().for_each(|lines| lines.copy(plane, to));
+        let list = &self.list[..self.len];
+        // In the order in which they lie in the plane, since the machine foresees no other.
+        for line in 0..list.iter().map(|lines| lines.count).max().unwrap_or_default() {
+            list.iter().filter(|lines| line < lines.count).for_each(|lines| lines.copy_one(line, plane, to));
+        }
     }
 }
 
@@ -181,14 +192,17 @@ pub struct Lines {
 impl Lines {
     /// Copies them.
     pub fn copy<T: Number>(&self, from: &[T], to: &mut [T]) {
-        for line in 0..self.count {
-            let from = &from[self.from + line * self.from_step..];
-            let to = &mut to[self.to + line * self.to_step..][..self.len];
-            match self.apart {
-                1 => copy_line(&from[..self.len], to),
-                2 => copy_every_second(from, to),
-                apart => to.iter_mut().zip(from.iter().step_by(apart)).for_each(|(to, from)| *to = *from),
-            }
+        (0..self.count).for_each(|line| self.copy_one(line, from, to));
+    }
+
+    #[inline(always)]
+    fn copy_one<T: Number>(&self, line: usize, from: &[T], to: &mut [T]) {
+        let from = &from[self.from + line * self.from_step..];
+        let to = &mut to[self.to + line * self.to_step..][..self.len];
+        match self.apart {
+            1 => copy_line(&from[..self.len], to),
+            2 => copy_every_second(from, to),
+            apart => to.iter_mut().zip(from.iter().step_by(apart)).for_each(|(to, from)| *to = *from),
         }
     }
 }
