@@ -269,10 +269,7 @@ impl PreparedDepthwiseRegister {
                     };
                     match problem.dst_layout {
                         Layout::Nhwc => tile.run(&mut []),
-                        Layout::Nchw => {
-                            let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
-                            tile.run(kept.elements());
-                        }
+                        Layout::Nchw => run_to_planes(tile),
                     }
                 }
                 Reading::MovedRows(of_part, at_once) => {
@@ -397,6 +394,7 @@ impl PreparedDepthwiseRegister {
     }
 
     /// Some output rows and columns, a vector of channels after the other and so many of them at once as can be moved.
+    #[inline(never)]
     fn run_moved<T: Element>(
         &self,
         unit: &Unit<'_, T>,
@@ -473,6 +471,13 @@ impl PreparedDepthwiseRegister {
         }
         Image { data: to, channel: 1, plane: 0, row: width * depth, pixel: depth }
     }
+}
+
+/// Runs a tile whose dst is planes. Apart, since its array is on the stack.
+#[inline(never)]
+fn run_to_planes<T: Element>(tile: DepthwiseTile<'_, '_, T>) {
+    let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
+    tile.run(kept.elements());
 }
 
 /// A range in steps.
