@@ -5,7 +5,7 @@
 //! which every tap reads at a fixed distance from its output, so that vectors go along the rows and over their ends.
 //! Workspace: 0. What is copied, or moved from planes to pixels of a vector of channels, is on the stack.
 //! Wins wherever each group has one input channel: no group is computed alone.
-//! Source: convlow; the tiles are those of kn2row-register with a factor of its own for each channel.
+//! Source: convlow.
 
 use std::ops::Range;
 

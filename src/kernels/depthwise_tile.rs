@@ -5,8 +5,8 @@ use std::ops::Range;
 use pulp::{NullaryFnOnce, Simd, WithSimd};
 
 use super::isa;
-use super::pixel_tile::channels_of_block;
-use super::places::{Place, Places, tap_steps};
+use super::pixel_tile::{KEPT_BYTES, channels_of_block};
+use super::places::{Place, Places, last_seen, tap_steps};
 use super::sums::{Sums, VECTORS, Width, apart, finish};
 use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
@@ -20,9 +20,7 @@ use crate::problem::{Axis, Clamp, Class, Layout, Problem, common};
 /// tap, which multiply the outputs' pixels as these are read from the first cache level.
 const MOST: usize = 7;
 /// Bytes of an image that the first cache level holds.
-const NEAR_BYTES: usize = 16 << 10;
-/// Bytes of the sums that are kept before they are moved to planes.
-pub const KEPT_BYTES: usize = 15 << 10;
+const FIRST_LEVEL_BYTES: usize = 16 << 10;
 
 /// Some output pixels × channels, each channel with an input channel of its own.
 pub struct DepthwiseTile<'a, 'b, T> {
@@ -55,24 +53,12 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
             Layout::Nhwc => (self.dst.rows(), self.dst.cols()),
             Layout::Nchw => (self.dst.cols(), self.dst.rows()),
         };
-        assert_eq!(of_dst, pixels);
+        assert!(pixels > 0 && of_dst == pixels);
         assert_eq!(self.weights.len(), channels * self.problem.taps());
         assert!(self.bias.is_none_or(|bias| bias.len() == channels));
         assert_eq!(self.image.channel, 1);
-        let mut last = Some(channels);
-        for ((axis, outputs), (origin, step)) in self
-            .problem
-            .axes()
-            .into_iter()
-            .zip(&self.outputs)
-            .zip(self.origin.into_iter().zip(self.image.steps()))
-        {
-            assert!(!outputs.is_empty() && outputs.end <= axis.output);
-            let window = axis.window(outputs);
-            assert!(window.is_empty() || origin <= window.start);
-            last = last.filter(|_| !window.is_empty()).map(|last| last + (window.end - 1 - origin) * step);
-        }
-        assert!(last.is_none_or(|last| last <= self.image.data.len()));
+        let last = last_seen(self.problem, self.image, self.origin, &self.outputs);
+        assert!(last.is_none_or(|last| last + channels <= self.image.data.len()));
         match self.problem.dst_layout {
             Layout::Nhwc => isa::dispatch(self),
             Layout::Nchw => self.run_to_planes(kept),
@@ -205,7 +191,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
             weights: self.weights.as_ptr(),
             bias: self.bias.map(<[T]>::as_ptr),
             clamp: self.clamp.map(Clamp::of),
-            is_far: size_of_val(self.image.data) > NEAR_BYTES,
+            is_far: size_of_val(self.image.data) > FIRST_LEVEL_BYTES,
             taps: self.problem.taps(),
             first_tap: self.problem.first_tap(classes),
             tap_steps: [steps[a], steps[b], steps[c]],

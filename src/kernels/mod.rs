@@ -9,8 +9,8 @@ mod plane_tile;
 mod product;
 mod sums;
 
-pub use depthwise_tile::{DepthwiseTile, KEPT_BYTES};
+pub use depthwise_tile::DepthwiseTile;
 pub use flat_tile::{FlatRun, FlatTile};
-pub use pixel_tile::{MOST_TAPS, PixelTile, channels_of_block};
+pub use pixel_tile::{KEPT_BYTES, MOST_TAPS, PixelTile, channels_of_block};
 pub use plane_tile::{PlaneTile, channels_of_rows};
 pub use product::Product;

@@ -12,7 +12,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::isa;
-use super::places::{Place, Places, tap_steps};
+use super::places::{Place, Places, last_seen, tap_steps};
 use super::sums::{Ahead, FEW, Factors, MANY, Run, Sums, VECTORS, Width, add, apart, finish};
 use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
@@ -24,7 +24,7 @@ use crate::problem::{Axis, Clamp, Class, DataType, Layout, Problem, common};
 /// Pixels that are put into groups at once; their list is on the stack.
 const LISTED: usize = 480;
 /// Bytes of sums that are kept on the stack, before they are moved to planes.
-const KEPT_BYTES: usize = 15 << 10;
+pub const KEPT_BYTES: usize = 15 << 10;
 /// They lie on lines of the cache: vectors that lie in two of them take twice as long.
 #[repr(align(64))]
 struct Kept([MaybeUninit<f64>; KEPT_BYTES / size_of::<f64>()]);
@@ -88,20 +88,10 @@ impl<T: Number> PixelTile<'_, '_, T> {
         assert_eq!(self.weights.len(), channels * self.problem.depth());
         assert!(self.bias.is_none_or(|bias| bias.len() == channels));
         assert!(!self.depth.is_empty() && self.depth.end <= self.problem.group_in());
-        let mut last = (self.depth.len() - 1) * self.image.channel;
-        let mut seen = true;
-        let steps = self.image.steps();
-        for (at, axis) in self.problem.axes().into_iter().enumerate() {
-            assert!(self.outputs[at].end <= axis.output && axis.kernel <= MOST_TAPS);
-            let window = axis.window(&self.outputs[at]);
-            if window.is_empty() {
-                seen = false;
-            } else {
-                assert!(self.origin[at] <= window.start);
-                last += (window.end - 1 - self.origin[at]) * steps[at];
-            }
-        }
-        assert!(!seen || last < self.image.data.len());
+        assert!(self.problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS));
+        let deep = (self.depth.len() - 1) * self.image.channel;
+        let last = last_seen(self.problem, self.image, self.origin, &self.outputs);
+        assert!(last.is_none_or(|last| last + deep < self.image.data.len()));
         isa::dispatch(self);
     }
 }

@@ -80,3 +80,25 @@ pub fn tap_steps<T>(problem: &Problem, image: &Image<'_, T>) -> [(usize, usize);
     let (classes, image) = (problem.class_steps(), [image.plane, image.row, image.pixel]);
     std::array::from_fn(|at| (classes[at].0.wrapping_mul(image[at]), classes[at].1))
 }
+
+/// Where the last pixel that these outputs see lies in an image that begins at the input position `origin`, if they see any.
+///
+/// # Panics
+/// If outputs are not of the problem, or see what lies before the image.
+pub fn last_seen<T>(
+    problem: &Problem,
+    image: &Image<'_, T>,
+    origin: [usize; 3],
+    outputs: &[Range<usize>; 3],
+) -> Option<usize> {
+    let mut last = Some(0);
+    for (at, (axis, step)) in
+        problem.axes().into_iter().zip([image.plane, image.row, image.pixel]).enumerate()
+    {
+        assert!(outputs[at].end <= axis.output);
+        let window = axis.window(&outputs[at]);
+        assert!(window.is_empty() || origin[at] <= window.start);
+        last = last.filter(|_| !window.is_empty()).map(|last| last + (window.end - 1 - origin[at]) * step);
+    }
+    last
+}
