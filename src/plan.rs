@@ -126,8 +126,7 @@ pub struct Plan {
 impl Plan {
     /// The plan for one algorithm that was found feasible.
     pub(crate) fn of(problem: &Problem, info: Info, schedule: Schedule, pool: &Pool) -> Self {
-        let prepared = &schedule.prepared;
-        let packing = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once());
+        let packing = schedule.prepared.packing(problem);
         Self { problem: *problem, info, packing, schedule, pool: pool.clone() }
     }
 
@@ -271,7 +270,8 @@ impl Plan {
             let (image, unit_of_image) = (index / units.tiles(), index % units.tiles());
             let group = unit_of_image * prepared.groups_at_once();
             let groups = group..group + prepared.groups_at_once();
-            let weights_len = self.packing.group_len();
+            let packed_groups = prepared.groups_at_once() / prepared.groups_packed_together();
+            let weights_len = packed_groups * self.packing.group_len();
             let unit = Unit {
                 problem,
                 src: Image::new(problem, src, image, &groups),

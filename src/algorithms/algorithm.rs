@@ -11,7 +11,7 @@ use crate::gemm::{Gemm, Multiplied};
 use crate::kernels::MOST_TAPS;
 use crate::lowering::epilogue;
 use crate::lowering::image::Image;
-use crate::lowering::weights::WeightOrder;
+use crate::lowering::weights::{Packing, WeightOrder};
 use crate::matrix::{Grid, MatrixMut, Operand};
 use crate::memory;
 use crate::parallel::Pool;
@@ -83,8 +83,18 @@ pub trait Prepared: Send + Sync {
         1
     }
 
+    /// Groups whose weights are packed as if they were one's, a divisor of those of a unit.
+    fn groups_packed_together(&self) -> usize {
+        self.groups_at_once()
+    }
+
     /// The order in which `run` reads the weights.
     fn weight_order(&self) -> WeightOrder;
+
+    /// How the problem's weights are packed.
+    fn packing(&self, problem: &Problem) -> Packing {
+        Packing::new(problem, self.weight_order(), self.groups_packed_together())
+    }
 
     /// Whether `run` adds to dst's addend. What does not adds to what dst holds, and is given a dst that holds the addend.
     fn takes_addend(&self) -> bool {

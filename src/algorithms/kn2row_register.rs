@@ -1,9 +1,10 @@
 //! `kn2row-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]·weights[C × M] in
 //! registers, finished there with bias, residual and clamp, and written once.
 //! Outputs of a transposed convolution that lie a stride apart see the same taps, and are tiles like any others.
+//! Small groups are tiles of one unit and lie side by side in vectors, as far as they fill them.
 //! Workspace: 0 for an NHWC src. Of an NCHW src, for each thread the W·R·Cd elements that a tile sees, moved to NHWC: R rows
-//! of Cd channels, where C is taken in parts of Cd if that makes larger tiles; or 0, which reads one channel after the
-//! other where it lies.
+//! of Cd channels, where C is taken in parts of Cd if that makes larger tiles, and Cd is the channels of several groups if
+//! these are small; or 0, which reads one channel after the other where it lies.
 //! Wins wherever no GEMM is asked for: no tap reads or writes what another one left in dst, nothing is packed or lowered
 //! at run time but what NCHW needs, and nothing is allocated.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
@@ -17,7 +18,7 @@ use super::cost::{Cost, weights_streamed, work};
 use super::tiling::{
     boxes, channels_of_tile, count, dst_grid, flattened, part_of_pixels, pixels_and_channels, pixels_of_tile,
 };
-use crate::kernels::{PixelTile, channels_of_block};
+use crate::kernels::{Blocks, PixelTile};
 use crate::lowering::moves::moved;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
@@ -32,27 +33,46 @@ const MOVED_BYTES: usize = 256 << 10;
 const PIXELS: usize = 480;
 /// The least part of the input channels: the sums of each are added to dst.
 const LEAST_DEPTH: usize = 32;
+/// Input and output channels of a small group: those of larger ones are enough for tiles of their own.
+const SMALL_GROUP: usize = 64;
+/// Bytes of an NCHW src that are moved at once where more than one small group's or vector's fit: they stay in the first
+/// cache level.
+const GROUPS_BYTES: usize = 32 << 10;
 
 /// What is computed at once.
 #[derive(Clone, Copy)]
 struct Tiling {
     /// Output pixels of a tile: whole rows, or a part of one.
     pixels: usize,
-    /// Input channels that are summed at once.
+    /// Input channels of a group that are summed at once.
     depth: usize,
     /// Elements that the input of a tile is moved to, if it is moved.
     moved: usize,
+    /// Groups of a tile, or the fewest if it is not moved; 1 if it may have a part of one.
+    groups: usize,
 }
 
 impl Tiling {
-    /// The tiling of a flattened problem within so many elements of scratch.
-    fn new(problem: &Problem, elements: usize) -> Self {
-        let in_place = Self { pixels: pixels_of_tile(problem, PIXELS), depth: problem.group_in(), moved: 0 };
+    /// The tiling of a flattened problem within so many elements of scratch, of whole blocks of small groups if there are
+    /// any.
+    fn new(problem: &Problem, small: Option<SmallGroups>, elements: usize) -> Self {
+        let (pixels, groups) = (pixels_of_tile(problem, PIXELS), small.map_or(1, |small| small.of_block));
+        let in_place = Self { pixels, depth: problem.group_in(), moved: 0, groups };
         // A plane of one pixel is no plane: the channels lie one behind the other.
         if problem.src_layout == Layout::Nhwc || problem.in_pixels() == 1 {
             return in_place;
         }
         let elements = elements.min(problem.elements(MOVED_BYTES));
+        if let Some(small) = small {
+            return Self::moving(problem, problem.group_in() * groups, elements).map_or(in_place, |tiling| {
+                let fitting = (problem.elements(GROUPS_BYTES).min(elements) / tiling.moved).max(1);
+                // Tiles of about the same size.
+                let blocks = small.all.div_ceil(groups);
+                let blocks = blocks.div_ceil(blocks.div_ceil(fitting));
+                let moved = tiling.moved * blocks;
+                Self { pixels: tiling.pixels, moved, groups: groups * blocks, ..in_place }
+            });
+        }
         let halved = |depth: &usize| Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
         std::iter::successors(Some(problem.group_in()), halved)
             .filter_map(|depth| Self::moving(problem, depth, elements))
@@ -67,7 +87,7 @@ impl Tiling {
             let pixels = pixels_of_tile(problem, most);
             let moved = window_elements(problem, pixels, depth);
             if let Some(moved) = moved.filter(|&moved| moved <= elements) {
-                return Some(Self { pixels, depth, moved });
+                return Some(Self { pixels, depth, moved, groups: 1 });
             }
             if pixels == 1 {
                 return None;
@@ -91,12 +111,33 @@ impl Tiling {
             + WEIGHT * work(&[problem.depth(), problem.group_out()]) / pixels
     }
 
-    /// The tiles of dst, each of whole blocks of weights.
-    fn grid(&self, problem: &Problem, block: usize, threads: usize) -> Grid {
+    /// The tiles of dst, each of whole blocks of weights, or of whole groups.
+    fn grid(&self, problem: &Problem, small: Option<SmallGroups>, blocks: Blocks, threads: usize) -> Grid {
         let (strips, channels) = (problem.out_pixels().div_ceil(self.pixels), problem.group_out());
-        let again = if self.moved == 0 { 0.01 } else { 0.05 };
-        let channels = channels_of_tile(channels, block, strips, threads, again);
+        let least = small.map_or(blocks.channels, |_| self.groups * blocks.of_group);
+        let channels = match (self.moved, small) {
+            (0, _) => channels_of_tile(channels, least, strips, threads, 0.01),
+            (_, None) => channels_of_tile(channels, least, strips, threads, 0.05),
+            (_, Some(_)) => least.min(channels),
+        };
         dst_grid(problem, self.pixels, channels)
+    }
+}
+
+/// Groups that are computed side by side.
+#[derive(Clone, Copy)]
+struct SmallGroups {
+    all: usize,
+    /// Groups of a block of weights: several, or one of one or more blocks.
+    of_block: usize,
+}
+
+impl SmallGroups {
+    /// Those of a problem, if it has any.
+    fn new(problem: &Problem, blocks: Blocks) -> Option<Self> {
+        let small = problem.group_in().max(problem.group_out()) <= SMALL_GROUP;
+        let of_block = (blocks.channels / blocks.of_group).max(1);
+        (small && problem.groups > 1).then_some(Self { all: problem.groups, of_block })
     }
 }
 
@@ -115,10 +156,10 @@ fn window_elements(problem: &Problem, pixels: usize, depth: usize) -> Option<usi
 }
 
 struct PreparedKn2rowRegister {
-    /// Flattened.
+    /// Flattened; of small groups as if they were one, of one group's input channels and all output channels.
     problem: Problem,
-    /// Output channels of a block of weights.
-    block: usize,
+    small: Option<SmallGroups>,
+    blocks: Blocks,
     tiling: Tiling,
     grid: Grid,
     scratch: Scratch,
@@ -126,19 +167,24 @@ struct PreparedKn2rowRegister {
 
 impl Algorithm for Kn2rowRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
-        let (problem, block) = (flattened(problem), channels_of_block(problem.data_type));
+        let blocks = Blocks::new(problem);
+        let small = SmallGroups::new(problem, blocks);
+        let problem = match small {
+            Some(_) => flattened(&Problem { groups: 1, in_channels: problem.group_in(), ..*problem }),
+            None => flattened(problem),
+        };
         require_countable_taps(&problem)?;
-        let tiling = Tiling::new(&problem, limits.elements);
+        let tiling = Tiling::new(&problem, small, limits.elements);
         let scratch = match tiling.moved {
             0 => Scratch::NONE,
             moved => {
-                let tiles = tiling.grid(&problem, block, limits.threads).tiles();
+                let tiles = tiling.grid(&problem, small, blocks, limits.threads).tiles();
                 Scratch::of_tiles(moved, tiles, limits)?
             }
         };
         let threads = if tiling.moved == 0 { limits.threads } else { scratch.slots };
-        let grid = tiling.grid(&problem, block, threads);
-        ready(PreparedKn2rowRegister { problem, block, tiling, grid, scratch })
+        let grid = tiling.grid(&problem, small, blocks, threads);
+        ready(PreparedKn2rowRegister { problem, small, blocks, tiling, grid, scratch })
     }
 }
 
@@ -151,23 +197,27 @@ impl PreparedKn2rowRegister {
         mut dst: MatrixMut<'_, T>,
         scratch: &mut [T],
     ) {
-        let Self { problem, tiling, .. } = self;
+        let Self { problem, tiling, blocks, .. } = self;
+        let (first_group, groups) =
+            (channels.start / blocks.of_group, channels.len().div_ceil(blocks.of_group));
+        let src = unit.src.channels_from(first_group * problem.group_in());
         let weights = &unit.weights[channels.start * problem.depth()..channels.end * problem.depth()];
         let all = problem.group_in();
         for (first_pixel, outputs) in boxes(problem, &pixels) {
             let of_dst = first_pixel..first_pixel + count(&outputs);
             for first in (0..all).step_by(tiling.depth) {
                 let depth = first..(first + tiling.depth).min(all);
-                let (mut image, mut origin) = (unit.src.channels_from(first), [0; 3]);
+                let (mut image, mut origin) = (src.channels_from(first), [0; 3]);
                 // 1. Move what the tile sees of an NCHW src.
                 if tiling.moved > 0 {
-                    (image, origin) = moved(&image, problem, &outputs, depth.len(), scratch);
+                    (image, origin) = moved(&image, problem, &outputs, groups * depth.len(), scratch);
                 }
                 // 2. Sum all taps, 3. and finish, if these are the last channels.
                 PixelTile {
                     problem,
                     image: &image,
                     origin,
+                    blocks: *blocks,
                     weights,
                     bias: unit.bias.filter(|_| first == 0).map(|bias| &bias[channels.clone()]),
                     accumulate: problem.accumulate || first > 0,
@@ -190,8 +240,18 @@ impl Prepared for PreparedKn2rowRegister {
         self.scratch
     }
 
+    fn groups_at_once(&self) -> usize {
+        self.small.map_or(1, |small| small.all)
+    }
+
+    fn groups_packed_together(&self) -> usize {
+        // Blocks that end with their group are packed group by group.
+        let shared = self.blocks.of_group < self.blocks.channels;
+        self.small.filter(|_| shared).map_or(1, |small| small.all)
+    }
+
     fn weight_order(&self) -> WeightOrder {
-        IJCM.blocked(self.block)
+        IJCM.blocked(self.blocks.channels)
     }
 
     fn takes_addend(&self) -> bool {
@@ -203,8 +263,9 @@ impl Prepared for PreparedKn2rowRegister {
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
         let parts = tiling.parts(problem);
         // Of channels, fours are moved at once, and others one by one, which takes as long.
-        let (fours, others) = (tiling.depth / 4, tiling.depth % 4);
-        let one_by_one = (4 * (fours + others)) as f64 / tiling.depth as f64;
+        let depth = tiling.depth * tiling.groups;
+        let (fours, others) = (depth / 4, depth % 4);
+        let one_by_one = (4 * (fours + others)) as f64 / depth as f64;
         let stored = match problem.dst_layout {
             Layout::Nhwc => 0.0,
             Layout::Nchw => work(&[pixels, channels, parts]),
@@ -216,7 +277,12 @@ impl Prepared for PreparedKn2rowRegister {
                 problem.cols.count_inside(),
                 problem.group_in(),
                 // In whole vectors of AVX2, whose speed the model is of.
-                channels.next_multiple_of(8),
+                match self.small {
+                    Some(small) if self.blocks.channels <= self.blocks.of_group => {
+                        small.all * self.blocks.of_group.next_multiple_of(8)
+                    }
+                    _ => channels.next_multiple_of(8),
+                },
             ]),
             finished: work(&[pixels, channels, parts]),
             moved: work(&[tiling.moved, parts, grid.tiles()]) * one_by_one + stored,

@@ -286,7 +286,6 @@ mod tests {
     use super::*;
     use crate::gemm::{Backend, Multiplied, Multiply};
     use crate::lowering::image::Image;
-    use crate::lowering::weights::Packing;
     use crate::matrix::{MatrixMut, Operand};
     use crate::parallel::Pool;
     use crate::problem::{Axis, DataType};
@@ -401,7 +400,7 @@ mod tests {
             assert_eq!(cost.calls.is_some(), gemm, "{entry:?}");
             let counting = Counting::default();
             let src = vec![T::ONE; problem.src_len()];
-            let packing = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once());
+            let packing = prepared.packing(problem);
             let unit = Unit {
                 problem,
                 src: Image::new(problem, &src, 0, &(0..1)),

@@ -64,7 +64,6 @@ mod tests {
     use super::*;
     use crate::gemm::Backend;
     use crate::lowering::image::Image;
-    use crate::lowering::weights::Packing;
     use crate::parallel::Pool;
     use crate::problem::{Axis, Layout};
     use crate::reference::{Tensors, output};
@@ -89,7 +88,7 @@ mod tests {
         let values = |len: usize| -> Vec<f32> { (0..len).map(|index| (index % 7) as f32 - 3.0).collect() };
         let (src, weights) = (values(problem.src_len()), values(problem.weights_len()));
         let (bias, before) = (values(problem.out_channels), values(problem.dst_len()));
-        let packing = Packing::new(&problem, prepared.weight_order(), prepared.groups_at_once());
+        let packing = prepared.packing(&problem);
         let mut blob = crate::Buffer::new(packing.bytes().expect("small weights")).expect("a few bytes");
         packing.pack(&weights, blob.bytes_mut());
         let unit = Unit {

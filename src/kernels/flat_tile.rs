@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::isa;
 use super::pixel_tile::channels_of_block;
-use super::sums::{Ahead, FEW, Factors, MANY, Run, VECTORS, Width, add, apart, finish};
+use super::sums::{Ahead, EachLane, FEW, Factors, MANY, Run, VECTORS, Width, add, apart, finish};
 use crate::number::Number;
 use crate::problem::Clamp;
 
@@ -92,10 +92,11 @@ impl<T: Number> FlatTile<'_, T> {
         let (src, weights, dst) = (self.src.as_ptr(), self.weights.as_ptr(), self.dst.as_mut_ptr());
         let mut first = blocks.start;
         while first + P <= blocks.end {
-            let factors = Factors::<T, P, true> {
+            let factors = Factors {
                 rows: std::array::from_fn(|p| src.wrapping_add((first + p) * block)),
                 row_step: self.step[0],
                 vector_step: self.step[1] * block,
+                spread: EachLane,
             };
             let mut sums = [[T::splat(simd, self.bias); VECTORS]; P];
             for run in self.runs {

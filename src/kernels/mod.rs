@@ -11,6 +11,6 @@ mod sums;
 
 pub use depthwise_tile::DepthwiseTile;
 pub use flat_tile::{FlatRun, FlatTile};
-pub use pixel_tile::{KEPT_BYTES, MOST_TAPS, PixelTile, channels_of_block};
+pub use pixel_tile::{Blocks, KEPT_BYTES, MOST_TAPS, PixelTile, channels_of_block};
 pub use plane_tile::{PlaneTile, channels_of_rows};
 pub use product::Product;

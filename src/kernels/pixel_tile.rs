@@ -4,7 +4,8 @@
 //! Nothing but src, the weights and dst is touched: an output pixel reads its taps where they lie in the image. The
 //! pixels of a tile are taken in groups that see the same taps, so that padding costs nothing; what is left of each kind
 //! shares groups in which an absent tap reads zeros. The pixels of a transposed convolution that see the same taps lie a
-//! stride apart: nothing else tells it from an ordinary one here.
+//! stride apart: nothing else tells it from an ordinary one here. Small groups lie side by side in a vector of channels, each
+//! multiplied by its own input.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -13,12 +14,15 @@ use pulp::{Simd, WithSimd};
 
 use super::isa;
 use super::places::{Place, Places, last_seen, tap_steps};
-use super::sums::{Ahead, FEW, Factors, MANY, Run, Sums, VECTORS, Width, add, apart, finish};
+use super::sums::{
+    Ahead, EachFour, EachVector, FEW, Factors, FoursApart, MANY, Run, Shared, Spread, Sums, VECTORS, Width,
+    add, apart, finish,
+};
 use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
 use crate::lowering::moves::finish_planes;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::number::Number;
+use crate::number::{Number, QUAD};
 use crate::problem::{Axis, Clamp, Class, DataType, Layout, Problem, common};
 
 /// Pixels that are put into groups at once; their list is on the stack.
@@ -52,7 +56,29 @@ pub fn channels_of_block(data_type: DataType) -> usize {
     isa::dispatch(Channels(data_type))
 }
 
-/// Some output pixels × channels of one group of an image.
+/// How output channels are divided into blocks, whose weights are packed together and which register tiles compute at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Blocks {
+    /// Output channels of a block: some of a group, or those of one or several groups.
+    pub channels: usize,
+    /// Output channels that see the same input channels.
+    pub of_group: usize,
+}
+
+impl Blocks {
+    /// Those of a convolution. Small groups share a block if each fills a vector or four lanes of one.
+    pub fn new(problem: &Problem) -> Self {
+        let (of_group, most) = (problem.group_out(), channels_of_block(problem.data_type));
+        let lanes = most / VECTORS;
+        let fill = of_group == lanes || (of_group == QUAD && lanes > QUAD);
+        let groups = (most / of_group).min(problem.groups);
+        let share =
+            fill && problem.out_channels.is_multiple_of(lanes) && groups * problem.group_in() <= ABSENT;
+        Self { channels: if share || of_group >= most { most } else { of_group }, of_group }
+    }
+}
+
+/// Some output pixels × channels of an image.
 pub struct PixelTile<'a, 'b, T> {
     /// The convolution.
     pub problem: &'a Problem,
@@ -60,9 +86,11 @@ pub struct PixelTile<'a, 'b, T> {
     pub image: &'a Image<'a, T>,
     /// The input plane, row and column with which the image's data begin.
     pub origin: [usize; 3],
-    /// The input channels that the image's data hold and that are summed.
+    /// The input channels of each group that the image's data hold and that are summed.
     pub depth: Range<usize>,
-    /// The output channels' weights in blocks of [`channels_of_block`], each taps × C × channels.
+    /// How the output channels are divided. They are channels of one group, or begin with the first of a group.
+    pub blocks: Blocks,
+    /// The output channels' weights block by block, each taps × C × channels.
     pub weights: &'a [T],
     /// One value an output channel.
     pub bias: Option<&'a [T]>,
@@ -89,7 +117,9 @@ impl<T: Number> PixelTile<'_, '_, T> {
         assert!(self.bias.is_none_or(|bias| bias.len() == channels));
         assert!(!self.depth.is_empty() && self.depth.end <= self.problem.group_in());
         assert!(self.problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS));
-        let deep = (self.depth.len() - 1) * self.image.channel;
+        assert!(channels <= self.blocks.of_group || self.depth == (0..self.problem.group_in()));
+        let before = (channels - 1) / self.blocks.of_group * self.problem.group_in();
+        let deep = (before + self.depth.len() - 1) * self.image.channel;
         let last = last_seen(self.problem, self.image, self.origin, &self.outputs);
         assert!(last.is_none_or(|last| last + deep < self.image.data.len()));
         isa::dispatch(self);
@@ -352,6 +382,8 @@ struct Block<T> {
     /// The channels of the part's first pixel.
     dst: *mut T,
     channels: usize,
+    /// Output channels of a group: of more of them than a block's, or of fewer.
+    of_group: usize,
     /// Input channels whose weights a tap has, and of these the part that is summed.
     tap_depth: usize,
     depth: usize,
@@ -451,8 +483,11 @@ impl<T: Number> PixelTile<'_, '_, T> {
         let most = VECTORS * T::lanes::<S>();
         let mut kept = Kept([const { MaybeUninit::uninit() }; KEPT_BYTES / size_of::<f64>()]);
         let kept = &mut kept.0;
-        if planes && !all.is_multiple_of(most) {
-            // The last block leaves gaps, which are moved together with what lies between them.
+        let Blocks { channels: of_block, of_group } = self.blocks;
+        // Small groups are moved to planes together.
+        let together = if of_block < of_group { of_group } else { most / of_block * of_block };
+        if planes && (!together.is_multiple_of(most) || !all.is_multiple_of(most)) {
+            // Blocks that are not whole leave gaps, which are moved together with what lies between them.
             let bytes = pixels.len() * most * size_of::<T>();
             kept[..bytes.div_ceil(size_of::<f64>())].fill(MaybeUninit::new(0.0));
         }
@@ -464,38 +499,45 @@ impl<T: Number> PixelTile<'_, '_, T> {
         let elements = of_all * self.problem.taps().div_ceil(classes) * depth;
         let mut first = 0;
         while first < all {
-            let channels = most.min(all - first);
+            let channels = most.min(together - first % together).min(all - first);
             // To an element of dst, as there are these pixels and channels.
             let offset = pixels.start * self.dst.ld() + first;
             let dst: *mut T =
                 if planes { kept.as_mut_ptr().cast() } else { self.dst.as_mut_ptr().wrapping_add(offset) };
             let addend = self.dst.addend_ptr().wrapping_add(offset);
-            let weights = &self.weights[first * self.problem.depth()..];
-            let block = Block {
-                src: image.data.as_ptr(),
-                weights: weights[self.depth.start * channels..].as_ptr(),
-                bias: self.bias.map_or(ZEROS.as_ptr().cast(), |bias| bias[first..].as_ptr()),
-                dst,
-                channels,
-                tap_depth: self.problem.group_in(),
-                depth,
-                steps,
-                channel_step: image.channel,
-                tap_steps,
-                joined: !self.problem.cols.transposed
-                    && self.problem.cols.dilation == 1
-                    && image.channel == 1
-                    && (image.pixel, depth) == (self.problem.group_in(), self.problem.group_in()),
-                addend: (self.accumulate && !planes).then_some(addend),
-                clamp: self.clamp.filter(|_| !(planes && self.accumulate)).map(Clamp::of),
-            };
-            let next = &weights[channels * self.problem.depth()..];
-            let next = &next[..next.len().min(most * self.problem.depth())];
-            let mut ahead = Ahead::new(next, self.weights.len(), elements);
-            // SAFETY: `run` checked that the image holds every pixel of the input that is seen and that dst and bias
-            // have these channels; the groups hold the pixels of the part and windows inside the image.
-            unsafe {
-                block.run_vectors(simd, groups, &mut ahead);
+            let mut of_these = 0;
+            while of_these < channels {
+                let (at, channels) = (first + of_these, of_block.min(channels - of_these));
+                let group_in = self.problem.group_in();
+                let weights = &self.weights[at * self.problem.depth()..];
+                let block = Block {
+                    src: image.data.as_ptr().wrapping_add(at / of_group * group_in * image.channel),
+                    weights: weights[self.depth.start * channels..].as_ptr(),
+                    bias: self.bias.map_or(ZEROS.as_ptr().cast(), |bias| bias[at..].as_ptr()),
+                    dst: dst.wrapping_add(of_these),
+                    channels,
+                    of_group,
+                    tap_depth: group_in,
+                    depth,
+                    steps,
+                    channel_step: image.channel,
+                    tap_steps,
+                    joined: !self.problem.cols.transposed
+                        && self.problem.cols.dilation == 1
+                        && image.channel == 1
+                        && (image.pixel, depth) == (group_in, group_in),
+                    addend: (self.accumulate && !planes).then_some(addend.wrapping_add(of_these)),
+                    clamp: self.clamp.filter(|_| !(planes && self.accumulate)).map(Clamp::of),
+                };
+                let next = &weights[channels * self.problem.depth()..];
+                let next = &next[..next.len().min(of_block * self.problem.depth())];
+                let mut ahead = Ahead::new(next, self.weights.len(), elements);
+                // SAFETY: `run` checked that the image holds every pixel of the input that is seen and that dst and
+                // bias have these channels; the groups hold the pixels of the part and windows inside the image.
+                unsafe {
+                    block.run_vectors(simd, groups, &mut ahead);
+                }
+                of_these += channels;
             }
             if planes {
                 // SAFETY: what is read has been written: all channels of all pixels of the part.
@@ -516,20 +558,32 @@ impl<T: Number> Block<T> {
     unsafe fn run_vectors<S: Simd>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
         // SAFETY: the caller's promise.
         unsafe {
+            if self.of_group < self.channels {
+                let apart = self.tap_depth * self.channel_step;
+                let joined = self.tap_depth == QUAD && self.channel_step == 1;
+                return match (self.of_group < T::lanes::<S>(), joined, self.channels > T::lanes::<S>()) {
+                    (false, ..) => self.run::<S, _, 2, false>(simd, EachVector(apart), groups, ahead),
+                    (_, true, false) => self.run::<S, _, 1, false>(simd, EachFour, groups, ahead),
+                    (_, true, true) => self.run::<S, _, 2, false>(simd, EachFour, groups, ahead),
+                    (_, _, false) => self.run::<S, _, 1, false>(simd, FoursApart(apart), groups, ahead),
+                    (_, _, true) => self.run::<S, _, 2, false>(simd, FoursApart(apart), groups, ahead),
+                };
+            }
             match (self.channels.div_ceil(T::lanes::<S>()), self.channels % T::lanes::<S>()) {
-                (1, 0) => self.run::<S, 1, false>(simd, groups, ahead),
-                (1, _) => self.run::<S, 1, true>(simd, groups, ahead),
-                (_, 0) => self.run::<S, 2, false>(simd, groups, ahead),
-                _ => self.run::<S, 2, true>(simd, groups, ahead),
+                (1, 0) => self.run::<S, _, 1, false>(simd, Shared, groups, ahead),
+                (1, _) => self.run::<S, _, 1, true>(simd, Shared, groups, ahead),
+                (_, 0) => self.run::<S, _, 2, false>(simd, Shared, groups, ahead),
+                _ => self.run::<S, _, 2, true>(simd, Shared, groups, ahead),
             }
         }
     }
 
     /// All pixels with `V` vectors of channels, the last of which is not whole if `PART`.
     #[inline(always)]
-    unsafe fn run<S: Simd, const V: usize, const PART: bool>(
+    unsafe fn run<S: Simd, F: Spread, const V: usize, const PART: bool>(
         &self,
         simd: S,
+        spread: F,
         groups: &Groups,
         ahead: &mut Ahead,
     ) {
@@ -541,8 +595,10 @@ impl<T: Number> Block<T> {
                 // SAFETY: the caller's promise.
                 unsafe {
                     match S::REGISTER_COUNT {
-                        32.. => self.tiles::<S, MANY, V, PART>(simd, places, &mut runs, ahead),
-                        _ => self.tiles::<S, FEW, V, PART>(simd, places, &mut runs, ahead),
+                        32.. => {
+                            self.tiles::<S, F, MANY, V, PART>(simd, spread, places, &mut runs, ahead);
+                        }
+                        _ => self.tiles::<S, F, FEW, V, PART>(simd, spread, places, &mut runs, ahead),
                     }
                 }
             });
@@ -566,13 +622,13 @@ impl<T: Number> Block<T> {
             // SAFETY: the caller's promise.
             unsafe {
                 match len {
-                    1 => apart(simd, || self.tiles::<S, 1, V, PART>(simd, places, runs, ahead)),
-                    2 => self.tile::<S, 2, V, PART>(simd, places, windows, ahead),
-                    3 => self.tile::<S, 3, V, PART>(simd, places, windows, ahead),
-                    4 => self.tile::<S, 4, V, PART>(simd, places, windows, ahead),
-                    5 => self.tile::<S, 5, V, PART>(simd, places, windows, ahead),
-                    FEW => self.tile::<S, FEW, V, PART>(simd, places, windows, ahead),
-                    _ => self.tile::<S, MANY, V, PART>(simd, places, windows, ahead),
+                    1 => apart(simd, || self.tiles::<S, F, 1, V, PART>(simd, spread, places, runs, ahead)),
+                    2 => self.tile::<S, F, 2, V, PART>(simd, spread, places, windows, ahead),
+                    3 => self.tile::<S, F, 3, V, PART>(simd, spread, places, windows, ahead),
+                    4 => self.tile::<S, F, 4, V, PART>(simd, spread, places, windows, ahead),
+                    5 => self.tile::<S, F, 5, V, PART>(simd, spread, places, windows, ahead),
+                    FEW => self.tile::<S, F, FEW, V, PART>(simd, spread, places, windows, ahead),
+                    _ => self.tile::<S, F, MANY, V, PART>(simd, spread, places, windows, ahead),
                 }
             }
             at += len;
@@ -581,15 +637,17 @@ impl<T: Number> Block<T> {
 
     /// The factors of some pixels, the places of their dst, and the sums before any product.
     #[inline(always)]
-    unsafe fn begin<S: Simd, const P: usize, const V: usize, const PART: bool>(
+    unsafe fn begin<S: Simd, F: Spread, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
+        spread: F,
         places: &[Place; P],
-    ) -> (Factors<T, P>, [*mut T; P], Sums<S, T, P, V>) {
+    ) -> (Factors<T, P, F>, [*mut T; P], Sums<S, T, P, V>) {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
             row_step: self.channel_step,
             vector_step: if PART { self.channels } else { V * T::lanes::<S>() },
+            spread,
         };
         let dst: [*mut T; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
         let mut p = 0;
@@ -626,9 +684,10 @@ impl<T: Number> Block<T> {
 
     /// Register tiles of `P` pixels that see the same taps.
     #[inline(always)]
-    unsafe fn tiles<S: Simd, const P: usize, const V: usize, const PART: bool>(
+    unsafe fn tiles<S: Simd, F: Spread, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
+        spread: F,
         places: &[Place],
         runs: &mut Runs<'_, T>,
         ahead: &mut Ahead,
@@ -637,7 +696,7 @@ impl<T: Number> Block<T> {
         for group in places.chunks_exact(P) {
             // SAFETY: the chunk has `P`; the caller's promise.
             let (factors, dst, mut sums) =
-                unsafe { self.begin::<S, P, V, PART>(simd, &*group.as_ptr().cast()) };
+                unsafe { self.begin::<S, F, P, V, PART>(simd, spread, &*group.as_ptr().cast()) };
             loop {
                 for &run in runs.list() {
                     // SAFETY: every pixel sees these taps, which lie one behind the other.
@@ -654,9 +713,10 @@ impl<T: Number> Block<T> {
 
     /// One register tile of `P` pixels whose absent taps read zeros.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const P: usize, const V: usize, const PART: bool>(
+    unsafe fn tile<S: Simd, F: Spread, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
+        spread: F,
         places: &[Place],
         windows: &[Window],
         ahead: &mut Ahead,
@@ -665,7 +725,7 @@ impl<T: Number> Block<T> {
             let width = Width::<V, PART>(self.channels);
             // SAFETY: the caller's promise.
             let (factors, dst, mut sums) =
-                unsafe { self.begin::<S, P, V, PART>(simd, &*places.as_ptr().cast()) };
+                unsafe { self.begin::<S, F, P, V, PART>(simd, spread, &*places.as_ptr().cast()) };
             let around = windows[1..].iter().fold(windows[0], |all, window| all.around(window));
             let [zs, is, js] = around.taps.map(|[first, end]| first as usize..end as usize);
             let mut z = zs.start;

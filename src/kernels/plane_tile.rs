@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::isa;
-use super::sums::{Ahead, FEW, Factors, MANY, Run, VECTORS, Width, add, apart, finish};
+use super::sums::{Ahead, FEW, Factors, MANY, Run, Shared, VECTORS, Width, add, apart, finish};
 use crate::lowering::lanes::prefetch_line;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
@@ -154,10 +154,11 @@ impl<T: Number> Rows<T> {
             }
             p += 1;
         }
-        let factors: Factors<T, P> = Factors {
+        let factors = Factors {
             rows: std::array::from_fn(|p| self.weights.wrapping_add(p)),
             row_step: self.step,
             vector_step: patches.ld(),
+            spread: Shared,
         };
         let vectors = patches.data().as_ptr().wrapping_add(pixels.start);
         let run = Run { row: 0, vectors, len: patches.rows() };

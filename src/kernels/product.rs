@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::isa;
-use super::sums::{Ahead, FEW, Factors, MANY, Run, VECTORS, Width, add, apart, finish};
+use super::sums::{Ahead, FEW, Factors, MANY, Run, Shared, VECTORS, Width, add, apart, finish};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 
@@ -99,10 +99,11 @@ impl<T: Number> Product<'_, '_, T> {
     ) {
         let width = Width::<V, PART>(width);
         let (from, ld) = (self.rows.data().as_ptr(), self.dst.ld());
-        let factors: Factors<T, P> = Factors {
+        let factors = Factors {
             rows: std::array::from_fn(|p| from.wrapping_add((first + p) * self.rows.ld())),
             row_step: 1,
             vector_step: self.weights.ld(),
+            spread: Shared,
         };
         let to = self.dst.as_mut_ptr();
         let dst: [*mut T; P] = std::array::from_fn(|p| to.wrapping_add((first + p) * ld + col));

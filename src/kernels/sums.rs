@@ -4,7 +4,7 @@ use pulp::{NullaryFnOnce, Simd};
 
 use crate::lowering::epilogue::clamped;
 use crate::lowering::lanes::{Lanes, prefetch_line};
-use crate::number::Number;
+use crate::number::{Number, QUAD};
 use crate::problem::Clamp;
 
 /// Vectors of a register tile.
@@ -15,12 +15,131 @@ pub const FEW: usize = 6;
 /// The same with 32 registers.
 pub const MANY: usize = 12;
 
-/// Where the factors lie: those of row p from `rows[p]` on, and the elements from one to the next of a row and of the
-/// vectors. A row's factor is one element for all lanes or, if `EACH` is set, an element for each.
-pub struct Factors<T, const P: usize, const EACH: bool = false> {
+/// Where the factors lie: those of row p from `rows[p]` on, the elements from one to the next of a row and of the vectors,
+/// and which of them a lane is multiplied by.
+#[derive(Clone, Copy)]
+pub struct Factors<T, const P: usize, F = Shared> {
     pub rows: [*const T; P],
     pub row_step: usize,
     pub vector_step: usize,
+    pub spread: F,
+}
+
+/// Which elements of a row the lanes of a tile's vectors are multiplied by.
+pub trait Spread: Copy {
+    /// Elements of a run that are taken at once.
+    const AT_ONCE: usize = 1;
+    /// Whether they are the same for every vector.
+    const SAME: bool = false;
+
+    /// Those of vector `v` for the `K`-th element from `at` on.
+    ///
+    /// # Safety
+    /// The elements are there.
+    unsafe fn factor<S: Simd, T: Number, const K: usize>(
+        self,
+        simd: S,
+        at: *const T,
+        v: usize,
+    ) -> T::Vector<S>;
+}
+
+/// One element for all lanes.
+#[derive(Clone, Copy)]
+pub struct Shared;
+
+impl Spread for Shared {
+    const SAME: bool = true;
+
+    #[inline(always)]
+    unsafe fn factor<S: Simd, T: Number, const K: usize>(
+        self,
+        simd: S,
+        at: *const T,
+        _: usize,
+    ) -> T::Vector<S> {
+        // SAFETY: the caller's promise.
+        T::splat(simd, unsafe { *at })
+    }
+}
+
+/// An element for each lane, side by side.
+#[derive(Clone, Copy)]
+pub struct EachLane;
+
+impl Spread for EachLane {
+    #[inline(always)]
+    unsafe fn factor<S: Simd, T: Number, const K: usize>(self, _: S, at: *const T, v: usize) -> T::Vector<S> {
+        // SAFETY: the caller's promise.
+        T::load::<S>(unsafe { std::slice::from_raw_parts(at.add(v * T::lanes::<S>()), T::lanes::<S>()) })
+    }
+}
+
+/// An element for each vector, so far apart.
+#[derive(Clone, Copy)]
+pub struct EachVector(pub usize);
+
+impl Spread for EachVector {
+    #[inline(always)]
+    unsafe fn factor<S: Simd, T: Number, const K: usize>(
+        self,
+        simd: S,
+        at: *const T,
+        v: usize,
+    ) -> T::Vector<S> {
+        // SAFETY: the caller's promise.
+        T::splat(simd, unsafe { *at.add(v * self.0) })
+    }
+}
+
+/// An element for each four lanes: the same of every four elements that lie side by side.
+#[derive(Clone, Copy)]
+pub struct EachFour;
+
+impl Spread for EachFour {
+    const AT_ONCE: usize = QUAD;
+
+    #[inline(always)]
+    unsafe fn factor<S: Simd, T: Number, const K: usize>(
+        self,
+        simd: S,
+        at: *const T,
+        v: usize,
+    ) -> T::Vector<S> {
+        // SAFETY: the caller's promise.
+        let mut lanes = unsafe { EachLane.factor::<S, T, 0>(simd, at, v) };
+        let fours: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut lanes));
+        let mut four = 0;
+        while four < fours.len() {
+            fours[four] = [fours[four][K]; QUAD];
+            four += 1;
+        }
+        lanes
+    }
+}
+
+/// An element for each four lanes, so far apart.
+#[derive(Clone, Copy)]
+pub struct FoursApart(pub usize);
+
+impl Spread for FoursApart {
+    #[inline(always)]
+    unsafe fn factor<S: Simd, T: Number, const K: usize>(
+        self,
+        simd: S,
+        at: *const T,
+        v: usize,
+    ) -> T::Vector<S> {
+        let mut lanes = T::splat(simd, T::ZERO);
+        let fours: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut lanes));
+        let mut four = 0;
+        while four < fours.len() {
+            // SAFETY: the caller's promise.
+            fours[four] = [unsafe { *at.add((v * fours.len() + four) * self.0) }; QUAD];
+            four += 1;
+        }
+        lanes
+    }
 }
 
 /// Elements that are multiplied one after the other: where the first lies behind each row's begin (places wrap around),
@@ -146,10 +265,10 @@ pub fn apart<S: Simd>(simd: S, f: impl NullaryFnOnce<Output = ()>) {
 /// # Safety
 /// The factors of the run are there.
 #[inline(always)]
-pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
+pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, F: Spread>(
     simd: S,
     width: Width<V, PART>,
-    factors: &Factors<T, P, EACH>,
+    factors: &Factors<T, P, F>,
     mut run: Run<T>,
     mut sums: Sums<S, T, P, V>,
     ahead: &mut Ahead,
@@ -167,8 +286,7 @@ pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART
             let rest = run.len.saturating_sub(ahead.piece);
             while run.len > rest {
                 // SAFETY: the caller's promise.
-                unsafe { add_one(simd, width, factors, &mut run, &mut sums) };
-                run.len -= 1;
+                unsafe { add_some(simd, width, factors, &mut run, &mut sums) };
             }
             if run.len == 0 {
                 return sums;
@@ -178,23 +296,21 @@ pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART
     }
     let mut local = [[[T::splat(simd, T::ZERO); V]; P]; 4];
     local[0] = sums;
-    while run.len >= sets {
+    while run.len >= sets * F::AT_ONCE {
         let rest = run.len.saturating_sub(ahead.piece);
-        while run.len >= sets && run.len > rest {
+        while run.len >= sets * F::AT_ONCE && run.len > rest {
             let mut set = 0;
             while set < sets {
                 // SAFETY: the caller's promise.
-                unsafe { add_one(simd, width, factors, &mut run, &mut local[set]) };
+                unsafe { add_some(simd, width, factors, &mut run, &mut local[set]) };
                 set += 1;
             }
-            run.len -= sets;
         }
         ahead.ask();
     }
     while run.len > 0 {
         // SAFETY: the caller's promise.
-        unsafe { add_one(simd, width, factors, &mut run, &mut local[0]) };
-        run.len -= 1;
+        unsafe { add_some(simd, width, factors, &mut run, &mut local[0]) };
     }
     let mut set = 1;
     while set < sets {
@@ -212,12 +328,42 @@ pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART
     local[0]
 }
 
-/// sums += the products of a run's first element in every row; the run then begins with the next one.
+/// sums += the products of a run's first elements in every row; the run then begins with those behind them.
 #[inline(always)]
-unsafe fn add_one<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, const EACH: bool>(
+unsafe fn add_some<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, F: Spread>(
     simd: S,
     width: Width<V, PART>,
-    factors: &Factors<T, P, EACH>,
+    factors: &Factors<T, P, F>,
+    run: &mut Run<T>,
+    sums: &mut Sums<S, T, P, V>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        add_one::<S, T, P, V, PART, F, 0>(simd, width, factors, run, sums);
+        if F::AT_ONCE == QUAD {
+            add_one::<S, T, P, V, PART, F, 1>(simd, width, factors, run, sums);
+            add_one::<S, T, P, V, PART, F, 2>(simd, width, factors, run, sums);
+            add_one::<S, T, P, V, PART, F, 3>(simd, width, factors, run, sums);
+        }
+    }
+    run.row = run.row.wrapping_add(factors.row_step.wrapping_mul(F::AT_ONCE));
+    run.len -= F::AT_ONCE;
+}
+
+/// sums += the products of the `K`-th of a run's first elements in every row.
+#[inline(always)]
+unsafe fn add_one<
+    S: Simd,
+    T: Number,
+    const P: usize,
+    const V: usize,
+    const PART: bool,
+    F: Spread,
+    const K: usize,
+>(
+    simd: S,
+    width: Width<V, PART>,
+    factors: &Factors<T, P, F>,
     run: &mut Run<T>,
     sums: &mut Sums<S, T, P, V>,
 ) {
@@ -227,11 +373,11 @@ unsafe fn add_one<S: Simd, T: Number, const P: usize, const V: usize, const PART
         let mut p = 0;
         while p < P {
             let at = factors.rows[p].wrapping_add(run.row);
-            let mut value = T::splat(simd, if EACH { T::ZERO } else { *at });
+            let mut value = factors.spread.factor::<S, T, K>(simd, at, 0);
             let mut v = 0;
             while v < V {
-                if EACH {
-                    value = width.load(simd, at, v);
+                if !F::SAME && v > 0 {
+                    value = factors.spread.factor::<S, T, K>(simd, at, v);
                 }
                 sums[p][v] = T::multiply_add(simd, value, vectors[v], sums[p][v]);
                 v += 1;
@@ -239,7 +385,6 @@ unsafe fn add_one<S: Simd, T: Number, const P: usize, const V: usize, const PART
             p += 1;
         }
     }
-    run.row = run.row.wrapping_add(factors.row_step);
     run.vectors = run.vectors.wrapping_add(factors.vector_step);
 }
 

@@ -16,7 +16,6 @@ use crate::environment::is_verbose;
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
 use crate::kernels::isa::Isa;
-use crate::lowering::weights::Packing;
 use crate::memory;
 use crate::parallel::Pool;
 use crate::plan::{Info, Plan, Schedule};
@@ -144,7 +143,7 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     }
     let Schedule { prepared, .. } = &schedule;
     let workspace_bytes = schedule.bytes(problem).ok_or(Scratch::OVERFLOW)?;
-    let packing = Packing::new(problem, prepared.weight_order(), prepared.groups_at_once());
+    let packing = prepared.packing(problem);
     let packed_weights_bytes = packing.bytes().ok_or(WEIGHTS_OVERFLOW)?;
     let (mut cost, units) = (prepared.cost(), schedule.units(problem));
     if problem.is(Kind::Strided) {
