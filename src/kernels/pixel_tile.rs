@@ -16,7 +16,7 @@ use super::isa;
 use super::places::{Place, Places, last_seen, tap_steps};
 use super::sums::{
     Ahead, EachFour, EachVector, FEW, Factors, FoursApart, MANY, Run, Shared, Spread, Sums, VECTORS, Width,
-    add, apart, finish,
+    add_before, apart, finish,
 };
 use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
@@ -90,7 +90,8 @@ pub struct PixelTile<'a, 'b, T> {
     pub depth: Range<usize>,
     /// How the output channels are divided. They are channels of one group, or begin with the first of a group.
     pub blocks: Blocks,
-    /// The output channels' weights block by block, each taps × C × channels.
+    /// The output channels' weights block by block, each taps × C × channels, and whatever lies behind them: the more, the
+    /// more often is a vector read whole that is not.
     pub weights: &'a [T],
     /// One value an output channel.
     pub bias: Option<&'a [T]>,
@@ -113,7 +114,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
             Layout::Nchw => (self.dst.cols(), self.dst.rows()),
         };
         assert_eq!(of_dst, pixels);
-        assert_eq!(self.weights.len(), channels * self.problem.depth());
+        assert!(self.weights.len() >= channels * self.problem.depth());
         assert!(self.bias.is_none_or(|bias| bias.len() == channels));
         assert!(!self.depth.is_empty() && self.depth.end <= self.problem.group_in());
         assert!(self.problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS));
@@ -378,6 +379,8 @@ impl Groups {
 struct Block<T> {
     src: *const T,
     weights: *const T,
+    /// Behind all that may be read.
+    weights_end: *const T,
     bias: *const T,
     /// The channels of the part's first pixel.
     dst: *mut T,
@@ -513,6 +516,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
                 let block = Block {
                     src: image.data.as_ptr().wrapping_add(at / of_group * group_in * image.channel),
                     weights: weights[self.depth.start * channels..].as_ptr(),
+                    weights_end: self.weights.as_ptr_range().end,
                     bias: self.bias.map_or(ZEROS.as_ptr().cast(), |bias| bias[at..].as_ptr()),
                     dst: dst.wrapping_add(of_these),
                     channels,
@@ -529,9 +533,9 @@ impl<T: Number> PixelTile<'_, '_, T> {
                     addend: (self.accumulate && !planes).then_some(addend.wrapping_add(of_these)),
                     clamp: self.clamp.filter(|_| !(planes && self.accumulate)).map(Clamp::of),
                 };
-                let next = &weights[channels * self.problem.depth()..];
-                let next = &next[..next.len().min(of_block * self.problem.depth())];
-                let mut ahead = Ahead::new(next, self.weights.len(), elements);
+                let next = of_block.min(all - at - channels) * self.problem.depth();
+                let next = &weights[channels * self.problem.depth()..][..next];
+                let mut ahead = Ahead::new(next, all * self.problem.depth(), elements);
                 // SAFETY: `run` checked that the image holds every pixel of the input that is seen and that dst and
                 // bias have these channels; the groups hold the pixels of the part and windows inside the image.
                 unsafe {
@@ -700,7 +704,7 @@ impl<T: Number> Block<T> {
             loop {
                 for &run in runs.list() {
                     // SAFETY: every pixel sees these taps, which lie one behind the other.
-                    sums = unsafe { add(simd, width, &factors, run, sums, ahead) };
+                    sums = unsafe { add_before(simd, width, &factors, run, sums, ahead, self.weights_end) };
                 }
                 if runs.are_all() || !runs.next() {
                     break;
@@ -749,7 +753,9 @@ impl<T: Number> Block<T> {
                             let run = Run { row: 0, vectors, len };
                             let factors = Factors { rows, ..factors };
                             // SAFETY: what is read are channels of a tap that the pixel sees, or as many zeros.
-                            sums = unsafe { add(simd, width, &factors, run, sums, ahead) };
+                            sums = unsafe {
+                                add_before(simd, width, &factors, run, sums, ahead, self.weights_end)
+                            };
                             channel += len;
                         }
                         j += 1;

@@ -328,6 +328,47 @@ pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART
     local[0]
 }
 
+/// The same with weights that end at `end`. A vector that is not whole is read as if it were as long as something lies behind
+/// it: that is multiplied, and stays in the sums of no channel.
+///
+/// # Safety
+/// The factors of the run are there.
+#[inline(always)]
+pub unsafe fn add_before<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, F: Spread>(
+    simd: S,
+    width: Width<V, PART>,
+    factors: &Factors<T, P, F>,
+    run: Run<T>,
+    mut sums: Sums<S, T, P, V>,
+    ahead: &mut Ahead,
+    end: *const T,
+) -> Sums<S, T, P, V> {
+    if !PART {
+        // SAFETY: the caller's promise.
+        return unsafe { add(simd, width, factors, run, sums, ahead) };
+    }
+    let all = V * T::lanes::<S>();
+    let left = (end.addr() - run.vectors.addr()) / size_of::<T>();
+    let whole = match left.checked_sub(all) {
+        Some(free) if free >= run.len * factors.vector_step => run.len,
+        Some(free) => (free / factors.vector_step + 1).min(run.len),
+        None => 0,
+    };
+    // SAFETY: the caller's promise; so many vectors end before the weights do.
+    unsafe {
+        sums = add(simd, Width::<V, false>(all), factors, Run { len: whole, ..run }, sums, ahead);
+        if whole < run.len {
+            let rest = Run {
+                row: run.row.wrapping_add(factors.row_step.wrapping_mul(whole)),
+                vectors: run.vectors.wrapping_add(factors.vector_step * whole),
+                len: run.len - whole,
+            };
+            sums = add(simd, width, factors, rest, sums, ahead);
+        }
+    }
+    sums
+}
+
 /// sums += the products of a run's first elements in every row; the run then begins with those behind them.
 #[inline(always)]
 unsafe fn add_some<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, F: Spread>(
