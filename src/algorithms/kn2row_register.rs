@@ -22,7 +22,7 @@ use crate::kernels::{Blocks, PixelTile};
 use crate::lowering::moves::moved;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
-use crate::problem::{Layout, Problem, product};
+use crate::problem::{Axis, Layout, Problem, product};
 
 /// All taps of a register tile after the other.
 pub struct Kn2rowRegister;
@@ -260,8 +260,19 @@ impl Prepared for PreparedKn2rowRegister {
     }
 
     fn cost(&self) -> Cost {
-        let Self { problem, tiling, grid, .. } = self;
+        /// Multiply-adds for which there would be time where a tap of few channels begins and ends.
+        const SHORT_RUN: usize = 64;
+        let Self { problem, tiling, grid, blocks, .. } = self;
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
+        let run = if self.small.is_some() && problem.group_in() < 16 { SHORT_RUN } else { 0 };
+        // In whole vectors of AVX2, whose speed the model is of.
+        let padded = match self.small {
+            Some(small) if blocks.channels <= blocks.of_group => {
+                small.all * blocks.of_group.next_multiple_of(8)
+            }
+            _ => channels.next_multiple_of(8),
+        };
+        let taps_seen = work(&problem.axes().map(Axis::count_inside));
         let parts = tiling.parts(problem);
         // Of channels, fours are moved at once, and others one by one, which takes as long.
         let depth = tiling.depth * tiling.groups;
@@ -272,19 +283,8 @@ impl Prepared for PreparedKn2rowRegister {
             Layout::Nchw => work(&[pixels, channels, parts]),
         };
         Cost {
-            register_macs: work(&[
-                problem.planes.count_inside(),
-                problem.rows.count_inside(),
-                problem.cols.count_inside(),
-                problem.group_in(),
-                // In whole vectors of AVX2, whose speed the model is of.
-                match self.small {
-                    Some(small) if self.blocks.channels <= self.blocks.of_group => {
-                        small.all * self.blocks.of_group.next_multiple_of(8)
-                    }
-                    _ => channels.next_multiple_of(8),
-                },
-            ]),
+            register_macs: taps_seen
+                * (work(&[problem.group_in(), padded]) + work(&[channels.div_ceil(blocks.channels), run])),
             finished: work(&[pixels, channels, parts]),
             moved: work(&[tiling.moved, parts, grid.tiles()]) * one_by_one + stored,
             tiles: grid.tiles(),

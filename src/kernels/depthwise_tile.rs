@@ -7,7 +7,7 @@ use pulp::{NullaryFnOnce, Simd, WithSimd};
 use super::isa;
 use super::pixel_tile::{KEPT_BYTES, channels_of_block};
 use super::places::{Place, Places, last_seen, tap_steps};
-use super::sums::{Sums, VECTORS, Width, apart, finish};
+use super::sums::{Sums, VECTORS, Width, apart, finish, reread};
 use crate::lowering::image::Image;
 use crate::lowering::lanes::prefetch_line;
 use crate::lowering::moves::finish_planes;
@@ -271,26 +271,6 @@ macro_rules! for_each {
         const $name: usize = $number;
         $body
     })+ };
-}
-
-/// The same place, of which the compiler no longer knows that: what lies there is read again where it is needed rather
-/// than kept in registers that sums need.
-#[inline(always)]
-#[allow(
-    clippy::pointers_in_nomem_asm_block,
-    reason = "nothing is read through it, and not everywhere is it asked for"
-)]
-fn reread<T>(at: *const T) -> *const T {
-    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
-    let at = {
-        let mut at = at;
-        // SAFETY: no instruction.
-        unsafe {
-            std::arch::asm!("/* {at} */", at = inout(reg) at, options(nomem, nostack, preserves_flags))
-        };
-        at
-    };
-    at
 }
 
 /// A kernel row from one of its taps on, for the first output of a tile and some channels.

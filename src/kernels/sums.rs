@@ -369,6 +369,32 @@ pub unsafe fn add_before<S: Simd, T: Number, const P: usize, const V: usize, con
     sums
 }
 
+/// The same place, of which the compiler no longer knows that: what lies there is read again where it is needed rather
+/// than kept in registers that sums need.
+#[inline(always)]
+#[allow(
+    clippy::pointers_in_nomem_asm_block,
+    reason = "nothing is read through it, and not everywhere is it asked for"
+)]
+pub fn reread<T>(at: *const T) -> *const T {
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+    let at = {
+        let mut at = at;
+        // SAFETY: no instruction.
+        unsafe {
+            std::arch::asm!("/* {at} */", at = inout(reg) at, options(nomem, nostack, preserves_flags))
+        };
+        at
+    };
+    at
+}
+
+/// The same for a place that is counted from others.
+#[inline(always)]
+fn reread_from(place: usize) -> usize {
+    reread(std::ptr::without_provenance::<u8>(place)).addr()
+}
+
 /// sums += the products of a run's first elements in every row; the run then begins with those behind them.
 #[inline(always)]
 unsafe fn add_some<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, F: Spread>(
@@ -382,8 +408,11 @@ unsafe fn add_some<S: Simd, T: Number, const P: usize, const V: usize, const PAR
     unsafe {
         add_one::<S, T, P, V, PART, F, 0>(simd, width, factors, run, sums);
         if F::AT_ONCE == QUAD {
+            run.row = reread_from(run.row);
             add_one::<S, T, P, V, PART, F, 1>(simd, width, factors, run, sums);
+            run.row = reread_from(run.row);
             add_one::<S, T, P, V, PART, F, 2>(simd, width, factors, run, sums);
+            run.row = reread_from(run.row);
             add_one::<S, T, P, V, PART, F, 3>(simd, width, factors, run, sums);
         }
     }
