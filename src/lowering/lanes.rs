@@ -15,8 +15,6 @@ pub const fn of_line<T>() -> usize {
     LANES * size_of::<f32>() / size_of::<T>()
 }
 
-const INSIDE: &str = "the columns lie inside";
-
 /// How many of a vector's channels there are: all of them, or fewer at the end of the channels.
 #[derive(Clone, Copy)]
 pub struct Lanes<const ALL: bool>(pub usize);
@@ -42,11 +40,27 @@ impl<const ALL: bool> Lanes<ALL> {
 /// Four columns of as many rows as a vector has lanes, from column `col` on: vector j holds column `col` + j.
 #[inline(always)]
 pub fn load_columns<S: Simd, T: Number>(simd: S, from: &Matrix<'_, T>, col: usize) -> [T::Vector<S>; QUAD] {
+    assert!(T::lanes::<S>() <= from.rows() && QUAD <= from.cols() && col <= from.cols() - QUAD);
+    // SAFETY: the columns lie inside, as just asserted, and the matrix in its memory.
+    unsafe { load_columns_at(simd, from.data().as_ptr().add(col), from.ld()) }
+}
+
+/// The same of rows that begin at `from`, so far apart.
+///
+/// # Safety
+/// The rows are there.
+#[inline(always)]
+pub unsafe fn load_columns_at<S: Simd, T: Number>(
+    simd: S,
+    from: *const T,
+    ld: usize,
+) -> [T::Vector<S>; QUAD] {
     let mut lines = [T::splat(simd, T::ZERO); QUAD];
     let groups: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(&mut lines);
     let mut group = 0;
     while group < groups.len() {
-        groups[group] = *from.row(T::lane_of_four::<S>(group))[col..].first_chunk().expect(INSIDE);
+        // SAFETY: the caller's promise; arrays lie as their elements do.
+        groups[group] = unsafe { *from.add(T::lane_of_four::<S>(group) * ld).cast() };
         group += 1;
     }
     T::deinterleave(simd, lines)
@@ -60,13 +74,17 @@ pub fn store_columns<S: Simd, T: Number, const COLS: usize>(
     col: usize,
     columns: [T::Vector<S>; QUAD],
 ) {
+    assert!(COLS <= QUAD && T::lanes::<S>() <= to.rows() && COLS <= to.cols() && col <= to.cols() - COLS);
     let lines = T::interleave(simd, columns);
     let groups: &[[T; QUAD]] = bytemuck::cast_slice(&lines);
+    let (first, ld) = (to.as_mut_ptr(), to.ld());
     let mut group = 0;
     while group < groups.len() {
-        let to: &mut [T; COLS] =
-            to.row_mut(T::lane_of_four::<S>(group))[col..].first_chunk_mut().expect(INSIDE);
-        *to = *groups[group].first_chunk().expect("at most four columns");
+        // SAFETY: the columns lie inside, as just asserted, and no line has fewer elements than are written.
+        unsafe {
+            let to: *mut [T; COLS] = first.add(T::lane_of_four::<S>(group) * ld + col).cast();
+            *to = *groups[group].as_ptr().cast();
+        }
         group += 1;
     }
 }

@@ -6,14 +6,11 @@ use pulp::{Simd, WithSimd};
 
 use super::epilogue;
 use super::image::Image;
-use super::lanes::{Lanes, QUAD, load_columns};
+use super::lanes::{QUAD, load_columns_at};
 use crate::kernels::isa;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::problem::{Clamp, Layout, Problem};
-
-/// Rows and columns that are transposed at once without long vectors: shuffles on every machine.
-const BLOCK: usize = 4;
 
 /// to ← fromᵀ, or to ← to + fromᵀ.
 ///
@@ -84,128 +81,140 @@ impl<T: Number> WithSimd for Transpose<'_, '_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { from, to, add } = self;
         let (rows, cols) = (from.rows(), from.cols());
-        let (row, col) = (rows / BLOCK * BLOCK, cols / BLOCK * BLOCK);
-        // Whole vectors of rows.
-        let wide = if T::lanes::<S>() > BLOCK { rows / T::lanes::<S>() * T::lanes::<S>() } else { 0 };
-        // Along the rows that lie farther apart, so that as few of them as possible are in use at a time. Plain loops:
-        // what iterators call is not compiled for the caller's instructions.
-        if from.ld() > to.ld() {
-            let mut row = 0;
-            while row < wide {
-                let mut col = 0;
-                while col + QUAD <= cols {
-                    transpose_columns(simd, from, to, (row, col), add);
-                    col += QUAD;
+        let places = Places { from: from.data().as_ptr(), of: from.ld(), to: to.as_mut_ptr(), ld: to.ld() };
+        // Along the rows that lie farther apart, so that as few of them as possible are in use at a time.
+        let by_rows = from.ld() > to.ld();
+        // A vector of rows at once, or four where vectors are shorter or there are fewer.
+        let high = if rows >= T::lanes::<S>() { T::lanes::<S>().max(QUAD) } else { QUAD };
+        if rows < high || cols < QUAD {
+            // SAFETY: all rows and columns are there.
+            return unsafe { places.transpose_elements(0..rows, 0..cols, add) };
+        }
+        // The last blocks overlap those before, but where they are added.
+        let [whole_rows, whole_cols] =
+            if add { [rows / high * high, cols / QUAD * QUAD] } else { [rows, cols] };
+        // SAFETY: all rows and columns are there.
+        unsafe {
+            places.transpose_blocks(simd, [whole_rows, whole_cols], (high, by_rows), add);
+            places.transpose_elements(0..whole_rows, whole_cols..cols, add);
+            places.transpose_elements(whole_rows..rows, 0..cols, add);
+        }
+    }
+}
+
+/// Where a matrix and the one that it is transposed to begin, and how far the rows of each lie apart.
+#[derive(Clone, Copy)]
+struct Places<T> {
+    from: *const T,
+    of: usize,
+    to: *mut T,
+    ld: usize,
+}
+
+impl<T: Number> Places<T> {
+    /// From this row and column on.
+    #[inline(always)]
+    fn at(self, row: usize, col: usize) -> Self {
+        let (from, to) =
+            (self.from.wrapping_add(row * self.of + col), self.to.wrapping_add(col * self.ld + row));
+        Self { from, to, ..self }
+    }
+
+    /// So many rows and columns, of each at least a block's, in blocks of four columns of so many rows. The last ones overlap
+    /// others.
+    ///
+    /// # Safety
+    /// The rows and columns are there.
+    #[inline(always)]
+    unsafe fn transpose_blocks<S: Simd>(
+        self,
+        simd: S,
+        [rows, cols]: [usize; 2],
+        (high, by_rows): (usize, bool),
+        add: bool,
+    ) {
+        // Plain loops: what iterators call is not compiled for the caller's instructions.
+        let (mut row, mut col) = (0, 0);
+        while row < rows && col < cols {
+            let at = self.at(row.min(rows - high), col.min(cols - QUAD));
+            // SAFETY: the caller's promise.
+            unsafe {
+                if high == T::lanes::<S>() {
+                    at.transpose_columns(simd, add);
+                } else {
+                    at.transpose_block(add);
                 }
-                row += T::lanes::<S>();
             }
-        } else {
-            let mut col = 0;
-            while col + QUAD <= cols {
-                let mut row = 0;
-                while row < wide {
-                    transpose_columns(simd, from, to, (row, col), add);
-                    row += T::lanes::<S>();
-                }
+            if by_rows {
                 col += QUAD;
+                if col >= cols {
+                    (row, col) = (row + high, 0);
+                }
+            } else {
+                row += high;
+                if row >= rows {
+                    (row, col) = (0, col + QUAD);
+                }
             }
         }
-        let mut block = wide;
-        while block < row {
-            let mut near = 0;
-            while near < col {
-                transpose_block(from, to, (block, near), add);
-                near += BLOCK;
+    }
+
+    /// Four columns of a vector's rows.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline(always)]
+    unsafe fn transpose_columns<S: Simd>(self, simd: S, add: bool) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let columns = load_columns_at(simd, self.from, self.of);
+            let mut j = 0;
+            while j < QUAD {
+                let to = std::slice::from_raw_parts_mut(self.to.add(j * self.ld), T::lanes::<S>());
+                let column =
+                    if add { T::add_vectors(simd, columns[j], T::load::<S>(to)) } else { columns[j] };
+                T::store::<S>(to, column);
+                j += 1;
             }
-            block += BLOCK;
-        }
-        transpose_rest(from, to, 0..row, col..cols, add);
-        transpose_rest(from, to, row..rows, 0..cols, add);
-    }
-}
-
-/// Four columns of a vector's rows.
-#[inline(always)]
-fn transpose_columns<S: Simd, T: Number>(
-    simd: S,
-    from: &Matrix<'_, T>,
-    to: &mut MatrixMut<'_, T>,
-    (row, col): (usize, usize),
-    add: bool,
-) {
-    let full = Lanes::<true>(T::lanes::<S>());
-    let lines = Matrix::new(&from.data()[row * from.ld() + col..], T::lanes::<S>(), QUAD, from.ld());
-    let columns = load_columns(simd, &lines, 0);
-    for (j, mut column) in columns.into_iter().enumerate() {
-        let to = &mut to.row_mut(col + j)[row..];
-        if add {
-            column = T::add_vectors(simd, column, full.load(simd, to));
-        }
-        full.store(simd, to, column);
-    }
-}
-
-#[inline(always)]
-fn transpose_block<T: Number>(
-    from: &Matrix<'_, T>,
-    to: &mut MatrixMut<'_, T>,
-    (row, col): (usize, usize),
-    add: bool,
-) {
-    const INSIDE: &str = "the block lies inside";
-    let lines: [[T; BLOCK]; BLOCK] =
-        std::array::from_fn(|k| *from.data()[(row + k) * from.ld() + col..].first_chunk().expect(INSIDE));
-    let [a, b, c, d] = lines;
-    let columns = a.into_iter().zip(b).zip(c).zip(d).map(|(((a, b), c), d)| [a, b, c, d]);
-    for (k, column) in columns.enumerate() {
-        let to: &mut [T; BLOCK] = to.row_mut(col + k)[row..].first_chunk_mut().expect(INSIDE);
-        if add {
-            to.iter_mut().zip(column).for_each(|(to, value)| *to += value);
-        } else {
-            *to = column;
         }
     }
-}
 
-/// Rows and columns behind the last whole block.
-#[inline(always)]
-fn transpose_rest<T: Number>(
-    from: &Matrix<'_, T>,
-    to: &mut MatrixMut<'_, T>,
-    rows: Range<usize>,
-    cols: Range<usize>,
-    add: bool,
-) {
-    if rows.is_empty() || cols.is_empty() {
-        return;
-    }
-    if add || from.rows() < BLOCK || from.cols() < BLOCK {
-        return transpose_elements(from, to, rows, cols, add);
-    }
-    // Blocks that overlap the others.
-    let mut row = rows.start.min(from.rows() - BLOCK);
-    while row < rows.end {
-        let mut col = cols.start.min(from.cols() - BLOCK);
-        while col < cols.end {
-            transpose_block(from, to, (row.min(from.rows() - BLOCK), col.min(from.cols() - BLOCK)), false);
-            col += BLOCK;
+    /// Four columns of four rows, which are shuffles on every machine.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline(always)]
+    unsafe fn transpose_block(self, add: bool) {
+        // SAFETY: the caller's promise; arrays lie as their elements do.
+        unsafe {
+            let lines: [[T; QUAD]; QUAD] = std::array::from_fn(|k| *self.from.add(k * self.of).cast());
+            let [a, b, c, d] = lines;
+            let mut k = 0;
+            while k < QUAD {
+                let to: *mut [T; QUAD] = self.to.add(k * self.ld).cast();
+                let column = [a[k], b[k], c[k], d[k]];
+                if add {
+                    (*to).iter_mut().zip(column).for_each(|(to, value)| *to += value);
+                } else {
+                    *to = column;
+                }
+                k += 1;
+            }
         }
-        row += BLOCK;
     }
-}
 
-fn transpose_elements<T: Number>(
-    from: &Matrix<'_, T>,
-    to: &mut MatrixMut<'_, T>,
-    rows: Range<usize>,
-    cols: Range<usize>,
-    add: bool,
-) {
-    for row in rows {
-        for col in cols.clone() {
-            let value = from.data()[row * from.ld() + col];
-            let to = &mut to.row_mut(col)[row];
-            *to = if add { *to + value } else { value };
+    /// Some rows and columns, one element after the other.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline(always)]
+    unsafe fn transpose_elements(self, rows: Range<usize>, cols: Range<usize>, add: bool) {
+        for row in rows {
+            for col in cols.clone() {
+                let at = self.at(row, col);
+                // SAFETY: the caller's promise.
+                unsafe { *at.to = if add { *at.to + *at.from } else { *at.from } };
+            }
         }
     }
 }
@@ -221,7 +230,7 @@ mod tests {
     }
 
     fn check<T: Number>() {
-        for (rows, cols) in [(1, 1), (8, 8), (7, 9), (16, 8), (17, 31), (3, 40)] {
+        for (rows, cols) in [(1, 1), (8, 8), (7, 9), (16, 8), (17, 31), (3, 40), (21, 4), (40, 3), (5, 5)] {
             let from: Vec<T> = (0..rows * (cols + 1)).map(|index| T::from_f64(index as f64)).collect();
             let from = Matrix::new(&from, rows, cols, cols + 1);
             for add in [false, true] {
