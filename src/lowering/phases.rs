@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
-use crate::kernels::FlatRun;
+use pulp::{Simd, WithSimd};
+
+use crate::kernels::{FlatRun, isa};
 use crate::number::Number;
 use crate::problem::{Axis, Problem, most_fitting};
 
@@ -167,10 +169,46 @@ impl Copies {
     /// Copies them from a plane, whose pixels lie one behind the other, into `to`, which holds zeros or what other planes
     /// had there.
     pub fn fill<T: Number>(&self, plane: &[T], to: &mut [T]) {
-        let list = &self.list[..self.len];
-        // In the order in which they lie in the plane, since the machine foresees no other.
-        for line in 0..list.iter().map(|lines| lines.count).max().unwrap_or_default() {
-            list.iter().filter(|lines| line < lines.count).for_each(|lines| lines.copy_one(line, plane, to));
+        isa::dispatch(Fill { list: &self.list[..self.len], plane, to });
+    }
+}
+
+struct Fill<'a, T> {
+    list: &'a [Lines],
+    plane: &'a [T],
+    to: &'a mut [T],
+}
+
+impl<T: Number> WithSimd for Fill<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { list, plane, to } = self;
+        // In the order in which they lie in the plane, since the machine foresees no other. Plain loops: what iterators call
+        // is not compiled for the caller's instructions.
+        let (mut line, mut left) = (0, true);
+        while left {
+            left = false;
+            let mut at = 0;
+            while at < list.len() {
+                let lines = &list[at];
+                at += 1;
+                if line >= lines.count {
+                    continue;
+                }
+                left |= line + 1 < lines.count;
+                if let Some(other) = list.get(at).filter(|other| lines.alternates_with(other)) {
+                    at += 1;
+                    match lines.from < other.from {
+                        true => copy_alternating([lines, other], line, plane, to),
+                        false => copy_alternating([other, lines], line, plane, to),
+                    }
+                } else {
+                    lines.copy_one(line, plane, to);
+                }
+            }
+            line += 1;
         }
     }
 }
@@ -190,6 +228,13 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Whether the other ones' elements lie between these, of as many lines.
+    fn alternates_with(&self, other: &Self) -> bool {
+        (self.apart, other.apart) == (2, 2)
+            && self.from.abs_diff(other.from) == 1
+            && (self.count, self.from_step) == (other.count, other.from_step)
+    }
+
     /// Copies them.
     pub fn copy<T: Number>(&self, from: &[T], to: &mut [T]) {
         (0..self.count).for_each(|line| self.copy_one(line, from, to));
@@ -233,6 +278,47 @@ fn copy_vectors<T: Number, const LEN: usize>(from: &[T], to: &mut [T]) {
             return;
         }
         at = (at + LEN).min(last);
+    }
+}
+
+/// One of some lines and of others, whose elements lie between those of the first. Written so that it is compiled to shuffles.
+#[inline(always)]
+fn copy_alternating<T: Number>([even, odd]: [&Lines; 2], line: usize, from: &[T], to: &mut [T]) {
+    const WIDE: usize = 8;
+    const FIT: &str = "a vector fits";
+    let from = &from[even.from + line * even.from_step..];
+    let len = even.len.min(odd.len);
+    let [first, second] = [even, odd].map(|lines| lines.to + line * lines.to_step);
+    // The lines of one phase lie before those of the other.
+    let (low, high) = (first.min(second), first.max(second));
+    let (front, back) = to.split_at_mut(high);
+    let (front, back) = (&mut front[low..][..len], &mut back[..len]);
+    let (evens, odds) = if first < second { (front, back) } else { (back, front) };
+    let pairs = &from[..2 * len];
+    let mut at = 0;
+    if let Some(last) = len.checked_sub(WIDE) {
+        // Vectors, the last of which may overlap the one before.
+        while at < len {
+            let begin = at.min(last);
+            let pairs: &[[T; 2]; WIDE] =
+                bytemuck::cast_ref(pairs[2 * begin..].first_chunk::<{ 2 * WIDE }>().expect(FIT));
+            *evens[begin..].first_chunk_mut::<WIDE>().expect(FIT) = pairs.map(|[even, _]| even);
+            *odds[begin..].first_chunk_mut::<WIDE>().expect(FIT) = pairs.map(|[_, odd]| odd);
+            at += WIDE;
+        }
+    }
+    while at < len {
+        evens[at] = pairs[2 * at];
+        odds[at] = pairs[2 * at + 1];
+        at += 1;
+    }
+    // One of them may have more than the other.
+    for (lines, first, skip) in [(even, first, 0), (odd, second, 1)] {
+        let mut at = len;
+        while at < lines.len {
+            to[first + at] = from[2 * at + skip];
+            at += 1;
+        }
     }
 }
 
