@@ -163,6 +163,26 @@ fn the_packing_is_the_same_for_every_image() {
 }
 
 /// Of large problems of every kind a part is measured, within its budget.
+/// With default options, whatever the layouts: no channel of a depthwise convolution is computed alone.
+#[test]
+fn auto_takes_all_channels_of_depthwise_at_once() {
+    for text in [
+        "g64ic64ih28oc64oh28kh3ph1",
+        "g40ic40ih28oc40oh14kh5sh2ph2",
+        "g32ic32ih9oc32oh18kh4sh2ph1tr1",
+        "g32ic32id8ih14oc32od8oh14kd3kh3pd1ph1",
+        "g32ic32id5ih7oc32od10oh14kd2kh2sd2sh2pd0ph0tr1",
+        "g64ic64iw500oc64kw3dw8pw16pr0",
+    ] {
+        let problem = convlow::descriptor::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}")).problem;
+        for (src_layout, dst_layout) in Layout::PAIRS {
+            let problem = Problem { src_layout, dst_layout, ..problem };
+            let plan = Plan::new(&problem, &Options::default()).expect("a valid problem");
+            assert_eq!(plan.info().entry.name, c"depthwise-register", "{problem}");
+        }
+    }
+}
+
 #[test]
 fn measuring_ends_on_problems_of_every_kind() {
     for text in [
