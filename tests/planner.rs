@@ -162,7 +162,6 @@ fn the_packing_is_the_same_for_every_image() {
     assert!(packings > 10_000, "{packings}");
 }
 
-/// Of large problems of every kind a part is measured, within its budget.
 /// With default options, whatever the layouts: no channel of a depthwise convolution is computed alone.
 #[test]
 fn auto_takes_all_channels_of_depthwise_at_once() {
@@ -183,6 +182,7 @@ fn auto_takes_all_channels_of_depthwise_at_once() {
     }
 }
 
+/// Of large problems of every kind a part is measured, within its budget.
 #[test]
 fn measuring_ends_on_problems_of_every_kind() {
     for text in [

@@ -53,21 +53,21 @@ struct Tiling {
 }
 
 impl Tiling {
-    /// The tiling of a flattened problem within so many elements of scratch, of whole blocks of small groups if there are
-    /// any.
-    fn new(problem: &Problem, small: Option<SmallGroups>, elements: usize) -> Self {
-        let (pixels, groups) = (pixels_of_tile(problem, PIXELS), small.map_or(1, |small| small.of_block));
+    /// The tiling of a flattened problem of so many groups within so many elements of scratch: of several, in whole blocks.
+    fn new(problem: &Problem, all: usize, blocks: Blocks, elements: usize) -> Self {
+        let groups = if all > 1 { (blocks.channels / blocks.of_group).max(1) } else { 1 };
+        let pixels = pixels_of_tile(problem, PIXELS);
         let in_place = Self { pixels, depth: problem.group_in(), moved: 0, groups };
         // A plane of one pixel is no plane: the channels lie one behind the other.
         if problem.src_layout == Layout::Nhwc || problem.in_pixels() == 1 {
             return in_place;
         }
         let elements = elements.min(problem.elements(MOVED_BYTES));
-        if let Some(small) = small {
+        if all > 1 {
             return Self::moving(problem, problem.group_in() * groups, elements).map_or(in_place, |tiling| {
                 let fitting = (problem.elements(GROUPS_BYTES).min(elements) / tiling.moved).max(1);
                 // Tiles of about the same size.
-                let blocks = small.all.div_ceil(groups);
+                let blocks = all.div_ceil(groups);
                 let blocks = blocks.div_ceil(blocks.div_ceil(fitting));
                 let moved = tiling.moved * blocks;
                 Self { pixels: tiling.pixels, moved, groups: groups * blocks, ..in_place }
@@ -112,33 +112,21 @@ impl Tiling {
     }
 
     /// The tiles of dst, each of whole blocks of weights, or of whole groups.
-    fn grid(&self, problem: &Problem, small: Option<SmallGroups>, blocks: Blocks, threads: usize) -> Grid {
+    fn grid(&self, problem: &Problem, all: usize, blocks: Blocks, threads: usize) -> Grid {
         let (strips, channels) = (problem.out_pixels().div_ceil(self.pixels), problem.group_out());
-        let least = small.map_or(blocks.channels, |_| self.groups * blocks.of_group);
-        let channels = match (self.moved, small) {
+        let least = if all > 1 { self.groups * blocks.of_group } else { blocks.channels };
+        let channels = match (self.moved, all) {
             (0, _) => channels_of_tile(channels, least, strips, threads, 0.01),
-            (_, None) => channels_of_tile(channels, least, strips, threads, 0.05),
-            (_, Some(_)) => least.min(channels),
+            (_, 1) => channels_of_tile(channels, least, strips, threads, 0.05),
+            _ => least.min(channels),
         };
         dst_grid(problem, self.pixels, channels)
     }
 }
 
-/// Groups that are computed side by side.
-#[derive(Clone, Copy)]
-struct SmallGroups {
-    all: usize,
-    /// Groups of a block of weights: several, or one of one or more blocks.
-    of_block: usize,
-}
-
-impl SmallGroups {
-    /// Those of a problem, if it has any.
-    fn new(problem: &Problem, blocks: Blocks) -> Option<Self> {
-        let small = problem.group_in().max(problem.group_out()) <= SMALL_GROUP;
-        let of_block = (blocks.channels / blocks.of_group).max(1);
-        (small && problem.groups > 1).then_some(Self { all: problem.groups, of_block })
-    }
+/// Groups of a unit: all of them where they are small, to be computed side by side.
+fn groups_of_unit(problem: &Problem) -> usize {
+    if problem.group_in().max(problem.group_out()) <= SMALL_GROUP { problem.groups } else { 1 }
 }
 
 /// The most elements of the input that a tile of so many pixels sees.
@@ -156,9 +144,9 @@ fn window_elements(problem: &Problem, pixels: usize, depth: usize) -> Option<usi
 }
 
 struct PreparedKn2rowRegister {
-    /// Flattened; of small groups as if they were one, of one group's input channels and all output channels.
+    /// Flattened; of several groups at once as if they were one, of one group's input channels and all output channels.
     problem: Problem,
-    small: Option<SmallGroups>,
+    groups: usize,
     blocks: Blocks,
     tiling: Tiling,
     grid: Grid,
@@ -168,23 +156,21 @@ struct PreparedKn2rowRegister {
 impl Algorithm for Kn2rowRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         let blocks = Blocks::new(problem);
-        let small = SmallGroups::new(problem, blocks);
-        let problem = match small {
-            Some(_) => flattened(&Problem { groups: 1, in_channels: problem.group_in(), ..*problem }),
-            None => flattened(problem),
-        };
+        let groups = groups_of_unit(problem);
+        let (of_unit, in_channels) = (problem.groups / groups, problem.in_channels / groups);
+        let problem = flattened(&Problem { groups: of_unit, in_channels, ..*problem });
         require_countable_taps(&problem)?;
-        let tiling = Tiling::new(&problem, small, limits.elements);
+        let tiling = Tiling::new(&problem, groups, blocks, limits.elements);
         let scratch = match tiling.moved {
             0 => Scratch::NONE,
             moved => {
-                let tiles = tiling.grid(&problem, small, blocks, limits.threads).tiles();
+                let tiles = tiling.grid(&problem, groups, blocks, limits.threads).tiles();
                 Scratch::of_tiles(moved, tiles, limits)?
             }
         };
         let threads = if tiling.moved == 0 { limits.threads } else { scratch.slots };
-        let grid = tiling.grid(&problem, small, blocks, threads);
-        ready(PreparedKn2rowRegister { problem, small, blocks, tiling, grid, scratch })
+        let grid = tiling.grid(&problem, groups, blocks, threads);
+        ready(PreparedKn2rowRegister { problem, groups, blocks, tiling, grid, scratch })
     }
 }
 
@@ -242,13 +228,12 @@ impl Prepared for PreparedKn2rowRegister {
     }
 
     fn groups_at_once(&self) -> usize {
-        self.small.map_or(1, |small| small.all)
+        self.groups
     }
 
     fn groups_packed_together(&self) -> usize {
         // Blocks that end with their group are packed group by group.
-        let shared = self.blocks.of_group < self.blocks.channels;
-        self.small.filter(|_| shared).map_or(1, |small| small.all)
+        if self.blocks.of_group < self.blocks.channels { self.groups } else { 1 }
     }
 
     fn weight_order(&self) -> WeightOrder {
@@ -262,15 +247,13 @@ impl Prepared for PreparedKn2rowRegister {
     fn cost(&self) -> Cost {
         /// Multiply-adds for which there would be time where a tap of few channels begins and ends.
         const SHORT_RUN: usize = 64;
-        let Self { problem, tiling, grid, blocks, .. } = self;
+        let Self { problem, groups, tiling, grid, blocks, .. } = self;
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
-        let run = if self.small.is_some() && problem.group_in() < 16 { SHORT_RUN } else { 0 };
+        let run = if *groups > 1 && problem.group_in() < 16 { SHORT_RUN } else { 0 };
         // In whole vectors of AVX2, whose speed the model is of.
-        let padded = match self.small {
-            Some(small) if blocks.channels <= blocks.of_group => {
-                small.all * blocks.of_group.next_multiple_of(8)
-            }
-            _ => channels.next_multiple_of(8),
+        let padded = match blocks.of_group < blocks.channels {
+            true => channels.next_multiple_of(8),
+            false => groups * blocks.of_group.next_multiple_of(8),
         };
         let taps_seen = work(&problem.axes().map(Axis::count_inside));
         let parts = tiling.parts(problem);

@@ -584,7 +584,7 @@ impl<T: Number> Block<T> {
 
     /// All pixels with `V` vectors of channels, the last of which is not whole if `PART`.
     #[inline(always)]
-    unsafe fn run<S: Simd, F: Spread, const V: usize, const PART: bool>(
+    unsafe fn run<S: Simd, F: Spread<S, T>, const V: usize, const PART: bool>(
         &self,
         simd: S,
         spread: F,
@@ -641,7 +641,7 @@ impl<T: Number> Block<T> {
 
     /// The factors of some pixels, the places of their dst, and the sums before any product.
     #[inline(always)]
-    unsafe fn begin<S: Simd, F: Spread, const P: usize, const V: usize, const PART: bool>(
+    unsafe fn begin<S: Simd, F: Spread<S, T>, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
         spread: F,
@@ -688,7 +688,7 @@ impl<T: Number> Block<T> {
 
     /// Register tiles of `P` pixels that see the same taps.
     #[inline(always)]
-    unsafe fn tiles<S: Simd, F: Spread, const P: usize, const V: usize, const PART: bool>(
+    unsafe fn tiles<S: Simd, F: Spread<S, T>, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
         spread: F,
@@ -717,7 +717,7 @@ impl<T: Number> Block<T> {
 
     /// One register tile of `P` pixels whose absent taps read zeros.
     #[inline(always)]
-    unsafe fn tile<S: Simd, F: Spread, const P: usize, const V: usize, const PART: bool>(
+    unsafe fn tile<S: Simd, F: Spread<S, T>, const P: usize, const V: usize, const PART: bool>(
         &self,
         simd: S,
         spread: F,

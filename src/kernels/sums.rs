@@ -26,7 +26,7 @@ pub struct Factors<T, const P: usize, F = Shared> {
 }
 
 /// Which elements of a row the lanes of a tile's vectors are multiplied by.
-pub trait Spread: Copy {
+pub trait Spread<S: Simd, T: Number>: Copy {
     /// Elements of a run that are taken at once.
     const AT_ONCE: usize = 1;
     /// Whether they are the same for every vector.
@@ -36,28 +36,18 @@ pub trait Spread: Copy {
     ///
     /// # Safety
     /// The elements are there.
-    unsafe fn factor<S: Simd, T: Number, const K: usize>(
-        self,
-        simd: S,
-        at: *const T,
-        v: usize,
-    ) -> T::Vector<S>;
+    unsafe fn factor<const K: usize>(self, simd: S, at: *const T, v: usize) -> T::Vector<S>;
 }
 
 /// One element for all lanes.
 #[derive(Clone, Copy)]
 pub struct Shared;
 
-impl Spread for Shared {
+impl<S: Simd, T: Number> Spread<S, T> for Shared {
     const SAME: bool = true;
 
     #[inline(always)]
-    unsafe fn factor<S: Simd, T: Number, const K: usize>(
-        self,
-        simd: S,
-        at: *const T,
-        _: usize,
-    ) -> T::Vector<S> {
+    unsafe fn factor<const K: usize>(self, simd: S, at: *const T, _: usize) -> T::Vector<S> {
         // SAFETY: the caller's promise.
         T::splat(simd, unsafe { *at })
     }
@@ -67,9 +57,9 @@ impl Spread for Shared {
 #[derive(Clone, Copy)]
 pub struct EachLane;
 
-impl Spread for EachLane {
+impl<S: Simd, T: Number> Spread<S, T> for EachLane {
     #[inline(always)]
-    unsafe fn factor<S: Simd, T: Number, const K: usize>(self, _: S, at: *const T, v: usize) -> T::Vector<S> {
+    unsafe fn factor<const K: usize>(self, _: S, at: *const T, v: usize) -> T::Vector<S> {
         // SAFETY: the caller's promise.
         T::load::<S>(unsafe { std::slice::from_raw_parts(at.add(v * T::lanes::<S>()), T::lanes::<S>()) })
     }
@@ -79,14 +69,9 @@ impl Spread for EachLane {
 #[derive(Clone, Copy)]
 pub struct EachVector(pub usize);
 
-impl Spread for EachVector {
+impl<S: Simd, T: Number> Spread<S, T> for EachVector {
     #[inline(always)]
-    unsafe fn factor<S: Simd, T: Number, const K: usize>(
-        self,
-        simd: S,
-        at: *const T,
-        v: usize,
-    ) -> T::Vector<S> {
+    unsafe fn factor<const K: usize>(self, simd: S, at: *const T, v: usize) -> T::Vector<S> {
         // SAFETY: the caller's promise.
         T::splat(simd, unsafe { *at.add(v * self.0) })
     }
@@ -96,18 +81,13 @@ impl Spread for EachVector {
 #[derive(Clone, Copy)]
 pub struct EachFour;
 
-impl Spread for EachFour {
+impl<S: Simd, T: Number> Spread<S, T> for EachFour {
     const AT_ONCE: usize = QUAD;
 
     #[inline(always)]
-    unsafe fn factor<S: Simd, T: Number, const K: usize>(
-        self,
-        simd: S,
-        at: *const T,
-        v: usize,
-    ) -> T::Vector<S> {
+    unsafe fn factor<const K: usize>(self, simd: S, at: *const T, v: usize) -> T::Vector<S> {
         // SAFETY: the caller's promise.
-        let mut lanes = unsafe { EachLane.factor::<S, T, 0>(simd, at, v) };
+        let mut lanes = unsafe { EachLane.factor::<0>(simd, at, v) };
         let fours: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut lanes));
         let mut four = 0;
         while four < fours.len() {
@@ -122,14 +102,9 @@ impl Spread for EachFour {
 #[derive(Clone, Copy)]
 pub struct FoursApart(pub usize);
 
-impl Spread for FoursApart {
+impl<S: Simd, T: Number> Spread<S, T> for FoursApart {
     #[inline(always)]
-    unsafe fn factor<S: Simd, T: Number, const K: usize>(
-        self,
-        simd: S,
-        at: *const T,
-        v: usize,
-    ) -> T::Vector<S> {
+    unsafe fn factor<const K: usize>(self, simd: S, at: *const T, v: usize) -> T::Vector<S> {
         let mut lanes = T::splat(simd, T::ZERO);
         let fours: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut lanes));
         let mut four = 0;
@@ -265,7 +240,7 @@ pub fn apart<S: Simd>(simd: S, f: impl NullaryFnOnce<Output = ()>) {
 /// # Safety
 /// The factors of the run are there.
 #[inline(always)]
-pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, F: Spread>(
+pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, F: Spread<S, T>>(
     simd: S,
     width: Width<V, PART>,
     factors: &Factors<T, P, F>,
@@ -334,7 +309,14 @@ pub unsafe fn add<S: Simd, T: Number, const P: usize, const V: usize, const PART
 /// # Safety
 /// The factors of the run are there.
 #[inline(always)]
-pub unsafe fn add_before<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, F: Spread>(
+pub unsafe fn add_before<
+    S: Simd,
+    T: Number,
+    const P: usize,
+    const V: usize,
+    const PART: bool,
+    F: Spread<S, T>,
+>(
     simd: S,
     width: Width<V, PART>,
     factors: &Factors<T, P, F>,
@@ -397,7 +379,7 @@ fn reread_from(place: usize) -> usize {
 
 /// sums += the products of a run's first elements in every row; the run then begins with those behind them.
 #[inline(always)]
-unsafe fn add_some<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, F: Spread>(
+unsafe fn add_some<S: Simd, T: Number, const P: usize, const V: usize, const PART: bool, F: Spread<S, T>>(
     simd: S,
     width: Width<V, PART>,
     factors: &Factors<T, P, F>,
@@ -428,7 +410,7 @@ unsafe fn add_one<
     const P: usize,
     const V: usize,
     const PART: bool,
-    F: Spread,
+    F: Spread<S, T>,
     const K: usize,
 >(
     simd: S,
@@ -443,11 +425,11 @@ unsafe fn add_one<
         let mut p = 0;
         while p < P {
             let at = factors.rows[p].wrapping_add(run.row);
-            let mut value = factors.spread.factor::<S, T, K>(simd, at, 0);
+            let mut value = factors.spread.factor::<K>(simd, at, 0);
             let mut v = 0;
             while v < V {
                 if !F::SAME && v > 0 {
-                    value = factors.spread.factor::<S, T, K>(simd, at, v);
+                    value = factors.spread.factor::<K>(simd, at, v);
                 }
                 sums[p][v] = T::multiply_add(simd, value, vectors[v], sums[p][v]);
                 v += 1;

@@ -81,37 +81,37 @@ impl<T: Number> WithSimd for Transpose<'_, '_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { from, to, add } = self;
         let (rows, cols) = (from.rows(), from.cols());
-        let places = Places { from: from.data().as_ptr(), of: from.ld(), to: to.as_mut_ptr(), ld: to.ld() };
+        let corners = Corners { from: from.data().as_ptr(), of: from.ld(), to: to.as_mut_ptr(), ld: to.ld() };
         // Along the rows that lie farther apart, so that as few of them as possible are in use at a time.
         let by_rows = from.ld() > to.ld();
         // A vector of rows at once, or four where vectors are shorter or there are fewer.
         let high = if rows >= T::lanes::<S>() { T::lanes::<S>().max(QUAD) } else { QUAD };
         if rows < high || cols < QUAD {
             // SAFETY: all rows and columns are there.
-            return unsafe { places.transpose_elements(0..rows, 0..cols, add) };
+            return unsafe { corners.transpose_elements(0..rows, 0..cols, add) };
         }
         // The last blocks overlap those before, but where they are added.
         let [whole_rows, whole_cols] =
             if add { [rows / high * high, cols / QUAD * QUAD] } else { [rows, cols] };
         // SAFETY: all rows and columns are there.
         unsafe {
-            places.transpose_blocks(simd, [whole_rows, whole_cols], (high, by_rows), add);
-            places.transpose_elements(0..whole_rows, whole_cols..cols, add);
-            places.transpose_elements(whole_rows..rows, 0..cols, add);
+            corners.transpose_blocks(simd, [whole_rows, whole_cols], (high, by_rows), add);
+            corners.transpose_elements(0..whole_rows, whole_cols..cols, add);
+            corners.transpose_elements(whole_rows..rows, 0..cols, add);
         }
     }
 }
 
 /// Where a matrix and the one that it is transposed to begin, and how far the rows of each lie apart.
 #[derive(Clone, Copy)]
-struct Places<T> {
+struct Corners<T> {
     from: *const T,
     of: usize,
     to: *mut T,
     ld: usize,
 }
 
-impl<T: Number> Places<T> {
+impl<T: Number> Corners<T> {
     /// From this row and column on.
     #[inline(always)]
     fn at(self, row: usize, col: usize) -> Self {
