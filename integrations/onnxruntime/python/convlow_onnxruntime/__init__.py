@@ -1,0 +1,146 @@
+"""Convolutions of ONNX Runtime on convlow: exact or fast, within a limit of memory.
+
+    import onnxruntime as ort, convlow_onnxruntime as convlow
+
+    options = ort.SessionOptions()
+    convlow.use(options, math="fast", max_workspace_bytes=2 << 20)
+    session = ort.InferenceSession("model.onnx", options)
+    print(convlow.report(session))
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnxruntime as ort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Layer", "Report", "library_path", "report", "use"]
+
+_NAME = "convlow"
+_OLDEST = (1, 23)
+_numbers = itertools.count()
+_lock = threading.Lock()
+_registered = False
+
+
+def library_path() -> str:
+    """Where the execution provider's library lies, for hosts that register it themselves."""
+    path = Path(__file__).with_name("libconvlow_onnxruntime.so")
+    if not path.exists():
+        raise FileNotFoundError(f"convlow_onnxruntime is not installed whole: {path} is missing")
+    return str(path)
+
+
+def _register() -> None:
+    global _registered
+    with _lock:
+        if _registered:
+            return
+        version = tuple(int(part) for part in ort.__version__.split(".")[:2])
+        if version < _OLDEST:
+            raise RuntimeError(f"convlow needs onnxruntime 1.23 or newer, but this is {ort.__version__}")
+        ort.register_execution_provider_library(_NAME, library_path())
+        _registered = True
+
+
+def use(
+    options: ort.SessionOptions,
+    *,
+    math: str = "exact",
+    max_workspace_bytes: int | None = None,
+    threads: int = 0,
+    min_macs: int = 0,
+    verbose: bool = False,
+) -> ort.SessionOptions:
+    """Lets sessions of these options compute their convolutions by convlow, and returns the options.
+
+    math: "exact", or "fast" for Winograd's algorithm where it is quicker (errors up to 1e-3 of the largest output).
+    max_workspace_bytes: the most that a layer may need beside its tensors and its packed weights.
+    threads: so many of convlow's own; 0 for ONNX Runtime's, so that no core has two.
+    min_macs: layers of fewer multiplications are left to ONNX Runtime.
+    verbose: whether the log says what becomes of every convolution.
+    """
+    _register()
+    devices = [device for device in ort.get_ep_devices() if device.ep_name == _NAME]
+    if not devices:
+        raise RuntimeError("convlow found no CPU among the devices of ONNX Runtime")
+    entries = {"math": math, "threads": str(threads), "min_macs": str(min_macs), "verbose": str(int(verbose))}
+    entries["intra_op_threads"] = str(options.intra_op_num_threads)
+    entries["id"] = f"python-{next(_numbers)}"
+    if max_workspace_bytes is not None:
+        entries["max_workspace_bytes"] = str(max_workspace_bytes)
+    options.add_provider_for_devices(devices[:1], entries)
+    return options
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What became of a Conv or ConvTranspose."""
+
+    node: str
+    fused: tuple[str, ...]
+    algorithm: str
+    workspace_bytes: int
+    packed_bytes: int
+    reason: str
+
+    @property
+    def claimed(self) -> bool:
+        """Whether convlow computes it."""
+        return not self.reason
+
+
+@dataclass(frozen=True)
+class Report:
+    """The convolutions of a session; as text, a table."""
+
+    layers: tuple[Layer, ...] = field(default_factory=tuple)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __str__(self) -> str:
+        head = ("node", "algorithm", "workspace", "packed", "fused, or why not claimed")
+        rows = [
+            (
+                layer.node,
+                layer.algorithm or "-",
+                f"{layer.workspace_bytes:,}",
+                f"{layer.packed_bytes:,}",
+                layer.reason or " ".join(layer.fused),
+            )
+            for layer in self.layers
+        ]
+        widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (head, *rows))
+
+
+def report(session: ort.InferenceSession) -> Report:
+    """What became of a session's convolutions."""
+    entry = session.get_session_options().get_session_config_entry
+    try:
+        name = entry(f"ep.{_NAME}.id")
+    except RuntimeError:
+        raise ValueError("this session's options were not made ready by convlow_onnxruntime.use") from None
+    function = ctypes.CDLL(library_path()).convlow_onnxruntime_report
+    function.restype = ctypes.c_size_t
+    function.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
+    size = function(name.encode(), None, 0)
+    text = ctypes.create_string_buffer(size + 1)
+    function(name.encode(), text, size + 1)
+    layers = []
+    for line in text.value.decode(errors="replace").splitlines():
+        node, fused, algorithm, workspace, packed, reason = line.split("\t")
+        layers.append(Layer(node, tuple(fused.split()), algorithm, int(workspace), int(packed), reason))
+    return Report(tuple(layers))

@@ -1,0 +1,236 @@
+//! A convolution and what follows it that its end can do: what is claimed as one node.
+//!
+//! Each node of a chain but the last has one reader, the next one, and is no output of the graph. So no path leaves a chain
+//! and comes back to it, and it can be fused wherever it stands.
+
+use crate::host::{Failure, Node, Number, Result, Shape, Size, Tensor, Value};
+
+/// A chain of nodes, and what they compute together.
+pub struct Chain<'a> {
+    pub nodes: Vec<Node<'a>>,
+    /// Whether it is a ConvTranspose.
+    pub transposed: bool,
+    /// The input that it is computed of.
+    pub src: Value<'a>,
+    pub weights: Tensor<'a>,
+    /// Groups.
+    pub groups: usize,
+    /// The convolution's own bias.
+    pub bias: Option<Tensor<'a>>,
+    /// A BatchNormalization: scale, bias, mean, variance, and ε.
+    pub norm: Option<([Tensor<'a>; 4], f32)>,
+    /// What is added to each output channel behind that.
+    pub added: Vec<Tensor<'a>>,
+    /// What is added, of the output's shape.
+    pub residual: Option<Value<'a>>,
+    /// The least and the greatest output.
+    pub clamp: Option<[f64; 2]>,
+    /// The output of the last node.
+    pub dst: Value<'a>,
+}
+
+/// Why a node is left to ONNX Runtime.
+pub type Reason = String;
+
+impl<'a> Chain<'a> {
+    /// The chain that begins with a convolution; none for other nodes.
+    ///
+    /// # Errors
+    /// The reason why it is not claimed.
+    pub fn of(node: Node<'a>) -> std::result::Result<Option<Self>, Reason> {
+        Self::begin(node).map_err(|Failure(reason)| reason)
+    }
+
+    fn begin(node: Node<'a>) -> Result<Option<Self>> {
+        let transposed = match node.operator()?.as_str() {
+            "Conv" => false,
+            "ConvTranspose" => true,
+            _ => return Ok(None),
+        };
+        let inputs = node.inputs()?;
+        let input = |index: usize| inputs.get(index).copied().flatten();
+        let (Some(src), Some(weights), Some(dst)) =
+            (input(0), input(1), node.outputs()?.first().copied().flatten())
+        else {
+            return refuse("an input or output is missing");
+        };
+        let Some(weights) = weights.constant()? else { return refuse("its weights are no constants") };
+        if ![f32::ELEMENT, f64::ELEMENT].contains(&weights.element) {
+            return refuse("its elements are neither float32 nor float64");
+        }
+        if !(3..=5).contains(&weights.sizes.len()) {
+            return refuse("it has neither one, two nor three dimensions");
+        }
+        let bias = match input(2) {
+            None => None,
+            Some(bias) => match bias.constant()? {
+                None => return refuse("its bias is no constant"),
+                bias => bias,
+            },
+        };
+        let groups = usize::try_from(node.int(c"group")?.unwrap_or(1))?;
+        let mut chain = Self {
+            nodes: vec![node],
+            transposed,
+            src,
+            weights,
+            groups,
+            bias,
+            norm: None,
+            added: Vec::new(),
+            residual: None,
+            clamp: None,
+            dst,
+        };
+        while chain.take_next()? {}
+        Ok(Some(chain))
+    }
+
+    /// Adds the only reader of the output, if the convolution's end can do it; whether it did.
+    fn take_next(&mut self) -> Result<bool> {
+        let readers = self.dst.readers()?;
+        let &[next] = readers.as_slice() else { return Ok(false) };
+        // Nothing comes behind a clamp, and what is read by a nested graph has no reader here that could be fused.
+        if self.clamp.is_some() || self.dst.is_graph_output()? {
+            return Ok(false);
+        }
+        let Some(dst) = next.outputs()?.first().copied().flatten() else { return Ok(false) };
+        let inputs = next.inputs()?;
+        let input = |index: usize| inputs.get(index).copied().flatten();
+        let own = self.dst.name()?;
+        let is_first = match input(0) {
+            Some(first) => first.name()? == own,
+            None => false,
+        };
+        let taken = match next.operator()?.as_str() {
+            "Relu" => {
+                self.clamp = Some([0.0, f64::INFINITY]);
+                true
+            }
+            "Clip" if is_first => {
+                self.clamp = bounds(next, input(1), input(2))?;
+                self.clamp.is_some()
+            }
+            "BatchNormalization" if is_first => self.take_norm(next, &inputs)?,
+            "Add" | "Sum" if inputs.len() == 2 => match input(if is_first { 1 } else { 0 }) {
+                Some(other) if other.name()? != own => self.take_addend(other)?,
+                _ => false,
+            },
+            _ => false,
+        };
+        if taken {
+            self.nodes.push(next);
+            self.dst = dst;
+        }
+        Ok(taken)
+    }
+
+    /// Output channels.
+    pub fn channels(&self) -> usize {
+        if self.transposed { self.groups * self.weights.sizes[1] } else { self.weights.sizes[0] }
+    }
+
+    /// A BatchNormalization directly behind the convolution, of constants.
+    fn take_norm(&mut self, node: Node<'a>, inputs: &[Option<Value<'a>>]) -> Result<bool> {
+        let alone = self.nodes.len() == 1 && node.outputs()?.iter().flatten().count() == 1;
+        if !alone || node.int(c"training_mode")?.unwrap_or(0) != 0 || inputs.len() != 5 {
+            return Ok(false);
+        }
+        let mut constants = Vec::new();
+        for value in inputs[1..].iter().flatten() {
+            match value.constant()? {
+                Some(tensor)
+                    if tensor.element == self.weights.element && tensor.sizes == [self.channels()] =>
+                {
+                    constants.push(tensor);
+                }
+                _ => return Ok(false),
+            }
+        }
+        let Ok(constants) = <[Tensor<'a>; 4]>::try_from(constants) else { return Ok(false) };
+        self.norm = Some((constants, node.float(c"epsilon")?.unwrap_or(1e-5)));
+        Ok(true)
+    }
+
+    /// Adds one value a channel, or a tensor of the output's shape.
+    fn take_addend(&mut self, other: Value<'a>) -> Result<bool> {
+        if let Some(tensor) = other.constant()? {
+            let spatial = self.weights.sizes.len() - 2;
+            let by_channel = tensor.element == self.weights.element
+                && self.residual.is_none()
+                && is_by_channel(&tensor.sizes, self.channels(), spatial);
+            if by_channel {
+                self.added.push(tensor);
+            }
+            return Ok(by_channel);
+        }
+        let (Some(own), Some(its)) = (self.dst.shape()?, other.shape()?) else { return Ok(false) };
+        if self.residual.is_some() || !are_same(&own, &its) {
+            return Ok(false);
+        }
+        self.residual = Some(other);
+        Ok(true)
+    }
+}
+
+fn refuse<T>(reason: &str) -> Result<T> {
+    Err(Failure(reason.to_string()))
+}
+
+/// Whether both are known to be of one type and shape.
+fn are_same(a: &Shape, b: &Shape) -> bool {
+    a == b && !a.sizes.contains(&Size::Unknown)
+}
+
+/// Whether a tensor of these sizes, added to an output of so many channels, adds one value to each channel.
+fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
+    let from_channels = sizes.len().checked_sub(spatial + 1);
+    from_channels.is_some_and(|before| {
+        before <= 1
+            && sizes[..before].iter().all(|&size| size == 1)
+            && sizes[before] == channels
+            && sizes[before + 1..].iter().all(|&size| size == 1)
+    })
+}
+
+/// The constant bounds of a Clip, as inputs or, in old models, as attributes; none if they are not constant, or not in order.
+fn bounds(node: Node<'_>, min: Option<Value<'_>>, max: Option<Value<'_>>) -> Result<Option<[f64; 2]>> {
+    let bound = |value: Option<Value<'_>>, attribute, otherwise: f64| -> Result<Option<f64>> {
+        let Some(value) = value else {
+            return Ok(Some(node.float(attribute)?.map_or(otherwise, f64::from)));
+        };
+        let Some(tensor) = value.constant()? else { return Ok(None) };
+        if tensor.len() != 1 {
+            return Ok(None);
+        }
+        Ok(match tensor.element {
+            f32::ELEMENT => Some(f64::from(tensor.elements::<f32>()?[0])),
+            f64::ELEMENT => Some(tensor.elements::<f64>()?[0]),
+            _ => None,
+        })
+    };
+    let (min, max) = (bound(min, c"min", f64::NEG_INFINITY)?, bound(max, c"max", f64::INFINITY)?);
+    Ok(min.zip(max).filter(|(min, max)| min <= max).map(|(min, max)| [min, max]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_a_channel_is_a_bias() {
+        assert!(is_by_channel(&[8, 1, 1], 8, 2) && is_by_channel(&[1, 8, 1, 1], 8, 2));
+        assert!(!is_by_channel(&[8], 8, 2) && !is_by_channel(&[2, 8, 1, 1], 8, 2));
+        assert!(!is_by_channel(&[8, 1, 3], 8, 2) && !is_by_channel(&[1, 1, 8, 1, 1], 8, 2));
+        assert!(is_by_channel(&[8, 1], 8, 1));
+    }
+
+    #[test]
+    fn shapes_are_the_same_if_every_size_is_known_to_be() {
+        let shape = |sizes: &[Size]| Shape { element: 1, sizes: sizes.to_vec() };
+        let named = |name: &str| Size::Named(name.to_string());
+        assert!(are_same(&shape(&[named("n"), Size::Known(3)]), &shape(&[named("n"), Size::Known(3)])));
+        assert!(!are_same(&shape(&[named("n")]), &shape(&[named("m")])));
+        assert!(!are_same(&shape(&[Size::Unknown]), &shape(&[Size::Unknown])));
+    }
+}

@@ -1,0 +1,282 @@
+//! A chain made ready: packed weights, and plans for the sizes of input that were seen.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use convlow::{Arguments, Buffer, Clamp, DataType, Effort, Options, ParallelFor, Plan, Pool, Problem};
+
+use crate::chain::Chain;
+use crate::geometry::Geometry;
+use crate::host::{Call, Failure, Number, Result, Size};
+use crate::session::Session;
+
+/// Sizes of input whose plans are kept.
+const PLANS: usize = 16;
+/// What stands for a size that is not known before the first run.
+const USUAL: usize = 56;
+
+/// What computes a chain.
+pub trait Layer: Send + Sync {
+    /// Computes the output of a call.
+    ///
+    /// # Errors
+    /// If the input does not fit the weights, or there is no memory.
+    fn run(&self, call: Call<'_>) -> Result<()>;
+}
+
+/// Where a layer's inputs are among the fused node's.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs {
+    pub src: usize,
+    pub residual: Option<usize>,
+}
+
+/// The layer of a chain.
+///
+/// # Errors
+/// The reason why convlow does not compute it.
+pub fn layer(
+    chain: &Chain<'_>,
+    inputs: Inputs,
+    node: usize,
+    session: &Arc<Session>,
+) -> Result<Box<dyn Layer>> {
+    match chain.weights.element {
+        f32::ELEMENT => Ok(Box::new(Typed::<f32>::new(chain, inputs, node, session)?)),
+        _ => Ok(Box::new(Typed::<f64>::new(chain, inputs, node, session)?)),
+    }
+}
+
+/// The problem of a chain: of the sizes that are known before the first run, and usual ones in place of the others.
+///
+/// # Errors
+/// The reason why convlow does not compute it.
+pub fn usual_problem(chain: &Chain<'_>) -> Result<Problem> {
+    let geometry = geometry(chain)?;
+    let channels = match chain.transposed {
+        false => chain.weights.sizes[1] * chain.groups,
+        true => chain.weights.sizes[0],
+    };
+    let mut sizes = vec![USUAL; 2 + geometry.dimensions()];
+    (sizes[0], sizes[1]) = (1, channels);
+    if let Some(shape) = chain.src.shape()? {
+        if shape.element != chain.weights.element {
+            return Err(Failure("input and weights have elements of two types".to_string()));
+        }
+        if shape.sizes.len() != sizes.len() {
+            return Err(Failure(format!("its input has {} dimensions", shape.sizes.len())));
+        }
+        for (size, known) in sizes.iter_mut().zip(&shape.sizes) {
+            match known {
+                Size::Known(0) | Size::Named(_) | Size::Unknown => {}
+                Size::Known(known) => *size = *known,
+            }
+        }
+    }
+    let data_type = match chain.weights.element {
+        f32::ELEMENT => DataType::F32,
+        _ => DataType::F64,
+    };
+    geometry.problem(&sizes, data_type, clamp(chain), chain.residual.is_some())
+}
+
+fn geometry(chain: &Chain<'_>) -> Result<Geometry> {
+    Geometry::new(chain.nodes[0], chain.transposed, chain.groups, &chain.weights.sizes)
+}
+
+fn clamp(chain: &Chain<'_>) -> Option<Clamp> {
+    chain.clamp.map(|[min, max]| Clamp { min, max })
+}
+
+/// A layer of elements of one type.
+struct Typed<T> {
+    session: Arc<Session>,
+    /// The convolution's number in the graph.
+    node: usize,
+    geometry: Geometry,
+    clamp: Option<Clamp>,
+    inputs: Inputs,
+    bias: Option<Vec<T>>,
+    packed: Buffer,
+    packing: u64,
+    plans: Mutex<Plans>,
+}
+
+/// Plans in the order of their last use.
+#[derive(Default)]
+struct Plans(Vec<(Vec<usize>, Arc<Plan>)>);
+
+impl<T: Number> Typed<T> {
+    fn new(chain: &Chain<'_>, inputs: Inputs, node: usize, session: &Arc<Session>) -> Result<Self> {
+        let problem = usual_problem(chain)?;
+        let plan = plan(&problem, session)?;
+        let (weights, bias) = folded::<T>(chain)?;
+        let mut packed = Buffer::new(plan.info().packed_weights_bytes)?;
+        plan.pack_weights(&weights, packed.bytes_mut())?;
+        let layer = Self {
+            session: session.clone(),
+            node,
+            geometry: geometry(chain)?,
+            clamp: clamp(chain),
+            inputs,
+            bias,
+            packing: plan.packing_id(),
+            packed,
+            plans: Mutex::default(),
+        };
+        layer.told(&plan);
+        Ok(layer)
+    }
+
+    fn told(&self, plan: &Plan) {
+        let info = plan.info();
+        self.session.correct(self.node, |told| {
+            told.algorithm = info.entry.name.to_string_lossy().into_owned();
+            told.workspace_bytes = info.workspace_bytes;
+            told.packed_bytes = info.packed_weights_bytes;
+        });
+    }
+
+    /// The plan for an input of these sizes.
+    fn plan(&self, sizes: &[usize]) -> Result<Arc<Plan>> {
+        let plans = || self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let Plans(known) = &mut *plans();
+            if let Some(at) = known.iter().position(|(of, _)| of == sizes) {
+                let last = known.len() - 1;
+                known[at..].rotate_left(1);
+                return Ok(known[last].1.clone());
+            }
+        }
+        let problem = self.geometry.problem(sizes, T::TYPE, self.clamp, self.inputs.residual.is_some())?;
+        let plan = Arc::new(plan(&problem, &self.session)?);
+        if plan.packing_id() != self.packing {
+            return Err(Failure(format!("convlow has a defect: weights for {problem} are packed otherwise")));
+        }
+        self.session.reserve(plan.info().workspace_bytes);
+        self.told(&plan);
+        let Plans(known) = &mut *plans();
+        if known.len() == PLANS {
+            known.remove(0);
+        }
+        known.push((sizes.to_vec(), plan.clone()));
+        Ok(plan)
+    }
+}
+
+impl<T: Number> Layer for Typed<T> {
+    fn run(&self, call: Call<'_>) -> Result<()> {
+        let src = call.input(self.inputs.src)?;
+        let batch = src.sizes.first().copied().unwrap_or_default();
+        let mut sizes = src.sizes.clone();
+        if let Some(size) = sizes.first_mut() {
+            // Of no images the output's other sizes are those of one.
+            *size = batch.max(1);
+        }
+        let plan = self.plan(&sizes)?;
+        let problem = plan.problem();
+        let axes = [problem.planes, problem.rows, problem.cols];
+        let outputs = axes[axes.len() - self.geometry.dimensions()..].iter().map(|axis| axis.output as i64);
+        let dst_sizes: Vec<i64> =
+            [batch as i64, problem.out_channels as i64].into_iter().chain(outputs).collect();
+        let dst = call.output::<T>(&dst_sizes)?;
+        if batch == 0 {
+            return Ok(());
+        }
+        let residual = self.inputs.residual.map(|index| call.input(index)).transpose()?;
+        let residual = residual.as_ref().map(|tensor| tensor.elements::<T>()).transpose()?;
+        // SAFETY: the pool is gone when the call is.
+        let pool = match self.session.pool {
+            Some(_) => None,
+            None => Some(unsafe { call.pool(self.session.threads) }?),
+        };
+        let src = src.elements::<T>()?;
+        self.session.with_workspace(plan.info().workspace_bytes, |workspace| {
+            plan.execute_with(Arguments {
+                src,
+                packed: self.packed.bytes(),
+                bias: self.bias.as_deref(),
+                residual,
+                dst,
+                workspace: workspace.elements_mut(),
+                pool,
+            })
+        })??;
+        Ok(())
+    }
+}
+
+/// AUTO's plan for a problem of a session.
+fn plan(problem: &Problem, session: &Session) -> Result<Plan> {
+    let pool = match &session.pool {
+        Some(pool) => pool.clone(),
+        // SAFETY: calls have their own pool; in this one all jobs run at once on the calling thread.
+        None => unsafe { Pool::external(one_by_one, std::ptr::null_mut(), session.threads) }?,
+    };
+    Ok(Plan::new(
+        problem,
+        &Options {
+            math: session.options.math(),
+            effort: Effort::Estimate,
+            max_workspace_bytes: session.options.max_workspace_bytes,
+            pool,
+            ..Options::default()
+        },
+    )?)
+}
+
+/// [`ParallelFor`] on the calling thread.
+unsafe extern "C" fn one_by_one(
+    _: *mut std::ffi::c_void,
+    jobs: usize,
+    job: unsafe extern "C" fn(*mut std::ffi::c_void, usize),
+    argument: *mut std::ffi::c_void,
+) {
+    // SAFETY: the caller's promise.
+    (0..jobs).for_each(|index| unsafe { job(argument, index) });
+}
+
+const _: ParallelFor = one_by_one;
+
+/// The weights and biases of a chain, with a BatchNormalization multiplied in.
+fn folded<T: Number>(chain: &Chain<'_>) -> Result<(Vec<T>, Option<Vec<T>>)> {
+    let mut weights = chain.weights.elements::<T>()?.to_vec();
+    let channels = chain.channels();
+    let mut bias = vec![0.0f64; channels];
+    let add = |bias: &mut [f64], tensor: &crate::host::Tensor<'_>| -> Result<()> {
+        let values = tensor.elements::<T>()?;
+        if values.len() != bias.len() {
+            return Err(Failure(format!("{} biases do not fit {} channels", values.len(), bias.len())));
+        }
+        bias.iter_mut().zip(values).for_each(|(bias, &value)| *bias += value.into());
+        Ok(())
+    };
+    if let Some(own) = &chain.bias {
+        add(&mut bias, own)?;
+    }
+    if let Some(([scale, shift, mean, variance], epsilon)) = &chain.norm {
+        let [scale, shift, mean, variance] =
+            [scale, shift, mean, variance].map(|tensor| tensor.elements::<T>());
+        let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
+        let factor = |m: usize| scale[m].into() / (variance[m].into() + f64::from(*epsilon)).sqrt();
+        for (m, bias) in bias.iter_mut().enumerate() {
+            *bias = (*bias - mean[m].into()) * factor(m) + shift[m].into();
+        }
+        // Weights are M × C/groups × taps or, transposed, C × M/groups × taps.
+        let taps: usize = chain.weights.sizes[2..].iter().product();
+        let (second, of_group) = (chain.weights.sizes[1], chain.weights.sizes[0] / chain.groups);
+        for (at, kernel) in weights.chunks_exact_mut(taps).enumerate() {
+            let m = match chain.transposed {
+                false => at / second,
+                true => at / second / of_group * second + at % second,
+            };
+            kernel
+                .iter_mut()
+                .for_each(|weight| *weight = T::from_f64(Into::<f64>::into(*weight) * factor(m)));
+        }
+    }
+    for tensor in &chain.added {
+        add(&mut bias, tensor)?;
+    }
+    let any = chain.bias.is_some() || chain.norm.is_some() || !chain.added.is_empty();
+    Ok((weights, any.then(|| bias.into_iter().map(T::from_f64).collect())))
+}

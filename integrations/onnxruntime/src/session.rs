@@ -1,0 +1,134 @@
+//! What the layers of a session share: its options, threads and workspaces, and what is told of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use convlow::{Buffer, Pool};
+
+use crate::host::Result;
+use crate::options::Options;
+
+/// The layers' common ground.
+pub struct Session {
+    pub options: Options,
+    /// convlow's own threads, if the options ask for them.
+    pub pool: Option<Pool>,
+    /// Threads that compute a layer.
+    pub threads: usize,
+    workspaces: Mutex<Workspaces>,
+    told: Mutex<BTreeMap<usize, Told>>,
+}
+
+/// What is told of a Conv or ConvTranspose.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Told {
+    pub node: String,
+    /// The nodes behind it that its end computes.
+    pub fused: Vec<String>,
+    pub algorithm: String,
+    pub workspace_bytes: usize,
+    pub packed_bytes: usize,
+    /// Why it is left to ONNX Runtime.
+    pub reason: Option<String>,
+}
+
+/// Workspaces that no call has now, all as large as the largest layer's.
+#[derive(Default)]
+struct Workspaces {
+    free: Vec<Buffer>,
+    bytes: usize,
+}
+
+/// The sessions that are open, in case somebody asks for what is told of one.
+static SESSIONS: Mutex<Vec<Weak<Session>>> = Mutex::new(Vec::new());
+
+/// What a lock guards stays whole if a thread panics: every change is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    /// # Errors
+    /// If the threads that the options ask for do not start.
+    pub fn new(options: Options) -> Result<Arc<Self>> {
+        let pool = match options.threads {
+            0 => None,
+            threads => Some(Pool::new(threads)?),
+        };
+        let threads = options.threads_of_layer();
+        let session =
+            Arc::new(Self { options, pool, threads, workspaces: Mutex::default(), told: Mutex::default() });
+        let mut sessions = lock(&SESSIONS);
+        sessions.retain(|session| session.strong_count() > 0);
+        sessions.push(Arc::downgrade(&session));
+        Ok(session)
+    }
+
+    /// The open session of this id.
+    pub fn named(id: &str) -> Option<Arc<Self>> {
+        let sessions = lock(&SESSIONS);
+        sessions.iter().filter_map(Weak::upgrade).find(|session| session.options.id == id)
+    }
+
+    /// Sees to it that workspaces have so many bytes, from the next one on.
+    pub fn reserve(&self, bytes: usize) {
+        let mut workspaces = lock(&self.workspaces);
+        if workspaces.bytes < bytes {
+            workspaces.bytes = bytes;
+            workspaces.free.clear();
+        }
+    }
+
+    /// Runs `f` with a workspace of so many bytes at least, which nobody else has meanwhile.
+    ///
+    /// # Errors
+    /// If there is no memory for one.
+    pub fn with_workspace<R>(&self, bytes: usize, f: impl FnOnce(&mut Buffer) -> R) -> Result<R> {
+        if bytes == 0 {
+            return Ok(f(&mut Buffer::new(0)?));
+        }
+        let (free, size) = {
+            let mut workspaces = lock(&self.workspaces);
+            (workspaces.free.pop(), workspaces.bytes.max(bytes))
+        };
+        let mut workspace = match free {
+            Some(workspace) => workspace,
+            None => Buffer::new(size)?,
+        };
+        let result = f(&mut workspace);
+        let mut workspaces = lock(&self.workspaces);
+        if workspace.bytes().len() >= workspaces.bytes {
+            workspaces.free.push(workspace);
+        }
+        Ok(result)
+    }
+
+    /// Notes what is told of a node, which is counted by its id in the graph.
+    pub fn tell(&self, node: usize, told: Told) {
+        lock(&self.told).insert(node, told);
+    }
+
+    /// Changes what is told of a node.
+    pub fn correct(&self, node: usize, change: impl FnOnce(&mut Told)) {
+        change(lock(&self.told).entry(node).or_default());
+    }
+
+    /// What is told, one line a node: name, fused nodes, algorithm, bytes of workspace and of packed weights, and the reason
+    /// if it is not claimed; with tabs between.
+    pub fn report(&self) -> String {
+        let told = lock(&self.told);
+        let word = |text: &str| text.replace(['\t', '\n'], " ");
+        let line = |told: &Told| {
+            format!(
+                "{}\t{}\t{}\t{}\t{}\t{}\n",
+                word(&told.node),
+                told.fused.join(" "),
+                told.algorithm,
+                told.workspace_bytes,
+                told.packed_bytes,
+                word(told.reason.as_deref().unwrap_or_default()),
+            )
+        };
+        told.values().map(line).collect()
+    }
+}
