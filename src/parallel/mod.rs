@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use self::float_mode::FloatMode;
 use self::gang::Gang;
+use crate::algorithms::Element;
 use crate::error::{Error, Result, invalid, text};
 use crate::matrix::{Grid, MatrixMut, Tile, Tiles};
 use crate::memory::Shared;
@@ -217,6 +218,21 @@ impl Pool {
         f: impl Fn(Tile, MatrixMut<'_, T>) + Sync,
     ) {
         self.for_each_tile(matrix, grid, &mut [], self.threads(), |tile, view, _| f(tile, view));
+    }
+
+    /// Calls `f` once for each piece of so many elements, the last one perhaps of fewer, with its index.
+    ///
+    /// # Panics
+    /// If pieces have no elements, or as [`Pool::for_each_tile`].
+    pub fn for_each_piece<T: Element>(&self, data: &mut [T], len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+        let count = data.len();
+        if count == 0 {
+            return;
+        }
+        let grid = Grid::new(1, count, 1, len);
+        self.for_each_tile_plain(MatrixMut::new(data, 1, count, count), grid, |tile, mut view| {
+            view.for_each_row(|_, piece| f(tile.cols.start / len, piece));
+        });
     }
 
     /// Calls `work(0)` and, as far as threads come to it, `work(1)` … `work(slots − 1)`, no slot twice at the

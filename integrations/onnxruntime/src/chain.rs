@@ -3,7 +3,10 @@
 //! Each node of a chain but the last has one reader, the next one, and is no output of the graph. So no path leaves a chain
 //! and comes back to it, and it can be fused wherever it stands.
 
-use crate::host::{Failure, Node, Number, Result, Shape, Size, Tensor, Value};
+use std::collections::BTreeSet;
+
+use crate::host::{Failure, Listed, Node, Result, Tensor, Value};
+use crate::layouts::Claim;
 
 /// A chain of nodes, and what they compute together.
 pub struct Chain<'a> {
@@ -21,7 +24,7 @@ pub struct Chain<'a> {
     pub norm: Option<([Tensor<'a>; 4], f32)>,
     /// What is added to each output channel behind that.
     pub added: Vec<Tensor<'a>>,
-    /// What is added, of the output's shape.
+    /// What is added: as far as is known, of the output's shape.
     pub residual: Option<Value<'a>>,
     /// The least and the greatest output.
     pub clamp: Option<[f64; 2]>,
@@ -33,15 +36,16 @@ pub struct Chain<'a> {
 pub type Reason = String;
 
 impl<'a> Chain<'a> {
-    /// The chain that begins with a convolution; none for other nodes.
+    /// The chain that begins with a convolution and has none of the nodes that are taken, which it must not be itself; none
+    /// for other nodes.
     ///
     /// # Errors
     /// The reason why it is not claimed.
-    pub fn of(node: Node<'a>) -> std::result::Result<Option<Self>, Reason> {
-        Self::begin(node).map_err(|Failure(reason)| reason)
+    pub fn of(node: Node<'a>, taken: &BTreeSet<usize>) -> std::result::Result<Option<Self>, Reason> {
+        Self::begin(node, taken).map_err(|Failure(reason)| reason)
     }
 
-    fn begin(node: Node<'a>) -> Result<Option<Self>> {
+    fn begin(node: Node<'a>, taken: &BTreeSet<usize>) -> Result<Option<Self>> {
         let transposed = match node.operator()?.as_str() {
             "Conv" => false,
             "ConvTranspose" => true,
@@ -82,16 +86,16 @@ impl<'a> Chain<'a> {
             clamp: None,
             dst,
         };
-        while chain.take_next()? {}
+        while chain.take_next(taken)? {}
         Ok(Some(chain))
     }
 
     /// Adds the only reader of the output, if the convolution's end can do it; whether it did.
-    fn take_next(&mut self) -> Result<bool> {
+    fn take_next(&mut self, taken: &BTreeSet<usize>) -> Result<bool> {
         let readers = self.dst.readers()?;
         let &[next] = readers.as_slice() else { return Ok(false) };
         // Nothing comes behind a clamp, and what is read by a nested graph has no reader here that could be fused.
-        if self.clamp.is_some() || self.dst.is_graph_output()? {
+        if self.clamp.is_some() || self.dst.is_graph_output()? || taken.contains(&next.id()?) {
             return Ok(false);
         }
         let Some(dst) = next.outputs()?.first().copied().flatten() else { return Ok(false) };
@@ -130,6 +134,15 @@ impl<'a> Chain<'a> {
         if self.transposed { self.groups * self.weights.sizes[1] } else { self.weights.sizes[0] }
     }
 
+    /// What it does with values that may lie either way.
+    pub fn claim(&self) -> Claim<'a> {
+        Claim {
+            reads: std::iter::once(self.src).chain(self.residual).collect(),
+            writes: self.dst,
+            rank: self.weights.sizes.len(),
+        }
+    }
+
     /// A BatchNormalization directly behind the convolution, of constants.
     fn take_norm(&mut self, node: Node<'a>, inputs: &[Option<Value<'a>>]) -> Result<bool> {
         let alone = self.nodes.len() == 1 && node.outputs()?.iter().flatten().count() == 1;
@@ -165,7 +178,7 @@ impl<'a> Chain<'a> {
             return Ok(by_channel);
         }
         let (Some(own), Some(its)) = (self.dst.shape()?, other.shape()?) else { return Ok(false) };
-        if self.residual.is_some() || !are_same(&own, &its) {
+        if self.residual.is_some() || !own.may_be(&its) {
             return Ok(false);
         }
         self.residual = Some(other);
@@ -177,13 +190,8 @@ fn refuse<T>(reason: &str) -> Result<T> {
     Err(Failure(reason.to_string()))
 }
 
-/// Whether both are known to be of one type and shape.
-fn are_same(a: &Shape, b: &Shape) -> bool {
-    a == b && !a.sizes.contains(&Size::Unknown)
-}
-
 /// Whether a tensor of these sizes, added to an output of so many channels, adds one value to each channel.
-fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
+pub fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
     let from_channels = sizes.len().checked_sub(spatial + 1);
     from_channels.is_some_and(|before| {
         before <= 1
@@ -194,7 +202,7 @@ fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
 }
 
 /// The constant bounds of a Clip, as inputs or, in old models, as attributes; none if they are not constant, or not in order.
-fn bounds(node: Node<'_>, min: Option<Value<'_>>, max: Option<Value<'_>>) -> Result<Option<[f64; 2]>> {
+pub fn bounds(node: Node<'_>, min: Option<Value<'_>>, max: Option<Value<'_>>) -> Result<Option<[f64; 2]>> {
     let bound = |value: Option<Value<'_>>, attribute, otherwise: f64| -> Result<Option<f64>> {
         let Some(value) = value else {
             return Ok(Some(node.float(attribute)?.map_or(otherwise, f64::from)));
@@ -223,14 +231,5 @@ mod tests {
         assert!(!is_by_channel(&[8], 8, 2) && !is_by_channel(&[2, 8, 1, 1], 8, 2));
         assert!(!is_by_channel(&[8, 1, 3], 8, 2) && !is_by_channel(&[1, 1, 8, 1, 1], 8, 2));
         assert!(is_by_channel(&[8, 1], 8, 1));
-    }
-
-    #[test]
-    fn shapes_are_the_same_if_every_size_is_known_to_be() {
-        let shape = |sizes: &[Size]| Shape { element: 1, sizes: sizes.to_vec() };
-        let named = |name: &str| Size::Named(name.to_string());
-        assert!(are_same(&shape(&[named("n"), Size::Known(3)]), &shape(&[named("n"), Size::Known(3)])));
-        assert!(!are_same(&shape(&[named("n")]), &shape(&[named("m")])));
-        assert!(!are_same(&shape(&[Size::Unknown]), &shape(&[Size::Unknown])));
     }
 }

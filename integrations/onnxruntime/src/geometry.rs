@@ -1,6 +1,6 @@
 //! The attributes of Conv and ConvTranspose, and the problem that they make of an input's sizes.
 
-use convlow::{Axis, Clamp, DataType, Problem};
+use convlow::{Axis, Clamp, DataType, Layout, Problem};
 
 use crate::host::{Failure, Node, Result};
 
@@ -25,6 +25,16 @@ struct AxisRule {
     output_padding: usize,
     /// The outputs that a transposed convolution is to have, if the node says.
     output: Option<usize>,
+}
+
+/// What a problem has beside its geometry and sizes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct End {
+    pub data_type: DataType,
+    /// Of the input and of the output.
+    pub layouts: [Layout; 2],
+    pub clamp: Option<Clamp>,
+    pub accumulate: bool,
 }
 
 /// A convolution of any input.
@@ -98,6 +108,39 @@ impl Geometry {
         Ok(Self { transposed, groups, in_channels, out_channels, axes })
     }
 
+    /// Whether the node says how much it pads.
+    pub fn is_padded_explicitly(&self) -> bool {
+        self.axes.iter().all(|axis| matches!(axis.padding, Padding::Explicit(_)))
+    }
+
+    /// The axes of a window over an input of these sizes. Rounded up, there is an output for each window that begins inside
+    /// the input or before it.
+    ///
+    /// # Errors
+    /// If they leave no output.
+    pub fn window(&self, inputs: &[usize], rounds_up: bool) -> Result<[Axis; 3]> {
+        let sizes: Vec<usize> = [1, 1].into_iter().chain(inputs.iter().copied()).collect();
+        let end =
+            End { data_type: DataType::F32, layouts: [Layout::Nhwc; 2], clamp: None, accumulate: false };
+        let axes = |geometry: &Self| {
+            geometry.problem(&sizes, end).map(|problem| [problem.planes, problem.rows, problem.cols])
+        };
+        let whole = axes(self)?;
+        if !rounds_up {
+            return Ok(whole);
+        }
+        let mut longer = self.clone();
+        let first = whole.len() - inputs.len();
+        for (rule, axis) in longer.axes.iter_mut().zip(&whole[first..]) {
+            let reach = (axis.kernel - 1) * axis.dilation + 1;
+            let left = (axis.pad_before + axis.input + axis.pad_after - reach) % axis.stride;
+            let begins_inside = axis.output * axis.stride < axis.input + axis.pad_before;
+            let more = if left > 0 && begins_inside { axis.stride - left } else { 0 };
+            rule.padding = Padding::Explicit([axis.pad_before, axis.pad_after + more]);
+        }
+        axes(&longer)
+    }
+
     /// Axes.
     pub fn dimensions(&self) -> usize {
         self.axes.len()
@@ -107,13 +150,7 @@ impl Geometry {
     ///
     /// # Errors
     /// If they do not fit the weights, or leave no output.
-    pub fn problem(
-        &self,
-        sizes: &[usize],
-        data_type: DataType,
-        clamp: Option<Clamp>,
-        accumulate: bool,
-    ) -> Result<Problem> {
+    pub fn problem(&self, sizes: &[usize], end: End) -> Result<Problem> {
         let [batch, channels, inputs @ ..] = sizes else {
             return Err(Failure(format!("an input of {} dimensions has no channels", sizes.len())));
         };
@@ -134,6 +171,7 @@ impl Geometry {
         }
         let [planes, rows, cols] = axes;
         let (groups, in_channels, out_channels) = (self.groups, self.in_channels, self.out_channels);
+        let End { data_type, layouts: [src_layout, dst_layout], clamp, accumulate } = end;
         Ok(Problem::new(Problem {
             data_type,
             batch: *batch,
@@ -143,6 +181,8 @@ impl Geometry {
             planes,
             rows,
             cols,
+            src_layout,
+            dst_layout,
             clamp,
             accumulate,
             ..Problem::UNIT

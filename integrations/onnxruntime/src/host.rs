@@ -221,6 +221,12 @@ impl<'a> Node<'a> {
         self.host.text(|text| unsafe { (self.host.api.Node_GetName)(self.node, text) })
     }
 
+    /// Whether a provider has it already.
+    pub fn is_assigned(self) -> Result<bool> {
+        let provider = self.host.text(|text| unsafe { (self.host.api.Node_GetEpName)(self.node, text) })?;
+        Ok(!provider.is_empty())
+    }
+
     /// The operator, with its domain unless that is ONNX's own.
     pub fn operator(self) -> Result<String> {
         let name = self.host.text(|text| unsafe { (self.host.api.Node_GetOperatorType)(self.node, text) })?;
@@ -329,6 +335,24 @@ pub struct Shape {
     /// The number of ONNX's element type.
     pub element: i32,
     pub sizes: Vec<Size>,
+}
+
+impl Shape {
+    /// Whether both are known to be of one type and shape.
+    pub fn are_same(&self, other: &Self) -> bool {
+        self == other && !self.sizes.contains(&Size::Unknown)
+    }
+
+    /// Whether they may be, as far as is known, and are of one type and as many dimensions.
+    pub fn may_be(&self, other: &Self) -> bool {
+        let may_be = |(a, b): (&Size, &Size)| match (a, b) {
+            (Size::Known(a), Size::Known(b)) => a == b,
+            _ => true,
+        };
+        self.element == other.element
+            && self.sizes.len() == other.sizes.len()
+            && self.sizes.iter().zip(&other.sizes).all(may_be)
+    }
 }
 
 /// A size of a tensor.
@@ -467,7 +491,7 @@ impl Tensor<'_> {
     ///
     /// # Errors
     /// If they are of another.
-    pub fn elements<T: Number>(&self) -> Result<&[T]> {
+    pub fn elements<T: Listed>(&self) -> Result<&[T]> {
         if self.element != T::ELEMENT {
             return Err(Failure(format!(
                 "a tensor has elements of type {}, not {}",
@@ -485,19 +509,30 @@ impl Tensor<'_> {
     }
 }
 
-/// An element of the tensors that convolutions are computed of.
-pub trait Number: convlow::Element {
+/// An element of tensors.
+pub trait Listed: Copy {
     /// The number of ONNX's element type.
     const ELEMENT: i32;
 }
 
-impl Number for f32 {
+impl Listed for f32 {
     const ELEMENT: i32 = 1;
 }
 
-impl Number for f64 {
+impl Listed for i64 {
+    const ELEMENT: i32 = 7;
+}
+
+impl Listed for f64 {
     const ELEMENT: i32 = 11;
 }
+
+/// An element of the tensors that convolutions are computed of.
+pub trait Number: convlow::Element + Listed {}
+
+impl Number for f32 {}
+
+impl Number for f64 {}
 
 /// A fused node that is being computed.
 #[derive(Clone, Copy)]
@@ -516,12 +551,13 @@ impl<'a> Call<'a> {
     }
 
     /// Memory for the node's output of these sizes.
-    pub fn output<T: Number>(self, sizes: &[i64]) -> Result<&'a mut [T]> {
+    pub fn output<T: Number>(self, sizes: &[usize]) -> Result<&'a mut [T]> {
         let api = self.host.api;
+        let len = sizes.iter().product();
+        let sizes: Vec<i64> = sizes.iter().map(|&size| size as i64).collect();
         let value = self.host.get(std::ptr::null_mut(), |value| unsafe {
             (api.KernelContext_GetOutput)(self.context, 0, sizes.as_ptr(), sizes.len(), value)
         })?;
-        let len = sizes.iter().map(|&size| size as usize).product();
         let data =
             self.host.get(std::ptr::null_mut(), |data| unsafe { (api.GetTensorMutableData)(value, data) })?;
         let data = if len == 0 { std::ptr::NonNull::dangling().as_ptr() } else { data.cast() };
@@ -577,4 +613,21 @@ unsafe fn text_of(text: *const c_char) -> String {
 fn c_string(text: &str) -> CString {
     let text = text.split('\0').next().unwrap_or_default();
     CString::new(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_the_same_if_every_size_is_known_to_be() {
+        let shape = |sizes: &[Size]| Shape { element: 1, sizes: sizes.to_vec() };
+        let named = |name: &str| shape(&[Size::Named(name.to_string()), Size::Known(3)]);
+        let unknown = shape(&[Size::Unknown, Size::Known(3)]);
+        assert!(named("n").are_same(&named("n")));
+        assert!(!named("n").are_same(&named("m")) && !unknown.are_same(&unknown));
+        assert!(named("n").may_be(&unknown) && unknown.may_be(&named("m")));
+        assert!(!unknown.may_be(&shape(&[Size::Unknown, Size::Known(1)])));
+        assert!(!unknown.may_be(&shape(&[Size::Unknown])));
+    }
 }

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use convlow::{Arguments, Buffer, Clamp, DataType, Effort, Options, ParallelFor, Plan, Pool, Problem};
+use convlow::{
+    Arguments, Buffer, Clamp, DataType, Effort, Layout, Options, ParallelFor, Plan, Pool, Problem,
+};
 
 use crate::chain::Chain;
-use crate::geometry::Geometry;
-use crate::host::{Call, Failure, Number, Result, Size};
+use crate::geometry::{End, Geometry};
+use crate::host::{Call, Failure, Listed, Number, Result, Size};
+use crate::moves::{Placed, add, broadcast, transpose};
 use crate::session::Session;
 
 /// Sizes of input whose plans are kept.
@@ -23,11 +26,25 @@ pub trait Layer: Send + Sync {
     fn run(&self, call: Call<'_>) -> Result<()>;
 }
 
-/// Where a layer's inputs are among the fused node's.
+/// An input of the fused node, and how it lies.
 #[derive(Debug, Clone, Copy)]
-pub struct Inputs {
-    pub src: usize,
-    pub residual: Option<usize>,
+pub struct Input {
+    pub index: usize,
+    pub layout: Layout,
+}
+
+/// Where a layer's tensors are, and how they lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    pub src: Input,
+    pub residual: Option<Input>,
+    pub dst: Layout,
+}
+
+impl Places {
+    fn layouts(&self) -> [Layout; 2] {
+        [self.src.layout, self.dst]
+    }
 }
 
 /// The layer of a chain.
@@ -36,13 +53,13 @@ pub struct Inputs {
 /// The reason why convlow does not compute it.
 pub fn layer(
     chain: &Chain<'_>,
-    inputs: Inputs,
+    places: Places,
     node: usize,
     session: &Arc<Session>,
 ) -> Result<Box<dyn Layer>> {
     match chain.weights.element {
-        f32::ELEMENT => Ok(Box::new(Typed::<f32>::new(chain, inputs, node, session)?)),
-        _ => Ok(Box::new(Typed::<f64>::new(chain, inputs, node, session)?)),
+        f32::ELEMENT => Ok(Box::new(Typed::<f32>::new(chain, places, node, session)?)),
+        _ => Ok(Box::new(Typed::<f64>::new(chain, places, node, session)?)),
     }
 }
 
@@ -50,7 +67,7 @@ pub fn layer(
 ///
 /// # Errors
 /// The reason why convlow does not compute it.
-pub fn usual_problem(chain: &Chain<'_>) -> Result<Problem> {
+pub fn usual_problem(chain: &Chain<'_>, layouts: [Layout; 2]) -> Result<Problem> {
     let geometry = geometry(chain)?;
     let channels = match chain.transposed {
         false => chain.weights.sizes[1] * chain.groups,
@@ -76,7 +93,8 @@ pub fn usual_problem(chain: &Chain<'_>) -> Result<Problem> {
         f32::ELEMENT => DataType::F32,
         _ => DataType::F64,
     };
-    geometry.problem(&sizes, data_type, clamp(chain), chain.residual.is_some())
+    let end = End { data_type, layouts, clamp: clamp(chain), accumulate: chain.residual.is_some() };
+    geometry.problem(&sizes, end)
 }
 
 fn geometry(chain: &Chain<'_>) -> Result<Geometry> {
@@ -94,7 +112,7 @@ struct Typed<T> {
     node: usize,
     geometry: Geometry,
     clamp: Option<Clamp>,
-    inputs: Inputs,
+    places: Places,
     bias: Option<Vec<T>>,
     packed: Buffer,
     packing: u64,
@@ -103,11 +121,11 @@ struct Typed<T> {
 
 /// Plans in the order of their last use.
 #[derive(Default)]
-struct Plans(Vec<(Vec<usize>, Arc<Plan>)>);
+struct Plans(Vec<(Vec<usize>, bool, Arc<Plan>)>);
 
 impl<T: Number> Typed<T> {
-    fn new(chain: &Chain<'_>, inputs: Inputs, node: usize, session: &Arc<Session>) -> Result<Self> {
-        let problem = usual_problem(chain)?;
+    fn new(chain: &Chain<'_>, places: Places, node: usize, session: &Arc<Session>) -> Result<Self> {
+        let problem = usual_problem(chain, places.layouts())?;
         let plan = plan(&problem, session)?;
         let (weights, bias) = folded::<T>(chain)?;
         let mut packed = Buffer::new(plan.info().packed_weights_bytes)?;
@@ -117,7 +135,7 @@ impl<T: Number> Typed<T> {
             node,
             geometry: geometry(chain)?,
             clamp: clamp(chain),
-            inputs,
+            places,
             bias,
             packing: plan.packing_id(),
             packed,
@@ -136,60 +154,51 @@ impl<T: Number> Typed<T> {
         });
     }
 
-    /// The plan for an input of these sizes.
-    fn plan(&self, sizes: &[usize]) -> Result<Arc<Plan>> {
+    /// The plan for an input of these sizes, which ends with a residual and the clamp unless it is alone.
+    fn plan(&self, sizes: &[usize], is_alone: bool) -> Result<Arc<Plan>> {
         let plans = || self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         {
             let Plans(known) = &mut *plans();
-            if let Some(at) = known.iter().position(|(of, _)| of == sizes) {
+            if let Some(at) = known.iter().position(|(of, alone, _)| of == sizes && *alone == is_alone) {
                 let last = known.len() - 1;
                 known[at..].rotate_left(1);
-                return Ok(known[last].1.clone());
+                return Ok(known[last].2.clone());
             }
         }
-        let problem = self.geometry.problem(sizes, T::TYPE, self.clamp, self.inputs.residual.is_some())?;
+        let end = End {
+            data_type: T::TYPE,
+            layouts: self.places.layouts(),
+            clamp: self.clamp.filter(|_| !is_alone),
+            accumulate: self.places.residual.is_some() && !is_alone,
+        };
+        let problem = self.geometry.problem(sizes, end)?;
         let plan = Arc::new(plan(&problem, &self.session)?);
         if plan.packing_id() != self.packing {
             return Err(Failure(format!("convlow has a defect: weights for {problem} are packed otherwise")));
         }
-        self.session.reserve(plan.info().workspace_bytes);
         self.told(&plan);
         let Plans(known) = &mut *plans();
         if known.len() == PLANS {
             known.remove(0);
         }
-        known.push((sizes.to_vec(), plan.clone()));
+        known.push((sizes.to_vec(), is_alone, plan.clone()));
         Ok(plan)
     }
-}
 
-impl<T: Number> Layer for Typed<T> {
-    fn run(&self, call: Call<'_>) -> Result<()> {
-        let src = call.input(self.inputs.src)?;
-        let batch = src.sizes.first().copied().unwrap_or_default();
-        let mut sizes = src.sizes.clone();
-        if let Some(size) = sizes.first_mut() {
-            // Of no images the output's other sizes are those of one.
-            *size = batch.max(1);
-        }
-        let plan = self.plan(&sizes)?;
-        let problem = plan.problem();
-        let axes = [problem.planes, problem.rows, problem.cols];
-        let outputs = axes[axes.len() - self.geometry.dimensions()..].iter().map(|axis| axis.output as i64);
-        let dst_sizes: Vec<i64> =
-            [batch as i64, problem.out_channels as i64].into_iter().chain(outputs).collect();
-        let dst = call.output::<T>(&dst_sizes)?;
-        if batch == 0 {
-            return Ok(());
-        }
-        let residual = self.inputs.residual.map(|index| call.input(index)).transpose()?;
-        let residual = residual.as_ref().map(|tensor| tensor.elements::<T>()).transpose()?;
+    /// Computes a plan, with the residual as it lies there.
+    fn execute(
+        &self,
+        call: Call<'_>,
+        plan: &Plan,
+        src: &[T],
+        residual: Option<&[T]>,
+        dst: &mut [T],
+    ) -> Result<()> {
         // SAFETY: the pool is gone when the call is.
         let pool = match self.session.pool {
             Some(_) => None,
             None => Some(unsafe { call.pool(self.session.threads) }?),
         };
-        let src = src.elements::<T>()?;
         self.session.with_workspace(plan.info().workspace_bytes, |workspace| {
             plan.execute_with(Arguments {
                 src,
@@ -202,6 +211,72 @@ impl<T: Number> Layer for Typed<T> {
             })
         })??;
         Ok(())
+    }
+}
+
+/// The sizes of a plan's output.
+fn sizes_of_dst(plan: &Plan, dimensions: usize) -> Vec<usize> {
+    let problem = plan.problem();
+    let axes = [problem.planes, problem.rows, problem.cols];
+    let outputs = axes[axes.len() - dimensions..].iter().map(|axis| axis.output);
+    [problem.batch, problem.out_channels].into_iter().chain(outputs).collect()
+}
+
+impl<T: Number> Layer for Typed<T> {
+    fn run(&self, call: Call<'_>) -> Result<()> {
+        let src = call.input(self.places.src.index)?;
+        let residual = match self.places.residual {
+            None => None,
+            Some(input) => Some((call.input(input.index)?, input.layout)),
+        };
+        let batch = src.sizes.first().copied().unwrap_or_default();
+        let mut sizes = src.sizes.clone();
+        if let Some(size) = sizes.first_mut() {
+            // Of no images the output's other sizes are those of one.
+            *size = batch.max(1);
+        }
+        let plan = self.plan(&sizes, false)?;
+        let mut dst_sizes = sizes_of_dst(&plan, self.geometry.dimensions());
+        dst_sizes[0] = batch;
+        let src = src.elements::<T>()?;
+        let Some((residual, layout)) = residual else {
+            let dst = call.output::<T>(&dst_sizes)?;
+            return if dst.is_empty() { Ok(()) } else { self.execute(call, &plan, src, None, dst) };
+        };
+        let placed = Placed { elements: residual.elements::<T>()?, sizes: &residual.sizes, layout };
+        if residual.sizes == dst_sizes {
+            let dst = call.output::<T>(&dst_sizes)?;
+            if dst.is_empty() {
+                return Ok(());
+            }
+            if layout == self.places.dst {
+                return self.execute(call, &plan, src, Some(placed.elements), dst);
+            }
+            let bytes = size_of_val(placed.elements);
+            return self.session.with_workspace(bytes, |moved| {
+                let moved = &mut moved.elements_mut()[..placed.elements.len()];
+                let (channels, pixels) = (dst_sizes[1], dst_sizes[2..].iter().product());
+                match layout {
+                    Layout::Nchw => transpose(placed.elements, moved, channels, pixels),
+                    Layout::Nhwc => transpose(placed.elements, moved, pixels, channels),
+                }
+                self.execute(call, &plan, src, Some(moved), dst)
+            })?;
+        }
+        let sum_sizes = broadcast(&dst_sizes, &residual.sizes)?;
+        let sum = call.output::<T>(&sum_sizes)?;
+        if sum.is_empty() {
+            return Ok(());
+        }
+        let plan = self.plan(&sizes, true)?;
+        let len = dst_sizes.iter().product::<usize>();
+        self.session.with_workspace(len * size_of::<T>(), |alone| {
+            let alone = &mut alone.elements_mut()[..len];
+            self.execute(call, &plan, src, None, alone)?;
+            let alone = Placed { elements: alone, sizes: &dst_sizes, layout: self.places.dst };
+            add([alone, placed], sum, &sum_sizes, self.places.dst, self.clamp);
+            Ok(())
+        })?
     }
 }
 

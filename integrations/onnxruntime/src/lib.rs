@@ -6,10 +6,13 @@
 //! convolution and what its end can do, and makes a [`layer`] of it: weights packed once by its [`geometry`], plans for the
 //! sizes that are seen. Layers share a [`session`].
 
+mod between;
 mod chain;
 mod geometry;
 mod host;
 mod layer;
+mod layouts;
+mod moves;
 mod options;
 mod provider;
 mod session;

@@ -1,14 +1,18 @@
 //! The execution provider of a session: claims chains, and makes a layer of each.
 
+use std::collections::BTreeSet;
 use std::ffi::{c_char, c_void};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use convlow::Layout;
 use ort_sys::{OrtGraph, OrtKernelContext, OrtLogger, OrtLoggingLevel, OrtNode, OrtStatusPtr};
 
 use crate::NAME;
+use crate::between::{Between, Ready};
 use crate::chain::Chain;
-use crate::host::{Failure, Host, Node, OK, Result};
-use crate::layer::{Inputs, Layer, layer, usual_problem};
+use crate::host::{Failure, Host, Node, OK, Result, Value};
+use crate::layer::{Input, Layer, Places, layer, usual_problem};
+use crate::layouts::{Claim, channels_last};
 use crate::session::{Session, Told};
 use crate::sys::{API_VERSION, Ep, GraphSupportInfo, NodeComputeContext, NodeComputeInfo, NodeFusionOptions};
 
@@ -19,6 +23,14 @@ pub struct Provider {
     host: Host,
     logger: *const OrtLogger,
     session: Arc<Session>,
+    claimed: Mutex<Claimed>,
+}
+
+/// What was claimed of the graph that was seen last, which is the next to be compiled.
+#[derive(Default)]
+struct Claimed {
+    outputs: BTreeSet<String>,
+    channels_last: BTreeSet<String>,
 }
 
 impl Provider {
@@ -39,7 +51,7 @@ impl Provider {
             create_sync_stream_for_device: None,
             get_compiled_model_compatibility_info: None,
         };
-        Box::into_raw(Box::new(Self { ep, host, logger, session })).cast()
+        Box::into_raw(Box::new(Self { ep, host, logger, session, claimed: Mutex::default() })).cast()
     }
 
     /// Frees a provider.
@@ -61,20 +73,20 @@ impl Provider {
     }
 
     /// The chain that begins with a node, and what is to be told of it.
-    fn claim<'a>(&self, node: Node<'a>) -> Result<Option<(Chain<'a>, Told)>> {
+    fn claim<'a>(&self, node: Node<'a>, taken: &BTreeSet<usize>) -> Result<Option<(Chain<'a>, Told)>> {
         let name = node.name()?;
         let left = |reason: String| {
             self.log(&format!("convlow leaves {name} to ONNX Runtime: {reason}"));
             let told = Told { node: name.clone(), reason: Some(reason), ..Told::default() };
             node.id().map(|id| self.session.tell(id, told))
         };
-        let chain = match Chain::of(node) {
+        let chain = match Chain::of(node, taken) {
             Ok(None) => return Ok(None),
             Ok(Some(chain)) => chain,
             Err(reason) => return left(reason).map(|()| None),
         };
         let least = self.session.options.min_macs;
-        match usual_problem(&chain) {
+        match usual_problem(&chain, [Layout::Nchw; 2]) {
             Err(Failure(reason)) => return left(reason).map(|()| None),
             Ok(problem) if problem.macs() < least => {
                 let reason =
@@ -90,57 +102,181 @@ impl Provider {
     fn claim_all(&self, graph: *const OrtGraph, support: *mut GraphSupportInfo) -> Result<()> {
         // SAFETY: the graph lives as long as this call.
         let nodes = unsafe { self.host.nodes(graph) }?;
-        let mut taken: Vec<usize> = Vec::new();
+        let mut parts: Vec<Part<'_>> = Vec::new();
+        let mut taken: BTreeSet<usize> = BTreeSet::new();
+        for node in &nodes {
+            if node.is_assigned()? {
+                taken.insert(node.id()?);
+            }
+        }
         // From the last one on: where two convolutions are added, the other one is computed first.
         for &node in nodes.iter().rev() {
-            let Some((mut chain, told)) = self.claim(node)? else { continue };
-            let ids = chain.nodes.iter().map(|node| node.id()).collect::<Result<Vec<_>>>()?;
-            if let Some(end) = ids.iter().position(|id| taken.contains(id)) {
-                chain.nodes.truncate(end);
+            if taken.contains(&node.id()?) {
+                continue;
             }
-            let (ids, nodes) = (&ids[..chain.nodes.len()], chain.nodes.iter().map(|node| node.as_ptr()));
-            let nodes: Vec<*const OrtNode> = nodes.collect();
+            let Some((chain, told)) = self.claim(node, &taken)? else { continue };
+            self.log(&format!("convlow computes {} with {:?}", told.node, told.fused));
+            self.session.tell(node.id()?, told);
+            let part = Part::Convolution(chain);
+            taken.extend(part.ids()?);
+            parts.push(part);
+        }
+        for &node in &nodes {
+            if taken.contains(&node.id()?) {
+                continue;
+            }
+            if let Some(between) = Between::of(node, &taken)? {
+                let part = Part::Between(between);
+                taken.extend(part.ids()?);
+                parts.push(part);
+            }
+        }
+        let mut others = Vec::new();
+        for &node in &nodes {
+            if !taken.contains(&node.id()?) {
+                others.push(node);
+            }
+        }
+        // What is not worth its claim is left to the host, until nothing is left off any more.
+        let channels_last = loop {
+            let claims: Vec<Claim<'_>> = parts.iter().map(Part::claim).collect();
+            let channels_last = channels_last(&claims, &others)?;
+            let mut left_off = Vec::new();
+            for (at, part) in parts.iter().enumerate() {
+                if !part.is_worth(&channels_last)? {
+                    left_off.push(at);
+                }
+            }
+            if left_off.is_empty() {
+                break channels_last;
+            }
+            for at in left_off.into_iter().rev() {
+                others.extend(parts.remove(at).nodes());
+            }
+        };
+        for part in &parts {
+            let nodes: Vec<*const OrtNode> = part.nodes().iter().map(|node| node.as_ptr()).collect();
             let options = NodeFusionOptions { version: API_VERSION, drop_constant_initializers: true };
-            // SAFETY: the nodes are the graph's, and their chain is convex.
+            // SAFETY: the nodes are the graph's, and a part is convex.
             let status =
                 unsafe { (self.host.ep.add_nodes_to_fuse)(support, nodes.as_ptr(), nodes.len(), &options) };
             self.host.check(status)?;
-            taken.extend(ids);
-            let fused = told.fused[..chain.nodes.len() - 1].to_vec();
-            self.log(&format!("convlow computes {} with {fused:?}", told.node));
-            self.session.tell(ids[0], Told { fused, ..told });
         }
+        let claimed = Claimed { outputs: outputs(&parts)?, channels_last };
+        *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) = claimed;
         Ok(())
     }
 
-    fn compile_one(&self, graph: *const OrtGraph, fused: *const OrtNode) -> Result<*mut NodeComputeInfo> {
-        // SAFETY: both live as long as this call.
-        let (nodes, fused) = unsafe { (self.host.nodes(graph)?, self.host.node(fused)) };
-        let mut chains = Vec::new();
-        for node in nodes {
-            if let Some(chain) = Chain::of(node).map_err(Failure)? {
-                chains.push(chain);
-            }
+    /// Makes the layers of a graph's fused nodes.
+    fn compile_all(&self, graphs: &[(*const OrtGraph, *const OrtNode)]) -> Result<Vec<*mut NodeComputeInfo>> {
+        let (mut parts, mut fused_nodes) = (Vec::new(), Vec::new());
+        for &(graph, fused) in graphs {
+            // SAFETY: both live as long as this call.
+            let (nodes, fused) = unsafe { (self.host.nodes(graph)?, self.host.node(fused)) };
+            parts.push(Part::of(&nodes)?);
+            fused_nodes.push(fused);
         }
-        let [chain] = chains.as_slice() else {
-            return Err(Failure(format!(
-                "convlow has a defect: a fused node of {} convolutions",
-                chains.len()
-            )));
-        };
+        let claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        // If the host does not take every claim, somebody else reads what convlow wanted for itself.
+        let channels_last =
+            if outputs(&parts)? == claimed.outputs { &claimed.channels_last } else { &BTreeSet::new() };
+        let mut layers = Vec::new();
+        for (part, fused) in parts.iter().zip(fused_nodes) {
+            layers.push(self.layer_of(part, fused, channels_last)?);
+        }
+        // Nothing fails any more: what is made is the host's from here on.
+        Ok(layers.into_iter().map(|layer| Computed::create(self.host, layer)).collect())
+    }
+
+    fn layer_of(
+        &self,
+        part: &Part<'_>,
+        fused: Node<'_>,
+        channels_last: &BTreeSet<String>,
+    ) -> Result<Box<dyn Layer>> {
         let names =
             fused.inputs()?.into_iter().flatten().map(|value| value.name()).collect::<Result<Vec<_>>>()?;
-        let index = |name: String| {
-            let at = names.iter().position(|own| *own == name);
-            at.ok_or_else(|| Failure(format!("convlow has a defect: {name} is no input of its fused node")))
+        let layout = |name: &String| if channels_last.contains(name) { Layout::Nhwc } else { Layout::Nchw };
+        let input = |value: Value<'_>| -> Result<Input> {
+            let name = value.name()?;
+            let index = names.iter().position(|own| *own == name);
+            let index = index.ok_or_else(|| {
+                Failure(format!("convlow has a defect: {name} is no input of its fused node"))
+            })?;
+            Ok(Input { index, layout: layout(&name) })
         };
-        let inputs = Inputs {
-            src: index(chain.src.name()?)?,
-            residual: chain.residual.map(|value| value.name().and_then(index)).transpose()?,
-        };
-        let layer = layer(chain, inputs, chain.nodes[0].id()?, &self.session)?;
-        Ok(Computed::create(self.host, layer))
+        match part {
+            Part::Convolution(chain) => {
+                let places = Places {
+                    src: input(chain.src)?,
+                    residual: chain.residual.map(input).transpose()?,
+                    dst: layout(&chain.dst.name()?),
+                };
+                layer(chain, places, chain.nodes[0].id()?, &self.session)
+            }
+            Part::Between(between) if between.is_worth(channels_last)? => {
+                let inputs = between.reads.iter().map(|&value| Ok(input(value)?.index));
+                Ok(Box::new(Ready::new(between, inputs.collect::<Result<_>>()?, &self.session)))
+            }
+            Part::Between(_) => {
+                Err(Failure("ONNX Runtime has not taken all that convlow claims".to_string()))
+            }
+        }
     }
+}
+
+/// What is computed as one node.
+enum Part<'a> {
+    Convolution(Chain<'a>),
+    Between(Between<'a>),
+}
+
+impl<'a> Part<'a> {
+    /// That of a fused node's graph.
+    fn of(nodes: &[Node<'a>]) -> Result<Self> {
+        for &node in nodes {
+            if let Some(chain) = Chain::of(node, &BTreeSet::new()).map_err(Failure)? {
+                return Ok(Self::Convolution(chain));
+            }
+        }
+        for &node in nodes {
+            match Between::of(node, &BTreeSet::new())? {
+                Some(between) if between.nodes.len() == nodes.len() => return Ok(Self::Between(between)),
+                _ => {}
+            }
+        }
+        Err(Failure("convlow has a defect: a fused node of nothing that it computes".to_string()))
+    }
+
+    fn nodes(&self) -> &[Node<'a>] {
+        match self {
+            Self::Convolution(chain) => &chain.nodes,
+            Self::Between(between) => &between.nodes,
+        }
+    }
+
+    fn ids(&self) -> Result<Vec<usize>> {
+        self.nodes().iter().map(|node| node.id()).collect()
+    }
+
+    fn claim(&self) -> Claim<'a> {
+        match self {
+            Self::Convolution(chain) => chain.claim(),
+            Self::Between(between) => between.claim(),
+        }
+    }
+
+    fn is_worth(&self, channels_last: &BTreeSet<String>) -> Result<bool> {
+        match self {
+            Self::Convolution(_) => Ok(true),
+            Self::Between(between) => between.is_worth(channels_last),
+        }
+    }
+}
+
+/// The names of the parts' outputs.
+fn outputs(parts: &[Part<'_>]) -> Result<BTreeSet<String>> {
+    parts.iter().map(|part| part.claim().writes.name()).collect()
 }
 
 unsafe extern "system" fn get_name(_: *const Ep) -> *const c_char {
@@ -168,9 +304,12 @@ unsafe extern "system" fn compile(
     // SAFETY: the host passes what `Provider::create` made, and arrays of so many.
     let this = unsafe { &*this.cast::<Provider>() };
     this.host.guard(|| {
-        for at in 0..count {
+        // SAFETY: as above.
+        let graphs: Vec<_> =
+            (0..count).map(|at| unsafe { (*graphs.add(at), *fused_nodes.add(at)) }).collect();
+        for (at, computed) in this.compile_all(&graphs)?.into_iter().enumerate() {
             // SAFETY: as above.
-            unsafe { *compute_infos.add(at) = this.compile_one(*graphs.add(at), *fused_nodes.add(at))? };
+            unsafe { *compute_infos.add(at) = computed };
         }
         Ok(())
     })

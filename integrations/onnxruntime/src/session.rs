@@ -70,15 +70,6 @@ impl Session {
         sessions.iter().filter_map(Weak::upgrade).find(|session| session.options.id == id)
     }
 
-    /// Sees to it that workspaces have so many bytes, from the next one on.
-    pub fn reserve(&self, bytes: usize) {
-        let mut workspaces = lock(&self.workspaces);
-        if workspaces.bytes < bytes {
-            workspaces.bytes = bytes;
-            workspaces.free.clear();
-        }
-    }
-
     /// Runs `f` with a workspace of so many bytes at least, which nobody else has meanwhile.
     ///
     /// # Errors
@@ -89,7 +80,11 @@ impl Session {
         }
         let (free, size) = {
             let mut workspaces = lock(&self.workspaces);
-            (workspaces.free.pop(), workspaces.bytes.max(bytes))
+            if workspaces.bytes < bytes {
+                workspaces.bytes = bytes;
+                workspaces.free.clear();
+            }
+            (workspaces.free.pop(), workspaces.bytes)
         };
         let mut workspace = match free {
             Some(workspace) => workspace,

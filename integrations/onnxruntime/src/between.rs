@@ -1,0 +1,525 @@
+//! Operators that stand between convolutions and are computed where values lie channels last: pooling, concatenation, and what
+//! does the same to all pixels of a channel.
+//!
+//! ONNX Runtime would compute them channels first, and the convolutions before and behind would have to move their pixels
+//! apart and together again. They are claimed where that is spared, and nowhere else.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use convlow::Axis;
+
+use crate::chain::{bounds, is_by_channel};
+use crate::geometry::Geometry;
+use crate::host::{Call, Failure, Listed, Node, Result, Shape, Size, Tensor, Value};
+use crate::layer::Layer;
+use crate::layouts::Claim;
+use crate::session::Session;
+
+/// Nodes that are computed as one, of float32 tensors that lie channels last.
+pub struct Between<'a> {
+    pub nodes: Vec<Node<'a>>,
+    pub reads: Vec<Value<'a>>,
+    pub dst: Value<'a>,
+    rank: usize,
+    kind: Kind,
+}
+
+/// What is computed.
+#[derive(Debug, Clone)]
+enum Kind {
+    /// The greatest or the mean of each window.
+    Window { geometry: Geometry, is_mean: bool, counts_padding: bool, rounds_up: bool },
+    /// The greatest or the mean of all pixels.
+    Whole { is_mean: bool },
+    /// All channels of all inputs, one behind the other.
+    Concat,
+    /// The first input times the second, which is one value a channel and image.
+    Gate,
+    /// Something by channel.
+    ByChannel(ByChannel),
+}
+
+/// Each channel's value times its factor, plus its shift; clamped, or times its slope where it is negative.
+#[derive(Debug, Clone)]
+struct ByChannel {
+    factor: Vec<f32>,
+    shift: Vec<f32>,
+    clamp: Option<[f32; 2]>,
+    slope: Option<Vec<f32>>,
+}
+
+impl<'a> Between<'a> {
+    /// What begins with a node and has none of the nodes that are taken; none if it is nothing of this kind.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn of(node: Node<'a>, taken: &BTreeSet<usize>) -> Result<Option<Self>> {
+        let outputs: Vec<_> = node.outputs()?.into_iter().flatten().collect();
+        let (inputs, &[dst]) = (node.inputs()?, outputs.as_slice()) else { return Ok(None) };
+        let Some(Some(src)) = inputs.first().copied() else { return Ok(None) };
+        let Some(shape) = src.shape()? else { return Ok(None) };
+        let rank = shape.sizes.len();
+        if shape.element != f32::ELEMENT || !(3..=5).contains(&rank) {
+            return Ok(None);
+        }
+        let inputs: Option<Vec<Value<'a>>> = inputs.into_iter().collect();
+        let Some(inputs) = inputs else { return Ok(None) };
+        let mut between = Self { nodes: vec![node], reads: vec![src], dst, rank, kind: Kind::Concat };
+        between.kind = match node.operator()?.as_str() {
+            "MaxPool" | "AveragePool" => match window(node, rank)? {
+                Some(window) => window,
+                None => return Ok(None),
+            },
+            "GlobalAveragePool" => Kind::Whole { is_mean: true },
+            "GlobalMaxPool" => Kind::Whole { is_mean: false },
+            "ReduceMean" if reduces_pixels(node, &inputs, rank)? => Kind::Whole { is_mean: true },
+            "Concat" if [1, 1 - rank as i64].contains(&node.int(c"axis")?.unwrap_or_default()) => {
+                between.reads = inputs;
+                Kind::Concat
+            }
+            "Mul" if inputs.len() == 2 && is_gate(&shape, inputs[1])? => {
+                between.reads = inputs;
+                Kind::Gate
+            }
+            "Mul" if inputs.len() == 2 && is_other_gate(&inputs)? => {
+                between.reads = vec![inputs[1], inputs[0]];
+                Kind::Gate
+            }
+            operator => match ByChannel::of(node, operator, &shape)? {
+                Some(by_channel) => {
+                    between.kind = Kind::ByChannel(by_channel);
+                    while between.take_next(taken)? {}
+                    return Ok(Some(between));
+                }
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(between))
+    }
+
+    /// Adds the only reader of the output, if it is something by channel, too; whether it is.
+    fn take_next(&mut self, taken: &BTreeSet<usize>) -> Result<bool> {
+        let readers = self.dst.readers()?;
+        let &[next] = readers.as_slice() else { return Ok(false) };
+        let (Kind::ByChannel(own), false) = (&mut self.kind, self.dst.is_graph_output()?) else {
+            return Ok(false);
+        };
+        let outputs: Vec<_> = next.outputs()?.into_iter().flatten().collect();
+        let inputs = next.inputs()?;
+        let (Some(Some(first)), &[dst]) = (inputs.first(), outputs.as_slice()) else { return Ok(false) };
+        if own.clamp.is_some()
+            || own.slope.is_some()
+            || taken.contains(&next.id()?)
+            || first.name()? != self.dst.name()?
+        {
+            return Ok(false);
+        }
+        let Some(shape) = self.dst.shape()? else { return Ok(false) };
+        let operator = next.operator()?;
+        let input = |index: usize| inputs.get(index).copied().flatten();
+        match operator.as_str() {
+            "Relu" => own.clamp = Some([0.0, f32::INFINITY]),
+            "Clip" => match bounds(next, input(1), input(2))? {
+                Some(bounds) => own.clamp = Some(bounds.map(|bound| bound as f32)),
+                None => return Ok(false),
+            },
+            operator => match ByChannel::of(next, operator, &shape)? {
+                Some(behind) if behind.factor.len() == own.factor.len() => own.then(behind),
+                _ => return Ok(false),
+            },
+        }
+        self.nodes.push(next);
+        self.dst = dst;
+        Ok(true)
+    }
+
+    /// What it does with values that may lie either way.
+    pub fn claim(&self) -> Claim<'a> {
+        Claim { reads: self.reads.clone(), writes: self.dst, rank: self.rank }
+    }
+
+    /// Whether it is worth being claimed, these values lying channels last.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn is_worth(&self, channels_last: &BTreeSet<String>) -> Result<bool> {
+        // Where there is one pixel, both are the same.
+        let is_one_pixel = |value: Value<'_>| -> Result<bool> {
+            let shape = value.shape()?;
+            Ok(shape.is_some_and(|shape| {
+                shape.sizes[2.min(shape.sizes.len())..].iter().all(|size| *size == Size::Known(1))
+            }))
+        };
+        for &value in self.reads.iter().chain([&self.dst]) {
+            if !channels_last.contains(&value.name()?) && !is_one_pixel(value)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A MaxPool or AveragePool; none if the standard's versions disagree about it.
+fn window(node: Node<'_>, rank: usize) -> Result<Option<Kind>> {
+    let is_mean = node.operator()? == "AveragePool";
+    let flag = |name| Ok::<_, Failure>(node.int(name)?.unwrap_or(0) != 0);
+    let (counts_padding, rounds_up) = (flag(c"count_include_pad")?, flag(c"ceil_mode")?);
+    let kernel = node.ints(c"kernel_shape")?.unwrap_or_default();
+    let sizes: Vec<usize> =
+        [1, 1].into_iter().chain(kernel.iter().filter_map(|&size| usize::try_from(size).ok())).collect();
+    if sizes.len() != rank || is_mean && counts_padding && rounds_up {
+        return Ok(None);
+    }
+    let geometry = Geometry::new(node, false, 1, &sizes)?;
+    // What the automatic padding counts is told nowhere.
+    if is_mean && counts_padding && !geometry.is_padded_explicitly() {
+        return Ok(None);
+    }
+    Ok(Some(Kind::Window { geometry, is_mean, counts_padding, rounds_up }))
+}
+
+/// Whether a ReduceMean is over all pixels of each channel and keeps their axes.
+fn reduces_pixels(node: Node<'_>, inputs: &[Value<'_>], rank: usize) -> Result<bool> {
+    let axes = match inputs.get(1) {
+        None => node.ints(c"axes")?,
+        Some(axes) => axes.constant()?.map(|axes| axes.elements::<i64>().map(<[i64]>::to_vec)).transpose()?,
+    };
+    let from_front = |axis: i64| if axis < 0 { axis + rank as i64 } else { axis };
+    let axes: BTreeSet<i64> = axes.unwrap_or_default().into_iter().map(from_front).collect();
+    Ok(node.int(c"keepdims")?.unwrap_or(1) != 0 && axes == (2..rank as i64).collect())
+}
+
+/// Whether a value is known to have one pixel, and as many channels and images as one of this shape.
+fn is_gate(shape: &Shape, gate: Value<'_>) -> Result<bool> {
+    let Some(gate_shape) = gate.shape()? else { return Ok(false) };
+    let (Some(pixels), Some(own)) = (gate_shape.sizes.get(2..), shape.sizes.get(..2)) else {
+        return Ok(false);
+    };
+    Ok(gate_shape.element == shape.element
+        && gate_shape.sizes.len() == shape.sizes.len()
+        && pixels.iter().all(|size| *size == Size::Known(1))
+        && gate_shape.sizes[..2] == *own
+        && !own.contains(&Size::Unknown)
+        && gate.constant()?.is_none())
+}
+
+/// Whether the first of two factors is one value a channel and image of the second.
+fn is_other_gate(inputs: &[Value<'_>]) -> Result<bool> {
+    match inputs[1].shape()? {
+        Some(shape) => is_gate(&shape, inputs[0]),
+        None => Ok(false),
+    }
+}
+
+impl ByChannel {
+    /// What a node of constants does to values of this shape; none if that is something else.
+    fn of(node: Node<'_>, operator: &str, shape: &Shape) -> Result<Option<Self>> {
+        let Some(&Size::Known(channels)) = shape.sizes.get(1) else { return Ok(None) };
+        let inputs = node.inputs()?;
+        let constant = |index: usize| -> Result<Option<Tensor<'_>>> {
+            match inputs.get(index).copied().flatten() {
+                Some(value) => Ok(value.constant()?.filter(|tensor| tensor.element == f32::ELEMENT)),
+                None => Ok(None),
+            }
+        };
+        let by_channel = |index: usize| -> Result<Option<Vec<f32>>> {
+            match constant(index)? {
+                Some(tensor) if is_by_channel(&tensor.sizes, channels, shape.sizes.len() - 2) => {
+                    Ok(Some(tensor.elements()?.to_vec()))
+                }
+                _ => Ok(None),
+            }
+        };
+        let plain =
+            Self { factor: vec![1.0; channels], shift: vec![0.0; channels], clamp: None, slope: None };
+        Ok(match operator {
+            "BatchNormalization" => {
+                let alone = node.outputs()?.iter().flatten().count() == 1;
+                if !alone || node.int(c"training_mode")?.unwrap_or(0) != 0 {
+                    return Ok(None);
+                }
+                let mut constants: Vec<Vec<f32>> = Vec::new();
+                for index in 1..5 {
+                    match constant(index)? {
+                        Some(tensor) if tensor.sizes == [channels] => {
+                            constants.push(tensor.elements()?.to_vec())
+                        }
+                        _ => return Ok(None),
+                    }
+                }
+                let epsilon = node.float(c"epsilon")?.unwrap_or(1e-5);
+                let factor = |c: usize| {
+                    f64::from(constants[0][c]) / (f64::from(constants[3][c]) + f64::from(epsilon)).sqrt()
+                };
+                let shift = |c: usize| f64::from(constants[1][c]) - f64::from(constants[2][c]) * factor(c);
+                Some(Self {
+                    factor: (0..channels).map(|c| factor(c) as f32).collect(),
+                    shift: (0..channels).map(|c| shift(c) as f32).collect(),
+                    ..plain
+                })
+            }
+            "Mul" => by_channel(1)?.map(|factor| Self { factor, ..plain }),
+            "Add" => by_channel(1)?.map(|shift| Self { shift, ..plain }),
+            "PRelu" => by_channel(1)?.map(|slope| Self { slope: Some(slope), ..plain }),
+            _ => None,
+        })
+    }
+
+    /// Does the other one behind this one, which ends with its shift.
+    fn then(&mut self, behind: Self) {
+        for (factor, by) in self.factor.iter_mut().zip(&behind.factor) {
+            *factor *= by;
+        }
+        for ((shift, by), more) in self.shift.iter_mut().zip(&behind.factor).zip(&behind.shift) {
+            *shift = *shift * by + more;
+        }
+        (self.clamp, self.slope) = (behind.clamp, behind.slope);
+    }
+
+    fn run(&self, from: &[f32], to: &mut [f32]) {
+        let channels = self.factor.len();
+        let pixels = || from.chunks_exact(channels);
+        let values =
+            |pixel, to| std::iter::zip(std::iter::zip(pixel, to), std::iter::zip(&self.factor, &self.shift));
+        for (pixel, to) in pixels().zip(to.chunks_exact_mut(channels)) {
+            match (&self.slope, self.clamp) {
+                (None, None) => {
+                    for ((x, to), (factor, shift)) in values(pixel, to) {
+                        *to = x * factor + shift;
+                    }
+                }
+                (None, Some([min, max])) => {
+                    for ((x, to), (factor, shift)) in values(pixel, to) {
+                        let y: f32 = x * factor + shift;
+                        let y = if y < min { min } else { y };
+                        *to = if y > max { max } else { y };
+                    }
+                }
+                (Some(slope), _) => {
+                    for (((x, to), (factor, shift)), slope) in values(pixel, to).zip(slope) {
+                        let y: f32 = x * factor + shift;
+                        *to = if y < 0.0 { y * slope } else { y };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Something between convolutions, made ready.
+pub struct Ready {
+    session: Arc<Session>,
+    kind: Kind,
+    /// Where its inputs are among the fused node's.
+    inputs: Vec<usize>,
+}
+
+impl Ready {
+    pub fn new(between: &Between<'_>, inputs: Vec<usize>, session: &Arc<Session>) -> Self {
+        Self { session: session.clone(), kind: between.kind.clone(), inputs }
+    }
+}
+
+/// Pixels of a piece that a thread takes at once.
+const PIECE: usize = 64;
+
+impl Layer for Ready {
+    fn run(&self, call: Call<'_>) -> Result<()> {
+        let inputs = self.inputs.iter().map(|&index| call.input(index)).collect::<Result<Vec<_>>>()?;
+        let src = &inputs[0];
+        let from = src.elements::<f32>()?;
+        let [images, channels, spatial @ ..] = src.sizes.as_slice() else {
+            return Err(Failure(format!("an input of {} dimensions has no channels", src.sizes.len())));
+        };
+        let (images, channels, pixels) = (*images, *channels, spatial.iter().product::<usize>());
+        let mut sizes = src.sizes.clone();
+        let mut axes = None;
+        match &self.kind {
+            Kind::Window { geometry, rounds_up, .. } => {
+                let window = geometry.window(spatial, *rounds_up)?;
+                let first = window.len() - spatial.len();
+                sizes[2..].iter_mut().zip(&window[first..]).for_each(|(size, axis)| *size = axis.output);
+                axes = Some(window);
+            }
+            Kind::Whole { .. } => sizes[2..].fill(1),
+            Kind::Concat => {
+                for other in &inputs[1..] {
+                    if other.sizes.len() != sizes.len()
+                        || other.sizes[2..] != sizes[2..]
+                        || other.sizes[0] != sizes[0]
+                    {
+                        return Err(Failure(format!(
+                            "sizes {sizes:?} and {:?} cannot be joined",
+                            other.sizes
+                        )));
+                    }
+                    sizes[1] += other.sizes[1];
+                }
+            }
+            Kind::Gate => {
+                if inputs[1].len() != images * channels {
+                    return Err(Failure(format!("{:?} are no factors of {:?}", inputs[1].sizes, src.sizes)));
+                }
+            }
+            Kind::ByChannel(by_channel) => {
+                if by_channel.factor.len() != channels {
+                    return Err(Failure(format!(
+                        "{} factors do not fit {channels} channels",
+                        by_channel.factor.len()
+                    )));
+                }
+            }
+        }
+        let to = call.output::<f32>(&sizes)?;
+        if to.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the pool is gone when the call is.
+        let pool = match &self.session.pool {
+            Some(pool) => pool.clone(),
+            None => unsafe { call.pool(self.session.threads) }?,
+        };
+        let vectors = pulp::Arch::new();
+        match &self.kind {
+            Kind::Window { is_mean, counts_padding, .. } => {
+                let axes = axes.ok_or_else(|| Failure("convlow has a defect: no window".to_string()))?;
+                let window = Window { axes, channels, is_mean: *is_mean, counts_padding: *counts_padding };
+                pool.for_each_piece(to, window.axes[2].output * channels, |line, to| {
+                    vectors.dispatch(|| window.run(from, line, to));
+                });
+            }
+            Kind::Whole { is_mean } => {
+                if pixels == 0 {
+                    return Err(Failure("there is no pixel".to_string()));
+                }
+                pool.for_each_piece(to, channels, |image, to| {
+                    let from = &from[image * pixels * channels..][..pixels * channels];
+                    vectors.dispatch(|| whole(from, to, *is_mean));
+                });
+            }
+            Kind::Concat => {
+                let parts = inputs.iter().map(|input| Ok((input.elements::<f32>()?, input.sizes[1])));
+                let parts = parts.collect::<Result<Vec<_>>>()?;
+                let channels = sizes[1];
+                pool.for_each_piece(to, PIECE * channels, |piece, to| {
+                    let mut first = 0;
+                    for &(part, width) in parts.iter().filter(|(_, width)| *width > 0) {
+                        let part = part[piece * PIECE * width..].chunks_exact(width);
+                        for (to, from) in to.chunks_exact_mut(channels).zip(part) {
+                            to[first..first + width].copy_from_slice(from);
+                        }
+                        first += width;
+                    }
+                });
+            }
+            Kind::Gate => {
+                let gates = inputs[1].elements::<f32>()?;
+                pool.for_each_piece(to, channels * PIECE, |piece, to| {
+                    vectors.dispatch(|| {
+                        let from = from[piece * PIECE * channels..].chunks_exact(channels);
+                        for (at, (to, from)) in to.chunks_exact_mut(channels).zip(from).enumerate() {
+                            let image = (piece * PIECE + at) / pixels;
+                            let gates = &gates[image * channels..][..channels];
+                            for ((to, from), gate) in to.iter_mut().zip(from).zip(gates) {
+                                *to = from * gate;
+                            }
+                        }
+                    });
+                });
+            }
+            Kind::ByChannel(by_channel) => {
+                pool.for_each_piece(to, channels * PIECE, |piece, to| {
+                    vectors.dispatch(|| by_channel.run(&from[piece * PIECE * channels..], to));
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Windows over pixels that lie channels last.
+struct Window {
+    axes: [Axis; 3],
+    channels: usize,
+    is_mean: bool,
+    counts_padding: bool,
+}
+
+impl Window {
+    /// Computes a line of outputs, counted over images, planes and rows.
+    #[inline(always)]
+    fn run(&self, from: &[f32], line: usize, to: &mut [f32]) {
+        let [planes, rows, cols] = &self.axes;
+        let (plane, row) = (line / rows.output % planes.output, line % rows.output);
+        let image = line / rows.output / planes.output;
+        let all_taps = planes.kernel * rows.kernel * cols.kernel;
+        let mut pixels = Vec::with_capacity(all_taps);
+        for (col, to) in to.chunks_exact_mut(self.channels).enumerate() {
+            pixels.clear();
+            for plane_tap in planes.taps_of_output(plane) {
+                for row_tap in rows.taps_of_output(row) {
+                    let line = (image * planes.input + planes.input_of(plane, plane_tap)) * rows.input
+                        + rows.input_of(row, row_tap);
+                    for col_tap in cols.taps_of_output(col) {
+                        pixels.push((line * cols.input + cols.input_of(col, col_tap)) * self.channels);
+                    }
+                }
+            }
+            if self.is_mean {
+                merge::<true>(from, &pixels, to);
+                let count = if self.counts_padding { all_taps } else { pixels.len() } as f32;
+                to.iter_mut().for_each(|to| *to /= count);
+            } else {
+                merge::<false>(from, &pixels, to);
+            }
+        }
+    }
+}
+
+/// The greatest or the mean of all pixels.
+#[inline(always)]
+fn whole(from: &[f32], to: &mut [f32], is_mean: bool) {
+    let pixels: Vec<usize> = (0..from.len()).step_by(to.len()).collect();
+    if is_mean {
+        merge::<true>(from, &pixels, to);
+        to.iter_mut().for_each(|to| *to /= pixels.len() as f32);
+    } else {
+        merge::<false>(from, &pixels, to);
+    }
+}
+
+/// Channels whose sums are held in registers.
+const WIDTH: usize = 32;
+
+/// The sums or the greatest of the channels of pixels that begin at these places.
+#[inline(always)]
+fn merge<const IS_SUM: bool>(from: &[f32], pixels: &[usize], to: &mut [f32]) {
+    let both = |a: f32, b: f32| match IS_SUM {
+        true => a + b,
+        false => {
+            if b > a {
+                b
+            } else {
+                a
+            }
+        }
+    };
+    let first = if IS_SUM { 0.0 } else { f32::MIN };
+    let (blocks, rest) = to.as_chunks_mut::<WIDTH>();
+    let rest_begins = blocks.len() * WIDTH;
+    for (at, to) in blocks.iter_mut().enumerate() {
+        let mut values = [first; WIDTH];
+        for pixel in pixels {
+            if let Some(from) = from[pixel + at * WIDTH..].first_chunk::<WIDTH>() {
+                values.iter_mut().zip(from).for_each(|(value, &from)| *value = both(*value, from));
+            }
+        }
+        *to = values;
+    }
+    rest.fill(first);
+    for pixel in pixels {
+        let from = &from[pixel + rest_begins..][..rest.len()];
+        rest.iter_mut().zip(from).for_each(|(to, &from)| *to = both(*to, from));
+    }
+}
