@@ -36,6 +36,8 @@ enum Kind {
     Concat,
     /// The first input times the second, which is one value a channel and image.
     Gate,
+    /// The channels of all groups, by turns: a Reshape, a Transpose and a Reshape.
+    Shuffle { groups: usize },
     /// Something by channel.
     ByChannel(ByChannel),
 }
@@ -85,6 +87,11 @@ impl<'a> Between<'a> {
             "Mul" if inputs.len() == 2 && is_other_gate(&inputs)? => {
                 between.reads = vec![inputs[1], inputs[0]];
                 Kind::Gate
+            }
+            "Reshape" => {
+                let Some((nodes, dst, groups)) = shuffle(node, dst, &shape, taken)? else { return Ok(None) };
+                (between.nodes, between.dst) = (nodes, dst);
+                Kind::Shuffle { groups }
             }
             operator => match ByChannel::of(node, operator, &shape)? {
                 Some(by_channel) => {
@@ -190,6 +197,47 @@ fn reduces_pixels(node: Node<'_>, inputs: &[Value<'_>], rank: usize) -> Result<b
     Ok(node.int(c"keepdims")?.unwrap_or(1) != 0 && axes == (2..rank as i64).collect())
 }
 
+/// The nodes that shuffle channels and begin with a Reshape, their output, and the groups that take turns; none if they do
+/// something else.
+fn shuffle<'a>(
+    node: Node<'a>,
+    mut dst: Value<'a>,
+    shape: &Shape,
+    taken: &BTreeSet<usize>,
+) -> Result<Option<(Vec<Node<'a>>, Value<'a>, usize)>> {
+    let mut nodes = vec![node];
+    let Some(split) = dst.shape()?.filter(|split| split.sizes.len() == shape.sizes.len() + 1) else {
+        return Ok(None);
+    };
+    for operator in ["Transpose", "Reshape"] {
+        let readers = dst.readers()?;
+        let &[next] = readers.as_slice() else { return Ok(None) };
+        let outputs: Vec<_> = next.outputs()?.into_iter().flatten().collect();
+        let (false, &[to]) = (dst.is_graph_output()? || taken.contains(&next.id()?), outputs.as_slice())
+        else {
+            return Ok(None);
+        };
+        if next.operator()? != operator {
+            return Ok(None);
+        }
+        nodes.push(next);
+        dst = to;
+    }
+    let mut exchanged: Vec<i64> = (0..split.sizes.len() as i64).collect();
+    exchanged.swap(1, 2);
+    let (Size::Known(channels), [_, Size::Known(groups), Size::Known(of_group), pixels @ ..]) =
+        (&shape.sizes[1], split.sizes.as_slice())
+    else {
+        return Ok(None);
+    };
+    let is_shuffle = groups * of_group == *channels
+        && *pixels == shape.sizes[2..]
+        && split.sizes[0] == shape.sizes[0]
+        && nodes[1].ints(c"perm")? == Some(exchanged)
+        && dst.shape()?.is_some_and(|joined| joined.are_same(shape));
+    Ok(is_shuffle.then_some((nodes, dst, *groups)))
+}
+
 /// Whether a value is known to have one pixel, and as many channels and images as one of this shape.
 fn is_gate(shape: &Shape, gate: Value<'_>) -> Result<bool> {
     let Some(gate_shape) = gate.shape()? else { return Ok(false) };
@@ -277,30 +325,24 @@ impl ByChannel {
         (self.clamp, self.slope) = (behind.clamp, behind.slope);
     }
 
+    #[inline(always)]
     fn run(&self, from: &[f32], to: &mut [f32]) {
         let channels = self.factor.len();
-        let pixels = || from.chunks_exact(channels);
-        let values =
-            |pixel, to| std::iter::zip(std::iter::zip(pixel, to), std::iter::zip(&self.factor, &self.shift));
-        for (pixel, to) in pixels().zip(to.chunks_exact_mut(channels)) {
-            match (&self.slope, self.clamp) {
-                (None, None) => {
-                    for ((x, to), (factor, shift)) in values(pixel, to) {
-                        *to = x * factor + shift;
-                    }
+        for (from, to) in from.chunks_exact(channels).zip(to.chunks_exact_mut(channels)) {
+            for ((x, to), (factor, shift)) in
+                from.iter().zip(&mut *to).zip(self.factor.iter().zip(&self.shift))
+            {
+                *to = x * factor + shift;
+            }
+            if let Some([min, max]) = self.clamp {
+                for to in &mut *to {
+                    let y = if *to < min { min } else { *to };
+                    *to = if y > max { max } else { y };
                 }
-                (None, Some([min, max])) => {
-                    for ((x, to), (factor, shift)) in values(pixel, to) {
-                        let y: f32 = x * factor + shift;
-                        let y = if y < min { min } else { y };
-                        *to = if y > max { max } else { y };
-                    }
-                }
-                (Some(slope), _) => {
-                    for (((x, to), (factor, shift)), slope) in values(pixel, to).zip(slope) {
-                        let y: f32 = x * factor + shift;
-                        *to = if y < 0.0 { y * slope } else { y };
-                    }
+            }
+            if let Some(slopes) = &self.slope {
+                for (to, slope) in to.iter_mut().zip(slopes) {
+                    *to = if *to < 0.0 { *to * slope } else { *to };
                 }
             }
         }
@@ -362,6 +404,11 @@ impl Layer for Ready {
                     return Err(Failure(format!("{:?} are no factors of {:?}", inputs[1].sizes, src.sizes)));
                 }
             }
+            Kind::Shuffle { groups } => {
+                if channels % groups != 0 {
+                    return Err(Failure(format!("{channels} channels are not {groups} groups")));
+                }
+            }
             Kind::ByChannel(by_channel) => {
                 if by_channel.factor.len() != channels {
                     return Err(Failure(format!(
@@ -380,91 +427,157 @@ impl Layer for Ready {
             Some(pool) => pool.clone(),
             None => unsafe { call.pool(self.session.threads) }?,
         };
-        let vectors = pulp::Arch::new();
-        match &self.kind {
+        let width = channels * PIECE;
+        let (work, piece) = match &self.kind {
             Kind::Window { is_mean, counts_padding, .. } => {
                 let axes = axes.ok_or_else(|| Failure("convlow has a defect: no window".to_string()))?;
-                let window = Window { axes, channels, is_mean: *is_mean, counts_padding: *counts_padding };
-                pool.for_each_piece(to, window.axes[2].output * channels, |line, to| {
-                    vectors.dispatch(|| window.run(from, line, to));
-                });
+                let piece = axes[2].output * channels;
+                let window =
+                    Window { from, axes, channels, is_mean: *is_mean, counts_padding: *counts_padding };
+                (Work::Window(window), piece)
             }
-            Kind::Whole { is_mean } => {
-                if pixels == 0 {
-                    return Err(Failure("there is no pixel".to_string()));
-                }
-                pool.for_each_piece(to, channels, |image, to| {
-                    let from = &from[image * pixels * channels..][..pixels * channels];
-                    vectors.dispatch(|| whole(from, to, *is_mean));
-                });
+            Kind::Whole { is_mean } if pixels > 0 => {
+                (Work::Whole { from, pixels, is_mean: *is_mean }, channels)
             }
+            Kind::Whole { .. } => return Err(Failure("there is no pixel".to_string())),
             Kind::Concat => {
                 let parts = inputs.iter().map(|input| Ok((input.elements::<f32>()?, input.sizes[1])));
-                let parts = parts.collect::<Result<Vec<_>>>()?;
-                let channels = sizes[1];
-                pool.for_each_piece(to, PIECE * channels, |piece, to| {
-                    let mut first = 0;
-                    for &(part, width) in parts.iter().filter(|(_, width)| *width > 0) {
-                        let part = part[piece * PIECE * width..].chunks_exact(width);
-                        for (to, from) in to.chunks_exact_mut(channels).zip(part) {
-                            to[first..first + width].copy_from_slice(from);
-                        }
-                        first += width;
-                    }
-                });
+                (Work::Concat { parts: parts.collect::<Result<_>>()?, channels: sizes[1] }, sizes[1] * PIECE)
             }
-            Kind::Gate => {
-                let gates = inputs[1].elements::<f32>()?;
-                pool.for_each_piece(to, channels * PIECE, |piece, to| {
-                    vectors.dispatch(|| {
-                        let from = from[piece * PIECE * channels..].chunks_exact(channels);
-                        for (at, (to, from)) in to.chunks_exact_mut(channels).zip(from).enumerate() {
-                            let image = (piece * PIECE + at) / pixels;
-                            let gates = &gates[image * channels..][..channels];
-                            for ((to, from), gate) in to.iter_mut().zip(from).zip(gates) {
-                                *to = from * gate;
-                            }
-                        }
-                    });
-                });
-            }
-            Kind::ByChannel(by_channel) => {
-                pool.for_each_piece(to, channels * PIECE, |piece, to| {
-                    vectors.dispatch(|| by_channel.run(&from[piece * PIECE * channels..], to));
-                });
-            }
-        }
+            Kind::Gate => (Work::Gate { from, gates: inputs[1].elements::<f32>()?, channels, pixels }, width),
+            Kind::Shuffle { groups } => (Work::Shuffle { from, channels, groups: *groups }, width),
+            Kind::ByChannel(by_channel) => (Work::ByChannel { from, by_channel }, width),
+        };
+        let vectors = pulp::Arch::new();
+        pool.for_each_piece(to, piece, |index, to| vectors.dispatch(Piece { work: &work, index, to }));
         Ok(())
     }
 }
 
+/// What is done with pieces of the output.
+enum Work<'a> {
+    Window(Window<'a>),
+    Whole { from: &'a [f32], pixels: usize, is_mean: bool },
+    Concat { parts: Vec<(&'a [f32], usize)>, channels: usize },
+    Gate { from: &'a [f32], gates: &'a [f32], channels: usize, pixels: usize },
+    Shuffle { from: &'a [f32], channels: usize, groups: usize },
+    ByChannel { from: &'a [f32], by_channel: &'a ByChannel },
+}
+
+/// A piece of the output. A closure would not be compiled for the vectors that are there.
+struct Piece<'a> {
+    work: &'a Work<'a>,
+    index: usize,
+    to: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Piece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { work, index, to } = self;
+        match *work {
+            Work::Window(ref window) => window.run(index, to),
+            Work::Whole { from, pixels, is_mean } => {
+                let image = to.len() * pixels;
+                whole(&from[index * image..][..image], to, is_mean);
+            }
+            Work::Concat { ref parts, channels } => {
+                let mut first = 0;
+                for &(part, width) in parts {
+                    if width > 0 {
+                        let part = part[index * PIECE * width..].chunks_exact(width);
+                        for (to, from) in to.chunks_exact_mut(channels).zip(part) {
+                            to[first..first + width].copy_from_slice(from);
+                        }
+                    }
+                    first += width;
+                }
+            }
+            Work::Gate { from, gates, channels, pixels } => {
+                let from = from[index * PIECE * channels..].chunks_exact(channels);
+                for (at, (to, from)) in to.chunks_exact_mut(channels).zip(from).enumerate() {
+                    let image = (index * PIECE + at) / pixels;
+                    let gates = &gates[image * channels..][..channels];
+                    for ((to, from), gate) in to.iter_mut().zip(from).zip(gates) {
+                        *to = from * gate;
+                    }
+                }
+            }
+            Work::Shuffle { from, channels, groups } => {
+                let from = from[index * PIECE * channels..].chunks_exact(channels);
+                for (to, from) in to.chunks_exact_mut(channels).zip(from) {
+                    match groups {
+                        2 => take_turns::<2>(from, to),
+                        3 => take_turns::<3>(from, to),
+                        4 => take_turns::<4>(from, to),
+                        8 => take_turns::<8>(from, to),
+                        _ => {
+                            for (group, from) in from.chunks_exact(channels / groups).enumerate() {
+                                for (to, &from) in to[group..].iter_mut().step_by(groups).zip(from) {
+                                    *to = from;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            Work::ByChannel { from, by_channel } => {
+                by_channel.run(&from[index * PIECE * by_channel.factor.len()..], to);
+            }
+        }
+    }
+}
+
+/// Writes the channels of all groups by turns, the number of groups being known.
+#[inline(always)]
+fn take_turns<const GROUPS: usize>(from: &[f32], to: &mut [f32]) {
+    let (turns, _) = to.as_chunks_mut::<GROUPS>();
+    let of_group = turns.len();
+    let groups: [&[f32]; GROUPS] = std::array::from_fn(|group| &from[group * of_group..][..of_group]);
+    for (at, turn) in turns.iter_mut().enumerate() {
+        for (to, group) in turn.iter_mut().zip(groups) {
+            *to = group[at];
+        }
+    }
+}
+
 /// Windows over pixels that lie channels last.
-struct Window {
+struct Window<'a> {
+    from: &'a [f32],
     axes: [Axis; 3],
     channels: usize,
     is_mean: bool,
     counts_padding: bool,
 }
 
-impl Window {
+impl Window<'_> {
     /// Computes a line of outputs, counted over images, planes and rows.
     #[inline(always)]
-    fn run(&self, from: &[f32], line: usize, to: &mut [f32]) {
+    fn run(&self, line: usize, to: &mut [f32]) {
+        let from = self.from;
         let [planes, rows, cols] = &self.axes;
         let (plane, row) = (line / rows.output % planes.output, line % rows.output);
         let image = line / rows.output / planes.output;
         let all_taps = planes.kernel * rows.kernel * cols.kernel;
+        let mut lines = Vec::with_capacity(planes.kernel * rows.kernel);
+        for plane_tap in planes.taps_of_output(plane) {
+            for row_tap in rows.taps_of_output(row) {
+                lines.push(
+                    (image * planes.input + planes.input_of(plane, plane_tap)) * rows.input
+                        + rows.input_of(row, row_tap),
+                );
+            }
+        }
         let mut pixels = Vec::with_capacity(all_taps);
         for (col, to) in to.chunks_exact_mut(self.channels).enumerate() {
+            let taps = cols.taps_of_output(col);
+            let first = if taps.is_empty() { 0 } else { cols.input_of(col, taps.start) };
             pixels.clear();
-            for plane_tap in planes.taps_of_output(plane) {
-                for row_tap in rows.taps_of_output(row) {
-                    let line = (image * planes.input + planes.input_of(plane, plane_tap)) * rows.input
-                        + rows.input_of(row, row_tap);
-                    for col_tap in cols.taps_of_output(col) {
-                        pixels.push((line * cols.input + cols.input_of(col, col_tap)) * self.channels);
-                    }
-                }
+            for line in &lines {
+                let first = (line * cols.input + first) * self.channels;
+                pixels.extend((0..taps.len()).map(|tap| first + tap * cols.dilation * self.channels));
             }
             if self.is_mean {
                 merge::<true>(from, &pixels, to);
@@ -489,37 +602,36 @@ fn whole(from: &[f32], to: &mut [f32], is_mean: bool) {
     }
 }
 
-/// Channels whose sums are held in registers.
-const WIDTH: usize = 32;
-
 /// The sums or the greatest of the channels of pixels that begin at these places.
 #[inline(always)]
 fn merge<const IS_SUM: bool>(from: &[f32], pixels: &[usize], to: &mut [f32]) {
-    let both = |a: f32, b: f32| match IS_SUM {
-        true => a + b,
-        false => {
-            if b > a {
-                b
-            } else {
-                a
-            }
-        }
-    };
-    let first = if IS_SUM { 0.0 } else { f32::MIN };
-    let (blocks, rest) = to.as_chunks_mut::<WIDTH>();
-    let rest_begins = blocks.len() * WIDTH;
+    let done = merge_blocks::<IS_SUM, 32>(from, pixels, to, 0);
+    let done = merge_blocks::<IS_SUM, 8>(from, pixels, to, done);
+    merge_blocks::<IS_SUM, 1>(from, pixels, to, done);
+}
+
+/// The same from one channel on, `WIDTH` of which are held in registers, as long as there are so many; where it ends.
+#[inline(always)]
+fn merge_blocks<const IS_SUM: bool, const WIDTH: usize>(
+    from: &[f32],
+    pixels: &[usize],
+    to: &mut [f32],
+    first: usize,
+) -> usize {
+    let (blocks, _) = to[first..].as_chunks_mut::<WIDTH>();
     for (at, to) in blocks.iter_mut().enumerate() {
-        let mut values = [first; WIDTH];
+        let mut values = [if IS_SUM { 0.0 } else { f32::MIN }; WIDTH];
         for pixel in pixels {
-            if let Some(from) = from[pixel + at * WIDTH..].first_chunk::<WIDTH>() {
-                values.iter_mut().zip(from).for_each(|(value, &from)| *value = both(*value, from));
+            let Some(from) = from[pixel + first + at * WIDTH..].first_chunk::<WIDTH>() else { break };
+            for (value, &from) in values.iter_mut().zip(from) {
+                if IS_SUM {
+                    *value += from;
+                } else {
+                    *value = if from > *value { from } else { *value };
+                }
             }
         }
         *to = values;
     }
-    rest.fill(first);
-    for pixel in pixels {
-        let from = &from[pixel + rest_begins..][..rest.len()];
-        rest.iter_mut().zip(from).for_each(|(to, &from)| *to = both(*to, from));
-    }
+    first + blocks.len() * WIDTH
 }
