@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use convlow::Axis;
+use convlow::{Axis, Layout};
 
 use crate::chain::{bounds, is_by_channel};
 use crate::geometry::Geometry;
 use crate::host::{Call, Failure, Listed, Node, Result, Shape, Size, Tensor, Value};
 use crate::layer::Layer;
 use crate::layouts::Claim;
+use crate::moves::{Placed, broadcast, combine};
 use crate::session::Session;
 
 /// Nodes that are computed as one, of float32 tensors that lie channels last.
@@ -36,8 +37,12 @@ enum Kind {
     Concat,
     /// The first input times the second, which is one value a channel and image.
     Gate,
+    /// The sum of two inputs whose shapes are not known to be the same.
+    Sum,
     /// The channels of all groups, by turns: a Reshape, a Transpose and a Reshape.
     Shuffle { groups: usize },
+    /// Each pixel so many times along each axis.
+    Repeat { times: Vec<usize> },
     /// Something by channel.
     ByChannel(ByChannel),
 }
@@ -65,10 +70,21 @@ impl<'a> Between<'a> {
         if shape.element != f32::ELEMENT || !(3..=5).contains(&rank) {
             return Ok(None);
         }
+        let operator = node.operator()?;
+        if ["Resize", "Upsample"].contains(&operator.as_str()) {
+            let Some(times) = repeats(node, &inputs, rank)? else { return Ok(None) };
+            return Ok(Some(Self {
+                nodes: vec![node],
+                reads: vec![src],
+                dst,
+                rank,
+                kind: Kind::Repeat { times },
+            }));
+        }
         let inputs: Option<Vec<Value<'a>>> = inputs.into_iter().collect();
         let Some(inputs) = inputs else { return Ok(None) };
         let mut between = Self { nodes: vec![node], reads: vec![src], dst, rank, kind: Kind::Concat };
-        between.kind = match node.operator()?.as_str() {
+        between.kind = match operator.as_str() {
             "MaxPool" | "AveragePool" => match window(node, rank)? {
                 Some(window) => window,
                 None => return Ok(None),
@@ -87,6 +103,10 @@ impl<'a> Between<'a> {
             "Mul" if inputs.len() == 2 && is_other_gate(&inputs)? => {
                 between.reads = vec![inputs[1], inputs[0]];
                 Kind::Gate
+            }
+            "Add" if inputs.len() == 2 && are_sum(node, &shape, &inputs)? => {
+                between.reads = inputs;
+                Kind::Sum
             }
             "Reshape" => {
                 let Some((nodes, dst, groups)) = shuffle(node, dst, &shape, taken)? else { return Ok(None) };
@@ -143,7 +163,13 @@ impl<'a> Between<'a> {
 
     /// What it does with values that may lie either way.
     pub fn claim(&self) -> Claim<'a> {
-        Claim { reads: self.reads.clone(), writes: self.dst, rank: self.rank }
+        let is_like = matches!(self.kind, Kind::Gate | Kind::Shuffle { .. } | Kind::ByChannel(_));
+        Claim {
+            reads: self.reads.clone(),
+            writes: self.dst,
+            rank: self.rank,
+            is_like: is_like.then_some(self.reads[0]),
+        }
     }
 
     /// Whether it is worth being claimed, these values lying channels last.
@@ -184,6 +210,38 @@ fn window(node: Node<'_>, rank: usize) -> Result<Option<Kind>> {
         return Ok(None);
     }
     Ok(Some(Kind::Window { geometry, is_mean, counts_padding, rounds_up }))
+}
+
+/// How often a Resize or Upsample repeats each pixel along each axis; none if it does something else.
+fn repeats(node: Node<'_>, inputs: &[Option<Value<'_>>], rank: usize) -> Result<Option<Vec<usize>>> {
+    let is_resize = node.operator()? == "Resize";
+    let text =
+        |name, otherwise: &str| Ok::<_, Failure>(node.string(name)?.unwrap_or_else(|| otherwise.to_string()));
+    if text(c"mode", "nearest")? != "nearest" || node.ints(c"axes")?.is_some() {
+        return Ok(None);
+    }
+    // Enlarged by whole numbers, what is nearest to the middle of a new pixel is the one that it is a part of; so it is where
+    // the new pixel begins, rounded down.
+    let is_part = match text(c"coordinate_transformation_mode", "half_pixel")?.as_str() {
+        "half_pixel" => true,
+        "asymmetric" => text(c"nearest_mode", "round_prefer_floor")? == "floor",
+        _ => false,
+    };
+    // A Resize of the first version, and Upsample, have their scales as the second input.
+    let scales = match (is_resize, inputs) {
+        (true, [_, _, Some(scales)]) if is_part => scales,
+        (false, [_, Some(scales)]) => scales,
+        _ => return Ok(None),
+    };
+    let Some(scales) = scales.constant()?.filter(|scales| scales.element == f32::ELEMENT) else {
+        return Ok(None);
+    };
+    let scales = scales.elements::<f32>()?;
+    let are_whole = scales.iter().all(|&scale| (1.0..=64.0).contains(&scale) && scale.fract() == 0.0);
+    if scales.len() != rank || !are_whole || scales[..2] != [1.0; 2] {
+        return Ok(None);
+    }
+    Ok(Some(scales[2..].iter().map(|&scale| scale as usize).collect()))
 }
 
 /// Whether a ReduceMean is over all pixels of each channel and keeps their axes.
@@ -238,17 +296,23 @@ fn shuffle<'a>(
     Ok(is_shuffle.then_some((nodes, dst, *groups)))
 }
 
-/// Whether a value is known to have one pixel, and as many channels and images as one of this shape.
+/// Whether a value is known to have one pixel and the channels of one of this shape, and may have as many images.
 fn is_gate(shape: &Shape, gate: Value<'_>) -> Result<bool> {
     let Some(gate_shape) = gate.shape()? else { return Ok(false) };
-    let (Some(pixels), Some(own)) = (gate_shape.sizes.get(2..), shape.sizes.get(..2)) else {
+    let (Some(own), [images, channels, pixels @ ..]) = (shape.sizes.get(..2), gate_shape.sizes.as_slice())
+    else {
         return Ok(false);
+    };
+    let may_have_as_many = match (&own[0], images) {
+        (Size::Known(own), Size::Known(images)) => own == images,
+        _ => true,
     };
     Ok(gate_shape.element == shape.element
         && gate_shape.sizes.len() == shape.sizes.len()
         && pixels.iter().all(|size| *size == Size::Known(1))
-        && gate_shape.sizes[..2] == *own
-        && !own.contains(&Size::Unknown)
+        && matches!(channels, Size::Known(_))
+        && *channels == own[1]
+        && may_have_as_many
         && gate.constant()?.is_none())
 }
 
@@ -258,6 +322,20 @@ fn is_other_gate(inputs: &[Value<'_>]) -> Result<bool> {
         Some(shape) => is_gate(&shape, inputs[0]),
         None => Ok(false),
     }
+}
+
+/// Whether two inputs may be of one shape as far as is known, and are not known to be.
+fn are_sum(node: Node<'_>, shape: &Shape, inputs: &[Value<'_>]) -> Result<bool> {
+    for value in inputs {
+        if value.constant()?.is_some() {
+            return Ok(false);
+        }
+    }
+    let (Some(second), Some(sum)) = (inputs[1].shape()?, node.outputs()?[0].map_or(Ok(None), Value::shape)?)
+    else {
+        return Ok(false);
+    };
+    Ok(shape.may_be(&second) && !shape.are_same(&second) && sum.sizes.len() == shape.sizes.len())
 }
 
 impl ByChannel {
@@ -399,10 +477,14 @@ impl Layer for Ready {
                     sizes[1] += other.sizes[1];
                 }
             }
+            Kind::Sum => sizes = broadcast(&sizes, &inputs[1].sizes)?,
             Kind::Gate => {
                 if inputs[1].len() != images * channels {
                     return Err(Failure(format!("{:?} are no factors of {:?}", inputs[1].sizes, src.sizes)));
                 }
+            }
+            Kind::Repeat { times } => {
+                sizes[2..].iter_mut().zip(times).for_each(|(size, times)| *size *= times);
             }
             Kind::Shuffle { groups } => {
                 if channels % groups != 0 {
@@ -428,6 +510,8 @@ impl Layer for Ready {
             None => unsafe { call.pool(self.session.threads) }?,
         };
         let width = channels * PIECE;
+        let placed =
+            |elements, input: usize| Placed { elements, sizes: &inputs[input].sizes, layout: Layout::Nhwc };
         let (work, piece) = match &self.kind {
             Kind::Window { is_mean, counts_padding, .. } => {
                 let axes = axes.ok_or_else(|| Failure("convlow has a defect: no window".to_string()))?;
@@ -445,6 +529,18 @@ impl Layer for Ready {
                 (Work::Concat { parts: parts.collect::<Result<_>>()?, channels: sizes[1] }, sizes[1] * PIECE)
             }
             Kind::Gate => (Work::Gate { from, gates: inputs[1].elements::<f32>()?, channels, pixels }, width),
+            Kind::Sum => {
+                let other = inputs[1].elements::<f32>()?;
+                if inputs[0].sizes != inputs[1].sizes {
+                    combine([placed(from, 0), placed(other, 1)], to, &sizes, Layout::Nhwc, |a, b| a + b);
+                    return Ok(());
+                }
+                (Work::Sum { from, other, width }, width)
+            }
+            Kind::Repeat { times } => {
+                let width = spatial.last().copied().unwrap_or(1);
+                (Work::Repeat { from, spatial, times, channels }, width * times[times.len() - 1] * channels)
+            }
             Kind::Shuffle { groups } => (Work::Shuffle { from, channels, groups: *groups }, width),
             Kind::ByChannel(by_channel) => (Work::ByChannel { from, by_channel }, width),
         };
@@ -460,6 +556,8 @@ enum Work<'a> {
     Whole { from: &'a [f32], pixels: usize, is_mean: bool },
     Concat { parts: Vec<(&'a [f32], usize)>, channels: usize },
     Gate { from: &'a [f32], gates: &'a [f32], channels: usize, pixels: usize },
+    Sum { from: &'a [f32], other: &'a [f32], width: usize },
+    Repeat { from: &'a [f32], spatial: &'a [usize], times: &'a [usize], channels: usize },
     Shuffle { from: &'a [f32], channels: usize, groups: usize },
     ByChannel { from: &'a [f32], by_channel: &'a ByChannel },
 }
@@ -503,6 +601,26 @@ impl pulp::WithSimd for Piece<'_> {
                     for ((to, from), gate) in to.iter_mut().zip(from).zip(gates) {
                         *to = from * gate;
                     }
+                }
+            }
+            Work::Sum { from, other, width } => {
+                let both = from[index * width..].iter().zip(&other[index * width..]);
+                to.iter_mut().zip(both).for_each(|(to, (a, b))| *to = a + b);
+            }
+            Work::Repeat { from, spatial, times, channels } => {
+                // Of the line's place among the repeated ones, the place of the line that is repeated.
+                let (mut rest, mut line, mut below) = (index, 0, 1);
+                let outer = spatial.len() - 1;
+                for (size, times) in spatial[..outer].iter().zip(times).rev() {
+                    line += rest % (size * times) / times * below;
+                    rest /= size * times;
+                    below *= size;
+                }
+                let width = spatial[outer] * channels;
+                let from = &from[(rest * below + line) * width..][..width];
+                let repeated = to.chunks_exact_mut(channels * times[outer]);
+                for (to, from) in repeated.zip(from.chunks_exact(channels)) {
+                    to.chunks_exact_mut(channels).for_each(|to| to.copy_from_slice(from));
                 }
             }
             Work::Shuffle { from, channels, groups } => {

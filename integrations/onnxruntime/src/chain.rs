@@ -140,6 +140,7 @@ impl<'a> Chain<'a> {
             reads: std::iter::once(self.src).chain(self.residual).collect(),
             writes: self.dst,
             rank: self.weights.sizes.len(),
+            is_like: None,
         }
     }
 

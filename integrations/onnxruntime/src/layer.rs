@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use convlow::{
-    Arguments, Buffer, Clamp, DataType, Effort, Layout, Options, ParallelFor, Plan, Pool, Problem,
+    AlgorithmChoice, Arguments, Buffer, Clamp, DataType, Effort, Layout, Options, ParallelFor, Plan, Pool,
+    Problem,
 };
 
 use crate::chain::Chain;
 use crate::geometry::{End, Geometry};
 use crate::host::{Call, Failure, Listed, Number, Result, Size};
-use crate::moves::{Placed, add, broadcast, transpose};
+use crate::moves::{Placed, broadcast, combine, transpose};
 use crate::session::Session;
 
 /// Sizes of input whose plans are kept.
@@ -116,6 +117,8 @@ struct Typed<T> {
     bias: Option<Vec<T>>,
     packed: Buffer,
     packing: u64,
+    /// The algorithm whose packing it is.
+    algorithm: &'static convlow::algorithms::Entry,
     plans: Mutex<Plans>,
 }
 
@@ -126,7 +129,7 @@ struct Plans(Vec<(Vec<usize>, bool, Arc<Plan>)>);
 impl<T: Number> Typed<T> {
     fn new(chain: &Chain<'_>, places: Places, node: usize, session: &Arc<Session>) -> Result<Self> {
         let problem = usual_problem(chain, places.layouts())?;
-        let plan = plan(&problem, session)?;
+        let plan = plan(&problem, session, AlgorithmChoice::Auto)?;
         let (weights, bias) = folded::<T>(chain)?;
         let mut packed = Buffer::new(plan.info().packed_weights_bytes)?;
         plan.pack_weights(&weights, packed.bytes_mut())?;
@@ -138,6 +141,7 @@ impl<T: Number> Typed<T> {
             places,
             bias,
             packing: plan.packing_id(),
+            algorithm: plan.info().entry,
             packed,
             plans: Mutex::default(),
         };
@@ -172,10 +176,15 @@ impl<T: Number> Typed<T> {
             accumulate: self.places.residual.is_some() && !is_alone,
         };
         let problem = self.geometry.problem(sizes, end)?;
-        let plan = Arc::new(plan(&problem, &self.session)?);
+        let mut plan = plan(&problem, &self.session, AlgorithmChoice::Auto)?;
+        if plan.packing_id() != self.packing {
+            // AUTO has an opinion of its own on maps of one pixel. The algorithm of usual ones computes them, too.
+            plan = self::plan(&problem, &self.session, AlgorithmChoice::One(self.algorithm))?;
+        }
         if plan.packing_id() != self.packing {
             return Err(Failure(format!("convlow has a defect: weights for {problem} are packed otherwise")));
         }
+        let plan = Arc::new(plan);
         self.told(&plan);
         let Plans(known) = &mut *plans();
         if known.len() == PLANS {
@@ -274,14 +283,20 @@ impl<T: Number> Layer for Typed<T> {
             let alone = &mut alone.elements_mut()[..len];
             self.execute(call, &plan, src, None, alone)?;
             let alone = Placed { elements: alone, sizes: &dst_sizes, layout: self.places.dst };
-            add([alone, placed], sum, &sum_sizes, self.places.dst, self.clamp);
+            let clamp =
+                self.clamp.map(|Clamp { min, max }| Clamp { min: T::from_f64(min), max: T::from_f64(max) });
+            combine([alone, placed], sum, &sum_sizes, self.places.dst, |a, b| {
+                // Rounded once more it is what the addition in their own type gives.
+                let sum = T::from_f64(a.into() + b.into());
+                clamp.map_or(sum, |clamp| sum.clamped(clamp))
+            });
             Ok(())
         })?
     }
 }
 
-/// AUTO's plan for a problem of a session.
-fn plan(problem: &Problem, session: &Session) -> Result<Plan> {
+/// The plan for a problem of a session.
+fn plan(problem: &Problem, session: &Session, algorithm: AlgorithmChoice) -> Result<Plan> {
     let pool = match &session.pool {
         Some(pool) => pool.clone(),
         // SAFETY: calls have their own pool; in this one all jobs run at once on the calling thread.
@@ -290,6 +305,7 @@ fn plan(problem: &Problem, session: &Session) -> Result<Plan> {
     Ok(Plan::new(
         problem,
         &Options {
+            algorithm,
             math: session.options.math(),
             effort: Effort::Estimate,
             max_workspace_bytes: session.options.max_workspace_bytes,

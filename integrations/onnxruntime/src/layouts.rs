@@ -47,6 +47,8 @@ pub struct Claim<'a> {
     pub writes: Value<'a>,
     /// Dimensions of all of them.
     pub rank: usize,
+    /// What it reads that is of the shape of what it writes, whatever that is.
+    pub is_like: Option<Value<'a>>,
 }
 
 /// The values of a graph that lie channels last.
@@ -64,6 +66,10 @@ pub fn channels_last(claims: &[Claim<'_>], others: &[Node<'_>]) -> Result<BTreeS
         let at = flow.at(claim.writes)?;
         flow.values[at].is_written = true;
         flow.values[at].ranks.insert(claim.rank);
+        if let Some(value) = claim.is_like {
+            let shaped = flow.at(value)?;
+            flow.values[at].shaped = shaped;
+        }
     }
     for &node in others {
         flow.pass(node)?;
@@ -85,7 +91,7 @@ struct Known<'a> {
     is_fixed: bool,
     /// A value that lies as this one does, or itself.
     like: usize,
-    /// A value that is known to be of the same shape, or itself.
+    /// A value before it that is known to be of the same shape, or itself.
     shaped: usize,
 }
 
@@ -163,7 +169,7 @@ impl<'a> Flow<'a> {
         };
         let to = written[0];
         self.values[to].is_written = true;
-        self.values[to].shaped = self.values[first].shaped;
+        self.values[to].shaped = first;
         for &source in sources {
             let (from, to) = (self.root(source), self.root(to));
             self.values[from].like = to;
@@ -184,10 +190,16 @@ impl<'a> Flow<'a> {
 
     /// Whether two values are known to be of one shape.
     fn are_alike(&self, a: usize, b: usize) -> Result<bool> {
-        let (a, b) = (&self.values[a], &self.values[b]);
-        if a.shaped == b.shaped {
+        let first = |mut at: usize| {
+            while self.values[at].shaped != at {
+                at = self.values[at].shaped;
+            }
+            at
+        };
+        if first(a) == first(b) {
             return Ok(true);
         }
+        let (a, b) = (&self.values[a], &self.values[b]);
         let (Some(a), Some(b)) = (a.value.shape()?, b.value.shape()?) else { return Ok(false) };
         Ok(a.are_same(&b))
     }

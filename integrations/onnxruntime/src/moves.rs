@@ -1,8 +1,8 @@
-//! Residuals that do not lie as the output does, or are of another shape.
+//! Tensors that do not lie as they should, or are of another shape than what they are combined with.
 
-use convlow::{Clamp, Layout};
+use convlow::Layout;
 
-use crate::host::{Failure, Number, Result};
+use crate::host::{Failure, Result};
 
 /// Elements of a square that is moved at once: its lines stay in the cache.
 const SQUARE: usize = 16;
@@ -35,7 +35,7 @@ pub struct Placed<'a, T> {
     pub layout: Layout,
 }
 
-/// The shape of what is added by broadcasting.
+/// The shape of what is combined by broadcasting.
 ///
 /// # Errors
 /// If a size is neither the other's nor 1.
@@ -48,7 +48,7 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
     let sizes: Option<Vec<usize>> = a.iter().zip(b).map(size).collect();
     match sizes {
         Some(sizes) if a.len() == b.len() => Ok(sizes),
-        _ => Err(Failure(format!("sizes {a:?} and {b:?} cannot be added"))),
+        _ => Err(Failure(format!("sizes {a:?} and {b:?} do not fit each other"))),
     }
 }
 
@@ -67,25 +67,20 @@ fn strides(sizes: &[usize], layout: Layout) -> Vec<usize> {
     strides
 }
 
-/// Writes clamp(a + b) by broadcasting to an output of these sizes, which lies as `layout` says.
-pub fn add<T: Number>(
+/// Writes f(a, b) by broadcasting to an output of these sizes, which lies as `layout` says.
+pub fn combine<T: Copy>(
     [a, b]: [Placed<'_, T>; 2],
     to: &mut [T],
     sizes: &[usize],
     layout: Layout,
-    clamp: Option<Clamp>,
+    f: impl Fn(T, T) -> T,
 ) {
     let of = [strides(a.sizes, a.layout), strides(b.sizes, b.layout), strides(sizes, layout)];
     let mut index = vec![0; sizes.len()];
     for _ in 0..to.len() {
         let [from_a, from_b, at] =
             [0, 1, 2].map(|which| index.iter().zip(&of[which]).map(|(i, stride)| i * stride).sum::<usize>());
-        // Rounded once more it is what the addition in their own type gives.
-        let sum = T::from_f64(a.elements[from_a].into() + b.elements[from_b].into());
-        to[at] = match clamp {
-            None => sum,
-            Some(Clamp { min, max }) => sum.clamped(Clamp { min: T::from_f64(min), max: T::from_f64(max) }),
-        };
+        to[at] = f(a.elements[from_a], b.elements[from_b]);
         for (i, &size) in index.iter_mut().zip(sizes).rev() {
             *i += 1;
             if *i < size {
@@ -93,5 +88,36 @@ pub fn add<T: Number>(
             }
             *i = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_moved_there_and_back_is_the_same() {
+        let from: Vec<usize> = (0..2 * 19 * 35).collect();
+        let (mut there, mut back) = (vec![0; from.len()], vec![0; from.len()]);
+        transpose(&from, &mut there, 19, 35);
+        assert_eq!((there[1], there[19 * 35 + 20]), (35, 19 * 35 + 36));
+        transpose(&there, &mut back, 35, 19);
+        assert_eq!(from, back);
+    }
+
+    #[test]
+    fn what_is_broadcast_may_lie_either_way() {
+        // Two channels of 1 × 3 pixels, and a value a channel.
+        let (planes, pixels) = ([0, 1, 2, 10, 11, 12], [0, 10, 1, 11, 2, 12]);
+        let (sizes, gates) = ([1, 2, 1, 3], [100, 200]);
+        let placed = |elements, layout| Placed { elements, sizes: &sizes, layout };
+        let by_channel = Placed { elements: &gates[..], sizes: &[1, 2, 1, 1], layout: Layout::Nchw };
+        let mut sum = [0; 6];
+        for a in [placed(&planes[..], Layout::Nchw), placed(&pixels[..], Layout::Nhwc)] {
+            combine([a, by_channel], &mut sum, &sizes, Layout::Nhwc, |a, b| a + b);
+            assert_eq!(sum, [100, 210, 101, 211, 102, 212]);
+        }
+        assert_eq!(broadcast(&[2, 1, 3], &[1, 4, 3]).expect("they fit"), [2, 4, 3]);
+        assert!(broadcast(&[2, 3], &[2, 2]).is_err());
     }
 }

@@ -131,30 +131,31 @@ impl Provider {
                 parts.push(part);
             }
         }
-        let mut others = Vec::new();
-        for &node in &nodes {
-            if !taken.contains(&node.id()?) {
-                others.push(node);
-            }
-        }
         // What is not worth its claim is left to the host, until nothing is left off any more.
         let channels_last = loop {
             let claims: Vec<Claim<'_>> = parts.iter().map(Part::claim).collect();
+            let is_other = |node: &Node<'_>| !parts.iter().any(|part| part.nodes().contains(node));
+            let others: Vec<Node<'_>> = nodes.iter().copied().filter(is_other).collect();
             let channels_last = channels_last(&claims, &others)?;
-            let mut left_off = Vec::new();
-            for (at, part) in parts.iter().enumerate() {
-                if !part.is_worth(&channels_last)? {
-                    left_off.push(at);
+            let count = parts.len();
+            let mut kept = Vec::new();
+            for part in parts {
+                if part.is_worth(&channels_last)? {
+                    kept.push(part);
                 }
             }
-            if left_off.is_empty() {
+            parts = kept;
+            if parts.len() == count {
                 break channels_last;
             }
-            for at in left_off.into_iter().rev() {
-                others.extend(parts.remove(at).nodes());
-            }
         };
+        let last = channels_last.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        self.log(&format!("convlow keeps channels last: {last}"));
         for part in &parts {
+            if let Part::Between(between) = part {
+                let names = between.nodes.iter().map(|node| node.name()).collect::<Result<Vec<_>>>()?;
+                self.log(&format!("convlow computes {} between convolutions", names.join(", ")));
+            }
             let nodes: Vec<*const OrtNode> = part.nodes().iter().map(|node| node.as_ptr()).collect();
             let options = NodeFusionOptions { version: API_VERSION, drop_constant_initializers: true };
             // SAFETY: the nodes are the graph's, and a part is convex.
