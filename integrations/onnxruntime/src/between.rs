@@ -504,11 +504,7 @@ impl Layer for Ready {
         if to.is_empty() {
             return Ok(());
         }
-        // SAFETY: the pool is gone when the call is.
-        let pool = match &self.session.pool {
-            Some(pool) => pool.clone(),
-            None => unsafe { call.pool(self.session.threads) }?,
-        };
+        let pool = self.session.pool_of(&call)?;
         let width = channels * PIECE;
         let placed =
             |elements, input: usize| Placed { elements, sizes: &inputs[input].sizes, layout: Layout::Nhwc };

@@ -28,8 +28,16 @@ pub struct Chain<'a> {
     pub residual: Option<Value<'a>>,
     /// The least and the greatest output.
     pub clamp: Option<[f64; 2]>,
+    /// What negative outputs are multiplied by.
+    pub slope: Option<Slope<'a>>,
     /// The output of the last node.
     pub dst: Value<'a>,
+}
+
+/// What negative outputs are multiplied by: the same everywhere, or one value a channel.
+pub enum Slope<'a> {
+    Everywhere(f32),
+    ByChannel(Tensor<'a>),
 }
 
 /// Why a node is left to ONNX Runtime.
@@ -84,6 +92,7 @@ impl<'a> Chain<'a> {
             added: Vec::new(),
             residual: None,
             clamp: None,
+            slope: None,
             dst,
         };
         while chain.take_next(taken)? {}
@@ -94,8 +103,12 @@ impl<'a> Chain<'a> {
     fn take_next(&mut self, taken: &BTreeSet<usize>) -> Result<bool> {
         let readers = self.dst.readers()?;
         let &[next] = readers.as_slice() else { return Ok(false) };
-        // Nothing comes behind a clamp, and what is read by a nested graph has no reader here that could be fused.
-        if self.clamp.is_some() || self.dst.is_graph_output()? || taken.contains(&next.id()?) {
+        // Nothing comes behind a clamp or a slope, and what is read by a nested graph has no reader here that could be fused.
+        if self.clamp.is_some()
+            || self.slope.is_some()
+            || self.dst.is_graph_output()?
+            || taken.contains(&next.id()?)
+        {
             return Ok(false);
         }
         let Some(dst) = next.outputs()?.first().copied().flatten() else { return Ok(false) };
@@ -115,6 +128,11 @@ impl<'a> Chain<'a> {
                 self.clamp = bounds(next, input(1), input(2))?;
                 self.clamp.is_some()
             }
+            "LeakyRelu" => {
+                self.slope = Some(Slope::Everywhere(next.float(c"alpha")?.unwrap_or(0.01)));
+                true
+            }
+            "PRelu" if is_first => self.take_slope(input(1))?,
             "BatchNormalization" if is_first => self.take_norm(next, &inputs)?,
             "Add" | "Sum" if inputs.len() == 2 => match input(if is_first { 1 } else { 0 }) {
                 Some(other) if other.name()? != own => self.take_addend(other)?,
@@ -163,6 +181,18 @@ impl<'a> Chain<'a> {
         }
         let Ok(constants) = <[Tensor<'a>; 4]>::try_from(constants) else { return Ok(false) };
         self.norm = Some((constants, node.float(c"epsilon")?.unwrap_or(1e-5)));
+        Ok(true)
+    }
+
+    /// A constant slope.
+    fn take_slope(&mut self, slope: Option<Value<'a>>) -> Result<bool> {
+        let Some(slope) = slope else { return Ok(false) };
+        let Some(slope) = slope.constant()? else { return Ok(false) };
+        let spatial = self.weights.sizes.len() - 2;
+        if slope.element != self.weights.element || !is_by_channel(&slope.sizes, self.channels(), spatial) {
+            return Ok(false);
+        }
+        self.slope = Some(Slope::ByChannel(slope));
         Ok(true)
     }
 

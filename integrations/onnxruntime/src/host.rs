@@ -528,11 +528,24 @@ impl Listed for f64 {
 }
 
 /// An element of the tensors that convolutions are computed of.
-pub trait Number: convlow::Element + Listed {}
+pub trait Number: convlow::Element + Listed {
+    /// Itself, or times the slope if it is negative.
+    fn steepened(self, slope: Self) -> Self;
+}
 
-impl Number for f32 {}
+impl Number for f32 {
+    #[inline(always)]
+    fn steepened(self, slope: Self) -> Self {
+        if self < 0.0 { self * slope } else { self }
+    }
+}
 
-impl Number for f64 {}
+impl Number for f64 {
+    #[inline(always)]
+    fn steepened(self, slope: Self) -> Self {
+        if self < 0.0 { self * slope } else { self }
+    }
+}
 
 /// A fused node that is being computed.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use convlow::{
     Problem,
 };
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Slope};
 use crate::geometry::{End, Geometry};
 use crate::host::{Call, Failure, Listed, Number, Result, Size};
 use crate::moves::{Placed, broadcast, combine, transpose};
@@ -115,6 +115,8 @@ struct Typed<T> {
     clamp: Option<Clamp>,
     places: Places,
     bias: Option<Vec<T>>,
+    /// What negative outputs of each channel are multiplied by.
+    slopes: Option<Vec<T>>,
     packed: Buffer,
     packing: u64,
     /// The algorithm whose packing it is.
@@ -140,6 +142,7 @@ impl<T: Number> Typed<T> {
             clamp: clamp(chain),
             places,
             bias,
+            slopes: slopes(chain)?,
             packing: plan.packing_id(),
             algorithm: plan.info().entry,
             packed,
@@ -203,10 +206,9 @@ impl<T: Number> Typed<T> {
         residual: Option<&[T]>,
         dst: &mut [T],
     ) -> Result<()> {
-        // SAFETY: the pool is gone when the call is.
         let pool = match self.session.pool {
             Some(_) => None,
-            None => Some(unsafe { call.pool(self.session.threads) }?),
+            None => Some(self.session.pool_of(&call)?),
         };
         self.session.with_workspace(plan.info().workspace_bytes, |workspace| {
             plan.execute_with(Arguments {
@@ -221,6 +223,27 @@ impl<T: Number> Typed<T> {
         })??;
         Ok(())
     }
+
+    /// Multiplies what is negative by its channel's slope.
+    fn finish(&self, call: Call<'_>, dst: &mut [T], sizes: &[usize]) -> Result<()> {
+        let (Some(slopes), false) = (&self.slopes, dst.is_empty()) else { return Ok(()) };
+        let pool = self.session.pool_of(&call)?;
+        let vectors = pulp::Arch::new();
+        match self.places.dst {
+            Layout::Nchw => {
+                let pixels = sizes[2..].iter().product();
+                pool.for_each_piece(dst, pixels, |plane, values| {
+                    let slope = slopes[plane % slopes.len()];
+                    vectors.dispatch(Steepen { values, slopes: &[slope] });
+                });
+            }
+            Layout::Nhwc => {
+                let piece = slopes.len() * PIXELS;
+                pool.for_each_piece(dst, piece, |_, values| vectors.dispatch(Steepen { values, slopes }));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The sizes of a plan's output.
@@ -231,8 +254,9 @@ fn sizes_of_dst(plan: &Plan, dimensions: usize) -> Vec<usize> {
     [problem.batch, problem.out_channels].into_iter().chain(outputs).collect()
 }
 
-impl<T: Number> Layer for Typed<T> {
-    fn run(&self, call: Call<'_>) -> Result<()> {
+impl<T: Number> Typed<T> {
+    /// Computes the output of a call but for the slopes; the output and its sizes.
+    fn compute<'a>(&self, call: Call<'a>) -> Result<(&'a mut [T], Vec<usize>)> {
         let src = call.input(self.places.src.index)?;
         let residual = match self.places.residual {
             None => None,
@@ -250,19 +274,23 @@ impl<T: Number> Layer for Typed<T> {
         let src = src.elements::<T>()?;
         let Some((residual, layout)) = residual else {
             let dst = call.output::<T>(&dst_sizes)?;
-            return if dst.is_empty() { Ok(()) } else { self.execute(call, &plan, src, None, dst) };
+            if !dst.is_empty() {
+                self.execute(call, &plan, src, None, dst)?;
+            }
+            return Ok((dst, dst_sizes));
         };
         let placed = Placed { elements: residual.elements::<T>()?, sizes: &residual.sizes, layout };
         if residual.sizes == dst_sizes {
             let dst = call.output::<T>(&dst_sizes)?;
             if dst.is_empty() {
-                return Ok(());
+                return Ok((dst, dst_sizes));
             }
             if layout == self.places.dst {
-                return self.execute(call, &plan, src, Some(placed.elements), dst);
+                self.execute(call, &plan, src, Some(placed.elements), dst)?;
+                return Ok((dst, dst_sizes));
             }
             let bytes = size_of_val(placed.elements);
-            return self.session.with_workspace(bytes, |moved| {
+            self.session.with_workspace(bytes, |moved| {
                 let moved = &mut moved.elements_mut()[..placed.elements.len()];
                 let (channels, pixels) = (dst_sizes[1], dst_sizes[2..].iter().product());
                 match layout {
@@ -270,12 +298,13 @@ impl<T: Number> Layer for Typed<T> {
                     Layout::Nhwc => transpose(placed.elements, moved, pixels, channels),
                 }
                 self.execute(call, &plan, src, Some(moved), dst)
-            })?;
+            })??;
+            return Ok((dst, dst_sizes));
         }
         let sum_sizes = broadcast(&dst_sizes, &residual.sizes)?;
         let sum = call.output::<T>(&sum_sizes)?;
         if sum.is_empty() {
-            return Ok(());
+            return Ok((sum, sum_sizes));
         }
         let plan = self.plan(&sizes, true)?;
         let len = dst_sizes.iter().product::<usize>();
@@ -290,8 +319,47 @@ impl<T: Number> Layer for Typed<T> {
                 let sum = T::from_f64(a.into() + b.into());
                 clamp.map_or(sum, |clamp| sum.clamped(clamp))
             });
-            Ok(())
-        })?
+            Ok::<_, Failure>(())
+        })??;
+        Ok((sum, sum_sizes))
+    }
+}
+
+impl<T: Number> Layer for Typed<T> {
+    fn run(&self, call: Call<'_>) -> Result<()> {
+        self.session.begin();
+        let (dst, sizes) = self.compute(call)?;
+        self.finish(call, dst, &sizes)
+    }
+}
+
+/// Pixels that a thread takes at once.
+const PIXELS: usize = 64;
+
+/// Values that are multiplied by slopes where they are negative: by the same one, or by turns. A closure would not be compiled
+/// for the vectors that are there.
+struct Steepen<'a, T> {
+    values: &'a mut [T],
+    slopes: &'a [T],
+}
+
+impl<T: Number> pulp::WithSimd for Steepen<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { values, slopes } = self;
+        if let &[slope] = slopes {
+            for value in values {
+                *value = value.steepened(slope);
+            }
+            return;
+        }
+        for pixel in values.chunks_exact_mut(slopes.len()) {
+            for (value, &slope) in pixel.iter_mut().zip(slopes) {
+                *value = value.steepened(slope);
+            }
+        }
     }
 }
 
@@ -370,4 +438,13 @@ fn folded<T: Number>(chain: &Chain<'_>) -> Result<(Vec<T>, Option<Vec<T>>)> {
     }
     let any = chain.bias.is_some() || chain.norm.is_some() || !chain.added.is_empty();
     Ok((weights, any.then(|| bias.into_iter().map(T::from_f64).collect())))
+}
+
+/// What negative outputs of each channel of a chain are multiplied by.
+fn slopes<T: Number>(chain: &Chain<'_>) -> Result<Option<Vec<T>>> {
+    Ok(match &chain.slope {
+        None => None,
+        Some(Slope::Everywhere(slope)) => Some(vec![T::from_f64(f64::from(*slope)); chain.channels()]),
+        Some(Slope::ByChannel(slopes)) => Some(slopes.elements::<T>()?.to_vec()),
+    })
 }

@@ -1,11 +1,11 @@
 //! What the layers of a session share: its options, threads and workspaces, and what is told of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
 use convlow::{Buffer, Pool};
 
-use crate::host::Result;
+use crate::host::{Call, Result};
 use crate::options::Options;
 
 /// The layers' common ground.
@@ -16,6 +16,7 @@ pub struct Session {
     /// Threads that compute a layer.
     pub threads: usize,
     workspaces: Mutex<Workspaces>,
+    begun: Once,
     told: Mutex<BTreeMap<usize, Told>>,
 }
 
@@ -56,18 +57,47 @@ impl Session {
             threads => Some(Pool::new(threads)?),
         };
         let threads = options.threads_of_layer();
-        let session =
-            Arc::new(Self { options, pool, threads, workspaces: Mutex::default(), told: Mutex::default() });
+        let session = Arc::new(Self {
+            options,
+            pool,
+            threads,
+            workspaces: Mutex::default(),
+            begun: Once::new(),
+            told: Mutex::default(),
+        });
         let mut sessions = lock(&SESSIONS);
         sessions.retain(|session| session.strong_count() > 0);
         sessions.push(Arc::downgrade(&session));
         Ok(session)
     }
 
-    /// The open session of this id.
+    /// Gives the system back what the model's own weights lay in, when the first run begins: by then the host has dropped them.
+    pub fn begin(&self) {
+        self.begun.call_once(|| {
+            #[cfg(target_env = "gnu")]
+            // SAFETY: it gives back only what is free.
+            unsafe {
+                libc::malloc_trim(0)
+            };
+        });
+    }
+
+    /// The threads that compute a call, for as long as it lasts.
+    ///
+    /// # Errors
+    /// For very many threads.
+    pub fn pool_of(&self, call: &Call<'_>) -> Result<Pool> {
+        match &self.pool {
+            Some(pool) => Ok(pool.clone()),
+            // SAFETY: the caller's pool is gone when its call is.
+            None => unsafe { call.pool(self.threads) },
+        }
+    }
+
+    /// The open session of this id, the last one if there are several.
     pub fn named(id: &str) -> Option<Arc<Self>> {
         let sessions = lock(&SESSIONS);
-        sessions.iter().filter_map(Weak::upgrade).find(|session| session.options.id == id)
+        sessions.iter().rev().filter_map(Weak::upgrade).find(|session| session.options.id == id)
     }
 
     /// Runs `f` with a workspace of so many bytes at least, which nobody else has meanwhile.

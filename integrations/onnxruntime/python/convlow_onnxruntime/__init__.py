@@ -68,6 +68,8 @@ def use(
     min_macs: layers of fewer multiplications are left to ONNX Runtime.
     verbose: whether the log says what becomes of every convolution.
     """
+    if _id_of(options) is not None:
+        raise ValueError("these session options use convlow already; a session needs options of its own")
     _register()
     devices = [device for device in ort.get_ep_devices() if device.ep_name == _NAME]
     if not devices:
@@ -78,7 +80,17 @@ def use(
     if max_workspace_bytes is not None:
         entries["max_workspace_bytes"] = str(max_workspace_bytes)
     options.add_provider_for_devices(devices[:1], entries)
+    # Else ONNX Runtime keeps a second block for all values of a run, from its second run of the same sizes on.
+    options.enable_mem_pattern = False
     return options
+
+
+def _id_of(options: ort.SessionOptions) -> str | None:
+    """The name under which the library answers for sessions of these options."""
+    try:
+        return options.get_session_config_entry(f"ep.{_NAME}.id")
+    except RuntimeError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -128,11 +140,9 @@ class Report:
 
 def report(session: ort.InferenceSession) -> Report:
     """What became of a session's convolutions."""
-    entry = session.get_session_options().get_session_config_entry
-    try:
-        name = entry(f"ep.{_NAME}.id")
-    except RuntimeError:
-        raise ValueError("this session's options were not made ready by convlow_onnxruntime.use") from None
+    name = _id_of(session.get_session_options())
+    if name is None:
+        raise ValueError("this session's options were not made ready by convlow_onnxruntime.use")
     function = ctypes.CDLL(library_path()).convlow_onnxruntime_report
     function.restype = ctypes.c_size_t
     function.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
