@@ -11,7 +11,7 @@ use convlow::{Axis, Layout};
 
 use crate::chain::{bounds, is_by_channel};
 use crate::geometry::Geometry;
-use crate::host::{Call, Failure, Listed, Node, Result, Shape, Size, Tensor, Value};
+use crate::host::{Call, Failure, Graph, Listed, Node, Result, Shape, Size, Tensor, Value};
 use crate::layer::Layer;
 use crate::layouts::Claim;
 use crate::moves::{Placed, broadcast, combine};
@@ -57,11 +57,11 @@ struct ByChannel {
 }
 
 impl<'a> Between<'a> {
-    /// What begins with a node and has none of the nodes that are taken; none if it is nothing of this kind.
+    /// What begins with a node of a graph, which nobody must have; none if it is nothing of this kind.
     ///
     /// # Errors
     /// The host's.
-    pub fn of(node: Node<'a>, taken: &BTreeSet<usize>) -> Result<Option<Self>> {
+    pub fn of(node: Node<'a>, graph: &Graph<'a>) -> Result<Option<Self>> {
         let outputs: Vec<_> = node.outputs()?.into_iter().flatten().collect();
         let (inputs, &[dst]) = (node.inputs()?, outputs.as_slice()) else { return Ok(None) };
         let Some(Some(src)) = inputs.first().copied() else { return Ok(None) };
@@ -109,14 +109,14 @@ impl<'a> Between<'a> {
                 Kind::Sum
             }
             "Reshape" => {
-                let Some((nodes, dst, groups)) = shuffle(node, dst, &shape, taken)? else { return Ok(None) };
+                let Some((nodes, dst, groups)) = shuffle(node, dst, &shape, graph)? else { return Ok(None) };
                 (between.nodes, between.dst) = (nodes, dst);
                 Kind::Shuffle { groups }
             }
             operator => match ByChannel::of(node, operator, &shape)? {
                 Some(by_channel) => {
                     between.kind = Kind::ByChannel(by_channel);
-                    while between.take_next(taken)? {}
+                    while between.take_next(graph)? {}
                     return Ok(Some(between));
                 }
                 None => return Ok(None),
@@ -126,20 +126,13 @@ impl<'a> Between<'a> {
     }
 
     /// Adds the only reader of the output, if it is something by channel, too; whether it is.
-    fn take_next(&mut self, taken: &BTreeSet<usize>) -> Result<bool> {
-        let readers = self.dst.readers()?;
-        let &[next] = readers.as_slice() else { return Ok(false) };
-        let (Kind::ByChannel(own), false) = (&mut self.kind, self.dst.is_graph_output()?) else {
-            return Ok(false);
-        };
+    fn take_next(&mut self, graph: &Graph<'a>) -> Result<bool> {
+        let Some(next) = graph.only_reader(self.dst)? else { return Ok(false) };
+        let Kind::ByChannel(own) = &mut self.kind else { return Ok(false) };
         let outputs: Vec<_> = next.outputs()?.into_iter().flatten().collect();
         let inputs = next.inputs()?;
         let (Some(Some(first)), &[dst]) = (inputs.first(), outputs.as_slice()) else { return Ok(false) };
-        if own.clamp.is_some()
-            || own.slope.is_some()
-            || taken.contains(&next.id()?)
-            || first.name()? != self.dst.name()?
-        {
+        if own.clamp.is_some() || own.slope.is_some() || first.name()? != self.dst.name()? {
             return Ok(false);
         }
         let Some(shape) = self.dst.shape()? else { return Ok(false) };
@@ -261,20 +254,16 @@ fn shuffle<'a>(
     node: Node<'a>,
     mut dst: Value<'a>,
     shape: &Shape,
-    taken: &BTreeSet<usize>,
+    graph: &Graph<'a>,
 ) -> Result<Option<(Vec<Node<'a>>, Value<'a>, usize)>> {
     let mut nodes = vec![node];
     let Some(split) = dst.shape()?.filter(|split| split.sizes.len() == shape.sizes.len() + 1) else {
         return Ok(None);
     };
     for operator in ["Transpose", "Reshape"] {
-        let readers = dst.readers()?;
-        let &[next] = readers.as_slice() else { return Ok(None) };
+        let Some(next) = graph.only_reader(dst)? else { return Ok(None) };
         let outputs: Vec<_> = next.outputs()?.into_iter().flatten().collect();
-        let (false, &[to]) = (dst.is_graph_output()? || taken.contains(&next.id()?), outputs.as_slice())
-        else {
-            return Ok(None);
-        };
+        let &[to] = outputs.as_slice() else { return Ok(None) };
         if next.operator()? != operator {
             return Ok(None);
         }

@@ -3,9 +3,7 @@
 //! Each node of a chain but the last has one reader, the next one, and is no output of the graph. So no path leaves a chain
 //! and comes back to it, and it can be fused wherever it stands.
 
-use std::collections::BTreeSet;
-
-use crate::host::{Failure, Listed, Node, Result, Tensor, Value};
+use crate::host::{Failure, Graph, Listed, Node, Result, Tensor, Value};
 use crate::layouts::Claim;
 
 /// A chain of nodes, and what they compute together.
@@ -44,16 +42,15 @@ pub enum Slope<'a> {
 pub type Reason = String;
 
 impl<'a> Chain<'a> {
-    /// The chain that begins with a convolution and has none of the nodes that are taken, which it must not be itself; none
-    /// for other nodes.
+    /// The chain that begins with a convolution of a graph, which nobody must have; none for other nodes.
     ///
     /// # Errors
     /// The reason why it is not claimed.
-    pub fn of(node: Node<'a>, taken: &BTreeSet<usize>) -> std::result::Result<Option<Self>, Reason> {
-        Self::begin(node, taken).map_err(|Failure(reason)| reason)
+    pub fn of(node: Node<'a>, graph: &Graph<'a>) -> std::result::Result<Option<Self>, Reason> {
+        Self::begin(node, graph).map_err(|Failure(reason)| reason)
     }
 
-    fn begin(node: Node<'a>, taken: &BTreeSet<usize>) -> Result<Option<Self>> {
+    fn begin(node: Node<'a>, graph: &Graph<'a>) -> Result<Option<Self>> {
         let transposed = match node.operator()?.as_str() {
             "Conv" => false,
             "ConvTranspose" => true,
@@ -95,22 +92,17 @@ impl<'a> Chain<'a> {
             slope: None,
             dst,
         };
-        while chain.take_next(taken)? {}
+        while chain.take_next(graph)? {}
         Ok(Some(chain))
     }
 
     /// Adds the only reader of the output, if the convolution's end can do it; whether it did.
-    fn take_next(&mut self, taken: &BTreeSet<usize>) -> Result<bool> {
-        let readers = self.dst.readers()?;
-        let &[next] = readers.as_slice() else { return Ok(false) };
-        // Nothing comes behind a clamp or a slope, and what is read by a nested graph has no reader here that could be fused.
-        if self.clamp.is_some()
-            || self.slope.is_some()
-            || self.dst.is_graph_output()?
-            || taken.contains(&next.id()?)
-        {
+    fn take_next(&mut self, graph: &Graph<'a>) -> Result<bool> {
+        // Nothing comes behind a clamp or a slope.
+        if self.clamp.is_some() || self.slope.is_some() {
             return Ok(false);
         }
+        let Some(next) = graph.only_reader(self.dst)? else { return Ok(false) };
         let Some(dst) = next.outputs()?.first().copied().flatten() else { return Ok(false) };
         let inputs = next.inputs()?;
         let input = |index: usize| inputs.get(index).copied().flatten();

@@ -1,6 +1,13 @@
 //! The host's functions, with results in place of statuses, and views of its graphs, nodes and tensors that live no longer
 //! than the call that showed them.
+//!
+//! # Safety
+//! Nearly every unsafe block here calls a function of the host's table. The table is the host's own, as [`Host::new`] got it;
+//! the pointers that are passed on are the host's, too, and live as long as the views that hold them, as those promise who make
+//! views; what is written behind a pointer is a local variable.
+#![expect(clippy::undocumented_unsafe_blocks, reason = "the module says it once")]
 
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -165,14 +172,27 @@ impl Host {
     ///
     /// # Safety
     /// The graph is the host's and lives as long as the view.
-    pub unsafe fn nodes<'a>(self, graph: *const OrtGraph) -> Result<Vec<Node<'a>>> {
+    pub unsafe fn graph<'a>(self, graph: *const OrtGraph) -> Result<Graph<'a>> {
         // SAFETY: the caller's promise.
         let nodes = self.list(
             |count| unsafe { (self.api.Graph_GetNumNodes)(graph, count) },
             |nodes, count| unsafe { (self.api.Graph_GetNodes)(graph, nodes, count) },
         )?;
         // SAFETY: the caller's promise.
-        Ok(nodes.into_iter().map(|node| unsafe { self.node(node) }).collect())
+        let nodes: Vec<Node<'a>> = nodes.into_iter().map(|node| unsafe { self.node(node) }).collect();
+        let mut graph = Graph { nodes, readers: HashMap::new(), taken: BTreeSet::new() };
+        for &node in &graph.nodes {
+            for value in node.inputs()?.into_iter().flatten() {
+                graph.readers.entry(value.name()?).or_default().push(Some(node));
+            }
+            for value in node.implicit_inputs()?.into_iter().flatten() {
+                graph.readers.entry(value.name()?).or_default().push(None);
+            }
+            if node.is_assigned()? {
+                graph.taken.insert(node.id()?);
+            }
+        }
+        Ok(graph)
     }
 
     /// A node.
@@ -189,6 +209,28 @@ impl Host {
     /// The context is the host's and lives as long as the view.
     pub unsafe fn call<'a>(self, context: *mut OrtKernelContext) -> Call<'a> {
         Call { host: self, context, call: std::marker::PhantomData }
+    }
+}
+
+/// The nodes of a graph. Who reads a value is found out here: some versions of the host fail at the question where a reader
+/// lies outside of a fused node's graph.
+pub struct Graph<'a> {
+    /// Each behind those whose outputs it reads.
+    pub nodes: Vec<Node<'a>>,
+    /// The readers of each value, once for each time that they read it; none for a graph inside a node.
+    readers: HashMap<String, Vec<Option<Node<'a>>>>,
+    /// The numbers of nodes that somebody has.
+    pub taken: BTreeSet<usize>,
+}
+
+impl<'a> Graph<'a> {
+    /// The node that alone reads a value, and that nobody has.
+    pub fn only_reader(&self, value: Value<'a>) -> Result<Option<Node<'a>>> {
+        let Some(&[Some(reader)]) = self.readers.get(&value.name()?).map(Vec::as_slice) else {
+            return Ok(None);
+        };
+        let is_free = !self.taken.contains(&reader.id()?) && !value.is_graph_output()?;
+        Ok(is_free.then_some(reader))
     }
 }
 
@@ -240,6 +282,16 @@ impl<'a> Node<'a> {
         let values = self.host.list(
             |count| unsafe { (api.Node_GetNumInputs)(self.node, count) },
             |values, count| unsafe { (api.Node_GetInputs)(self.node, values, count) },
+        )?;
+        values.into_iter().map(|value| Value::named(self.host, value)).collect()
+    }
+
+    /// What graphs inside it read.
+    pub fn implicit_inputs(self) -> Result<Vec<Option<Value<'a>>>> {
+        let api = self.host.api;
+        let values = self.host.list(
+            |count| unsafe { (api.Node_GetNumImplicitInputs)(self.node, count) },
+            |values, count| unsafe { (api.Node_GetImplicitInputs)(self.node, values, count) },
         )?;
         values.into_iter().map(|value| Value::named(self.host, value)).collect()
     }
@@ -380,19 +432,6 @@ impl<'a> Value<'a> {
 
     pub fn is_graph_output(self) -> Result<bool> {
         self.host.get(false, |is| unsafe { (self.host.api.ValueInfo_IsGraphOutput)(self.value, is) })
-    }
-
-    /// The nodes that read it, once for each time that they do.
-    pub fn readers(self) -> Result<Vec<Node<'a>>> {
-        let api = self.host.api;
-        let nodes = self.host.list(
-            |count| unsafe { (api.ValueInfo_GetValueNumConsumers)(self.value, count) },
-            |nodes, count| {
-                let mut inputs = vec![0i64; count];
-                unsafe { (api.ValueInfo_GetValueConsumers)(self.value, nodes, inputs.as_mut_ptr(), count) }
-            },
-        )?;
-        Ok(nodes.into_iter().map(|node| unsafe { self.host.node(node) }).collect())
     }
 
     /// Its tensor, if it is the same in every run.

@@ -60,7 +60,6 @@ pub fn channels_last(claims: &[Claim<'_>], others: &[Node<'_>]) -> Result<BTreeS
     for claim in claims {
         for &value in &claim.reads {
             let at = flow.at(value)?;
-            flow.values[at].readings += 1;
             flow.values[at].ranks.insert(claim.rank);
         }
         let at = flow.at(claim.writes)?;
@@ -83,8 +82,6 @@ struct Known<'a> {
     name: String,
     /// By a claimed node, or element by element.
     is_written: bool,
-    /// How often it is read, as far as is known.
-    readings: usize,
     /// Dimensions that claimed nodes say it has.
     ranks: BTreeSet<usize>,
     /// Whether somebody needs it channels first.
@@ -112,7 +109,6 @@ impl<'a> Flow<'a> {
                 value,
                 name,
                 is_written: false,
-                readings: 0,
                 ranks: BTreeSet::new(),
                 is_fixed: false,
                 like: next,
@@ -132,13 +128,15 @@ impl<'a> Flow<'a> {
 
     /// Adds a node that is not claimed.
     fn pass(&mut self, node: Node<'a>) -> Result<()> {
+        for value in node.implicit_inputs()?.into_iter().flatten() {
+            let at = self.at(value)?;
+            self.values[at].is_fixed = true;
+        }
         let operator = node.operator()?;
         let (inputs, outputs) = (node.inputs()?, node.outputs()?);
         let mut read = Vec::new();
         for &value in inputs.iter().flatten() {
-            let at = self.at(value)?;
-            self.values[at].readings += 1;
-            read.push(at);
+            read.push(self.at(value)?);
         }
         let mut written = Vec::new();
         for &value in outputs.iter().flatten() {
@@ -211,11 +209,7 @@ impl<'a> Flow<'a> {
         for (at, known) in self.values.iter().enumerate() {
             let root = self.root(at);
             ranks[root].extend(&known.ranks);
-            // A reader more than is known stands in a nested graph.
-            is_fixed[root] |= known.is_fixed
-                || !known.is_written
-                || known.value.is_graph_output()?
-                || known.value.readers()?.len() != known.readings;
+            is_fixed[root] |= known.is_fixed || !known.is_written || known.value.is_graph_output()?;
         }
         let free = |at: usize| !is_fixed[self.root(at)] && ranks[self.root(at)].len() == 1;
         let names = (0..self.values.len()).filter(|&at| free(at)).map(|at| self.values[at].name.clone());

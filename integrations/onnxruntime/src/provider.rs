@@ -10,7 +10,7 @@ use ort_sys::{OrtGraph, OrtKernelContext, OrtLogger, OrtLoggingLevel, OrtNode, O
 use crate::NAME;
 use crate::between::{Between, Ready};
 use crate::chain::Chain;
-use crate::host::{Failure, Host, Node, OK, Result, Value};
+use crate::host::{Failure, Graph, Host, Node, OK, Result, Value};
 use crate::layer::{Input, Layer, Places, layer, usual_problem};
 use crate::layouts::{Claim, channels_last};
 use crate::session::{Session, Told};
@@ -73,14 +73,14 @@ impl Provider {
     }
 
     /// The chain that begins with a node, and what is to be told of it.
-    fn claim<'a>(&self, node: Node<'a>, taken: &BTreeSet<usize>) -> Result<Option<(Chain<'a>, Told)>> {
+    fn claim<'a>(&self, node: Node<'a>, graph: &Graph<'a>) -> Result<Option<(Chain<'a>, Told)>> {
         let name = node.name()?;
         let left = |reason: String| {
             self.log(&format!("convlow leaves {name} to ONNX Runtime: {reason}"));
             let told = Told { node: name.clone(), reason: Some(reason), ..Told::default() };
             node.id().map(|id| self.session.tell(id, told))
         };
-        let chain = match Chain::of(node, taken) {
+        let chain = match Chain::of(node, graph) {
             Ok(None) => return Ok(None),
             Ok(Some(chain)) => chain,
             Err(reason) => return left(reason).map(|()| None),
@@ -101,33 +101,28 @@ impl Provider {
 
     fn claim_all(&self, graph: *const OrtGraph, support: *mut GraphSupportInfo) -> Result<()> {
         // SAFETY: the graph lives as long as this call.
-        let nodes = unsafe { self.host.nodes(graph) }?;
+        let mut graph = unsafe { self.host.graph(graph) }?;
+        let nodes = graph.nodes.clone();
         let mut parts: Vec<Part<'_>> = Vec::new();
-        let mut taken: BTreeSet<usize> = BTreeSet::new();
-        for node in &nodes {
-            if node.is_assigned()? {
-                taken.insert(node.id()?);
-            }
-        }
         // From the last one on: where two convolutions are added, the other one is computed first.
         for &node in nodes.iter().rev() {
-            if taken.contains(&node.id()?) {
+            if graph.taken.contains(&node.id()?) {
                 continue;
             }
-            let Some((chain, told)) = self.claim(node, &taken)? else { continue };
+            let Some((chain, told)) = self.claim(node, &graph)? else { continue };
             self.log(&format!("convlow computes {} with {:?}", told.node, told.fused));
             self.session.tell(node.id()?, told);
-            let part = Part::Convolution(chain);
-            taken.extend(part.ids()?);
+            let part = Part::Convolution(Box::new(chain));
+            graph.taken.extend(part.ids()?);
             parts.push(part);
         }
         for &node in &nodes {
-            if taken.contains(&node.id()?) {
+            if graph.taken.contains(&node.id()?) {
                 continue;
             }
-            if let Some(between) = Between::of(node, &taken)? {
+            if let Some(between) = Between::of(node, &graph)? {
                 let part = Part::Between(between);
-                taken.extend(part.ids()?);
+                graph.taken.extend(part.ids()?);
                 parts.push(part);
             }
         }
@@ -173,8 +168,8 @@ impl Provider {
         let (mut parts, mut fused_nodes) = (Vec::new(), Vec::new());
         for &(graph, fused) in graphs {
             // SAFETY: both live as long as this call.
-            let (nodes, fused) = unsafe { (self.host.nodes(graph)?, self.host.node(fused)) };
-            parts.push(Part::of(&nodes)?);
+            let (graph, fused) = unsafe { (self.host.graph(graph)?, self.host.node(fused)) };
+            parts.push(Part::of(graph)?);
             fused_nodes.push(fused);
         }
         let claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,21 +223,25 @@ impl Provider {
 
 /// What is computed as one node.
 enum Part<'a> {
-    Convolution(Chain<'a>),
+    Convolution(Box<Chain<'a>>),
     Between(Between<'a>),
 }
 
 impl<'a> Part<'a> {
     /// That of a fused node's graph.
-    fn of(nodes: &[Node<'a>]) -> Result<Self> {
-        for &node in nodes {
-            if let Some(chain) = Chain::of(node, &BTreeSet::new()).map_err(Failure)? {
-                return Ok(Self::Convolution(chain));
+    fn of(mut graph: Graph<'a>) -> Result<Self> {
+        // They are convlow's own.
+        graph.taken.clear();
+        for &node in &graph.nodes {
+            if let Some(chain) = Chain::of(node, &graph).map_err(Failure)? {
+                return Ok(Self::Convolution(Box::new(chain)));
             }
         }
-        for &node in nodes {
-            match Between::of(node, &BTreeSet::new())? {
-                Some(between) if between.nodes.len() == nodes.len() => return Ok(Self::Between(between)),
+        for &node in &graph.nodes {
+            match Between::of(node, &graph)? {
+                Some(between) if between.nodes.len() == graph.nodes.len() => {
+                    return Ok(Self::Between(between));
+                }
                 _ => {}
             }
         }
