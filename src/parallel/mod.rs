@@ -338,6 +338,21 @@ mod tests {
     }
 
     #[test]
+    fn every_piece_of_a_slice_comes_once_with_its_index() {
+        for threads in [1, 3] {
+            let pool = Pool::new(threads).expect("a few threads");
+            let mut data = vec![0.0f32; 23];
+            pool.for_each_piece(&mut data, 5, |index, piece| {
+                assert_eq!(piece.len(), if index == 4 { 3 } else { 5 });
+                piece.iter_mut().for_each(|value| *value += 1.0 + index as f32);
+            });
+            let expected: Vec<f32> = (0..23).map(|at| 1.0 + (at / 5) as f32).collect();
+            assert_eq!(data, expected);
+            pool.for_each_piece(&mut [] as &mut [f32], 5, |_, _| panic!("there is no piece"));
+        }
+    }
+
+    #[test]
     fn a_pool_works_however_long_its_threads_spin() {
         let pool = Pool::new(3).expect("a few threads");
         for micros in [0, 1, 50, 5000] {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from functools import partial
@@ -16,6 +17,7 @@ import models
 
 DOCUMENT = work.ROOT / "docs/onnxruntime.md"
 PICTURE = work.ROOT / "docs/onnxruntime/models.svg"
+ALL_CORES = os.sched_getaffinity(0)
 HEAD = ["model", "Conv", "exact, 1 thread", "2 threads", "fast, 1 thread", "2 threads", "memory, exact", "fast", "error, exact", "fast"]
 
 
@@ -23,6 +25,8 @@ def measure(name: str, folder: Path, threads: int, rounds: int) -> dict[str, Com
     model, feeds = models.named(name)
     path = folder / f"{name}.onnx"
     onnx.save(model, path)
+    # One thread stays on one core.
+    os.sched_setaffinity(0, ALL_CORES if threads > 1 else {max(ALL_CORES)})
     tasks = {"own": partial(ModelRun, str(path), feeds, threads, None)}
     for math in ("exact", "fast"):
         tasks[math] = partial(ModelRun, str(path), feeds, threads, {"math": math})

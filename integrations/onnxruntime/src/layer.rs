@@ -55,12 +55,12 @@ impl Places {
 pub fn layer(
     chain: &Chain<'_>,
     places: Places,
-    node: usize,
+    output: String,
     session: &Arc<Session>,
 ) -> Result<Box<dyn Layer>> {
     match chain.weights.element {
-        f32::ELEMENT => Ok(Box::new(Typed::<f32>::new(chain, places, node, session)?)),
-        _ => Ok(Box::new(Typed::<f64>::new(chain, places, node, session)?)),
+        f32::ELEMENT => Ok(Box::new(Typed::<f32>::new(chain, places, output, session)?)),
+        _ => Ok(Box::new(Typed::<f64>::new(chain, places, output, session)?)),
     }
 }
 
@@ -109,8 +109,8 @@ fn clamp(chain: &Chain<'_>) -> Option<Clamp> {
 /// A layer of elements of one type.
 struct Typed<T> {
     session: Arc<Session>,
-    /// The convolution's number in the graph.
-    node: usize,
+    /// The name of the convolution's own output.
+    output: String,
     geometry: Geometry,
     clamp: Option<Clamp>,
     places: Places,
@@ -129,7 +129,7 @@ struct Typed<T> {
 struct Plans(Vec<(Vec<usize>, bool, Arc<Plan>)>);
 
 impl<T: Number> Typed<T> {
-    fn new(chain: &Chain<'_>, places: Places, node: usize, session: &Arc<Session>) -> Result<Self> {
+    fn new(chain: &Chain<'_>, places: Places, output: String, session: &Arc<Session>) -> Result<Self> {
         let problem = usual_problem(chain, places.layouts())?;
         let plan = plan(&problem, session, AlgorithmChoice::Auto)?;
         let (weights, bias) = folded::<T>(chain)?;
@@ -137,7 +137,7 @@ impl<T: Number> Typed<T> {
         plan.pack_weights(&weights, packed.bytes_mut())?;
         let layer = Self {
             session: session.clone(),
-            node,
+            output,
             geometry: geometry(chain)?,
             clamp: clamp(chain),
             places,
@@ -154,7 +154,7 @@ impl<T: Number> Typed<T> {
 
     fn told(&self, plan: &Plan) {
         let info = plan.info();
-        self.session.correct(self.node, |told| {
+        self.session.correct(&self.output, |told| {
             told.algorithm = info.entry.name.to_string_lossy().into_owned();
             told.workspace_bytes = info.workspace_bytes;
             told.packed_bytes = info.packed_weights_bytes;

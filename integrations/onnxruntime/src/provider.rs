@@ -77,8 +77,9 @@ impl Provider {
         let name = node.name()?;
         let left = |reason: String| {
             self.log(&format!("convlow leaves {name} to ONNX Runtime: {reason}"));
-            let told = Told { node: name.clone(), reason: Some(reason), ..Told::default() };
-            node.id().map(|id| self.session.tell(id, told))
+            let told = Told { node: name.clone(), id: node.id()?, reason: Some(reason), ..Told::default() };
+            self.session.tell(output_of(node)?, told);
+            Ok::<_, Failure>(())
         };
         let chain = match Chain::of(node, graph) {
             Ok(None) => return Ok(None),
@@ -96,7 +97,7 @@ impl Provider {
             Ok(_) => {}
         }
         let fused = chain.nodes[1..].iter().map(|node| node.operator()).collect::<Result<_>>()?;
-        Ok(Some((chain, Told { node: name, fused, ..Told::default() })))
+        Ok(Some((chain, Told { node: name, id: node.id()?, fused, ..Told::default() })))
     }
 
     fn claim_all(&self, graph: *const OrtGraph, support: *mut GraphSupportInfo) -> Result<()> {
@@ -111,7 +112,7 @@ impl Provider {
             }
             let Some((chain, told)) = self.claim(node, &graph)? else { continue };
             self.log(&format!("convlow computes {} with {:?}", told.node, told.fused));
-            self.session.tell(node.id()?, told);
+            self.session.tell(output_of(node)?, told);
             let part = Part::Convolution(Box::new(chain));
             graph.taken.extend(part.ids()?);
             parts.push(part);
@@ -208,7 +209,7 @@ impl Provider {
                     residual: chain.residual.map(input).transpose()?,
                     dst: layout(&chain.dst.name()?),
                 };
-                layer(chain, places, chain.nodes[0].id()?, &self.session)
+                layer(chain, places, output_of(chain.nodes[0])?, &self.session)
             }
             Part::Between(between) if between.is_worth(channels_last)? => {
                 let inputs = between.reads.iter().map(|&value| Ok(input(value)?.index));
@@ -271,6 +272,14 @@ impl<'a> Part<'a> {
             Self::Convolution(_) => Ok(true),
             Self::Between(between) => between.is_worth(channels_last),
         }
+    }
+}
+
+/// The name of a node's first output.
+fn output_of(node: Node<'_>) -> Result<String> {
+    match node.outputs()?.first().copied().flatten() {
+        Some(output) => output.name(),
+        None => Ok(String::new()),
     }
 }
 

@@ -17,13 +17,15 @@ pub struct Session {
     pub threads: usize,
     workspaces: Mutex<Workspaces>,
     begun: Once,
-    told: Mutex<BTreeMap<usize, Told>>,
+    told: Mutex<BTreeMap<String, Told>>,
 }
 
 /// What is told of a Conv or ConvTranspose.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Told {
     pub node: String,
+    /// Its number in its graph.
+    pub id: usize,
     /// The nodes behind it that its end computes.
     pub fused: Vec<String>,
     pub algorithm: String,
@@ -128,14 +130,17 @@ impl Session {
         Ok(result)
     }
 
-    /// Notes what is told of a node, which is counted by its id in the graph.
-    pub fn tell(&self, node: usize, told: Told) {
-        lock(&self.told).insert(node, told);
+    /// Notes what is told of a node, which is known by the name of its output: numbers and names of nodes are not unique where
+    /// graphs are nested, and a host may show a graph again when it has changed it.
+    pub fn tell(&self, output: String, told: Told) {
+        lock(&self.told).insert(output, told);
     }
 
     /// Changes what is told of a node.
-    pub fn correct(&self, node: usize, change: impl FnOnce(&mut Told)) {
-        change(lock(&self.told).entry(node).or_default());
+    pub fn correct(&self, output: &str, change: impl FnOnce(&mut Told)) {
+        if let Some(told) = lock(&self.told).get_mut(output) {
+            change(told);
+        }
     }
 
     /// What is told, one line a node: name, fused nodes, algorithm, bytes of workspace and of packed weights, and the reason
@@ -154,6 +159,8 @@ impl Session {
                 word(told.reason.as_deref().unwrap_or_default()),
             )
         };
-        told.values().map(line).collect()
+        let mut lines: Vec<&Told> = told.values().collect();
+        lines.sort_by_key(|told| told.id);
+        lines.into_iter().map(line).collect()
     }
 }

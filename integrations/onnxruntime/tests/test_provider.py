@@ -8,6 +8,7 @@ import itertools
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 import warnings
@@ -212,6 +213,19 @@ class Agreement(Comparing):
         short = [node("Conv", ["x", "w"], ["a"], "c", kernel_shape=[1, 1], strides=[9, 9]), node("Add", ["a", "x"], ["y"])]
         self.check(models.small(short, {"w": values(8, 8, 1, 1)}, named_sizes), {"x": values(2, 8, 5, 6)})
 
+    def test_weights_may_lie_in_a_file_of_their_own_and_be_shared(self):
+        nodes = [node("Conv", ["x", "w"], ["a"], "c", pads=[1] * 4), node("Conv", ["a", "w"], ["y"], "d")]
+        model = models.small(nodes, {"w": values(32, 32, 3, 3)}, (1, 32, 9, 9))
+        feeds = {"x": values(1, 32, 9, 9)}
+        theirs = plain(model).run(None, feeds)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            onnx.save(model, path, save_as_external_data=True, size_threshold=0)
+            settings = convlow.use(ort.SessionOptions())
+            made = ort.InferenceSession(path, settings, enable_fallback=False)
+            self.assertEqual([layer.reason for layer in convlow.report(made)], ["", ""])
+            self.assertLessEqual(error(made.run(None, feeds), theirs), 1e-5)
+
     def test_no_images_and_one_pixel(self):
         nodes = [node("Conv", ["x", "w"], ["a"], "c"), node("Relu", ["a"], ["b"]), node("Conv", ["b", "w"], ["y"], "d")]
         model = models.small(nodes, {"w": values(8, 8, 1, 1)}, (None, 8, None, None))
@@ -357,6 +371,7 @@ class Between(Comparing):
         constants = {"w": values(5, 5, 3, 3), "zero": np.float32(0)}
         model = models.small(nodes, constants, (1, 5, 9, 8), outputs=("y", "z"))
         made, other = session(model), plain(model)
+        self.assertEqual(sorted(layer.node for layer in convlow.report(made)), ["c", "d", "nested"])
         for sign in (1, -1):
             feeds = {"x": sign * np.abs(values(1, 5, 9, 8))}
             self.assertLessEqual(error(made.run(None, feeds), other.run(None, feeds)), 1e-5)
