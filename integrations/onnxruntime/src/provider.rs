@@ -121,7 +121,8 @@ impl Provider {
             if graph.taken.contains(&node.id()?) {
                 continue;
             }
-            if let Some(between) = Between::of(node, &graph)? {
+            // What cannot be read is left to the host.
+            if let Ok(Some(between)) = Between::of(node, &graph) {
                 let part = Part::Between(between);
                 graph.taken.extend(part.ids()?);
                 parts.push(part);
