@@ -390,7 +390,7 @@ class Options(unittest.TestCase):
         settings.add_session_config_entry("ep.convlow.maths", "fast")
         with self.assertRaisesRegex(Exception, "no option maths = fast: there are math"):
             ort.InferenceSession(self.model.SerializeToString(), convlow.use(settings))
-        with self.assertRaises(TypeError):
+        with self.assertRaisesRegex(TypeError, "no option maths: there are math"):
             convlow.use(ort.SessionOptions(), maths="fast")
 
     def test_a_limit_of_memory_is_kept(self):

@@ -59,6 +59,7 @@ def use(
     threads: int = 0,
     min_macs: int = 0,
     verbose: bool = False,
+    **unknown: object,
 ) -> ort.SessionOptions:
     """Lets sessions of these options compute their convolutions by convlow, and returns the options.
 
@@ -68,6 +69,11 @@ def use(
     min_macs: layers of fewer multiplications are left to ONNX Runtime.
     verbose: whether the log says what becomes of every convolution.
     """
+    if unknown:
+        raise TypeError(
+            f"convlow has no option {', '.join(unknown)}: there are math (\"exact\" or \"fast\"), max_workspace_bytes, "
+            "threads, min_macs (numbers) and verbose"
+        )
     if _id_of(options) is not None:
         raise ValueError("these session options use convlow already; a session needs options of its own")
     _register()
