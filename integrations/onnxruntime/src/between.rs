@@ -466,12 +466,7 @@ impl Layer for Ready {
                     sizes[1] += other.sizes[1];
                 }
             }
-            Kind::Sum => sizes = broadcast(&sizes, &inputs[1].sizes)?,
-            Kind::Gate => {
-                if inputs[1].len() != images * channels {
-                    return Err(Failure(format!("{:?} are no factors of {:?}", inputs[1].sizes, src.sizes)));
-                }
-            }
+            Kind::Sum | Kind::Gate => sizes = broadcast(&sizes, &inputs[1].sizes)?,
             Kind::Repeat { times } => {
                 sizes[2..].iter_mut().zip(times).for_each(|(size, times)| *size *= times);
             }
@@ -513,7 +508,14 @@ impl Layer for Ready {
                 let parts = inputs.iter().map(|input| Ok((input.elements::<f32>()?, input.sizes[1])));
                 (Work::Concat { parts: parts.collect::<Result<_>>()?, channels: sizes[1] }, sizes[1] * PIECE)
             }
-            Kind::Gate => (Work::Gate { from, gates: inputs[1].elements::<f32>()?, channels, pixels }, width),
+            Kind::Gate => {
+                let gates = inputs[1].elements::<f32>()?;
+                if gates.len() != images * channels || sizes != src.sizes {
+                    combine([placed(from, 0), placed(gates, 1)], to, &sizes, Layout::Nhwc, |a, b| a * b);
+                    return Ok(());
+                }
+                (Work::Gate { from, gates, channels, pixels }, width)
+            }
             Kind::Sum => {
                 let other = inputs[1].elements::<f32>()?;
                 if inputs[0].sizes != inputs[1].sizes {
