@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use convlow::{Axis, Layout};
 
-use crate::chain::{bounds, is_by_channel};
+use crate::chain::{Norm, bounds, is_by_channel};
 use crate::geometry::Geometry;
-use crate::host::{Call, Failure, Graph, Listed, Node, Result, Shape, Size, Tensor, Value};
-use crate::layer::Layer;
+use crate::host::{Call, Failure, Graph, Listed, Node, Number, Result, Shape, Size, Value};
+use crate::layer::{Layer, PIECE};
 use crate::layouts::Claim;
 use crate::moves::{Placed, broadcast, combine};
 use crate::session::Session;
@@ -136,11 +136,8 @@ impl<'a> Between<'a> {
             return Ok(false);
         }
         let Some(shape) = self.dst.shape()? else { return Ok(false) };
-        let operator = next.operator()?;
-        let input = |index: usize| inputs.get(index).copied().flatten();
-        match operator.as_str() {
-            "Relu" => own.clamp = Some([0.0, f32::INFINITY]),
-            "Clip" => match bounds(next, input(1), input(2))? {
+        match next.operator()?.as_str() {
+            "Relu" | "Clip" => match bounds(next)? {
                 Some(bounds) => own.clamp = Some(bounds.map(|bound| bound as f32)),
                 None => return Ok(false),
             },
@@ -332,15 +329,13 @@ impl ByChannel {
     fn of(node: Node<'_>, operator: &str, shape: &Shape) -> Result<Option<Self>> {
         let Some(&Size::Known(channels)) = shape.sizes.get(1) else { return Ok(None) };
         let inputs = node.inputs()?;
-        let constant = |index: usize| -> Result<Option<Tensor<'_>>> {
-            match inputs.get(index).copied().flatten() {
-                Some(value) => Ok(value.constant()?.filter(|tensor| tensor.element == f32::ELEMENT)),
-                None => Ok(None),
-            }
-        };
         let by_channel = |index: usize| -> Result<Option<Vec<f32>>> {
-            match constant(index)? {
-                Some(tensor) if is_by_channel(&tensor.sizes, channels, shape.sizes.len() - 2) => {
+            let Some(value) = inputs.get(index).copied().flatten() else { return Ok(None) };
+            match value.constant()? {
+                Some(tensor)
+                    if tensor.element == f32::ELEMENT
+                        && is_by_channel(&tensor.sizes, channels, shape.sizes.len() - 2) =>
+                {
                     Ok(Some(tensor.elements()?.to_vec()))
                 }
                 _ => Ok(None),
@@ -349,31 +344,15 @@ impl ByChannel {
         let plain =
             Self { factor: vec![1.0; channels], shift: vec![0.0; channels], clamp: None, slope: None };
         Ok(match operator {
-            "BatchNormalization" => {
-                let alone = node.outputs()?.iter().flatten().count() == 1;
-                if !alone || node.int(c"training_mode")?.unwrap_or(0) != 0 {
-                    return Ok(None);
+            "BatchNormalization" => match Norm::of(node, channels, f32::ELEMENT)? {
+                None => None,
+                Some(norm) => {
+                    let (factor, shift) = norm.by_channel::<f32>(&vec![0.0; channels])?;
+                    let [factor, shift] =
+                        [factor, shift].map(|values| values.into_iter().map(|value| value as f32).collect());
+                    Some(Self { factor, shift, ..plain })
                 }
-                let mut constants: Vec<Vec<f32>> = Vec::new();
-                for index in 1..5 {
-                    match constant(index)? {
-                        Some(tensor) if tensor.sizes == [channels] => {
-                            constants.push(tensor.elements()?.to_vec())
-                        }
-                        _ => return Ok(None),
-                    }
-                }
-                let epsilon = node.float(c"epsilon")?.unwrap_or(1e-5);
-                let factor = |c: usize| {
-                    f64::from(constants[0][c]) / (f64::from(constants[3][c]) + f64::from(epsilon)).sqrt()
-                };
-                let shift = |c: usize| f64::from(constants[1][c]) - f64::from(constants[2][c]) * factor(c);
-                Some(Self {
-                    factor: (0..channels).map(|c| factor(c) as f32).collect(),
-                    shift: (0..channels).map(|c| shift(c) as f32).collect(),
-                    ..plain
-                })
-            }
+            },
             "Mul" => by_channel(1)?.map(|factor| Self { factor, ..plain }),
             "Add" => by_channel(1)?.map(|shift| Self { shift, ..plain }),
             "PRelu" => by_channel(1)?.map(|slope| Self { slope: Some(slope), ..plain }),
@@ -409,7 +388,7 @@ impl ByChannel {
             }
             if let Some(slopes) = &self.slope {
                 for (to, slope) in to.iter_mut().zip(slopes) {
-                    *to = if *to < 0.0 { *to * slope } else { *to };
+                    *to = to.steepened(*slope);
                 }
             }
         }
@@ -429,9 +408,6 @@ impl Ready {
         Self { session: session.clone(), kind: between.kind.clone(), inputs }
     }
 }
-
-/// Pixels of a piece that a thread takes at once.
-const PIECE: usize = 64;
 
 impl Layer for Ready {
     fn run(&self, call: Call<'_>) -> Result<()> {

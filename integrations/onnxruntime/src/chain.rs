@@ -3,7 +3,7 @@
 //! Each node of a chain but the last has one reader, the next one, and is no output of the graph. So no path leaves a chain
 //! and comes back to it, and it can be fused wherever it stands.
 
-use crate::host::{Failure, Graph, Listed, Node, Result, Tensor, Value};
+use crate::host::{Failure, Graph, Listed, Node, Number, Result, Tensor, Value};
 use crate::layouts::Claim;
 
 /// A chain of nodes, and what they compute together.
@@ -18,8 +18,8 @@ pub struct Chain<'a> {
     pub groups: usize,
     /// The convolution's own bias.
     pub bias: Option<Tensor<'a>>,
-    /// A BatchNormalization: scale, bias, mean, variance, and ε.
-    pub norm: Option<([Tensor<'a>; 4], f32)>,
+    /// A BatchNormalization.
+    pub norm: Option<Norm<'a>>,
     /// What is added to each output channel behind that.
     pub added: Vec<Tensor<'a>>,
     /// What is added: as far as is known, of the output's shape.
@@ -30,6 +30,46 @@ pub struct Chain<'a> {
     pub slope: Option<Slope<'a>>,
     /// The output of the last node.
     pub dst: Value<'a>,
+}
+
+/// A BatchNormalization of constants.
+pub struct Norm<'a> {
+    /// Scale, bias, mean and variance.
+    constants: [Tensor<'a>; 4],
+    epsilon: f32,
+}
+
+impl<'a> Norm<'a> {
+    /// That of a node, for so many channels of this type of element; none if it trains, or its inputs are no constants.
+    pub fn of(node: Node<'a>, channels: usize, element: i32) -> Result<Option<Self>> {
+        let inputs = node.inputs()?;
+        let alone = node.outputs()?.iter().flatten().count() == 1;
+        if !alone || node.int(c"training_mode")?.unwrap_or(0) != 0 || inputs.len() != 5 {
+            return Ok(None);
+        }
+        let mut constants = Vec::new();
+        for value in inputs[1..].iter().flatten() {
+            match value.constant()? {
+                Some(tensor) if tensor.element == element && tensor.sizes == [channels] => {
+                    constants.push(tensor);
+                }
+                _ => return Ok(None),
+            }
+        }
+        let Ok(constants) = <[Tensor<'a>; 4]>::try_from(constants) else { return Ok(None) };
+        Ok(Some(Self { constants, epsilon: node.float(c"epsilon")?.unwrap_or(1e-5) }))
+    }
+
+    /// What each channel is multiplied by, and what it makes of a channel's bias.
+    pub fn by_channel<T: Number>(&self, bias: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
+        let [scale, shift, mean, variance] = self.constants.each_ref().map(|tensor| tensor.elements::<T>());
+        let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
+        let factor = |m: usize| scale[m].into() / (variance[m].into() + f64::from(self.epsilon)).sqrt();
+        let factors: Vec<f64> = (0..scale.len()).map(factor).collect();
+        let shifted = |(m, bias): (usize, &f64)| (bias - mean[m].into()) * factors[m] + shift[m].into();
+        let biases = bias.iter().enumerate().map(shifted).collect();
+        Ok((factors, biases))
+    }
 }
 
 /// What negative outputs are multiplied by: the same everywhere, or one value a channel.
@@ -112,12 +152,8 @@ impl<'a> Chain<'a> {
             None => false,
         };
         let taken = match next.operator()?.as_str() {
-            "Relu" => {
-                self.clamp = Some([0.0, f64::INFINITY]);
-                true
-            }
-            "Clip" if is_first => {
-                self.clamp = bounds(next, input(1), input(2))?;
+            "Relu" | "Clip" if is_first => {
+                self.clamp = bounds(next)?;
                 self.clamp.is_some()
             }
             "LeakyRelu" => {
@@ -125,7 +161,10 @@ impl<'a> Chain<'a> {
                 true
             }
             "PRelu" if is_first => self.take_slope(input(1))?,
-            "BatchNormalization" if is_first => self.take_norm(next, &inputs)?,
+            "BatchNormalization" if is_first && self.nodes.len() == 1 => {
+                self.norm = Norm::of(next, self.channels(), self.weights.element)?;
+                self.norm.is_some()
+            }
             "Add" | "Sum" if inputs.len() == 2 => match input(if is_first { 1 } else { 0 }) {
                 Some(other) if other.name()? != own => self.take_addend(other)?,
                 _ => false,
@@ -152,28 +191,6 @@ impl<'a> Chain<'a> {
             rank: self.weights.sizes.len(),
             is_like: None,
         }
-    }
-
-    /// A BatchNormalization directly behind the convolution, of constants.
-    fn take_norm(&mut self, node: Node<'a>, inputs: &[Option<Value<'a>>]) -> Result<bool> {
-        let alone = self.nodes.len() == 1 && node.outputs()?.iter().flatten().count() == 1;
-        if !alone || node.int(c"training_mode")?.unwrap_or(0) != 0 || inputs.len() != 5 {
-            return Ok(false);
-        }
-        let mut constants = Vec::new();
-        for value in inputs[1..].iter().flatten() {
-            match value.constant()? {
-                Some(tensor)
-                    if tensor.element == self.weights.element && tensor.sizes == [self.channels()] =>
-                {
-                    constants.push(tensor);
-                }
-                _ => return Ok(false),
-            }
-        }
-        let Ok(constants) = <[Tensor<'a>; 4]>::try_from(constants) else { return Ok(false) };
-        self.norm = Some((constants, node.float(c"epsilon")?.unwrap_or(1e-5)));
-        Ok(true)
     }
 
     /// A constant slope.
@@ -224,8 +241,14 @@ pub fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
     })
 }
 
-/// The constant bounds of a Clip, as inputs or, in old models, as attributes; none if they are not constant, or not in order.
-pub fn bounds(node: Node<'_>, min: Option<Value<'_>>, max: Option<Value<'_>>) -> Result<Option<[f64; 2]>> {
+/// The bounds of a Relu, or the constant ones of a Clip, as inputs or, in old models, as attributes; none if they are not
+/// constant, or not in order.
+pub fn bounds(node: Node<'_>) -> Result<Option<[f64; 2]>> {
+    if node.operator()? == "Relu" {
+        return Ok(Some([0.0, f64::INFINITY]));
+    }
+    let inputs = node.inputs()?;
+    let [min, max] = [1, 2].map(|index| inputs.get(index).copied().flatten());
     let bound = |value: Option<Value<'_>>, attribute, otherwise: f64| -> Result<Option<f64>> {
         let Some(value) = value else {
             return Ok(Some(node.float(attribute)?.map_or(otherwise, f64::from)));

@@ -15,6 +15,8 @@ use crate::session::Session;
 
 /// Sizes of input whose plans are kept.
 const PLANS: usize = 16;
+/// Pixels of a piece that a thread takes at once.
+pub const PIECE: usize = 64;
 /// What stands for a size that is not known before the first run.
 const USUAL: usize = 56;
 
@@ -238,7 +240,7 @@ impl<T: Number> Typed<T> {
                 });
             }
             Layout::Nhwc => {
-                let piece = slopes.len() * PIXELS;
+                let piece = slopes.len() * PIECE;
                 pool.for_each_piece(dst, piece, |_, values| vectors.dispatch(Steepen { values, slopes }));
             }
         }
@@ -333,9 +335,6 @@ impl<T: Number> Layer for Typed<T> {
     }
 }
 
-/// Pixels that a thread takes at once.
-const PIXELS: usize = 64;
-
 /// Values that are multiplied by slopes where they are negative: by the same one, or by turns. A closure would not be compiled
 /// for the vectors that are there.
 struct Steepen<'a, T> {
@@ -412,14 +411,9 @@ fn folded<T: Number>(chain: &Chain<'_>) -> Result<(Vec<T>, Option<Vec<T>>)> {
     if let Some(own) = &chain.bias {
         add(&mut bias, own)?;
     }
-    if let Some(([scale, shift, mean, variance], epsilon)) = &chain.norm {
-        let [scale, shift, mean, variance] =
-            [scale, shift, mean, variance].map(|tensor| tensor.elements::<T>());
-        let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
-        let factor = |m: usize| scale[m].into() / (variance[m].into() + f64::from(*epsilon)).sqrt();
-        for (m, bias) in bias.iter_mut().enumerate() {
-            *bias = (*bias - mean[m].into()) * factor(m) + shift[m].into();
-        }
+    if let Some(norm) = &chain.norm {
+        let factors;
+        (factors, bias) = norm.by_channel::<T>(&bias)?;
         // Weights are M × C/groups × taps or, transposed, C × M/groups × taps.
         let taps: usize = chain.weights.sizes[2..].iter().product();
         let (second, of_group) = (chain.weights.sizes[1], chain.weights.sizes[0] / chain.groups);
@@ -430,7 +424,7 @@ fn folded<T: Number>(chain: &Chain<'_>) -> Result<(Vec<T>, Option<Vec<T>>)> {
             };
             kernel
                 .iter_mut()
-                .for_each(|weight| *weight = T::from_f64(Into::<f64>::into(*weight) * factor(m)));
+                .for_each(|weight| *weight = T::from_f64(Into::<f64>::into(*weight) * factors[m]));
         }
     }
     for tensor in &chain.added {
