@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use convlow::{Axis, Layout};
 
-use crate::chain::{Norm, bounds, is_by_channel};
+use crate::chain::bounds;
 use crate::geometry::Geometry;
-use crate::host::{Call, Failure, Graph, Listed, Node, Number, Result, Shape, Size, Value};
+use crate::host::{Call, Failure, Graph, Listed, Node, Number, Result, Shape, Size, Tensor, Value};
 use crate::layer::{Layer, PIECE};
 use crate::layouts::Claim;
+use crate::line::{Line, is_by_channel};
 use crate::moves::{Placed, broadcast, combine};
 use crate::session::Session;
 
@@ -113,7 +114,7 @@ impl<'a> Between<'a> {
                 (between.nodes, between.dst) = (nodes, dst);
                 Kind::Shuffle { groups }
             }
-            operator => match ByChannel::of(node, operator, &shape)? {
+            _ => match ByChannel::of(node, src, &shape)? {
                 Some(by_channel) => {
                     between.kind = Kind::ByChannel(by_channel);
                     while between.take_next(graph)? {}
@@ -141,7 +142,7 @@ impl<'a> Between<'a> {
                 Some(bounds) => own.clamp = Some(bounds.map(|bound| bound as f32)),
                 None => return Ok(false),
             },
-            operator => match ByChannel::of(next, operator, &shape)? {
+            _ => match ByChannel::of(next, self.dst, &shape)? {
                 Some(behind) if behind.factor.len() == own.factor.len() => own.then(behind),
                 _ => return Ok(false),
             },
@@ -325,49 +326,39 @@ fn are_sum(node: Node<'_>, shape: &Shape, inputs: &[Value<'_>]) -> Result<bool> 
 }
 
 impl ByChannel {
-    /// What a node of constants does to values of this shape; none if that is something else.
-    fn of(node: Node<'_>, operator: &str, shape: &Shape) -> Result<Option<Self>> {
+    /// What a node of constants does to a value of this shape; none if that is something else.
+    fn of(node: Node<'_>, value: Value<'_>, shape: &Shape) -> Result<Option<Self>> {
         let Some(&Size::Known(channels)) = shape.sizes.get(1) else { return Ok(None) };
-        let inputs = node.inputs()?;
-        let by_channel = |index: usize| -> Result<Option<Vec<f32>>> {
-            let Some(value) = inputs.get(index).copied().flatten() else { return Ok(None) };
-            match value.constant()? {
-                Some(tensor)
-                    if tensor.element == f32::ELEMENT
-                        && is_by_channel(&tensor.sizes, channels, shape.sizes.len() - 2) =>
-                {
-                    Ok(Some(tensor.elements()?.to_vec()))
-                }
-                _ => Ok(None),
-            }
-        };
-        let plain =
-            Self { factor: vec![1.0; channels], shift: vec![0.0; channels], clamp: None, slope: None };
-        Ok(match operator {
-            "BatchNormalization" => match Norm::of(node, channels, f32::ELEMENT)? {
-                None => None,
-                Some(norm) => {
-                    let (factor, shift) = norm.by_channel::<f32>(&vec![0.0; channels])?;
-                    let [factor, shift] =
-                        [factor, shift].map(|values| values.into_iter().map(|value| value as f32).collect());
-                    Some(Self { factor, shift, ..plain })
-                }
-            },
-            "Mul" => by_channel(1)?.map(|factor| Self { factor, ..plain }),
-            "Add" => by_channel(1)?.map(|shift| Self { shift, ..plain }),
-            "PRelu" => by_channel(1)?.map(|slope| Self { slope: Some(slope), ..plain }),
+        let spatial = shape.sizes.len() - 2;
+        if let Some(line) = Line::of(node, value, channels, spatial, f32::ELEMENT)? {
+            let [factor, shift] = [line.factors, line.shifts].map(singles);
+            return Ok(Some(Self { factor, shift, clamp: None, slope: None }));
+        }
+        let slope = match (node.operator()?.as_str(), node.inputs()?.as_slice()) {
+            ("PRelu", &[_, Some(slope)]) => slope.constant()?,
             _ => None,
-        })
+        };
+        let is_slope = |slope: &Tensor<'_>| {
+            slope.element == f32::ELEMENT && is_by_channel(&slope.sizes, channels, spatial)
+        };
+        let Some(slope) = slope.filter(is_slope) else { return Ok(None) };
+        Ok(Some(Self {
+            factor: vec![1.0; channels],
+            shift: vec![0.0; channels],
+            clamp: None,
+            slope: Some(slope.elements()?.to_vec()),
+        }))
     }
 
     /// Does the other one behind this one, which ends with its shift.
     fn then(&mut self, behind: Self) {
-        for (factor, by) in self.factor.iter_mut().zip(&behind.factor) {
-            *factor *= by;
-        }
-        for ((shift, by), more) in self.shift.iter_mut().zip(&behind.factor).zip(&behind.shift) {
-            *shift = *shift * by + more;
-        }
+        let of = |own: &Self| Line {
+            factors: own.factor.iter().map(|&value| value.into()).collect(),
+            shifts: own.shift.iter().map(|&value| value.into()).collect(),
+        };
+        let mut line = of(self);
+        line.then(&of(&behind));
+        [self.factor, self.shift] = [line.factors, line.shifts].map(singles);
         (self.clamp, self.slope) = (behind.clamp, behind.slope);
     }
 
@@ -393,6 +384,11 @@ impl ByChannel {
             }
         }
     }
+}
+
+/// Numbers as float32.
+fn singles(numbers: Vec<f64>) -> Vec<f32> {
+    numbers.into_iter().map(|number| number as f32).collect()
 }
 
 /// Something between convolutions, made ready.

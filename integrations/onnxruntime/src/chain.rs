@@ -3,8 +3,10 @@
 //! Each node of a chain but the last has one reader, the next one, and is no output of the graph. So no path leaves a chain
 //! and comes back to it, and it can be fused wherever it stands.
 
-use crate::host::{Failure, Graph, Listed, Node, Number, Result, Tensor, Value};
+use crate::host::{Failure, Graph, Listed, Node, Result, Tensor, Value};
 use crate::layouts::Claim;
+use crate::line::{Line, is_by_channel, numbers};
+use crate::tail::{Step, Tail};
 
 /// A chain of nodes, and what they compute together.
 pub struct Chain<'a> {
@@ -16,66 +18,18 @@ pub struct Chain<'a> {
     pub weights: Tensor<'a>,
     /// Groups.
     pub groups: usize,
-    /// The convolution's own bias.
-    pub bias: Option<Tensor<'a>>,
-    /// A BatchNormalization.
-    pub norm: Option<Norm<'a>>,
-    /// What is added to each output channel behind that.
-    pub added: Vec<Tensor<'a>>,
+    /// What is done to each output channel before anything else.
+    pub line: Option<Line>,
     /// What is added: as far as is known, of the output's shape.
     pub residual: Option<Value<'a>>,
     /// The least and the greatest output.
     pub clamp: Option<[f64; 2]>,
-    /// What negative outputs are multiplied by.
-    pub slope: Option<Slope<'a>>,
+    /// What is done with each output behind that.
+    pub steps: Vec<Step<f64>>,
+    /// What negative outputs of each channel are multiplied by in the end.
+    pub slopes: Option<Tensor<'a>>,
     /// The output of the last node.
     pub dst: Value<'a>,
-}
-
-/// A BatchNormalization of constants.
-pub struct Norm<'a> {
-    /// Scale, bias, mean and variance.
-    constants: [Tensor<'a>; 4],
-    epsilon: f32,
-}
-
-impl<'a> Norm<'a> {
-    /// That of a node, for so many channels of this type of element; none if it trains, or its inputs are no constants.
-    pub fn of(node: Node<'a>, channels: usize, element: i32) -> Result<Option<Self>> {
-        let inputs = node.inputs()?;
-        let alone = node.outputs()?.iter().flatten().count() == 1;
-        if !alone || node.int(c"training_mode")?.unwrap_or(0) != 0 || inputs.len() != 5 {
-            return Ok(None);
-        }
-        let mut constants = Vec::new();
-        for value in inputs[1..].iter().flatten() {
-            match value.constant()? {
-                Some(tensor) if tensor.element == element && tensor.sizes == [channels] => {
-                    constants.push(tensor);
-                }
-                _ => return Ok(None),
-            }
-        }
-        let Ok(constants) = <[Tensor<'a>; 4]>::try_from(constants) else { return Ok(None) };
-        Ok(Some(Self { constants, epsilon: node.float(c"epsilon")?.unwrap_or(1e-5) }))
-    }
-
-    /// What each channel is multiplied by, and what it makes of a channel's bias.
-    pub fn by_channel<T: Number>(&self, bias: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
-        let [scale, shift, mean, variance] = self.constants.each_ref().map(|tensor| tensor.elements::<T>());
-        let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
-        let factor = |m: usize| scale[m].into() / (variance[m].into() + f64::from(self.epsilon)).sqrt();
-        let factors: Vec<f64> = (0..scale.len()).map(factor).collect();
-        let shifted = |(m, bias): (usize, &f64)| (bias - mean[m].into()) * factors[m] + shift[m].into();
-        let biases = bias.iter().enumerate().map(shifted).collect();
-        Ok((factors, biases))
-    }
-}
-
-/// What negative outputs are multiplied by: the same everywhere, or one value a channel.
-pub enum Slope<'a> {
-    Everywhere(f32),
-    ByChannel(Tensor<'a>),
 }
 
 /// Why a node is left to ONNX Runtime.
@@ -110,13 +64,6 @@ impl<'a> Chain<'a> {
         if !(3..=5).contains(&weights.sizes.len()) {
             return refuse("it has neither one, two nor three dimensions");
         }
-        let bias = match input(2) {
-            None => None,
-            Some(bias) => match bias.constant()? {
-                None => return refuse("its bias is no constant"),
-                bias => bias,
-            },
-        };
         let groups = usize::try_from(node.int(c"group")?.unwrap_or(1))?;
         let mut chain = Self {
             nodes: vec![node],
@@ -124,25 +71,67 @@ impl<'a> Chain<'a> {
             src,
             weights,
             groups,
-            bias,
-            norm: None,
-            added: Vec::new(),
+            line: None,
             residual: None,
             clamp: None,
-            slope: None,
+            steps: Vec::new(),
+            slopes: None,
             dst,
         };
+        if let Some(bias) = input(2) {
+            let Some(bias) = bias.constant()? else { return refuse("its bias is no constant") };
+            let shifts = numbers(&bias)?;
+            if bias.element != chain.weights.element || shifts.len() != chain.channels() {
+                return refuse("its bias does not fit its weights");
+            }
+            chain.line = Some(Line { shifts, ..Line::none(chain.channels()) });
+        }
         while chain.take_next(graph)? {}
         Ok(Some(chain))
     }
 
-    /// Adds the only reader of the output, if the convolution's end can do it; whether it did.
+    /// Adds what reads the output, if the convolution's end can do it; whether it did.
     fn take_next(&mut self, graph: &Graph<'a>) -> Result<bool> {
-        // Nothing comes behind a clamp or a slope.
-        if self.clamp.is_some() || self.slope.is_some() {
+        // Nothing comes behind slopes.
+        if self.slopes.is_some() {
             return Ok(false);
         }
-        let Some(next) = graph.only_reader(self.dst)? else { return Ok(false) };
+        if let Some(next) = graph.only_reader(self.dst)?
+            && self.take(next)?
+        {
+            self.nodes.push(next);
+            return Ok(true);
+        }
+        let Some(tail) = Tail::of(self.dst, self.weights.element, graph)? else { return Ok(false) };
+        match tail.steps.as_slice() {
+            // The library's own end.
+            &[Step::Clamp(min, max)] if self.ends_in_the_library() => self.clamp = Some([min, max]),
+            &[step] if self.ends_in_the_weights() && self.line().take(step) => {}
+            steps => self.steps.extend(steps),
+        }
+        self.nodes.extend(tail.nodes);
+        self.dst = tail.dst;
+        Ok(true)
+    }
+
+    /// Whether what comes next may still be done before the library clamps.
+    fn ends_in_the_library(&self) -> bool {
+        self.clamp.is_none() && self.steps.is_empty()
+    }
+
+    /// Whether what comes next may still be done to the weights and the bias.
+    fn ends_in_the_weights(&self) -> bool {
+        self.ends_in_the_library() && self.residual.is_none()
+    }
+
+    /// What is done to each output channel, to be changed.
+    fn line(&mut self) -> &mut Line {
+        let channels = self.channels();
+        self.line.get_or_insert_with(|| Line::none(channels))
+    }
+
+    /// Adds a node that does something by channel, or adds a tensor; whether it does.
+    fn take(&mut self, next: Node<'a>) -> Result<bool> {
         let Some(dst) = next.outputs()?.first().copied().flatten() else { return Ok(false) };
         let inputs = next.inputs()?;
         let input = |index: usize| inputs.get(index).copied().flatten();
@@ -151,28 +140,26 @@ impl<'a> Chain<'a> {
             Some(first) => first.name()? == own,
             None => false,
         };
-        let taken = match next.operator()?.as_str() {
-            "Relu" | "Clip" if is_first => {
-                self.clamp = bounds(next)?;
-                self.clamp.is_some()
-            }
-            "LeakyRelu" => {
-                self.slope = Some(Slope::Everywhere(next.float(c"alpha")?.unwrap_or(0.01)));
+        let (channels, spatial) = (self.channels(), self.weights.sizes.len() - 2);
+        let line = match self.ends_in_the_weights() {
+            true => Line::of(next, self.dst, channels, spatial, self.weights.element)?,
+            false => None,
+        };
+        let taken = match (next.operator()?.as_str(), line) {
+            (_, Some(line)) => {
+                self.line().then(&line);
                 true
             }
-            "PRelu" if is_first => self.take_slope(input(1))?,
-            "BatchNormalization" if is_first && self.nodes.len() == 1 => {
-                self.norm = Norm::of(next, self.channels(), self.weights.element)?;
-                self.norm.is_some()
+            ("PRelu", _) if is_first => self.take_slopes(input(1))?,
+            ("Add" | "Sum", _) if inputs.len() == 2 && self.ends_in_the_library() => {
+                match input(if is_first { 1 } else { 0 }) {
+                    Some(other) if other.name()? != own => self.take_addend(other)?,
+                    _ => false,
+                }
             }
-            "Add" | "Sum" if inputs.len() == 2 => match input(if is_first { 1 } else { 0 }) {
-                Some(other) if other.name()? != own => self.take_addend(other)?,
-                _ => false,
-            },
             _ => false,
         };
         if taken {
-            self.nodes.push(next);
             self.dst = dst;
         }
         Ok(taken)
@@ -193,29 +180,22 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// A constant slope.
-    fn take_slope(&mut self, slope: Option<Value<'a>>) -> Result<bool> {
+    /// Constant slopes.
+    fn take_slopes(&mut self, slope: Option<Value<'a>>) -> Result<bool> {
         let Some(slope) = slope else { return Ok(false) };
         let Some(slope) = slope.constant()? else { return Ok(false) };
         let spatial = self.weights.sizes.len() - 2;
         if slope.element != self.weights.element || !is_by_channel(&slope.sizes, self.channels(), spatial) {
             return Ok(false);
         }
-        self.slope = Some(Slope::ByChannel(slope));
+        self.slopes = Some(slope);
         Ok(true)
     }
 
-    /// Adds one value a channel, or a tensor of the output's shape.
+    /// Adds a tensor of the output's shape.
     fn take_addend(&mut self, other: Value<'a>) -> Result<bool> {
-        if let Some(tensor) = other.constant()? {
-            let spatial = self.weights.sizes.len() - 2;
-            let by_channel = tensor.element == self.weights.element
-                && self.residual.is_none()
-                && is_by_channel(&tensor.sizes, self.channels(), spatial);
-            if by_channel {
-                self.added.push(tensor);
-            }
-            return Ok(by_channel);
+        if other.constant()?.is_some() {
+            return Ok(false);
         }
         let (Some(own), Some(its)) = (self.dst.shape()?, other.shape()?) else { return Ok(false) };
         if self.residual.is_some() || !own.may_be(&its) {
@@ -228,17 +208,6 @@ impl<'a> Chain<'a> {
 
 fn refuse<T>(reason: &str) -> Result<T> {
     Err(Failure(reason.to_string()))
-}
-
-/// Whether a tensor of these sizes, added to an output of so many channels, adds one value to each channel.
-pub fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
-    let from_channels = sizes.len().checked_sub(spatial + 1);
-    from_channels.is_some_and(|before| {
-        before <= 1
-            && sizes[..before].iter().all(|&size| size == 1)
-            && sizes[before] == channels
-            && sizes[before + 1..].iter().all(|&size| size == 1)
-    })
 }
 
 /// The bounds of a Relu, or the constant ones of a Clip, as inputs or, in old models, as attributes; none if they are not
@@ -265,17 +234,4 @@ pub fn bounds(node: Node<'_>) -> Result<Option<[f64; 2]>> {
     };
     let (min, max) = (bound(min, c"min", f64::NEG_INFINITY)?, bound(max, c"max", f64::INFINITY)?);
     Ok(min.zip(max).filter(|(min, max)| min <= max).map(|(min, max)| [min, max]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_value_a_channel_is_a_bias() {
-        assert!(is_by_channel(&[8, 1, 1], 8, 2) && is_by_channel(&[1, 8, 1, 1], 8, 2));
-        assert!(!is_by_channel(&[8], 8, 2) && !is_by_channel(&[2, 8, 1, 1], 8, 2));
-        assert!(!is_by_channel(&[8, 1, 3], 8, 2) && !is_by_channel(&[1, 1, 8, 1, 1], 8, 2));
-        assert!(is_by_channel(&[8, 1], 8, 1));
-    }
 }

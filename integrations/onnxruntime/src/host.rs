@@ -10,6 +10,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
+use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ort_sys::{
@@ -224,13 +225,28 @@ pub struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
+    /// The nodes that read a value, once for each time that they do, if they are known and nobody has one of them; none for
+    /// an output of the graph.
+    pub fn readers(&self, value: Value<'a>) -> Result<Vec<Node<'a>>> {
+        let readers = self.readers.get(&value.name()?).into_iter().flatten().copied();
+        let readers = readers.collect::<Option<Vec<_>>>().unwrap_or_default();
+        if value.is_graph_output()? {
+            return Ok(Vec::new());
+        }
+        for reader in &readers {
+            if self.taken.contains(&reader.id()?) {
+                return Ok(Vec::new());
+            }
+        }
+        Ok(readers)
+    }
+
     /// The node that alone reads a value, and that nobody has.
     pub fn only_reader(&self, value: Value<'a>) -> Result<Option<Node<'a>>> {
-        let Some(&[Some(reader)]) = self.readers.get(&value.name()?).map(Vec::as_slice) else {
-            return Ok(None);
-        };
-        let is_free = !self.taken.contains(&reader.id()?) && !value.is_graph_output()?;
-        Ok(is_free.then_some(reader))
+        Ok(match *self.readers(value)?.as_slice() {
+            [reader] => Some(reader),
+            _ => None,
+        })
     }
 }
 
@@ -567,7 +583,7 @@ impl Listed for f64 {
 }
 
 /// An element of the tensors that convolutions are computed of.
-pub trait Number: convlow::Element + Listed {
+pub trait Number: convlow::Element + Listed + AddAssign + SubAssign + MulAssign + DivAssign {
     /// Itself, or times the slope if it is negative.
     fn steepened(self, slope: Self) -> Self;
 }

@@ -7,16 +7,19 @@ use convlow::{
     Problem,
 };
 
-use crate::chain::{Chain, Slope};
+use crate::chain::Chain;
 use crate::geometry::{End, Geometry};
 use crate::host::{Call, Failure, Listed, Number, Result, Size};
 use crate::moves::{Placed, broadcast, combine, transpose};
 use crate::session::Session;
+use crate::tail::{Step, Steps};
 
 /// Sizes of input whose plans are kept.
 const PLANS: usize = 16;
 /// Pixels of a piece that a thread takes at once.
 pub const PIECE: usize = 64;
+/// Outputs of a piece of which each is computed alone.
+const OUTPUTS: usize = 8192;
 /// What stands for a size that is not known before the first run.
 const USUAL: usize = 56;
 
@@ -117,7 +120,9 @@ struct Typed<T> {
     clamp: Option<Clamp>,
     places: Places,
     bias: Option<Vec<T>>,
-    /// What negative outputs of each channel are multiplied by.
+    /// What is done with each output behind the clamp.
+    steps: Vec<Step<T>>,
+    /// What negative outputs of each channel are multiplied by then.
     slopes: Option<Vec<T>>,
     packed: Buffer,
     packing: u64,
@@ -144,7 +149,12 @@ impl<T: Number> Typed<T> {
             clamp: clamp(chain),
             places,
             bias,
-            slopes: slopes(chain)?,
+            steps: chain.steps.iter().map(|step| step.of_type()).collect(),
+            slopes: chain
+                .slopes
+                .as_ref()
+                .map(|slopes| Ok::<_, Failure>(slopes.elements::<T>()?.to_vec()))
+                .transpose()?,
             packing: plan.packing_id(),
             algorithm: plan.info().entry,
             packed,
@@ -226,22 +236,31 @@ impl<T: Number> Typed<T> {
         Ok(())
     }
 
-    /// Multiplies what is negative by its channel's slope.
+    /// Does what the library's end does not.
     fn finish(&self, call: Call<'_>, dst: &mut [T], sizes: &[usize]) -> Result<()> {
-        let (Some(slopes), false) = (&self.slopes, dst.is_empty()) else { return Ok(()) };
+        let Self { steps, slopes, .. } = self;
+        if dst.is_empty() || (steps.is_empty() && slopes.is_none()) {
+            return Ok(());
+        }
         let pool = self.session.pool_of(&call)?;
         let vectors = pulp::Arch::new();
-        match self.places.dst {
-            Layout::Nchw => {
+        let do_steps = |values: &mut [T]| vectors.dispatch(Steps { steps, values });
+        match (slopes, self.places.dst) {
+            (None, _) => pool.for_each_piece(dst, OUTPUTS, |_, values| do_steps(values)),
+            (Some(slopes), Layout::Nchw) => {
                 let pixels = sizes[2..].iter().product();
                 pool.for_each_piece(dst, pixels, |plane, values| {
+                    do_steps(values);
                     let slope = slopes[plane % slopes.len()];
                     vectors.dispatch(Steepen { values, slopes: &[slope] });
                 });
             }
-            Layout::Nhwc => {
+            (Some(slopes), Layout::Nhwc) => {
                 let piece = slopes.len() * PIECE;
-                pool.for_each_piece(dst, piece, |_, values| vectors.dispatch(Steepen { values, slopes }));
+                pool.for_each_piece(dst, piece, |_, values| {
+                    do_steps(values);
+                    vectors.dispatch(Steepen { values, slopes });
+                });
             }
         }
         Ok(())
@@ -257,7 +276,7 @@ fn sizes_of_dst(plan: &Plan, dimensions: usize) -> Vec<usize> {
 }
 
 impl<T: Number> Typed<T> {
-    /// Computes the output of a call but for the slopes; the output and its sizes.
+    /// Computes the output of a call but for what comes behind the clamp; the output and its sizes.
     fn compute<'a>(&self, call: Call<'a>) -> Result<(&'a mut [T], Vec<usize>)> {
         let src = call.input(self.places.src.index)?;
         let residual = match self.places.residual {
@@ -395,25 +414,11 @@ unsafe extern "C" fn one_by_one(
 
 const _: ParallelFor = one_by_one;
 
-/// The weights and biases of a chain, with a BatchNormalization multiplied in.
+/// The weights and biases of a chain, with what is done to each channel multiplied in.
 fn folded<T: Number>(chain: &Chain<'_>) -> Result<(Vec<T>, Option<Vec<T>>)> {
     let mut weights = chain.weights.elements::<T>()?.to_vec();
-    let channels = chain.channels();
-    let mut bias = vec![0.0f64; channels];
-    let add = |bias: &mut [f64], tensor: &crate::host::Tensor<'_>| -> Result<()> {
-        let values = tensor.elements::<T>()?;
-        if values.len() != bias.len() {
-            return Err(Failure(format!("{} biases do not fit {} channels", values.len(), bias.len())));
-        }
-        bias.iter_mut().zip(values).for_each(|(bias, &value)| *bias += value.into());
-        Ok(())
-    };
-    if let Some(own) = &chain.bias {
-        add(&mut bias, own)?;
-    }
-    if let Some(norm) = &chain.norm {
-        let factors;
-        (factors, bias) = norm.by_channel::<T>(&bias)?;
+    let Some(line) = &chain.line else { return Ok((weights, None)) };
+    if line.factors.iter().any(|&factor| factor != 1.0) {
         // Weights are M × C/groups × taps or, transposed, C × M/groups × taps.
         let taps: usize = chain.weights.sizes[2..].iter().product();
         let (second, of_group) = (chain.weights.sizes[1], chain.weights.sizes[0] / chain.groups);
@@ -422,23 +427,9 @@ fn folded<T: Number>(chain: &Chain<'_>) -> Result<(Vec<T>, Option<Vec<T>>)> {
                 false => at / second,
                 true => at / second / of_group * second + at % second,
             };
-            kernel
-                .iter_mut()
-                .for_each(|weight| *weight = T::from_f64(Into::<f64>::into(*weight) * factors[m]));
+            let factor = line.factors[m];
+            kernel.iter_mut().for_each(|weight| *weight = T::from_f64(Into::<f64>::into(*weight) * factor));
         }
     }
-    for tensor in &chain.added {
-        add(&mut bias, tensor)?;
-    }
-    let any = chain.bias.is_some() || chain.norm.is_some() || !chain.added.is_empty();
-    Ok((weights, any.then(|| bias.into_iter().map(T::from_f64).collect())))
-}
-
-/// What negative outputs of each channel of a chain are multiplied by.
-fn slopes<T: Number>(chain: &Chain<'_>) -> Result<Option<Vec<T>>> {
-    Ok(match &chain.slope {
-        None => None,
-        Some(Slope::Everywhere(slope)) => Some(vec![T::from_f64(f64::from(*slope)); chain.channels()]),
-        Some(Slope::ByChannel(slopes)) => Some(slopes.elements::<T>()?.to_vec()),
-    })
+    Ok((weights, Some(line.shifts.iter().map(|&shift| T::from_f64(shift)).collect())))
 }

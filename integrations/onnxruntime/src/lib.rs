@@ -12,11 +12,13 @@ mod geometry;
 mod host;
 mod layer;
 mod layouts;
+mod line;
 mod moves;
 mod options;
 mod provider;
 mod session;
 mod sys;
+mod tail;
 
 use std::ffi::{CStr, c_char};
 

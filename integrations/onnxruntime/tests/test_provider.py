@@ -179,6 +179,32 @@ class Agreement(Comparing):
             "Add of x": ([node("Add", ["a", "x"], ["s"]), node("Relu", ["s"], ["y"])], {}),
             "Add to x": ([node("Add", ["x", "a"], ["y"])], {}),
             "Sum": ([node("Sum", ["x", "a"], ["y"])], {}),
+            "LeakyRelu": ([node("LeakyRelu", ["a"], ["y"], alpha=0.1)], {}),
+            "PRelu": ([node("PRelu", ["a", "slopes"], ["y"])], {"slopes": values(8, 1, 1)}),
+            "PRelu of one slope": ([node("PRelu", ["a", "slope"], ["y"])], {"slope": values(1)}),
+            "HardSigmoid": ([node("HardSigmoid", ["a"], ["y"], alpha=0.3)], {}),
+            "Relu and arithmetic": (
+                [
+                    node("Relu", ["a"], ["b"]),
+                    node("Mul", ["two", "b"], ["c"]),
+                    node("Sub", ["c", "two"], ["d"]),
+                    node("Div", ["d", "two"], ["e"]),
+                    node("Clip", ["e", "low"], ["f"]),
+                    node("PRelu", ["f", "slopes"], ["y"]),
+                ],
+                {"two": np.float32([2]), "low": np.float32(-0.5), "slopes": values(8, 1, 1)},
+            ),
+            "times its sigmoid": ([node("HardSigmoid", ["a"], ["b"]), node("Mul", ["b", "a"], ["y"])], {}),
+            "times its bounds": (
+                [
+                    node("Add", ["x", "a"], ["s"]),
+                    node("Add", ["s", "three"], ["b"]),
+                    node("Clip", ["b", "low", "high"], ["c"]),
+                    node("Mul", ["s", "c"], ["d"]),
+                    node("Div", ["d", "high"], ["y"]),
+                ],
+                {"three": np.float32(3), "low": np.float32(0), "high": np.float32(6)},
+            ),
         }
         for sizes in ((2, 8, 12, 13), (None, 8, None, None)):
             for name, (end, constants) in ends.items():
@@ -189,6 +215,44 @@ class Agreement(Comparing):
                     # A constant is in the convolution's bias already.
                     fused = tuple(node.op_type for node in end if "shift" not in node.input)
                     self.assertEqual([layer.fused for layer in report], [fused])
+
+    def test_what_others_read_is_not_swallowed(self):
+        """Values inside of an activation that are outputs, or that another node reads."""
+        activation = [
+            node("Conv", ["x", "w"], ["a"], "c"),
+            node("HardSigmoid", ["a"], ["b"]),
+            node("Mul", ["a", "b"], ["y"]),
+        ]
+        w = {"w": values(8, 8, 3, 3)}
+        for more in ("a", "b"):
+            model = models.small(activation, w, (2, 8, 12, 13), outputs=("y", more))
+            report = self.check(model, {"x": values(2, 8, 12, 13)})
+            self.assertEqual([layer.fused for layer in report], [()])
+        model = models.small([*activation, node("Abs", ["a"], ["z"])], w, (2, 8, 12, 13), outputs=("y", "z"))
+        report = self.check(model, {"x": values(2, 8, 12, 13)})
+        self.assertEqual([layer.fused for layer in report], [()])
+
+    def test_what_is_done_by_channel_is_multiplied_into_the_weights(self):
+        """Where it stands before what is not, and its constants are finite; ONNX Runtime does some of it itself."""
+        constants = {name: np.abs(values(8, 1, 1)) + 0.5 for name in ("one", "two")}
+        constants["three"] = np.float32([3])
+        chain = [
+            node("Mul", ["a", "one"], ["b"]),
+            node("Sub", ["b", "two"], ["c"]),
+            node("Div", ["c", "three"], ["d"]),
+            node("Mul", ["three", "d"], ["e"]),
+            node("Div", ["e", "one"], ["f"]),
+            node("Relu", ["f"], ["y"]),
+        ]
+        for operator, w in (("Conv", values(8, 8, 3, 3)), ("ConvTranspose", values(8, 8, 3, 3))):
+            with self.subTest(operator):
+                model = models.small([node(operator, ["x", "w"], ["a"]), *chain], {"w": w, **constants}, (2, 8, 9, 7))
+                (layer,) = self.check(model, {"x": values(2, 8, 9, 7)})
+                self.assertEqual(layer.fused[-1], "Relu")
+        constants["one"][3] = 0
+        model = models.small([node("ConvTranspose", ["x", "w"], ["a"]), *chain], {"w": w, **constants}, (2, 8, 9, 7))
+        (layer,) = convlow.report(session(model))
+        self.assertNotIn("Relu", layer.fused)
 
     def test_batch_normalization_is_multiplied_into_the_weights(self):
         constants = {"w": values(8, 4, 3, 3), "s": values(8), "b": values(8), "m": values(8), "v": np.abs(values(8)) + 0.5}

@@ -1,0 +1,161 @@
+//! What constants do to a whole channel: its values times a factor, plus a shift.
+
+use crate::host::{Listed, Node, Result, Tensor, Value};
+use crate::tail::Step;
+
+/// A factor and a shift for each channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    pub factors: Vec<f64>,
+    pub shifts: Vec<f64>,
+}
+
+impl Line {
+    /// What leaves values as they are.
+    pub fn none(channels: usize) -> Self {
+        Self { factors: vec![1.0; channels], shifts: vec![0.0; channels] }
+    }
+
+    /// What a node does to a value of so many channels, axes of pixels and this type of element, all its other inputs being
+    /// constants of one value a channel; none if it is something else.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn of(
+        node: Node<'_>,
+        value: Value<'_>,
+        channels: usize,
+        spatial: usize,
+        element: i32,
+    ) -> Result<Option<Self>> {
+        let Some(inputs) = node.inputs()?.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+        let operator = node.operator()?;
+        let own = value.name()?;
+        let is_first = match inputs.first() {
+            Some(first) => first.name()? == own,
+            None => return Ok(None),
+        };
+        if operator == "BatchNormalization" {
+            let norm = if is_first { Self::norm(node, &inputs, channels, element)? } else { None };
+            return Ok(norm.filter(Self::is_finite));
+        }
+        let &[first, second] = inputs.as_slice() else { return Ok(None) };
+        let Some(constant) = (if is_first { second } else { first }).constant()? else { return Ok(None) };
+        if constant.element != element || !is_by_channel(&constant.sizes, channels, spatial) {
+            return Ok(None);
+        }
+        let values = numbers(&constant)?;
+        let none = Self::none(channels);
+        let line = match operator.as_str() {
+            "Add" | "Sum" => Some(Self { shifts: values, ..none }),
+            "Sub" if is_first => Some(Self { shifts: values.iter().map(|value| -value).collect(), ..none }),
+            "Mul" => Some(Self { factors: values, ..none }),
+            "Div" if is_first => {
+                Some(Self { factors: values.iter().map(|value| value.recip()).collect(), ..none })
+            }
+            _ => None,
+        };
+        Ok(line.filter(Self::is_finite))
+    }
+
+    /// Of products of weights, infinite factors would make something else than of their sum.
+    fn is_finite(&self) -> bool {
+        self.factors.iter().all(|factor| factor.is_finite())
+    }
+
+    /// A BatchNormalization; none if it trains.
+    fn norm(node: Node<'_>, inputs: &[Value<'_>], channels: usize, element: i32) -> Result<Option<Self>> {
+        let alone = node.outputs()?.iter().flatten().count() == 1;
+        if !alone || node.int(c"training_mode")?.unwrap_or(0) != 0 || inputs.len() != 5 {
+            return Ok(None);
+        }
+        let mut constants = Vec::new();
+        for value in &inputs[1..] {
+            match value.constant()? {
+                Some(tensor) if tensor.element == element && tensor.sizes == [channels] => {
+                    constants.push(numbers(&tensor)?);
+                }
+                _ => return Ok(None),
+            }
+        }
+        let [scale, shift, mean, variance] = constants.as_slice() else { return Ok(None) };
+        let epsilon = f64::from(node.float(c"epsilon")?.unwrap_or(1e-5));
+        let factors: Vec<f64> =
+            scale.iter().zip(variance).map(|(scale, variance)| scale / (variance + epsilon).sqrt()).collect();
+        let shifts = (0..channels).map(|channel| shift[channel] - mean[channel] * factors[channel]).collect();
+        Ok(Some(Self { factors, shifts }))
+    }
+
+    /// Does the other one behind this one.
+    pub fn then(&mut self, behind: &Self) {
+        for ((factor, shift), (by, more)) in
+            self.factors.iter_mut().zip(&mut self.shifts).zip(behind.factors.iter().zip(&behind.shifts))
+        {
+            *factor *= by;
+            *shift = *shift * by + more;
+        }
+    }
+
+    /// Does a step behind this one, if it is the same kind of thing; whether it is.
+    pub fn take(&mut self, step: Step<f64>) -> bool {
+        let (factor, shift) = match step {
+            Step::Add(shift) => (1.0, shift),
+            Step::Subtract(shift) => (1.0, -shift),
+            Step::Multiply(factor) => (factor, 0.0),
+            Step::Divide(divisor) => (divisor.recip(), 0.0),
+            _ => return false,
+        };
+        let channels = self.factors.len();
+        let behind = Self { factors: vec![factor; channels], shifts: vec![shift; channels] };
+        let is_finite = behind.is_finite();
+        if is_finite {
+            self.then(&behind);
+        }
+        is_finite
+    }
+}
+
+/// The elements of a float32 or float64 tensor.
+///
+/// # Errors
+/// If it is of another type.
+pub fn numbers(tensor: &Tensor<'_>) -> Result<Vec<f64>> {
+    Ok(match tensor.element {
+        f32::ELEMENT => tensor.elements::<f32>()?.iter().map(|&value| value.into()).collect(),
+        _ => tensor.elements::<f64>()?.to_vec(),
+    })
+}
+
+/// Whether a tensor of these sizes, combined with one of so many channels, has one value for each.
+pub fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
+    let from_channels = sizes.len().checked_sub(spatial + 1);
+    from_channels.is_some_and(|before| {
+        before <= 1
+            && sizes[..before].iter().all(|&size| size == 1)
+            && sizes[before] == channels
+            && sizes[before + 1..].iter().all(|&size| size == 1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_a_channel_is_told_from_others() {
+        assert!(is_by_channel(&[8, 1, 1], 8, 2) && is_by_channel(&[1, 8, 1, 1], 8, 2));
+        assert!(!is_by_channel(&[8], 8, 2) && !is_by_channel(&[2, 8, 1, 1], 8, 2));
+        assert!(!is_by_channel(&[8, 1, 3], 8, 2) && !is_by_channel(&[1, 1, 8, 1, 1], 8, 2));
+        assert!(is_by_channel(&[8, 1], 8, 1));
+    }
+
+    #[test]
+    fn what_comes_behind_is_done_behind() {
+        let mut line = Line { factors: vec![2.0, 3.0], shifts: vec![1.0, -1.0] };
+        line.then(&Line { factors: vec![10.0, 100.0], shifts: vec![5.0, 6.0] });
+        assert_eq!(line, Line { factors: vec![20.0, 300.0], shifts: vec![15.0, -94.0] });
+        assert!(line.take(Step::Subtract(1.0)) && line.take(Step::Divide(2.0)));
+        assert_eq!(line, Line { factors: vec![10.0, 150.0], shifts: vec![7.0, -47.5] });
+        assert!(!line.take(Step::Divide(0.0)) && !line.take(Step::Note));
+    }
+}
