@@ -104,4 +104,12 @@ static inline int check_quickly(void) {
     return getenv("CONVLOW_TEST_QUICK") != NULL;
 }
 
+/* How often to try what fails now and then: hardly under valgrind, and often in the long run of the tests. */
+static inline int check_times(int quickly, int usually, int thoroughly) {
+    if (check_quickly()) {
+        return quickly;
+    }
+    return getenv("CONVLOW_TEST_LONG") != NULL ? thoroughly : usually;
+}
+
 #endif

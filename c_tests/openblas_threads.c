@@ -1,12 +1,16 @@
 /*
  * The host's number of OpenBLAS threads is the host's: it is the same behind an execute as before it, also
- * when many run at once.
+ * when many run at once. A host may change it meanwhile, and may have a second OpenBLAS beside the library's.
  */
 
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* dladdr, RTLD_DEEPBIND */
 #include "convolution.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <unistd.h>
 
 /* As OpenBLAS declares them in cblas.h, which distributions put into different folders. */
 void openblas_set_num_threads(int threads);
@@ -52,6 +56,100 @@ static void one_caller(void) {
     guarded_free(&dst);
 }
 
+/* What the host does while executes run, until they have ended. */
+static atomic_int ended;
+
+static void *change_settings(void *unused) {
+    for (int i = 0; !ended; ++i) {
+        openblas_set_num_threads(settings[i % SETTINGS]);
+        usleep(200);
+    }
+    return unused;
+}
+
+static void execute_beside(void *(*host)(void *)) {
+    pthread_t other, threads[CALLERS];
+    int failures[CALLERS] = {0}, of_host = 0;
+    ended = 0;
+    REQUIRE(pthread_create(&other, NULL, host, &of_host) == 0);
+    for (int k = 0; k < CALLERS; ++k) {
+        REQUIRE(pthread_create(&threads[k], NULL, call_execute, &failures[k]) == 0);
+    }
+    for (int k = 0; k < CALLERS; ++k) {
+        REQUIRE(pthread_join(threads[k], NULL) == 0);
+        CHECK_SIZE((size_t)failures[k], 0);
+    }
+    ended = 1;
+    REQUIRE(pthread_join(other, NULL) == 0);
+    CHECK_SIZE((size_t)of_host, 0);
+}
+
+/* --- a second OpenBLAS --------------------------------------------------------------------------- */
+
+typedef void (*sgemm_function)(int order, int trans_a, int trans_b, int m, int n, int k, float alpha,
+                               const float *a, int lda, const float *b, int ldb, float beta, float *c,
+                               int ldc);
+typedef void (*set_function)(int threads);
+enum { SIDE = 200 };
+
+static sgemm_function second_sgemm;
+static set_function second_set;
+
+/* Products of ones, with the second one's own number of threads. */
+static void *multiply_ones(void *failures) {
+    float *ones = floats_new(SIDE * SIDE), *products = floats_new(SIDE * SIDE);
+    for (int i = 0; i < SIDE * SIDE; ++i) {
+        ones[i] = 1.0f;
+    }
+    for (int round = 0; !ended; ++round) {
+        second_set(1 + round % 3);
+        second_sgemm(101, 111, 111, SIDE, SIDE, SIDE, 1.0f, ones, SIDE, ones, SIDE, 0.0f, products, SIDE);
+        for (int i = 0; i < SIDE * SIDE; ++i) {
+            *(int *)failures += products[i] != (float)SIDE;
+        }
+    }
+    free(ones);
+    free(products);
+    return NULL;
+}
+
+/* Copies a file, which the loader then takes for another library. */
+static void copy_file(const char *from, const char *to) {
+    char buffer[1 << 16];
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    REQUIRE(in != NULL && out != NULL);
+    for (size_t n = fread(buffer, 1, sizeof(buffer), in); n > 0; n = fread(buffer, 1, sizeof(buffer), in)) {
+        REQUIRE(fwrite(buffer, 1, n, out) == n);
+    }
+    fclose(in);
+    REQUIRE(fclose(out) == 0);
+}
+
+static void a_second_openblas(void) {
+    Dl_info first;
+    char path[] = "second_openblas_XXXXXX";
+    const int file = mkstemp(path);
+    REQUIRE(file >= 0);
+    close(file);
+    char by_path[64];
+    snprintf(by_path, sizeof(by_path), "./%s", path);
+    REQUIRE(dladdr((void *)(intptr_t)openblas_set_num_threads, &first) != 0);
+    copy_file(first.dli_fname, path);
+    /* Its own symbols are its own, as in a program that brings an OpenBLAS along. */
+    void *second = dlopen(by_path, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+    remove(path);
+    if (second == NULL) {
+        fprintf(stderr, "%s\n", dlerror());
+        exit(EXIT_FAILURE);
+    }
+    second_sgemm = (sgemm_function)(intptr_t)dlsym(second, "cblas_sgemm");
+    second_set = (set_function)(intptr_t)dlsym(second, "openblas_set_num_threads");
+    REQUIRE(second_sgemm != NULL && second_set != NULL && second_set != openblas_set_num_threads);
+    openblas_set_num_threads(2);
+    execute_beside(multiply_ones);
+    CHECK_SIZE((size_t)openblas_get_num_threads(), 2);
+}
+
 static void many_callers(void) {
     for (int i = 0; i < SETTINGS; ++i) {
         pthread_t threads[CALLERS];
@@ -87,6 +185,11 @@ int main(void) {
         REQUIRE(info.gemm_calls > 0);
         one_caller();
         many_callers();
+        execute_beside(change_settings);
+#if !defined(__SANITIZE_ADDRESS__) /* which replaces functions in every library and allows no deep binding \
+                                    */
+        a_second_openblas();
+#endif
         prepared_free(&p);
     }
     convlow_pool_destroy(options.pool);

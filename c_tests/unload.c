@@ -17,7 +17,8 @@ typedef const char *(*convlow_last_error_message_function)(void);
 
 int main(int argc, char **argv) {
     REQUIRE(argc == 2);
-    for (int round = 0; round < 100; ++round) {
+    const int rounds = check_times(20, 100, 1000);
+    for (int round = 0; round < rounds; ++round) {
         void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
         if (library == NULL) {
             fprintf(stderr, "%s\n", dlerror());
@@ -36,5 +37,6 @@ int main(int argc, char **argv) {
         void *still_there = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
         REQUIRE(still_there == NULL);
     }
+    printf("opened and closed %d times\n", rounds);
     return check_result();
 }

@@ -8,27 +8,35 @@
 
 use std::ffi::c_void;
 use std::io::Write;
-use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cores::{self, Busy, Cores, Placement, Whereabouts};
-use super::lock;
+use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, lock, wait};
 use crate::error::{Error, Result, text};
 use crate::memory::{self, Shared};
 
 /// How long a thread looks out for the next call before it sleeps, unless it is told otherwise: the gap between two
 /// layers of a network. Waking a sleeping thread takes as long as a short layer.
+#[cfg(not(convlow_loom))]
 const SPIN: Duration = Duration::from_micros(200);
+/// None where every order of steps is tried: another look changes nothing.
+#[cfg(convlow_loom)]
+const SPIN: Duration = Duration::ZERO;
 /// Bytes of a thread's stack: those of `std::thread`.
+#[cfg(not(convlow_loom))]
 const STACK: usize = 2 << 20;
+
+/// A thread that was started.
+#[cfg(not(convlow_loom))]
+type Thread = libc::pthread_t;
+#[cfg(convlow_loom)]
+type Thread = loom::thread::JoinHandle<()>;
 
 /// The threads and what they share.
 pub(super) struct Gang {
     workers: Vec<Worker>,
     /// The threads started, to be joined.
-    threads: Mutex<Vec<libc::pthread_t>>,
+    threads: Mutex<Vec<Thread>>,
     /// The process that they are of: its copy by `fork` has none.
     process: u32,
     /// The cores of the thread that made the gang.
@@ -111,14 +119,24 @@ impl Gang {
         // What a thread does to start must not fall into an execute.
         let mut state = lock(&gang.state);
         while state.started < gang.workers.len() {
-            state = gang.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&gang.idle, state);
         }
         drop(state);
         Ok(gang)
     }
 
+    /// The same among loom's threads.
+    #[cfg(convlow_loom)]
+    fn start(&self) -> std::result::Result<Thread, i32> {
+        let gang = (&raw const *self).expose_provenance();
+        Ok(loom::thread::spawn(move || _ = serve(std::ptr::with_exposed_provenance_mut(gang))))
+    }
+
     /// Starts one thread, or gives the number of the system's error.
-    fn start(&self) -> std::result::Result<libc::pthread_t, i32> {
+    #[cfg(not(convlow_loom))]
+    fn start(&self) -> std::result::Result<Thread, i32> {
+        use std::mem::MaybeUninit;
+
         let mut thread = MaybeUninit::uninit();
         // SAFETY: the attributes are initialised before they are used, and so are the sets of signals. The gang outlives
         // the thread: its drop joins it. A new thread begins with the signals that its maker blocks, here all of them:
@@ -154,10 +172,15 @@ impl Gang {
         self.bound.store(bound, Ordering::Relaxed);
     }
 
+    /// Whether this is a copy by `fork`: its workers do not exist, and what they had locked stays so.
+    fn is_copy(&self) -> bool {
+        std::process::id() != self.process
+    }
+
     /// Slot 0 on the calling thread, the others on whichever worker wakes before the work is done.
     pub fn run(&self, slots: usize, work: &(dyn Fn(usize) + Sync)) {
-        if self.busy.swap(true, Ordering::Acquire) {
-            // Another execute has the workers; its caller and this one make two busy threads already.
+        // Another execute has the workers; its caller and this one make two busy threads already.
+        if self.is_copy() || self.busy.swap(true, Ordering::Acquire) {
             return work(0);
         }
         let here = Busy::begin();
@@ -179,7 +202,7 @@ impl Gang {
         let mut state = lock(&self.state);
         while state.running > 0 {
             state.caller_asleep = true;
-            state = self.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.idle, state);
         }
         state.caller_asleep = false;
         drop(state);
@@ -215,11 +238,8 @@ impl Gang {
 
     /// The cores that workers may use from now on: the calling thread's, where they are enough for all threads, so that
     /// a host which moves takes its pools along; else those of the thread that made the gang, so that a host's thread
-    /// with a core of its own does not draw the workers to it. None in a copy by `fork`, whose workers do not exist.
+    /// with a core of its own does not draw the workers to it.
     fn choose_home(&self) -> Cores {
-        if std::process::id() != self.process {
-            return Cores::NONE;
-        }
         let callers = Cores::of_this_thread();
         let home = if callers.len() >= self.threads() { callers } else { self.home };
         lock(&self.state).home = home;
@@ -249,7 +269,7 @@ impl Gang {
                 // A call that came since is seen under the lock.
                 if !called && self.calls.load(Ordering::Relaxed) == seen {
                     worker.asleep.store(true, Ordering::Relaxed);
-                    state = worker.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state = wait(&worker.wake, state);
                     worker.asleep.store(false, Ordering::Relaxed);
                 }
                 continue;
@@ -300,12 +320,14 @@ impl Gang {
 
 impl Drop for Gang {
     fn drop(&mut self) {
+        if self.is_copy() {
+            return;
+        }
         lock(&self.state).stop = true;
         self.calls.fetch_add(1, Ordering::Release);
         self.workers.iter().for_each(|worker| worker.wake.notify_one());
         for thread in lock(&self.threads).drain(..) {
-            // SAFETY: `start` made the thread, and it is joined once. Its end says nothing: it catches every panic.
-            unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+            join(thread);
         }
     }
 }
@@ -314,6 +336,18 @@ extern "C" fn serve(gang: *mut c_void) -> *mut c_void {
     // SAFETY: `Gang::start` passes the gang, which outlives the thread.
     unsafe { &*gang.cast_const().cast::<Gang>() }.serve();
     std::ptr::null_mut()
+}
+
+/// Waits for the end of a thread, which says nothing: it catches every panic.
+#[cfg(not(convlow_loom))]
+fn join(thread: Thread) {
+    // SAFETY: `Gang::start` made the thread, and its owner joins it once.
+    unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+}
+
+#[cfg(convlow_loom)]
+fn join(thread: Thread) {
+    _ = thread.join();
 }
 
 /// Tells debuggers and profilers whose thread this is.
@@ -325,5 +359,74 @@ fn name_thread(index: usize) {
     // SAFETY: the name ends with a 0, in 16 bytes at most.
     unsafe {
         libc::pthread_setname_np(libc::pthread_self(), name.as_ptr().cast());
+    }
+}
+
+/// The protocol in every order of its steps, with so many threads that are interrupted so often.
+#[cfg(all(test, convlow_loom))]
+mod models {
+    use loom::cell::UnsafeCell;
+
+    use super::*;
+
+    fn check(preemptions: usize, name: &str, model: impl Fn() + Send + Sync + 'static) {
+        let orders = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = orders.clone();
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(preemptions);
+        builder.check(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            model();
+        });
+        println!("{name}: {} orders", orders.load(Ordering::Relaxed));
+    }
+
+    /// What slots write, which nothing else guards: loom sees whether two threads may be at it at once.
+    struct Written(Vec<UnsafeCell<usize>>);
+
+    // SAFETY: loom checks every access.
+    unsafe impl Sync for Written {}
+
+    /// Calls a gang twice. Slot 0 runs once, every other at most once, and the caller sees what they have written.
+    fn call_twice(gang: &Gang, slots: usize) {
+        for _ in 0..2 {
+            let written = Written((0..slots).map(|_| UnsafeCell::new(0)).collect());
+            gang.run(slots, &|slot| {
+                let Written(cells) = &written;
+                // SAFETY: loom checks it.
+                cells[slot].with_mut(|count| unsafe { *count += 1 });
+            });
+            let Written(cells) = &written;
+            // SAFETY: loom checks it.
+            let counts: Vec<usize> = cells.iter().map(|cell| cell.with(|count| unsafe { *count })).collect();
+            assert!(counts[0] == 1 && counts.iter().all(|&count| count <= 1), "{counts:?}");
+        }
+    }
+
+    fn gang(threads: usize) -> Shared<Gang> {
+        let gang = Gang::new(threads).expect("a few threads");
+        gang.set_bound(false);
+        gang
+    }
+
+    #[test]
+    fn a_caller_sees_what_its_worker_did() {
+        check(3, "one worker", || call_twice(&gang(2), 2));
+    }
+
+    #[test]
+    fn two_workers_do_not_get_into_each_others_way() {
+        check(2, "two workers", || call_twice(&gang(3), 3));
+    }
+
+    #[test]
+    fn callers_share_a_gang() {
+        check(2, "two callers", || {
+            let gang = gang(2);
+            let other = gang.clone();
+            let caller = loom::thread::spawn(move || call_twice(&other, 2));
+            call_twice(&gang, 2);
+            caller.join().expect("it does not panic");
+        });
     }
 }

@@ -7,15 +7,16 @@
 mod cores;
 mod float_mode;
 mod gang;
+mod sync;
 
 use std::ffi::c_void;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::float_mode::FloatMode;
 use self::gang::Gang;
+use self::sync::{Mutex, into_inner, lock};
 use crate::algorithms::Element;
 use crate::error::{Error, Result, invalid, text};
 use crate::matrix::{Grid, MatrixMut, Tile, Tiles};
@@ -269,7 +270,7 @@ impl Pool {
                 }
             }
         }
-        let panic = panic.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let panic = into_inner(panic);
         if let Some(payload) = panic {
             resume_unwind(payload);
         }
@@ -281,11 +282,6 @@ fn checked_threads(threads: usize) -> Result<usize> {
         return invalid!("threads = {threads} is over the limit of {MAX_THREADS}");
     }
     Ok(threads)
-}
-
-/// A mutex here guards plain values that stay consistent whatever panics, so poison means nothing.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct ExternalCall<'a> {

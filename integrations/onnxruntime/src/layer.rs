@@ -416,7 +416,12 @@ const _: ParallelFor = one_by_one;
 
 /// The weights and biases of a chain, with what is done to each channel multiplied in.
 fn folded<T: Number>(chain: &Chain<'_>) -> Result<(Vec<T>, Option<Vec<T>>)> {
-    let mut weights = chain.weights.elements::<T>()?.to_vec();
+    let given = chain.weights.elements::<T>()?;
+    let mut weights = Vec::new();
+    weights
+        .try_reserve_exact(given.len())
+        .map_err(|_| Failure(format!("{} weights could not be copied: there is no memory", given.len())))?;
+    weights.extend_from_slice(given);
     let Some(line) = &chain.line else { return Ok((weights, None)) };
     if line.factors.iter().any(|&factor| factor != 1.0) {
         // Weights are M × C/groups × taps or, transposed, C × M/groups × taps.
