@@ -22,6 +22,7 @@ fn main() {
 
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         // While the major version is 0, a minor version may break the ABI.
-        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libconvlow.so.0.1");
+        let version = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libconvlow.so.{version}");
     }
 }
