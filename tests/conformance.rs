@@ -222,7 +222,7 @@ fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &
             // Backends take turns, and so do a pool and none: independence of both is tested elsewhere.
             let turn = number + entry.id as usize;
             // What has kernels beside the GEMMs runs on these too.
-            let choices = backends.len() + usize::from(entry.products == Products::Either);
+            let choices = (backends.len() + usize::from(entry.products == Products::Either)).max(1);
             let (gemm, backend) = match backends.get(turn % choices).filter(|_| !common::in_part()) {
                 Some(&(gemm, backend)) => (gemm, Some(backend)),
                 None => (BackendChoice::Auto, None),

@@ -7,6 +7,5 @@ pub mod lanes;
 pub mod moves;
 pub mod patches;
 pub mod phases;
-pub mod shifted_add;
 pub mod weights;
 pub mod winograd;

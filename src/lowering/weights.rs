@@ -43,10 +43,12 @@ pub const MCIJ: WeightOrder = WeightOrder::plain([M, C, I, J]);
 /// (C·Kh·Kw) × M.
 pub const CIJM: WeightOrder = WeightOrder::plain([C, I, J, M]);
 /// M × (Kh·Kw·C): taps outermost in the depth, as patches of NHWC pixels have it.
+#[cfg(feature = "gemm")]
 pub const MIJC: WeightOrder = WeightOrder::plain([M, I, J, C]);
 /// (Kh·Kw·C) × M, which is also one C × M matrix a tap.
 pub const IJCM: WeightOrder = WeightOrder::plain([I, J, C, M]);
 /// (Kh·Kw·M) × C, which is also one M × C matrix a tap.
+#[cfg(feature = "gemm")]
 pub const IJMC: WeightOrder = WeightOrder::plain([I, J, M, C]);
 
 impl WeightOrder {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::algorithm::{Element, Unit};
 use super::cost::{Calls, Cost, weights_streamed, work};
-use super::tiling::rows_and_columns;
+use super::strips::rows_and_columns;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, common};
 
