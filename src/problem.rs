@@ -66,6 +66,13 @@ impl fmt::Display for DataType {
 }
 
 impl DataType {
+    /// Those that this build computes with.
+    pub const BUILT: &[Self] = &[
+        DataType::F32,
+        #[cfg(feature = "f64")]
+        DataType::F64,
+    ];
+
     /// The word of problem lists: `f32` or `f64`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -160,7 +160,7 @@ fn of_other_kind(rng: &mut fastrand::Rng, plain: &Problem) -> Option<Problem> {
             ..Axis::dense(rng.usize(1..6), rng.usize(1..4))
         };
     }
-    if kinds & 8 > 0 {
+    if kinds & 8 > 0 && DataType::BUILT.contains(&DataType::F64) {
         problem.data_type = DataType::F64;
     }
     let problem = Problem::new(problem).ok().filter(|problem| problem.macs() <= MAX_MACS)?;

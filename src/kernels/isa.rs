@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 #[cfg(target_arch = "aarch64")]
 use pulp::aarch64::Neon;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-use pulp::x86::{V3, V4};
+use pulp::x86::V3;
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
+use pulp::x86::V4;
 use pulp::{Scalar128b, Simd, WithSimd};
 
 use crate::environment::{self, Word};
@@ -61,11 +63,11 @@ impl Isa {
             Isa::Portable => Some(Vectors::Portable),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Isa::Avx2 => V3::try_new().map(Vectors::Avx2),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
             Isa::Avx512 => V4::try_new().map(Vectors::Avx512),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => Neon::try_new().map(Vectors::Neon),
-            #[allow(unreachable_patterns)] // Those of other architectures.
+            #[allow(unreachable_patterns)] // Those of other architectures and builds.
             _ => None,
         }
     }
@@ -77,7 +79,7 @@ enum Vectors {
     Portable,
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     Avx2(V3),
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
     Avx512(V4),
     #[cfg(target_arch = "aarch64")]
     Neon(Neon),
@@ -90,7 +92,7 @@ impl Vectors {
             Vectors::Portable => run_portable(f),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Vectors::Avx2(simd) => Simd::vectorize(simd, f),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
             Vectors::Avx512(simd) => Simd::vectorize(simd, f),
             #[cfg(target_arch = "aarch64")]
             Vectors::Neon(simd) => Simd::vectorize(simd, f),

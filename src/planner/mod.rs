@@ -251,6 +251,12 @@ impl Survey {
         {
             return invalid!("measure_budget_seconds = {} is not a time", options.measure_budget_seconds);
         }
+        let data_type = problem.data_type;
+        if !DataType::BUILT.contains(&data_type) {
+            return Err(Error::Unsupported(text!(
+                "type = {data_type}, but this build has none (cargo feature {data_type})"
+            )));
+        }
         Isa::in_use()?;
         let backends = Backend::candidates(options.gemm)?;
         let mut answers = memory::vec(REGISTRY.len())?;
@@ -414,8 +420,8 @@ impl Plan {
     /// Chooses an algorithm for the problem.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the requested algorithm or backend cannot serve the problem, or `CONVLOW_ISA` names
-    /// instructions that this machine does not have,
+    /// [`Error::Unsupported`] if the requested algorithm or backend cannot serve the problem, the build does not have the
+    /// problem's type, or `CONVLOW_ISA` names instructions that this machine does not have,
     /// [`Error::WorkspaceLimit`] if it needs more than the limit, [`Error::Overflow`] if a size of it does
     /// not fit, [`Error::InvalidArgument`] for options that make no sense, [`Error::OutOfMemory`] if there is no room for
     /// the candidates.
