@@ -47,6 +47,7 @@ pub fn require(condition: bool, reason: Reason) -> Result<(), Declined> {
 }
 
 /// `Err` unless both strides are 1.
+#[cfg(any(feature = "gemm", feature = "winograd"))]
 pub fn require_unit_stride(problem: &Problem) -> Result<(), Declined> {
     require(problem.unit_stride(), c"needs stride 1")
 }

@@ -13,6 +13,7 @@ mod registry;
 #[cfg(all(test, feature = "gemm"))]
 mod sample;
 mod tiling;
+#[cfg(feature = "winograd")]
 mod winograd;
 
 pub use algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Reason, Scratch, Unit};

@@ -17,6 +17,7 @@ use super::depthwise_register::DepthwiseRegister;
 use super::direct::DirectSum2d;
 use super::im2col_register::Im2colRegister;
 use super::kn2row_register::Kn2rowRegister;
+#[cfg(feature = "winograd")]
 use super::winograd::Winograd;
 use crate::problem::Layout::{Nchw, Nhwc};
 use crate::problem::{Kind, Layout, Problem};
@@ -267,7 +268,7 @@ registry! {
     {
         56 c"im2col-register" NCHW Im2colRegister,
     }
-    "winograd" { space "α²·T·(Cb+Mb)", order None, in_parts true, kinds GROUPED, products Either, if all() }
+    "winograd" { space "α²·T·(Cb+Mb)", order None, in_parts true, kinds GROUPED, products Either, if feature = "winograd" }
     {
         50 c"winograd-strip-2x2-3x3" ANY Winograd::<4, 3> => 2e-6,
         51 c"winograd-strip-4x4-3x3" ANY Winograd::<6, 3> => 5e-6,

@@ -18,6 +18,7 @@ pub fn flattened(problem: &Problem) -> Problem {
 }
 
 /// Channels of each of so many blocks of about the same size, in whole vectors.
+#[cfg(any(feature = "gemm", feature = "winograd"))]
 pub fn channels_of_block(channels: usize, blocks: usize) -> usize {
     channels.div_ceil(blocks).next_multiple_of(16).min(channels)
 }

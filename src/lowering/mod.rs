@@ -8,4 +8,5 @@ pub mod moves;
 pub mod patches;
 pub mod phases;
 pub mod weights;
+#[cfg(feature = "winograd")]
 pub mod winograd;

@@ -1,4 +1,4 @@
-//! The algorithms whose products a GEMM computes, with what they alone share. A build leaves them out with the feature `gemm`.
+//! The algorithms whose products a GEMM computes, with what they alone share. A build without the feature `gemm` leaves them out.
 
 mod conv1x1;
 mod im2col;
