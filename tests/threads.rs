@@ -88,8 +88,10 @@ fn problems() -> Vec<Problem> {
         many_small,
         accumulated,
     ]
+    .into_iter()
+    .filter(|problem| DataType::BUILT.contains(&problem.data_type))
     .map(|problem| Problem::new(problem).expect("the problems are valid"))
-    .to_vec()
+    .collect()
 }
 
 #[test]
@@ -101,21 +103,25 @@ fn results_do_not_depend_on_threads() {
     };
     let compared: usize = problems().iter().map(compare).sum();
     println!("threads: {compared} comparisons");
-    assert!(compared > 1000);
+    assert!(compared > 20 * REGISTRY.len());
 }
 
 /// Every algorithm on all pools against one thread; how many comparisons.
 fn compare_on<T: Element>(shape: &Problem, pools: &[(String, Pool)]) -> usize {
     let data = Data::<T>::random(shape, true, &mut fastrand::Rng::with_seed(3));
     let mut compared = 0;
+    let mut choices: Vec<_> = common::backends().into_iter().map(|(gemm, it)| (gemm, Some(it))).collect();
+    if choices.is_empty() {
+        choices.push((BackendChoice::Auto, None));
+    }
     for (src_layout, dst_layout) in LAYOUTS {
         let problem = Problem { src_layout, dst_layout, ..*shape };
         for entry in REGISTRY {
-            for (gemm, backend) in common::backends() {
+            for &(gemm, backend) in &choices {
                 let Ok(plan) = plan_for(&problem, &common::options(entry, gemm, &Pool::SERIAL)) else {
                     continue;
                 };
-                assert!(plan.info().backend.is_none_or(|served| served == backend));
+                assert!(plan.info().backend.is_none_or(|served| Some(served) == backend));
                 let alone = bits(&run(&plan, &data));
                 for (name, pool) in pools {
                     let plan = plan_for(&problem, &common::options(entry, gemm, pool)).expect("as before");
