@@ -28,7 +28,7 @@ const STACK: usize = 2 << 20;
 pub(super) struct Gang {
     workers: Vec<Worker>,
     /// The threads started, to be joined.
-    threads: Mutex<Vec<libc::pthread_t>>,
+    threads: Mutex<Vec<Thread>>,
     /// The process that they are of: its copy by `fork` has none.
     process: u32,
     /// The cores of the thread that made the gang.
@@ -45,6 +45,12 @@ pub(super) struct Gang {
     /// Signalled when `state.running` falls to 0, or `state.started` has grown.
     idle: Condvar,
 }
+
+/// A thread that was started.
+struct Thread(libc::pthread_t);
+
+// SAFETY: whichever thread drops the gang may join it. What names a thread is a pointer in musl, an integer elsewhere.
+unsafe impl Send for Thread {}
 
 struct Worker {
     at: Whereabouts,
@@ -118,7 +124,7 @@ impl Gang {
     }
 
     /// Starts one thread, or gives the number of the system's error.
-    fn start(&self) -> std::result::Result<libc::pthread_t, i32> {
+    fn start(&self) -> std::result::Result<Thread, i32> {
         let mut thread = MaybeUninit::uninit();
         // SAFETY: the attributes are initialised before they are used, and so are the sets of signals. The gang outlives
         // the thread: its drop joins it. A new thread begins with the signals that its maker blocks, here all of them:
@@ -137,7 +143,7 @@ impl Gang {
             let error = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), serve, gang);
             libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
             libc::pthread_attr_destroy(attributes.as_mut_ptr());
-            if error == 0 { Ok(thread.assume_init()) } else { Err(error) }
+            if error == 0 { Ok(Thread(thread.assume_init())) } else { Err(error) }
         }
     }
 
@@ -303,7 +309,7 @@ impl Drop for Gang {
         lock(&self.state).stop = true;
         self.calls.fetch_add(1, Ordering::Release);
         self.workers.iter().for_each(|worker| worker.wake.notify_one());
-        for thread in lock(&self.threads).drain(..) {
+        for Thread(thread) in lock(&self.threads).drain(..) {
             // SAFETY: `start` made the thread, and it is joined once. Its end says nothing: it catches every panic.
             unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
         }
