@@ -358,6 +358,12 @@ impl Axis {
         output * self.stride + tap * self.dilation - self.pad_before
     }
 
+    /// Input positions from what a tap reads for one output to what it reads for the next. Beyond the whole input there is
+    /// no next, and a stride of any size would not fit products with it.
+    pub(crate) fn step(&self) -> usize {
+        self.stride.min(self.input)
+    }
+
     /// The input positions that these outputs see, those between their taps included; possibly empty.
     pub fn window(&self, outputs: &Range<usize>) -> Range<usize> {
         let end = self.input + self.pad_before;

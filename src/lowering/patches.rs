@@ -311,7 +311,7 @@ pub fn fill_pixel_patches<T: Number>(
             let parts = parts.map(|patch| &mut patch[i * run..][..run]);
             if is.contains(&i) {
                 let from = image.at(0, rows.input_of(y, i), cols.input_of(fast.start, 0));
-                copy_runs(from, cols.stride * problem.group_in(), run, parts);
+                copy_runs(from, cols.step() * problem.group_in(), run, parts);
             } else {
                 parts.for_each(|part| part.fill(T::ZERO));
             }

@@ -149,7 +149,7 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     if problem.is(Kind::Strided) {
         // Leading dimensions are those of the wider tensors.
         let [src, dst] = problem.channel_strides();
-        cost.largest_size = cost.largest_size.max(src.saturating_mul(problem.cols.stride)).max(dst);
+        cost.largest_size = cost.largest_size.max(src.saturating_mul(problem.cols.step())).max(dst);
     }
     let backend = match entry.products {
         Products::Kernels | Products::Direct => None,
