@@ -117,6 +117,7 @@ fn spread<T: Element>(shape: &Problem, choices: &[BackendChoice]) -> usize {
     runs
 }
 
+/// Promise 4: padding is absent.
 #[test]
 fn nan_and_infinity_reach_exactly_the_windows_that_hold_them() {
     common::instructions();
