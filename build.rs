@@ -22,6 +22,8 @@ fn main() {
 
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         // While the major version is 0, a minor version may break the ABI.
-        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libconvlow.so.0.1");
+        let [major, minor] = ["CARGO_PKG_VERSION_MAJOR", "CARGO_PKG_VERSION_MINOR"]
+            .map(|part| std::env::var(part).expect("cargo sets it"));
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libconvlow.so.{major}.{minor}");
     }
 }

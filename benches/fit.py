@@ -17,7 +17,10 @@ import math
 import subprocess
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
+#: A line of what `convlow bench` writes.
+Record = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
 FIT = ("resnet50", "vgg16", "googlenet", "mobilenet_v2", "unet")
 JUDGE = ("alexnet", "yolo_v3", "inception_v3", "efficientnet_b0", "deeplab_v3", "wavenet_1d")
@@ -41,14 +44,16 @@ ROUNDS = 4000
 MACS = 52e9
 
 
-def measure(convlow: Path, names: tuple[str, ...], file: Path) -> list[dict]:
+def measure(convlow: Path, names: tuple[str, ...], file: Path) -> list[Record]:
     """The records of the lists; those of an earlier run if they are there."""
     if not file.exists():
         lists = [word for name in names for word in ("--network", list_of(name))]
         for layout in ("nchw", "nhwc"):
             subprocess.run(
-                [convlow, "bench", *lists, "--layout", layout, "--rounds", "5", "--time-limit", "3600"]
-                + ["--algorithms", f"{FAMILIES},{FAST}", "--math", "fast", "--json", f"{file}.{layout}"],
+                [
+                    *(convlow, "bench", *lists, "--layout", layout, "--rounds", "5", "--time-limit", "3600"),
+                    *("--algorithms", f"{FAMILIES},{FAST}", "--math", "fast", "--json", f"{file}.{layout}"),
+                ],
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
@@ -61,15 +66,13 @@ def list_of(name: str) -> str:
     return name if "/" in name else str(ROOT / "problems" / f"{name}.txt")
 
 
-def counts_of(record: dict) -> dict[str, float]:
+def counts_of(record: Record) -> dict[str, float]:
     return {name: float(count) for name, count in (part.split("=") for part in record["counts"].split(";"))}
 
 
-def fit(records: list[dict]) -> dict[str, float]:
+def fit(records: list[Record]) -> dict[str, float]:
     """Seconds of each count: the non-negative least squares of relative errors, a coordinate after the other."""
-    rows = [
-        [counts_of(record).get(name, 0.0) / record["median_seconds"] for name in CONSTANTS] for record in records
-    ]
+    rows = [[counts_of(record).get(name, 0.0) / record["median_seconds"] for name in CONSTANTS] for record in records]
     size = len(CONSTANTS)
     products = [[sum(row[i] * row[j] for row in rows) for j in range(size)] for i in range(size)]
     sums = [sum(row[i] for row in rows) for i in range(size)]
@@ -79,16 +82,16 @@ def fit(records: list[dict]) -> dict[str, float]:
             if products[i][i] > 0:
                 rest = sum(products[i][j] * seconds[j] for j in range(size) if j != i)
                 seconds[i] = max(0.0, (sums[i] - rest) / products[i][i])
-    return dict(zip(CONSTANTS, seconds))
+    return dict(zip(CONSTANTS, seconds, strict=True))
 
 
-def estimate(seconds: dict[str, float], record: dict) -> float:
+def estimate(seconds: dict[str, float], record: Record) -> float:
     return sum(seconds[name] * count for name, count in counts_of(record).items())
 
 
-def picks(seconds: dict[str, float], records: list[dict], fast: bool) -> list[tuple[float, str]]:
+def picks(seconds: dict[str, float], records: list[Record], fast: bool) -> list[tuple[float, str]]:
     """Of each layer, the time of the estimate's pick / the fastest one's, and a line about it."""
-    layers: dict[tuple[str, str], dict[str, dict]] = defaultdict(dict)
+    layers: dict[tuple[str, str], dict[str, Record]] = defaultdict(dict)
     for record in records:
         if fast or record["family"] != FAST:
             # A layer that several networks have is measured several times, and counts once.
@@ -107,7 +110,7 @@ def picks(seconds: dict[str, float], records: list[dict], fast: bool) -> list[tu
     return found
 
 
-def report(title: str, seconds: dict[str, float], records: list[dict]) -> None:
+def report(title: str, seconds: dict[str, float], records: list[Record]) -> None:
     for words, fast in (("exact", False), ("fast", True)):
         found = picks(seconds, records, fast)
         if not found:
@@ -119,15 +122,21 @@ def report(title: str, seconds: dict[str, float], records: list[dict]) -> None:
         for ratio, line in sorted(found, reverse=True)[:5]:
             print(f"    {ratio:.3f} {line}")
     errors = [estimate(seconds, record) / record["median_seconds"] - 1 for record in records]
-    print(f"{title}: the estimates' error is {math.sqrt(sum(e * e for e in errors) / len(errors)):.1%} (root mean square)")
+    print(
+        f"{title}: the estimates' error is {math.sqrt(sum(e * e for e in errors) / len(errors)):.1%} (root mean square)"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="./dev fit", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="./dev fit", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--convlow", type=Path, required=True, metavar="FILE", help="the program")
     parser.add_argument("--fit", nargs="+", default=FIT, metavar="LIST", help="lists to fit")
     parser.add_argument("--judge", nargs="+", default=JUDGE, metavar="LIST", help="lists to judge by")
-    parser.add_argument("--records", type=Path, default=ROOT / "build/fit", metavar="FOLDER", help="kept and read again")
+    parser.add_argument(
+        "--records", type=Path, default=ROOT / "build/fit", metavar="FOLDER", help="kept and read again"
+    )
     arguments = parser.parse_args()
     arguments.records.mkdir(parents=True, exist_ok=True)
     known = measure(arguments.convlow, tuple(arguments.fit), arguments.records / "fit.json")

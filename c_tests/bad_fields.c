@@ -661,6 +661,7 @@ static void pointers_of_packing(void) {
     CHECK_FAILS(convlow_execute(plan, src, packed, bias, dst, scratch, e.p.workspace.bytes), \
                 CONVLOW_ERROR_INVALID_ARGUMENT, fragment)
 
+/* Promise 2: less aligned memory is refused. */
 static void pointers_of_execute(void) {
     execution e = execution_new();
     convlow_plan *plan = e.p.plan;

@@ -69,7 +69,7 @@ static void blocks_all_signals(const char *thread) {
     }
 }
 
-/* A host that blocks SIGTERM and then sends it to itself lives on, to read it when it likes. */
+/* Promise 9: a host that blocks SIGTERM and then sends it to itself lives on, to read it when it likes. */
 static void signals_are_the_hosts(void) {
     sigset_t term, before, after;
     convlow_pool *pool;
@@ -152,7 +152,7 @@ static void execute_in_mode(const prepared *p, const tensors *t, unsigned mode, 
     CHECK(kept == rounding);
 }
 
-/* What a thread of the library computes is what the caller would have. */
+/* Promise 9: what a thread of the library computes is what the caller would have. */
 static void modes_reach_every_thread(void) {
     static const int roundings[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
     size_t count, differing = 0;
@@ -285,8 +285,8 @@ static int rounds_beside(int32_t binding) {
     return beside;
 }
 
-/* On a machine that others keep busy the system may move a thread at any time: one attempt of several is
- * enough. */
+/* Promise 9: on a machine that others keep busy the system may move a thread at any time: one attempt of
+ * several is enough. */
 static void a_worker_wakes_beside_its_caller(void) {
     int best = 0;
     for (int attempt = 0; attempt < 5 && best < ROUNDS; ++attempt) {

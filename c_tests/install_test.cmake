@@ -1,52 +1,73 @@
-# Installs convlow, moves the tree elsewhere, and uses it there as other projects do: through find_package and
-# through pkg-config, shared and static. Run by ctest, which sets the variables.
+# Installs convlow, and uses it as other projects do, in C and C++: through find_package and through pkg-config,
+# shared and static; first in a tree that was moved, then in one that is staged for /usr with Debian's folders.
+# Run by ctest, which sets the variables.
 
 cmake_minimum_required(VERSION 3.20)
 
 include("${CMAKE_CURRENT_LIST_DIR}/consume.cmake")
 
-set(prefix "${work}/moved")
-file(REMOVE_RECURSE "${work}")
-run("${CMAKE_COMMAND}" --install "${build}" --prefix "${work}/first" --config "${config}")
-file(RENAME "${work}/first" "${prefix}")
-
-foreach(file include/convlow.h include/convlow.hpp "${libdir}/libconvlow.a" "${libdir}/pkgconfig/convlow.pc")
-    if(NOT EXISTS "${prefix}/${file}")
-        message(FATAL_ERROR "${file} was not installed")
+# check_link(FILE TARGET): a symbolic link to a file beside it.
+function(check_link file target)
+    if(shared)
+        file(READ_SYMLINK "${file}" found)
+        if(NOT found STREQUAL target)
+            message(FATAL_ERROR "${file} is a link to ${found}, not to ${target}")
+        endif()
+    elseif(EXISTS "${file}")
+        message(FATAL_ERROR "${file} was installed, but BUILD_SHARED_LIBS is OFF")
     endif()
-endforeach()
-foreach(link libconvlow.so "${soname}")
-    if(shared AND NOT IS_SYMLINK "${prefix}/${libdir}/${link}")
-        message(FATAL_ERROR "${link} is not a symbolic link")
-    elseif(NOT shared AND EXISTS "${prefix}/${libdir}/${link}")
-        message(FATAL_ERROR "${link} was installed, but BUILD_SHARED_LIBS is OFF")
-    endif()
-endforeach()
-
-foreach(library convlow convlow_static)
-    consume("${work}/${library}" "-DCMAKE_PREFIX_PATH=${prefix}" "-DCONSUMER_LIBRARY=convlow::${library}")
-endforeach()
-
-if(NOT pkg_config)
-    message(STATUS "no pkg-config here, so it was not tested")
-    return()
-endif()
-
-# flags(RESULT ARGUMENTS...): what pkg-config answers, as a list.
-function(flags result)
-    run("${CMAKE_COMMAND}" -E env "PKG_CONFIG_PATH=${prefix}/${libdir}/pkgconfig"
-        "${pkg_config}" ${ARGN} convlow)
-    string(STRIP "${output}" output)
-    separate_arguments(output UNIX_COMMAND "${output}")
-    set(${result} "${output}" PARENT_SCOPE)
 endfunction()
 
-flags(shared_flags --cflags --libs)
-run("${c_compiler}" -std=c99 "${consumer}/main.c" ${shared_flags} -o "${work}/through_pkg_config")
-run("${CMAKE_COMMAND}" -E env "LD_LIBRARY_PATH=${prefix}/${libdir}" "${work}/through_pkg_config")
+# use_installed(PREFIX LIBDIR FOLDER): everything that a project may do with the tree, in the folder.
+function(use_installed prefix libdir folder)
+    foreach(file include/convlow.h include/convlow.hpp "${libdir}/libconvlow.a" "${libdir}/pkgconfig/convlow.pc")
+        if(NOT EXISTS "${prefix}/${file}")
+            message(FATAL_ERROR "${file} was not installed")
+        endif()
+    endforeach()
+    check_link("${prefix}/${libdir}/libconvlow.so" "${soname}")
+    check_link("${prefix}/${libdir}/${soname}" "${shared_name}")
 
-# Where both libraries lie side by side the linker prefers the shared one, so the static one is named here.
-flags(static_flags --cflags --libs --static)
-list(TRANSFORM static_flags REPLACE "^-lconvlow$" "-l:libconvlow.a")
-run("${c_compiler}" -std=c99 "${consumer}/main.c" ${static_flags} -o "${work}/static_through_pkg_config")
-run("${CMAKE_COMMAND}" -E env --unset=LD_LIBRARY_PATH "${work}/static_through_pkg_config")
+    foreach(library convlow convlow_static)
+        consume("${folder}/${library}" "-DCMAKE_PREFIX_PATH=${prefix}" "-DCONSUMER_LIBRARY=convlow::${library}")
+    endforeach()
+    if(pkg_config)
+        set(ENV{PKG_CONFIG_PATH} "${prefix}/${libdir}/pkgconfig")
+        set(ENV{LD_LIBRARY_PATH} "${prefix}/${libdir}")
+        consume_through_pkg_config("${folder}/shared_through_pkg_config" convlow --libs)
+        unset(ENV{LD_LIBRARY_PATH})
+        # Where both libraries lie side by side the linker prefers the shared one, so the static one is named here.
+        consume_through_pkg_config("${folder}/static_through_pkg_config" :libconvlow.a --libs --static)
+    else()
+        message(STATUS "no pkg-config here, so it was not tested")
+    endif()
+endfunction()
+
+# consume_through_pkg_config(FOLDER LIBRARY ARGUMENTS...): builds the consumer's programs with what pkg-config
+# answers to the arguments, and runs them.
+function(consume_through_pkg_config folder library)
+    run("${pkg_config}" --cflags ${ARGN} convlow)
+    string(STRIP "${output}" output)
+    separate_arguments(flags UNIX_COMMAND "${output}")
+    list(TRANSFORM flags REPLACE "^-lconvlow$" "-l${library}")
+    file(MAKE_DIRECTORY "${folder}")
+    run("${c_compiler}" -std=c99 "${consumer}/main.c" ${flags} -o "${folder}/consumer")
+    run("${cxx_compiler}" -std=c++17 "${consumer}/main.cpp" ${flags} -o "${folder}/consumer_cpp")
+    run("${folder}/consumer")
+    run("${folder}/consumer_cpp")
+endfunction()
+
+file(REMOVE_RECURSE "${work}")
+run("${CMAKE_COMMAND}" --install "${build}" --prefix "${work}/first" --config "${config}")
+file(RENAME "${work}/first" "${work}/moved")
+use_installed("${work}/moved" "${libdir}" "${work}/in_moved")
+
+# Outside the folder with a space in its name, which pkg-config does not know again in what lies below a sysroot.
+set(stage "${build}/stage")
+file(REMOVE_RECURSE "${stage}")
+build_for_usr("${work}/usr")
+set(ENV{DESTDIR} "${stage}")
+run("${CMAKE_COMMAND}" --install "${work}/usr" --config "${config}")
+unset(ENV{DESTDIR})
+set(ENV{PKG_CONFIG_SYSROOT_DIR} "${stage}")
+use_installed("${stage}/usr" "${usr_libdir}" "${work}/in_stage")

@@ -83,7 +83,7 @@ static double now(void) {
 /* Beside the tensors: the plan, the answers of all algorithms, what a GEMM packs for the time of a call. */
 static const size_t beside_tensors = (size_t)8 << 20;
 
-/* Plans with a budget; returns how many algorithms have a measured time. */
+/* Promise 10: plans with a budget; returns how many algorithms have a measured time. */
 static size_t plan_within(const budgeted *b, int layout_pair, size_t max_bytes, convlow_pool *pool) {
     convlow_conv2d_desc desc;
     convlow_plan_options options;

@@ -254,7 +254,7 @@ static size_t macs_of(const line *line) {
     return macs;
 }
 
-/* Every line of every list; where it has to be quick, every tenth of those that are small. */
+/* Promise 2: every line of every list; where it has to be quick, every tenth of those that are small. */
 static void auto_on_all_lists(const char *folder, convlow_pool *pool) {
     const size_t quick_macs = 30000000;
     static const int layout_pairs[] = {0, 3}; /* NCHW -> NCHW, NHWC -> NHWC */

@@ -159,7 +159,7 @@ static const struct {
     {"refused weights", refused_weights, CONVLOW_ERROR_WEIGHTS_MISMATCH},
 };
 
-/* Lets each allocation of one call fail in turn; returns how many there were. */
+/* Promise 7: lets each allocation of one call fail in turn; returns how many there were. */
 static size_t fail_each(convlow_status (*call)(void), convlow_status expected) {
     size_t failures = 0;
     for (size_t nth = 1; nth < 1000; ++nth) {

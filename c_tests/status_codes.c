@@ -226,7 +226,7 @@ static void internal(void) {
     tensors_free(&t);
 }
 
-/* Outputs that no test above has seen fail. */
+/* Promise 7: outputs that no test above has seen fail. */
 static void outputs_stay_as_they_were(void) {
     guarded infos = guarded_new(2 * sizeof(convlow_plan_info));
     convlow_plan_info *first = (convlow_plan_info *)infos.data;

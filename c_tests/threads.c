@@ -161,6 +161,7 @@ static void destroy_pools(void) {
     }
 }
 
+/* Promise 5: the same bits with every pool as without one. */
 static void every_pool(const convlow_conv2d_desc *desc, int32_t gemm) {
     size_t count, served = 0;
     convlow_plan_options options;
@@ -249,6 +250,7 @@ static void *call_execute(void *of_caller) {
     return NULL;
 }
 
+/* Promise 1: one plan for many callers at once. */
 static void many_callers(const char *algorithm, convlow_pool *pool) {
     enum { CALLERS = 6 };
     pthread_t threads[CALLERS];

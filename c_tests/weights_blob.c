@@ -69,7 +69,7 @@ static void foreign_bytes(const prepared *p, const tensors *t) {
     guarded_free(&foreign);
 }
 
-/* Every byte of the header matters. */
+/* Promise 3: every byte of the header matters. */
 static void corrupted_header(const prepared *p, const tensors *t) {
     enum { HEADER_BYTES = 64 };
     for (size_t at = 0; at < HEADER_BYTES; ++at) {
@@ -199,8 +199,8 @@ static void too_small_buffers(const prepared *p, const tensors *t) {
     guarded_free(&dst);
 }
 
-/* One float past the figure would hit a guard byte. That every byte of it is used shows that there is no
- * slack. */
+/* Promise 2: one float past the figure would hit a guard byte. That every byte of it is used shows that there
+ * is no slack. */
 static void workspace_is_exact(const prepared *p, const tensors *t) {
     const unsigned char *bytes = (const unsigned char *)p->workspace.data;
     memset(p->workspace.data, DIRT, p->workspace.bytes);

@@ -361,6 +361,51 @@ static void the_query_and_the_plan_agree(void) {
     }
 }
 
+/* How many algorithms this process has a measured time of, for elements of this type. */
+static size_t known_times_of(convlow_convnd_desc desc, int32_t type) {
+    const size_t capacity = convlow_algorithm_count();
+    convlow_plan_info *infos = (convlow_plan_info *)calloc(capacity, sizeof(*infos));
+    size_t count, known = 0;
+    REQUIRE(infos != NULL);
+    infos[0].struct_size = sizeof(*infos);
+    desc.type = type;
+    REQUIRE_OK(convlow_query_nd(&desc, NULL, infos, capacity, &count));
+    for (size_t i = 0; i < count; ++i) {
+        known += infos[i].measured_seconds > 0.0;
+    }
+    free(infos);
+    return known;
+}
+
+/* What was measured in float says nothing of double, and the text keeps them apart. */
+static void types_are_measured_apart(void) {
+    const convlow_plan_options options = measuring();
+    convlow_convnd_desc desc;
+    convlow_convnd_desc_init(&desc, sizeof(desc));
+    desc.spatial_dims = 1;
+    desc.in_channels = desc.out_channels = 3;
+    desc.in_size[0] = 29;
+    desc.kernel_size[0] = 5;
+    for (int32_t type = CONVLOW_TYPE_F32; type <= CONVLOW_TYPE_F64; ++type) {
+        convlow_plan *plan;
+        CHECK_SIZE(known_times_of(desc, type), 0);
+        desc.type = type;
+        REQUIRE_OK(convlow_plan_create_nd(&desc, &options, &plan));
+        convlow_plan_destroy(plan);
+        CHECK(known_times_of(desc, type) > 0);
+    }
+    size_t length;
+    char *text = export_all(&length);
+    CHECK_CONTAINS(text, ":f64 ");
+    CHECK_OK(convlow_wisdom_import(text, length));
+    size_t again;
+    char *same = export_all(&again);
+    CHECK_SIZE(again, length);
+    CHECK(strcmp(same, text) == 0);
+    free(same);
+    free(text);
+}
+
 int main(void) {
     const convlow_conv2d_desc desc = plain();
     size_t length;
@@ -374,6 +419,7 @@ int main(void) {
     too_little_room();
     measuring_within_limits();
     measuring_within_no_time();
+    types_are_measured_apart();
     no_workspace_for_odd_problems();
     counts_and_capacities();
     the_query_and_the_plan_agree();

@@ -60,8 +60,10 @@ pub fn build_info() -> String {
 }
 
 fn write_build_info(to: &mut impl fmt::Write) -> fmt::Result {
-    write!(to, "convlow {}; gemm ", env!("CARGO_PKG_VERSION"))?;
-    for backend in gemm::Backend::candidates(gemm::BackendChoice::Auto).unwrap_or_default() {
+    write!(to, "convlow {}; ", env!("CARGO_PKG_VERSION"))?;
+    let backends = gemm::Backend::candidates(gemm::BackendChoice::Auto).unwrap_or_default();
+    to.write_str(if backends.is_empty() { "no gemm; " } else { "gemm " })?;
+    for backend in backends {
         write!(to, "{}: ", backend.name())?;
         backend.describe(to)?;
         to.write_str("; ")?;

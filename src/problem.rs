@@ -66,6 +66,13 @@ impl fmt::Display for DataType {
 }
 
 impl DataType {
+    /// Those that this build computes with.
+    pub const BUILT: &[Self] = &[
+        DataType::F32,
+        #[cfg(feature = "f64")]
+        DataType::F64,
+    ];
+
     /// The word of problem lists: `f32` or `f64`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -356,6 +363,12 @@ impl Axis {
     /// The input position of a tap that is known to lie inside.
     pub fn input_of(&self, output: usize, tap: usize) -> usize {
         output * self.stride + tap * self.dilation - self.pad_before
+    }
+
+    /// Input positions from what a tap reads for one output to what it reads for the next. Beyond the whole input there is
+    /// no next, and a stride of any size would not fit products with it.
+    pub(crate) fn step(&self) -> usize {
+        self.stride.min(self.input)
     }
 
     /// The input positions that these outputs see, those between their taps included; possibly empty.

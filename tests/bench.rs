@@ -1,7 +1,5 @@
 //! `convlow bench`, run as a user runs it.
 
-#![cfg(feature = "cli")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -72,6 +72,31 @@ fn written_out() -> Vec<Problem> {
             }
         }
     }
+    // As many outputs as inputs, but others: padding makes up for a stride.
+    for (input, stride, before, after) in [([1, 2], 4, 0, 3), ([1, 5], 2, 2, 3), ([3, 1], 3, 0, 4)] {
+        for batch in [1, 2] {
+            let mut problem = Problem { batch, ..plain([7, 5], input, [1, 1]) };
+            for axis in [&mut problem.rows, &mut problem.cols].into_iter().filter(|axis| axis.input > 1) {
+                (axis.stride, axis.pad_before, axis.pad_after) = (stride, before, after);
+            }
+            add(problem);
+            add(Problem { accumulate: true, ..problem });
+        }
+    }
+    // Strides and dilations as far as they come: over one output, and from one padding to the other.
+    for (channels, groups) in [([8, 5], 1), ([8, 40], 2), ([6, 12], 6)] {
+        for (stride, dilation, pad) in
+            [(1 << 63, 1, 1), (usize::MAX - 15, 1, 1), (1 << 60, 1 << 60, 1 << 60), (1 << 61, 1, 1 << 61)]
+        {
+            for at in 0..2 {
+                let mut problem = Problem { groups, ..plain(channels, [4, 3], [3, 2]) };
+                let axis = [&mut problem.rows, &mut problem.cols].into_iter().nth(at).expect("two axes");
+                (axis.stride, axis.dilation) = (stride, dilation);
+                (axis.pad_before, axis.pad_after) = (pad, pad);
+                add(problem);
+            }
+        }
+    }
     // Outputs as wide as the input, where kn2row-aa joins rows, over several strips.
     for kernel in [3, 5, 7] {
         for input in [[40, 36], [13, 40], [40, 13]] {
@@ -160,7 +185,7 @@ fn of_other_kind(rng: &mut fastrand::Rng, plain: &Problem) -> Option<Problem> {
             ..Axis::dense(rng.usize(1..6), rng.usize(1..4))
         };
     }
-    if kinds & 8 > 0 {
+    if kinds & 8 > 0 && DataType::BUILT.contains(&DataType::F64) {
         problem.data_type = DataType::F64;
     }
     let problem = Problem::new(problem).ok().filter(|problem| problem.macs() <= MAX_MACS)?;
@@ -222,7 +247,7 @@ fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &
             // Backends take turns, and so do a pool and none: independence of both is tested elsewhere.
             let turn = number + entry.id as usize;
             // What has kernels beside the GEMMs runs on these too.
-            let choices = backends.len() + usize::from(entry.products == Products::Either);
+            let choices = (backends.len() + usize::from(entry.products == Products::Either)).max(1);
             let (gemm, backend) = match backends.get(turn % choices).filter(|_| !common::in_part()) {
                 Some(&(gemm, backend)) => (gemm, Some(backend)),
                 None => (BackendChoice::Auto, None),
@@ -298,6 +323,7 @@ fn other_instructions_compute_the_same() {
     common::on_other_instructions(&["every_algorithm_computes_the_definition"]);
 }
 
+/// Promise 6: the definition of ONNX.
 #[test]
 fn every_algorithm_computes_the_definition() {
     common::instructions();

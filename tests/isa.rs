@@ -51,6 +51,7 @@ fn weights_are_packed() {
     }
 }
 
+/// Promise 3: foreign weights are refused.
 #[test]
 fn weights_packed_under_other_instructions_are_never_misread() {
     let own = common::instructions();

@@ -28,8 +28,10 @@ fn problems() -> Vec<Problem> {
     let plain = padded([4, 20], [7, 6], [3, 3], 1);
     let double = Problem { data_type: DataType::F64, ..plain };
     [plain, double, padded([3, 4], [5, 5], [1, 1], 0), uneven, strided, wide, transposed, volume, slice]
+        .into_iter()
+        .filter(|problem| DataType::BUILT.contains(&problem.data_type))
         .map(|problem| Problem::new(problem).expect("the problems are valid"))
-        .to_vec()
+        .collect()
 }
 
 /// Whether an output sees an input, both [image, channel, plane, row, column], by the definition.
@@ -117,6 +119,7 @@ fn spread<T: Element>(shape: &Problem, choices: &[BackendChoice]) -> usize {
     runs
 }
 
+/// Promise 4: padding is absent.
 #[test]
 fn nan_and_infinity_reach_exactly_the_windows_that_hold_them() {
     common::instructions();

@@ -57,6 +57,7 @@ fn formula(family: &str, p: &Problem) -> Option<usize> {
     Some(4 * floats)
 }
 
+/// Promise 2: exact workspace.
 #[test]
 fn every_figure_is_its_formula() {
     let mut compared = 0;

@@ -63,7 +63,7 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
 
     def bench(name: str, *words: str) -> None:
         file = results / f"{name}.json"
-        with open(file.with_suffix(".txt"), "w", encoding="utf-8") as table:
+        with file.with_suffix(".txt").open("w", encoding="utf-8") as table:
             subprocess.run([arguments.convlow, "bench", *words, "--json", file], check=True, stdout=table)
 
     peers = results / "peers.json"

@@ -58,6 +58,19 @@ def gemm_named(gemm: str | None) -> str:
     return {"blas": "BLAS", "embedded": "embedded", "kernels": "kernels"}.get(gemm or "", "–")
 
 
+def of_family(family: str, gemm: str, threads: int) -> Callable[[Record], bool]:
+    """Whether a record is of these; AUTO's choices count as a family."""
+    return lambda record: (
+        (record["auto"] if family == "AUTO" else record["family"] == family)
+        and record["gemm"] in (gemm, *WITHOUT_GEMM)
+        and record["threads"] == threads
+    )
+
+
+def exact_on(gemm: str, threads: int) -> Callable[[Record], bool]:
+    return lambda record: record["gemm"] == gemm and record["threads"] == threads and record["math"] == "exact"
+
+
 class Writer:
     def __init__(self, results: Results, pictures: Path) -> None:
         self.results = results
@@ -90,9 +103,9 @@ class Writer:
 Every family of algorithms on the convolutions of {len(self.networks)} networks, with the library's two GEMMs and its own kernels, and
 other engines beside it. `./dev evaluate` measured it, drew the pictures and wrote this page; it does so again on any machine.
 
-- {record['machine']}, Linux {platform.release()}
+- {record["machine"]}, Linux {platform.release()}
 - one core's peak in multiply-adds alone, measured in the same run: {peak:.1f} GFLOP/s
-- {record['build']}
+- {record["build"]}
 {engines}- {datetime.date.today().isoformat()}, batch 1, float32, weights packed before
 """
 
@@ -237,7 +250,7 @@ The bytes that the plans report and the runs were given, beside the paper's orde
 the formula in floats, over all layers; the last column is the median of their share of im2col's or im2row's bytes on the
 same layer, without 1×1.
 
-{table(('family', 'paper', 'floats', 'measured ÷ formula', *largest, 'of the patches'), rows, 3)}
+{table(("family", "paper", "floats", "measured ÷ formula", *largest, "of the patches"), rows, 3)}
 Agrees where the measured bytes are the formula's. kn2row-aa keeps border columns of a strip of rows aside; the strip is bounded, so the paper's O(KW) is a constant here.
 """
 
@@ -258,27 +271,20 @@ holds only these. AUTO is the planner's choice, all layers. The picture takes th
             for family in (*unique(record["family"] for record in mine), "AUTO"):
                 cells, layers, largest = [], 0, 0
                 for gemm, threads in series:
-                    of = lambda r, g=gemm, t=threads: (  # noqa: E731
-                        (r["auto"] if family == "AUTO" else r["family"] == family)
-                        and r["gemm"] in (g, *WITHOUT_GEMM)
-                        and r["threads"] == t
-                    )
-                    best = figures.fastest(mine, of)
+                    best = figures.fastest(mine, of_family(family, gemm, threads))
                     layers = max(layers, sum(record["count"] for record in best.values()))
                     largest = max([largest, *(record["workspace_bytes"] for record in best.values())])
                     total = math.fsum(record["count"] * seconds(record) for record in best.values())
                     cells.append(milliseconds(total) if best else "–")
                 rows.append((family, f"{layers}/{sum(counts.values())}", *cells, f"{largest:,}"))
             heading = tuple(f"{gemm_named(gemm)}, {threads_named(threads)}" for gemm, threads in series)
-            rows = table(("family", "layers", *heading, "largest workspace"), rows)
-            parts.append(f"<details><summary>{network}</summary>\n\n{rows}\n</details>\n")
+            families = table(("family", "layers", *heading, "largest workspace"), rows)
+            parts.append(f"<details><summary>{network}</summary>\n\n{families}\n</details>\n")
         if {"blas", "embedded"} <= set(self.gemms):
             ratios = []
             for threads in self.threads:
-                pick = lambda gemm, t=threads: lambda r: (  # noqa: E731
-                    r["gemm"] == gemm and r["threads"] == t and r["math"] == "exact"
-                )
-                one = noise.compare(self.results, pick("embedded"), pick("blas")).estimate
+                embedded, blas = (exact_on(gemm, threads) for gemm in ("embedded", "blas"))
+                one = noise.compare(self.results, embedded, blas).estimate
                 ratios.append(f"{one.value:.2f} ({one.interval}) on {threads_named(threads)}")
             said = ", ".join(ratios)
             parts.append(f"""### BLAS and embedded GEMM
@@ -356,10 +362,10 @@ The best patch-building and the best low-memory algorithm of the layers with mor
 in the same run. *Gain* is AUTO's time divided by the algorithm's, as a geometric mean; *error* is the largest distance
 from the definition in float64, relative to the layer's largest output.
 
-{table(heading, rows, 2) if rows else 'No layer is for them.' + chr(10)}
+{table(heading, rows, 2) if rows else "No layer is for them." + chr(10)}
 <details><summary>The fastest of them on each layer</summary>
 
-{table(each, layers, 2) if layers else ''}
+{table(each, layers, 2) if layers else ""}
 </details>
 """
 
@@ -399,7 +405,7 @@ times back to back and in bursts, then the ratio of the time in bursts to that b
 the number of threads says that those which slept added nothing. Efficiency, here of all layers and as a geometric mean, is that
 of AUTO's choice for so many threads against its choice for one, back to back.
 
-{table(heading, rows) if rows else 'There is one core only.' + chr(10)}"""
+{table(heading, rows) if rows else "There is one core only." + chr(10)}"""
 
     def scaling(self) -> str:
         rows = []
@@ -439,18 +445,18 @@ of AUTO's choice for so many threads against its choice for one, back to back.
 Efficiency is the time of one thread divided by (threads × time of them), over the layers that take at least
 {LONG_SECONDS * 1e3:.0f} ms on one thread.
 
-{table(heading, rows, 2) if rows else 'No layer takes that long.' + chr(10)}
-Strong scaling, the best of every family on `{self.results.scaling[0]['name']}` ({self.results.scaling[0]['problem']}); *bursts* are
+{table(heading, rows, 2) if rows else "No layer takes that long." + chr(10)}
+Strong scaling, the best of every family on `{self.results.scaling[0]["name"]}` ({self.results.scaling[0]["problem"]}); *bursts* are
 their times divided by those back to back:
 
-{table(('algorithm', 'threads', 'ms', 'GFLOP/s', 'of the peak', 'efficiency', 'bursts'), strong)}
+{table(("algorithm", "threads", "ms", "GFLOP/s", "of the peak", "efficiency", "bursts"), strong)}
 {self.bursts()}
 ### Batches
 
-Throughput over a batch: all convolutions of {batch_of['network']}, AUTO, {threads_named(batch_of['threads'])}. The workspace does not
+Throughput over a batch: all convolutions of {batch_of["network"]}, AUTO, {threads_named(batch_of["threads"])}. The workspace does not
 grow with the batch, except where images too small for all threads run side by side.
 
-{table(('batch', 'ms', 'images/s', 'GFLOP/s', 'of the peak', 'largest workspace'), batches)}"""
+{table(("batch", "ms", "images/s", "GFLOP/s", "of the peak", "largest workspace"), batches)}"""
 
     # Other engines.
 
@@ -497,7 +503,14 @@ there are ratios in bursts of four runs after a pause of 20 ms, too; all other f
             groups.setdefault((one.network, one.name, one.layout, one.threads), []).append(one)
         for (_, name, layout, threads), group in groups.items():
             own = next(one for one in group if one.engine == "convlow")
-            cells = [name, layout.upper(), str(threads), own.implementation, f"{own.gflops:.1f}", f"{own.memory_bytes:,}"]
+            cells = [
+                name,
+                layout.upper(),
+                str(threads),
+                own.implementation,
+                f"{own.gflops:.1f}",
+                f"{own.memory_bytes:,}",
+            ]
             for kind in ("exact", "winograd"):
                 best = report.best(group, kind)
                 cells += [best[0][1].engine, f"{report.ratio(*best[0]):.2f}"] if best else ["–", "–"]

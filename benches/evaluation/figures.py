@@ -101,14 +101,11 @@ class Comparison:
     @property
     def sums(self) -> float:
         one, other = (
-            math.fsum(pair[side]["count"] * seconds(pair[side]) for pair in self.pairs.values())
-            for side in (0, 1)
+            math.fsum(pair[side]["count"] * seconds(pair[side]) for pair in self.pairs.values()) for side in (0, 1)
         )
         return one / other
 
 
-def compare(
-    records: list[Record], one: Callable[[Record], bool], other: Callable[[Record], bool]
-) -> Comparison:
+def compare(records: list[Record], one: Callable[[Record], bool], other: Callable[[Record], bool]) -> Comparison:
     left, right = fastest(records, one), fastest(records, other)
     return Comparison({here: (left[here], right[here]) for here in left if here in right})

@@ -83,9 +83,7 @@ class Repeated:
         """By what these ratios are larger than others, on the layers that both have."""
         mine, others = self.logarithms, other.logarithms
         return estimate(
-            (mine[place][0] - others[place][0], mine[place][1] - others[place][1])
-            for place in mine
-            if place in others
+            (mine[place][0] - others[place][0], mine[place][1] - others[place][1]) for place in mine if place in others
         )
 
     @property
@@ -96,9 +94,7 @@ class Repeated:
     def not_below(self, difference: float) -> int:
         """Counts the layers whose ratio is not below 1 by more than its error: half of what its two measurements
         differ by, or half of the difference given where that is more."""
-        return sum(
-            one + other >= -max(abs(one - other), difference) for one, other in self.logarithms.values()
-        )
+        return sum(one + other >= -max(abs(one - other), difference) for one, other in self.logarithms.values())
 
 
 def compare(results: Results, one: Callable[[Record], bool], other: Callable[[Record], bool]) -> Repeated:

@@ -47,6 +47,7 @@ pub fn require(condition: bool, reason: Reason) -> Result<(), Declined> {
 }
 
 /// `Err` unless both strides are 1.
+#[cfg(any(feature = "gemm", feature = "winograd"))]
 pub fn require_unit_stride(problem: &Problem) -> Result<(), Declined> {
     require(problem.unit_stride(), c"needs stride 1")
 }
@@ -122,6 +123,7 @@ pub trait Ready: Prepared {
     fn run_f32(&self, unit: &Unit<'_, f32>, dst: MatrixMut<'_, f32>, scratch: &mut [f32]);
 
     /// [`Prepared::run`] in float64.
+    #[cfg(feature = "f64")]
     fn run_f64(&self, unit: &Unit<'_, f64>, dst: MatrixMut<'_, f64>, scratch: &mut [f64]);
 }
 
@@ -130,6 +132,7 @@ impl<P: Prepared> Ready for P {
         self.run(unit, dst, scratch);
     }
 
+    #[cfg(feature = "f64")]
     fn run_f64(&self, unit: &Unit<'_, f64>, dst: MatrixMut<'_, f64>, scratch: &mut [f64]) {
         self.run(unit, dst, scratch);
     }
@@ -148,6 +151,12 @@ impl Element for f32 {
 }
 
 impl Element for f64 {
+    #[cfg(not(feature = "f64"))]
+    fn run(_: &dyn Ready, _: &Unit<'_, f64>, _: MatrixMut<'_, f64>, _: &mut [f64]) {
+        unreachable!("no plan is of a type that the build does not have");
+    }
+
+    #[cfg(feature = "f64")]
     fn run(prepared: &dyn Ready, unit: &Unit<'_, f64>, dst: MatrixMut<'_, f64>, scratch: &mut [f64]) {
         prepared.run_f64(unit, dst, scratch);
     }

@@ -103,7 +103,7 @@ fn add_class<T: Element>(unit: &Unit<'_, T>, c: usize, classes: [&Class; 3], wei
     let [z_axis, y_axis, x_axis] = classes.map(|class| &class.axis);
     let taps = |at: usize| 0..classes[at].axis.kernel;
     let place = |at: usize, output: usize| classes[at].first_output + output * classes[at].output_step;
-    let (dst_step, src_step) = (classes[2].output_step, unit.src.pixel * x_axis.stride);
+    let (dst_step, src_step) = (classes[2].output_step, unit.src.pixel * x_axis.step());
     for [h, i, j] in taps(0).flat_map(|h| taps(1).flat_map(move |i| taps(2).map(move |j| [h, i, j]))) {
         let [zs, ys, xs] = [z_axis.outputs_of_tap(h), y_axis.outputs_of_tap(i), x_axis.outputs_of_tap(j)];
         if xs.is_empty() {

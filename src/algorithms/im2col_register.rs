@@ -58,6 +58,12 @@ fn whole_tiles(pixels: usize, most: usize) -> usize {
     pixels.div_ceil(pixels.div_ceil(most)).next_multiple_of(VECTORS)
 }
 
+/// Whether every output pixel reads the input pixel of the same number, and no other. As many of both are not enough: padding
+/// may make up for a stride.
+fn planes_are_patches(problem: &Problem) -> bool {
+    problem.taps() == 1 && problem.unit_stride() && problem.in_pixels() == problem.out_pixels()
+}
+
 fn grid(problem: &Problem, block: usize, pixels: usize, threads: usize) -> Grid {
     let (strips, channels) = (problem.out_pixels().div_ceil(pixels), problem.group_out());
     dst_grid(problem, pixels, channels_of_tile(channels, block, strips, threads, 0.03))
@@ -67,7 +73,7 @@ impl Algorithm for Im2colRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         let (problem, block) = (flattened(problem), channels_of_rows());
         let (all, depth) = (problem.out_pixels(), problem.depth());
-        let are_patches = problem.rows.output == 1 && problem.taps() == 1 && all == problem.in_pixels();
+        let are_patches = planes_are_patches(&problem);
         let apart = all.is_multiple_of(problem.elements(PAGE_BYTES)) && depth > PAGES;
         let pays = problem.group_out() > FEW_CHANNELS || apart;
         let in_place = are_patches && !(pays && limits.elements / depth >= VECTORS.min(all));
@@ -168,7 +174,7 @@ impl Prepared for PreparedIm2colRegister {
             let (pixels, channels) = pixels_and_channels(problem, tile);
             // 1. Fill the patches.
             let patches = &mut scratch[..depth * pixels.len()];
-            if problem.taps() == 1 && problem.unit_stride() && problem.in_pixels() == problem.out_pixels() {
+            if planes_are_patches(problem) {
                 copy_planes(&unit.src.matrix(problem), &pixels, patches);
             } else {
                 fill_plane_patches(problem, &unit.src, &pixels, patches);

@@ -1,29 +1,20 @@
-//! The convolution algorithms: what each one is ([`Algorithm`]), the registry of all of them, and a file for each family.
+//! The convolution algorithms: what each one is ([`Algorithm`]), the registry of all of them, and a file for each family;
+//! those of a GEMM in a folder of their own.
 
 mod algorithm;
-mod conv1x1;
+#[cfg(feature = "gemm")]
+mod by_gemm;
 mod cost;
 mod depthwise_register;
 mod direct;
-mod im2col;
 mod im2col_register;
-mod im2row;
-mod kn2;
-mod kn2row_aa;
-mod kn2row_flat;
-mod kn2row_fold;
 mod kn2row_register;
-mod kn2row_tiled;
-#[cfg(feature = "mec")]
-mod mec;
-mod product;
 mod registry;
-#[cfg(test)]
+#[cfg(all(test, feature = "gemm"))]
 mod sample;
-mod taps;
 mod tiling;
+#[cfg(feature = "winograd")]
 mod winograd;
-mod wrapping;
 
 pub use algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Reason, Scratch, Unit};
 pub use cost::{Calls, Cost};

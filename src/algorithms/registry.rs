@@ -4,23 +4,21 @@
 use std::ffi::CStr;
 
 use super::algorithm::{Algorithm, Declined, Limits, Ready, Reason, require};
-use super::conv1x1::Conv1x1;
+#[cfg(feature = "mec")]
+use super::by_gemm::Mec;
+#[cfg(feature = "gemm")]
+use super::by_gemm::{
+    Conv1x1,
+    Fill::{CopyLong, CopySelf, CopyShort, Scan},
+    Form::{AbIk, AbKi, AbtIk, AbtKi, AtbIk, AtbKi, AtbtIk, AtbtKi},
+    Im2col, Im2row, Kn2, Kn2rowAa, Kn2rowFlat, Kn2rowFold, Kn2rowTiled,
+};
 use super::depthwise_register::DepthwiseRegister;
 use super::direct::DirectSum2d;
-use super::im2col::Im2col;
 use super::im2col_register::Im2colRegister;
-use super::im2row::Im2row;
-use super::kn2::Kn2;
-use super::kn2row_aa::Kn2rowAa;
-use super::kn2row_flat::Kn2rowFlat;
-use super::kn2row_fold::Kn2rowFold;
 use super::kn2row_register::Kn2rowRegister;
-use super::kn2row_tiled::Kn2rowTiled;
-#[cfg(feature = "mec")]
-use super::mec::Mec;
-use super::product::Form::{AbIk, AbKi, AbtIk, AbtKi, AtbIk, AtbKi, AtbtIk, AtbtKi};
+#[cfg(feature = "winograd")]
 use super::winograd::Winograd;
-use crate::lowering::patches::Fill::{CopyLong, CopySelf, CopyShort, Scan};
 use crate::problem::Layout::{Nchw, Nhwc};
 use crate::problem::{Kind, Layout, Problem};
 
@@ -138,27 +136,31 @@ impl std::fmt::Debug for Entry {
 type Layouts = &'static [(Layout, Layout)];
 const ANY: Layouts = &Layout::PAIRS;
 const NCHW: Layouts = &[(Nchw, Nchw)];
+#[cfg(feature = "gemm")]
 const NCHW_TO_NHWC: Layouts = &[(Nchw, Nhwc)];
+#[cfg(feature = "gemm")]
 const NHWC_TO_NCHW: Layouts = &[(Nhwc, Nchw)];
+#[cfg(feature = "gemm")]
 const NHWC: Layouts = &[(Nhwc, Nhwc)];
 
 /// One group after the other, on slices and in float64, too.
 const GROUPED: &[Kind] = &[Kind::Grouped, Kind::Strided, Kind::Float64];
 /// The same in three dimensions.
+#[cfg(feature = "gemm")]
 const SPATIAL: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided, Kind::Float64];
 const EVERY: &[Kind] = &Kind::ALL;
 
-/// Writes the registry: what a family has in common, and a line for each of its algorithms with id, name, layouts and, of
-/// those that are not exact, the stated error.
+/// Writes the registry: what a family has in common, behind `if` the features of builds that have it, and a line for each of its
+/// algorithms with id, name, layouts and, of those that are not exact, the stated error.
 macro_rules! registry {
     (@error) => { None };
     (@error $error:literal) => { Some($error) };
     ($($family:literal
-        { space $space:literal, order $order:expr, in_parts $parts:literal, kinds $kinds:ident, products $products:ident }
-        { $($(#[$cfg:meta])* $id:literal $name:literal $layouts:ident $algorithm:expr $(=> $error:literal)?,)+ }
+        { space $space:literal, order $order:expr, in_parts $parts:literal, kinds $kinds:ident, products $products:ident, if $built:meta }
+        { $($id:literal $name:literal $layouts:ident $algorithm:expr $(=> $error:literal)?,)+ }
     )+) => {
         /// Every algorithm, in the order of the documentation's table.
-        pub static REGISTRY: &[Entry] = &[$($($(#[$cfg])* Entry {
+        pub static REGISTRY: &[Entry] = &[$($(#[cfg($built)] Entry {
             id: $id,
             name: $name,
             family: $family,
@@ -175,11 +177,11 @@ macro_rules! registry {
 }
 
 registry! {
-    "direct" { space "0", order Some("0"), in_parts true, kinds EVERY, products Direct }
+    "direct" { space "0", order Some("0"), in_parts true, kinds EVERY, products Direct, if all() }
     {
         1 c"direct-sum2d" ANY DirectSum2d,
     }
-    "im2col" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds SPATIAL, products Gemm }
+    "im2col" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
     {
         2 c"im2col-scan-ab-ki" NCHW Im2col(Scan, AbKi),
         3 c"im2col-scan-atb-ki" NCHW Im2col(Scan, AtbKi),
@@ -198,7 +200,7 @@ registry! {
         16 c"im2col-copy-self-atb-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbIk),
         17 c"im2col-copy-self-atbt-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbtIk),
     }
-    "im2row" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds SPATIAL, products Gemm }
+    "im2row" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
     {
         18 c"im2row-scan-ab-ik" NCHW_TO_NHWC Im2row::Scan(AbIk),
         19 c"im2row-scan-abt-ik" NCHW_TO_NHWC Im2row::Scan(AbtIk),
@@ -209,31 +211,29 @@ registry! {
         24 c"im2row-copy-short-abt-ki" NHWC_TO_NCHW Im2row::CopyShort(AbtKi),
         25 c"im2row-copy-short-atbt-ki" NHWC_TO_NCHW Im2row::CopyShort(AtbtKi),
     }
-    "mec" { space "Kw·C·H·OW", order Some("O(KCHW)"), in_parts false, kinds GROUPED, products Gemm }
+    "mec" { space "Kw·C·H·OW", order Some("O(KCHW)"), in_parts false, kinds GROUPED, products Gemm, if feature = "mec" }
     {
-        #[cfg(feature = "mec")]
         26 c"mec-row-partition" NHWC Mec::RowPartition,
-        #[cfg(feature = "mec")]
         27 c"mec-col" NHWC Mec::Col,
     }
-    "kn2" { space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds SPATIAL, products Gemm }
+    "kn2" { space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
     {
         28 c"kn2row" NHWC_TO_NCHW Kn2::Row,
         29 c"kn2col" NHWC_TO_NCHW Kn2::Col,
     }
-    "kn2-as" { space "M·H·W", order Some("O(MHW)"), in_parts false, kinds SPATIAL, products Gemm }
+    "kn2-as" { space "M·H·W", order Some("O(MHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
     {
         30 c"kn2row-as" NCHW Kn2::RowAs,
         31 c"kn2col-as" NHWC_TO_NCHW Kn2::ColAs,
     }
-    "kn2-aa" { space "Kw/2·M·rows of a strip", order Some("O(KW)"), in_parts true, kinds GROUPED, products Gemm }
+    "kn2-aa" { space "Kw/2·M·rows of a strip", order Some("O(KW)"), in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
     {
         32 c"kn2row-aa-ab" NCHW Kn2rowAa(AbKi),
         33 c"kn2row-aa-atb" NCHW Kn2rowAa(AtbKi),
         34 c"kn2row-aa-abt" NHWC_TO_NCHW Kn2rowAa(AbtKi),
         35 c"kn2row-aa-atbt" NHWC_TO_NCHW Kn2rowAa(AtbtKi),
     }
-    "conv-1x1" { space "0", order Some("0"), in_parts true, kinds SPATIAL, products Gemm }
+    "conv-1x1" { space "0", order Some("0"), in_parts true, kinds SPATIAL, products Gemm, if feature = "gemm" }
     {
         36 c"conv-1x1-gemm-ab-ik" NHWC Conv1x1(AbIk),
         37 c"conv-1x1-gemm-abt-ik" NHWC Conv1x1(AbtIk),
@@ -244,31 +244,31 @@ registry! {
         42 c"conv-1x1-gemm-ab-ki" NCHW Conv1x1(AbKi),
         43 c"conv-1x1-gemm-atb-ki" NCHW Conv1x1(AtbKi),
     }
-    "tiled" { space "0", order None, in_parts true, kinds GROUPED, products Gemm }
+    "tiled" { space "0", order None, in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
     {
         44 c"kn2row-tiled" NHWC Kn2rowTiled,
     }
-    "flat" { space "Kw/2·R·Mb", order None, in_parts true, kinds GROUPED, products Gemm }
+    "flat" { space "Kw/2·R·Mb", order None, in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
     {
         45 c"kn2row-flat" NHWC Kn2rowFlat,
     }
-    "folded" { space "Kw·C·OW·(R·s+Kh)", order None, in_parts true, kinds GROUPED, products Gemm }
+    "folded" { space "Kw·C·OW·(R·s+Kh)", order None, in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
     {
         49 c"kn2row-fold" ANY Kn2rowFold,
     }
-    "register" { space "0 or W·R·Cd", order None, in_parts true, kinds EVERY, products Kernels }
+    "register" { space "0 or W·R·Cd", order None, in_parts true, kinds EVERY, products Kernels, if all() }
     {
         55 c"kn2row-register" ANY Kn2rowRegister,
     }
-    "depthwise" { space "0", order None, in_parts true, kinds EVERY, products Kernels }
+    "depthwise" { space "0", order None, in_parts true, kinds EVERY, products Kernels, if all() }
     {
         57 c"depthwise-register" ANY DepthwiseRegister,
     }
-    "patches" { space "C·Kh·Kw·T", order None, in_parts true, kinds GROUPED, products Kernels }
+    "patches" { space "C·Kh·Kw·T", order None, in_parts true, kinds GROUPED, products Kernels, if all() }
     {
         56 c"im2col-register" NCHW Im2colRegister,
     }
-    "winograd" { space "α²·T·(Cb+Mb)", order None, in_parts true, kinds GROUPED, products Either }
+    "winograd" { space "α²·T·(Cb+Mb)", order None, in_parts true, kinds GROUPED, products Either, if feature = "winograd" }
     {
         50 c"winograd-strip-2x2-3x3" ANY Winograd::<4, 3> => 2e-6,
         51 c"winograd-strip-4x4-3x3" ANY Winograd::<6, 3> => 5e-6,
@@ -280,15 +280,7 @@ registry! {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::super::algorithm::{Element, Unit};
     use super::*;
-    use crate::gemm::{Backend, Multiplied, Multiply};
-    use crate::lowering::image::Image;
-    use crate::matrix::{MatrixMut, Operand};
-    use crate::parallel::Pool;
-    use crate::problem::{Axis, DataType};
 
     #[test]
     fn ids_and_names_are_unique() {
@@ -300,8 +292,10 @@ mod tests {
 
     #[test]
     fn the_primitives_of_the_paper_are_all_there() {
+        // Beside the sum.
+        let multiplying = if cfg!(feature = "gemm") { 40 } else { 0 };
         let mecs = if cfg!(feature = "mec") { 2 } else { 0 };
-        assert_eq!(REGISTRY.iter().filter(|entry| entry.order.is_some()).count(), 41 + mecs);
+        assert_eq!(REGISTRY.iter().filter(|entry| entry.order.is_some()).count(), 1 + multiplying + mecs);
     }
 
     #[test]
@@ -328,6 +322,20 @@ mod tests {
         let layouts = c"needs src_layout NCHW and dst_layout NCHW";
         assert_eq!(entry.check(&moved), Err(Declined::Unsupported(layouts)));
     }
+}
+
+/// What an algorithm says of its GEMM calls.
+#[cfg(all(test, feature = "gemm"))]
+mod cost_tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::algorithm::{Element, Unit};
+    use super::*;
+    use crate::gemm::{Backend, Multiplied, Multiply};
+    use crate::lowering::image::Image;
+    use crate::matrix::{MatrixMut, Operand};
+    use crate::parallel::Pool;
+    use crate::problem::{Axis, DataType};
 
     /// Counts calls and remembers the largest size, and computes.
     #[derive(Default)]

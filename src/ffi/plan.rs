@@ -14,7 +14,7 @@ use super::types::{
 use super::versioned::{self, Versioned};
 use crate::algorithms::{Element, Entry, Products};
 use crate::error::{Result, invalid};
-use crate::gemm::{Backend, BackendChoice};
+use crate::gemm::BackendChoice;
 use crate::lowering::weights::HEADER_BYTES;
 use crate::memory;
 use crate::parallel::Pool;
@@ -86,8 +86,9 @@ fn plan_info(problem: &Problem, info: &Info) -> PlanInfo {
             (true, Products::Kernels | Products::Either, None) => CONVLOW_GEMM_KERNELS,
             (_, _, None) => CONVLOW_GEMM_AUTO,
             #[cfg(feature = "openblas")]
-            (_, _, Some(Backend::Blas)) => CONVLOW_GEMM_BLAS,
-            (_, _, Some(Backend::Embedded)) => CONVLOW_GEMM_EMBEDDED,
+            (_, _, Some(crate::gemm::Backend::Blas)) => CONVLOW_GEMM_BLAS,
+            #[cfg(feature = "gemm")]
+            (_, _, Some(crate::gemm::Backend::Embedded)) => CONVLOW_GEMM_EMBEDDED,
         },
         reserved: 0,
         workspace_bytes: info.workspace_bytes,

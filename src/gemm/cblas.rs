@@ -14,12 +14,12 @@ use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use cblas_sys::{CblasNoTrans, CblasRowMajor, CblasTrans, cblas_dgemm, cblas_sgemm};
-// Linked for its symbols.
-use openblas_src as _;
 
 use super::{Multiply, shape_of};
 use crate::matrix::{MatrixMut, Operand};
 
+// Also for CBLAS's own functions, which `cblas-sys` declares and links nowhere.
+#[link(name = "openblas")]
 unsafe extern "C" {
     fn openblas_set_num_threads(threads: c_int);
     fn openblas_get_num_threads() -> c_int;

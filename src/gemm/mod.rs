@@ -2,8 +2,10 @@
 
 #[cfg(feature = "openblas")]
 mod cblas;
+#[cfg(feature = "gemm")]
 mod embedded;
 
+#[cfg(feature = "gemm")]
 pub(crate) use self::embedded::{ENOUGH_ROWS, KERNEL_ROWS, MOST_SPLIT_ROWS, leaves_few};
 use std::fmt;
 
@@ -57,6 +59,7 @@ macro_rules! multiplied {
 multiplied!(f32 f64);
 
 /// Shared by the backends: the shapes of one product, checked.
+#[cfg(feature = "gemm")]
 fn shape_of<T: Number>(
     c: &MatrixMut<'_, T>,
     a: &Operand<'_, T>,
@@ -66,13 +69,14 @@ fn shape_of<T: Number>(
     (c.rows(), c.cols(), a.cols())
 }
 
-/// A GEMM implementation that this build holds.
+/// A GEMM implementation that this build holds; in one without the feature `gemm` there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Backend {
     /// The system's OpenBLAS through CBLAS.
     #[cfg(feature = "openblas")]
     Blas,
     /// The `gemm` crate, in pure Rust.
+    #[cfg(feature = "gemm")]
     Embedded,
 }
 
@@ -92,18 +96,23 @@ impl Backend {
     /// The backends that may serve `choice`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if a BLAS is asked for and this build has none.
+    /// [`Error::Unsupported`] if one is asked for that this build does not have.
     pub fn candidates(choice: BackendChoice) -> Result<&'static [Backend]> {
-        #[cfg(feature = "openblas")]
-        const ALL: &[Backend] = &[Backend::Blas, Backend::Embedded];
-        #[cfg(not(feature = "openblas"))]
-        const ALL: &[Backend] = &[Backend::Embedded];
-        match choice {
-            BackendChoice::Auto => Ok(ALL),
-            BackendChoice::Embedded => Ok(&[Backend::Embedded]),
-            BackendChoice::Blas if ALL.len() == 2 => Ok(&ALL[..1]),
-            BackendChoice::Blas => Err(Error::Unsupported(text!(
-                "gemm = blas, but this build has no BLAS (cargo feature openblas)"
+        const ALL: &[Backend] = &[
+            #[cfg(feature = "openblas")]
+            Backend::Blas,
+            #[cfg(feature = "gemm")]
+            Backend::Embedded,
+        ];
+        let (name, what, feature) = match choice {
+            BackendChoice::Auto => return Ok(ALL),
+            BackendChoice::Blas => ("blas", "BLAS", "openblas"),
+            BackendChoice::Embedded => ("embedded", "embedded GEMM", "gemm"),
+        };
+        match ALL.iter().position(|backend| backend.name() == name) {
+            Some(at) => Ok(&ALL[at..=at]),
+            None => Err(Error::Unsupported(text!(
+                "gemm = {name}, but this build has no {what} (cargo feature {feature})"
             ))),
         }
     }
@@ -113,6 +122,7 @@ impl Backend {
         match self {
             #[cfg(feature = "openblas")]
             Backend::Blas => "blas",
+            #[cfg(feature = "gemm")]
             Backend::Embedded => "embedded",
         }
     }
@@ -122,6 +132,7 @@ impl Backend {
         match self {
             #[cfg(feature = "openblas")]
             Backend::Blas => &cblas::Cblas,
+            #[cfg(feature = "gemm")]
             Backend::Embedded => &embedded::Embedded,
         }
     }
@@ -131,6 +142,7 @@ impl Backend {
         match self {
             #[cfg(feature = "openblas")]
             Backend::Blas => libc::c_int::MAX as usize,
+            #[cfg(feature = "gemm")]
             Backend::Embedded => isize::MAX as usize,
         }
     }
@@ -148,10 +160,12 @@ impl Backend {
     ///
     /// # Errors
     /// Those of the writer.
+    #[allow(unused_variables)] // Where there is none.
     pub fn describe(self, to: &mut impl fmt::Write) -> fmt::Result {
         match self {
             #[cfg(feature = "openblas")]
             Backend::Blas => cblas::describe(to),
+            #[cfg(feature = "gemm")]
             Backend::Embedded => embedded::describe(to),
         }
     }
@@ -164,7 +178,7 @@ pub struct OneThread {
     _blas: Option<cblas::OneThread>,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "gemm"))]
 mod tests {
     use super::*;
     use crate::matrix::Matrix;
@@ -172,7 +186,7 @@ mod tests {
     /// Every backend and transposition against the triple loop, with leading dimensions wider than the rows.
     #[test]
     fn backends_multiply_by_the_definition() {
-        for &backend in Backend::candidates(BackendChoice::Auto).expect("every build has one") {
+        for &backend in Backend::candidates(BackendChoice::Auto).expect("all of them") {
             for (m, n, k) in [(1, 1, 1), (3, 5, 7), (1, 40, 9), (40, 1, 9), (17, 33, 65), (64, 100, 27)] {
                 for transposed in 0..4 {
                     for beta in [0.0, 1.0] {

@@ -95,7 +95,8 @@ impl<T: Number> FlatTile<'_, T> {
             let factors = Factors {
                 rows: std::array::from_fn(|p| src.wrapping_add((first + p) * block)),
                 row_step: self.step[0],
-                vector_step: self.step[1] * block,
+                // A run of one tap takes no step, and that of a large stride may be of any size.
+                vector_step: self.step[1].wrapping_mul(block),
                 spread: EachLane,
             };
             let mut sums = [[T::splat(simd, self.bias); VECTORS]; P];

@@ -3,11 +3,15 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+#[cfg(feature = "portable")]
+use pulp::Scalar128b;
 #[cfg(target_arch = "aarch64")]
 use pulp::aarch64::Neon;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-use pulp::x86::{V3, V4};
-use pulp::{Scalar128b, Simd, WithSimd};
+use pulp::x86::V3;
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
+use pulp::x86::V4;
+use pulp::{Simd, WithSimd};
 
 use crate::environment::{self, Word};
 use crate::error::{Error, Result, text};
@@ -51,6 +55,7 @@ impl Isa {
     pub fn in_use() -> Result<Isa> {
         let choice = choice();
         match &choice.refused {
+            None if choice.vectors.is_none() => Err(Error::Unsupported(text!("{Nothing}"))),
             None => Ok(choice.isa),
             Some(word) => Err(Error::Unsupported(text!("{}", Refusal(word)))),
         }
@@ -58,14 +63,15 @@ impl Isa {
 
     fn vectors(self) -> Option<Vectors> {
         match self {
+            #[cfg(feature = "portable")]
             Isa::Portable => Some(Vectors::Portable),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Isa::Avx2 => V3::try_new().map(Vectors::Avx2),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
             Isa::Avx512 => V4::try_new().map(Vectors::Avx512),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => Neon::try_new().map(Vectors::Neon),
-            #[allow(unreachable_patterns)] // Those of other architectures.
+            #[allow(unreachable_patterns)] // Those of other architectures and builds.
             _ => None,
         }
     }
@@ -74,10 +80,11 @@ impl Isa {
 /// The proof that this machine has some instructions.
 #[derive(Clone, Copy)]
 enum Vectors {
+    #[cfg(feature = "portable")]
     Portable,
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     Avx2(V3),
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
     Avx512(V4),
     #[cfg(target_arch = "aarch64")]
     Neon(Neon),
@@ -87,10 +94,11 @@ impl Vectors {
     #[inline(always)]
     fn run<F: WithSimd>(self, f: F) -> F::Output {
         match self {
+            #[cfg(feature = "portable")]
             Vectors::Portable => run_portable(f),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Vectors::Avx2(simd) => Simd::vectorize(simd, f),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
             Vectors::Avx512(simd) => Simd::vectorize(simd, f),
             #[cfg(target_arch = "aarch64")]
             Vectors::Neon(simd) => Simd::vectorize(simd, f),
@@ -99,6 +107,7 @@ impl Vectors {
 }
 
 /// A function of its own, as the other instructions' are: within the caller its stack would lie beside theirs.
+#[cfg(feature = "portable")]
 #[inline(never)]
 fn run_portable<F: WithSimd>(f: F) -> F::Output {
     Simd::vectorize(Scalar128b, f)
@@ -107,17 +116,20 @@ fn run_portable<F: WithSimd>(f: F) -> F::Output {
 /// What the process decided.
 struct Choice {
     isa: Isa,
-    vectors: Vectors,
+    /// None, and no plan is made, where the machine has nothing that this build has kernels for.
+    vectors: Option<Vectors>,
     /// What `CONVLOW_ISA` named in vain. No plan is made then, and the best instructions serve what remains.
     refused: Option<Word>,
 }
 
 impl Choice {
     fn new(wanted: Option<Word>) -> Self {
-        // Portable ones are everywhere.
-        let mut choice = Self { isa: Isa::Portable, vectors: Vectors::Portable, refused: None };
+        let mut choice = Self { isa: Isa::Portable, vectors: None, refused: None };
         for isa in Isa::ALL {
-            let Some(vectors) = isa.vectors() else { continue };
+            let vectors = isa.vectors();
+            if vectors.is_none() {
+                continue;
+            }
             (choice.isa, choice.vectors) = (isa, vectors);
             if wanted.as_ref().is_some_and(|wanted| wanted.is(isa.name())) {
                 return choice;
@@ -136,11 +148,11 @@ fn choice() -> &'static Choice {
 /// Runs `f` compiled for the instructions of this process.
 #[inline]
 pub fn dispatch<F: WithSimd>(f: F) -> F::Output {
-    choice().vectors.run(f)
+    choice().vectors.expect("no plan is made without instructions").run(f)
 }
 
 /// Runs what `f` makes for each of this machine's instructions.
-#[cfg(test)]
+#[cfg(all(test, feature = "winograd"))]
 pub fn dispatch_each<F: WithSimd>(mut f: impl FnMut() -> F) {
     for vectors in Isa::of_this_machine().filter_map(Isa::vectors) {
         vectors.run(f());
@@ -159,6 +171,15 @@ impl fmt::Display for Here {
     }
 }
 
+/// Why no instructions serve.
+struct Nothing;
+
+impl fmt::Display for Nothing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this machine has none of the vector instructions of this build (cargo feature portable)")
+    }
+}
+
 /// Why a value of `CONVLOW_ISA` is none.
 struct Refusal<'a>(&'a Word);
 
@@ -172,6 +193,7 @@ impl fmt::Display for Refusal<'_> {
 pub fn describe(to: &mut impl fmt::Write) -> fmt::Result {
     let choice = choice();
     match &choice.refused {
+        None if choice.vectors.is_none() => write!(to, "kernels: none, {Nothing}"),
         None => write!(to, "kernels: {} (of {Here})", choice.isa.name()),
         Some(word) => write!(to, "kernels: none, {}", Refusal(word)),
     }

@@ -6,6 +6,7 @@ pub mod isa;
 mod pixel_tile;
 mod places;
 mod plane_tile;
+#[cfg(feature = "winograd")]
 mod product;
 mod sums;
 
@@ -13,4 +14,5 @@ pub use depthwise_tile::DepthwiseTile;
 pub use flat_tile::{FlatRun, FlatTile};
 pub use pixel_tile::{Blocks, KEPT_BYTES, MOST_TAPS, PixelTile, channels_of_block};
 pub use plane_tile::{PlaneTile, channels_of_rows};
+#[cfg(feature = "winograd")]
 pub use product::Product;

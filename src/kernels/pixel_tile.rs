@@ -9,6 +9,7 @@
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::sync::atomic::AtomicU64;
 
 use pulp::{Simd, WithSimd};
 
@@ -36,8 +37,8 @@ struct Kept([MaybeUninit<f64>; KEPT_BYTES / size_of::<f64>()]);
 const RUNS: usize = 32;
 /// Input channels that an absent tap reads at once.
 const ABSENT: usize = 1024;
-/// What an absent tap reads.
-static ZEROS: [f64; ABSENT] = [0.0; ABSENT];
+/// What an absent tap reads. Nobody writes it: of atomics it takes no room in the library's file.
+static ZEROS: [AtomicU64; ABSENT] = [const { AtomicU64::new(0) }; ABSENT];
 
 /// Output channels of a block of packed weights: those of a register tile of this machine for elements of this type.
 pub fn channels_of_block(data_type: DataType) -> usize {
@@ -565,7 +566,9 @@ impl<T: Number> Block<T> {
             if self.of_group < self.channels {
                 let apart = self.tap_depth * self.channel_step;
                 let joined = self.tap_depth == QUAD && self.channel_step == 1;
-                return match (self.of_group < T::lanes::<S>(), joined, self.channels > T::lanes::<S>()) {
+                // As `Blocks` has it, a group of fewer channels than lanes has four: the compiler drops what a machine never does.
+                let fours = T::lanes::<S>() > QUAD && self.of_group < T::lanes::<S>();
+                return match (fours, joined, self.channels > T::lanes::<S>()) {
                     (false, ..) => self.run::<S, _, 2, false>(simd, EachVector(apart), groups, ahead),
                     (_, true, false) => self.run::<S, _, 1, false>(simd, EachFour, groups, ahead),
                     (_, true, true) => self.run::<S, _, 2, false>(simd, EachFour, groups, ahead),
@@ -613,6 +616,8 @@ impl<T: Number> Block<T> {
             let len = match left {
                 // Channels that lie apart are no line of zeros: pixel by pixel.
                 _ if self.channel_step != 1 => 1,
+                // A single vector of small groups is the last of all: tiles for what its pixels leave are not worth their bytes.
+                _ if V == 1 && !F::SAME => 1,
                 left => match of_first_class(groups.windows(at..groups.all.min(at + groups.most))) {
                     of_class if of_class == groups.most => of_class,
                     of_class => of_class.min(FEW).min(left),
@@ -631,8 +636,10 @@ impl<T: Number> Block<T> {
                     3 => self.tile::<S, F, 3, V, PART>(simd, spread, places, windows, ahead),
                     4 => self.tile::<S, F, 4, V, PART>(simd, spread, places, windows, ahead),
                     5 => self.tile::<S, F, 5, V, PART>(simd, spread, places, windows, ahead),
-                    FEW => self.tile::<S, F, FEW, V, PART>(simd, spread, places, windows, ahead),
-                    _ => self.tile::<S, F, MANY, V, PART>(simd, spread, places, windows, ahead),
+                    MANY if S::REGISTER_COUNT >= 32 => {
+                        self.tile::<S, F, MANY, V, PART>(simd, spread, places, windows, ahead);
+                    }
+                    _ => self.tile::<S, F, FEW, V, PART>(simd, spread, places, windows, ahead),
                 }
             }
             at += len;

@@ -84,8 +84,8 @@ impl<T: Number> WithSimd for PlaneTile<'_, '_, T> {
                         3 => block.run::<S, 3>(simd, &self.patches),
                         4 => block.run::<S, 4>(simd, &self.patches),
                         5 => block.run::<S, 5>(simd, &self.patches),
-                        FEW => block.run::<S, FEW>(simd, &self.patches),
-                        _ => block.run::<S, MANY>(simd, &self.patches),
+                        MANY if S::REGISTER_COUNT >= 32 => block.run::<S, MANY>(simd, &self.patches),
+                        _ => block.run::<S, FEW>(simd, &self.patches),
                     }
                 }
                 row += few;

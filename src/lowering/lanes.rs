@@ -3,7 +3,6 @@
 
 use pulp::Simd;
 
-use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 pub use crate::number::QUAD;
 
@@ -37,15 +36,7 @@ impl<const ALL: bool> Lanes<ALL> {
     }
 }
 
-/// Four columns of as many rows as a vector has lanes, from column `col` on: vector j holds column `col` + j.
-#[inline(always)]
-pub fn load_columns<S: Simd, T: Number>(simd: S, from: &Matrix<'_, T>, col: usize) -> [T::Vector<S>; QUAD] {
-    assert!(T::lanes::<S>() <= from.rows() && QUAD <= from.cols() && col <= from.cols() - QUAD);
-    // SAFETY: the columns lie inside, as just asserted, and the matrix in its memory.
-    unsafe { load_columns_at(simd, from.data().as_ptr().add(col), from.ld()) }
-}
-
-/// The same of rows that begin at `from`, so far apart.
+/// Four columns of as many rows as a vector has lanes, which begin at `from`, so far apart: vector j holds column j.
 ///
 /// # Safety
 /// The rows are there.
@@ -64,29 +55,6 @@ pub unsafe fn load_columns_at<S: Simd, T: Number>(
         group += 1;
     }
     T::deinterleave(simd, lines)
-}
-
-/// The inverse of [`load_columns`], of which the first `COLS` columns are written.
-#[inline(always)]
-pub fn store_columns<S: Simd, T: Number, const COLS: usize>(
-    simd: S,
-    to: &mut MatrixMut<'_, T>,
-    col: usize,
-    columns: [T::Vector<S>; QUAD],
-) {
-    assert!(COLS <= QUAD && T::lanes::<S>() <= to.rows() && COLS <= to.cols() && col <= to.cols() - COLS);
-    let lines = T::interleave(simd, columns);
-    let groups: &[[T; QUAD]] = bytemuck::cast_slice(&lines);
-    let (first, ld) = (to.as_mut_ptr(), to.ld());
-    let mut group = 0;
-    while group < groups.len() {
-        // SAFETY: the columns lie inside, as just asserted, and no line has fewer elements than are written.
-        unsafe {
-            let to: *mut [T; COLS] = first.add(T::lane_of_four::<S>(group) * ld + col).cast();
-            *to = *groups[group].as_ptr().cast();
-        }
-        group += 1;
-    }
 }
 
 /// Asks for the cache line of an element that is needed soon, if there is such an element. Where rows of a few lines
@@ -109,44 +77,4 @@ pub fn prefetch_line<T>(at: *const T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
-}
-
-#[cfg(test)]
-mod tests {
-    use std::marker::PhantomData;
-
-    use pulp::WithSimd;
-
-    use super::*;
-    use crate::kernels::isa;
-
-    struct Exchange<T>(PhantomData<T>);
-
-    impl<T: Number> WithSimd for Exchange<T> {
-        type Output = ();
-
-        fn with_simd<S: Simd>(self, simd: S) {
-            let (lanes, number) = (T::lanes::<S>(), |value: usize| T::from_f64(value as f64));
-            let from: Vec<T> = (0..LANES * 7).map(number).collect();
-            let from = Matrix::new(&from, lanes, 6, 7);
-            let columns = load_columns(simd, &from, 2);
-            for (j, column) in columns.iter().enumerate() {
-                let expected: Vec<T> = (0..lanes).map(|row| number(row * 7 + 2 + j)).collect();
-                assert_eq!(bytemuck::cast_slice::<T::Vector<S>, T>(std::slice::from_ref(column)), expected);
-            }
-            let mut to = [T::from_f64(-1.0); LANES * 5];
-            store_columns::<S, T, 3>(simd, &mut MatrixMut::new(&mut to, lanes, 5, 5), 1, columns);
-            for (index, &value) in to.iter().enumerate() {
-                let (row, col) = (index / 5, index % 5);
-                let expected = if row < lanes && (1..4).contains(&col) { row * 7 + 1 + col } else { 0 };
-                assert_eq!(value, if expected == 0 { T::from_f64(-1.0) } else { number(expected) });
-            }
-        }
-    }
-
-    #[test]
-    fn columns_become_vectors_and_vectors_columns() {
-        isa::dispatch_each(|| Exchange::<f32>(PhantomData));
-        isa::dispatch_each(|| Exchange::<f64>(PhantomData));
-    }
 }

@@ -7,6 +7,6 @@ pub mod lanes;
 pub mod moves;
 pub mod patches;
 pub mod phases;
-pub mod shifted_add;
 pub mod weights;
+#[cfg(feature = "winograd")]
 pub mod winograd;

@@ -123,8 +123,8 @@ impl Phases {
                 if !xs.is_empty() && !ys.is_empty() {
                     copies.list[copies.len] = Lines {
                         from: first_y * row + first_x,
-                        from_step: self.rows.stride * row,
-                        apart: self.cols.stride,
+                        from_step: self.rows.step() * row,
+                        apart: self.cols.step(),
                         to: (self.first_row(i, j) + ys.start) * self.pitch() + xs.start,
                         to_step: self.pitch(),
                         count: ys.len(),
@@ -155,7 +155,7 @@ fn seen(axis: &Axis, output: usize, tap: usize, len: usize) -> (Range<usize>, us
     let begin = output * stride + of_tap(axis, tap).0;
     let first = pad_before.saturating_sub(begin).div_ceil(stride).min(len);
     let end = (input + pad_before).saturating_sub(begin).div_ceil(stride).clamp(first, len);
-    (first..end, (begin + first * stride).saturating_sub(pad_before))
+    (first..end, begin.saturating_add(first.saturating_mul(stride)).saturating_sub(pad_before))
 }
 
 /// How the phases of a part are filled.

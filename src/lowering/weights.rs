@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use super::winograd::matrices::{KernelTransform, alpha};
+#[cfg(feature = "winograd")]
+use super::winograd::matrices::KernelTransform;
 use crate::error::{Error, Result, text};
 use crate::number::Number;
 use crate::problem::{DataType, Problem, WeightStrides, product};
@@ -43,10 +44,12 @@ pub const MCIJ: WeightOrder = WeightOrder::plain([M, C, I, J]);
 /// (C·Kh·Kw) × M.
 pub const CIJM: WeightOrder = WeightOrder::plain([C, I, J, M]);
 /// M × (Kh·Kw·C): taps outermost in the depth, as patches of NHWC pixels have it.
+#[cfg(feature = "gemm")]
 pub const MIJC: WeightOrder = WeightOrder::plain([M, I, J, C]);
 /// (Kh·Kw·C) × M, which is also one C × M matrix a tap.
 pub const IJCM: WeightOrder = WeightOrder::plain([I, J, C, M]);
 /// (Kh·Kw·M) × C, which is also one M × C matrix a tap.
+#[cfg(feature = "gemm")]
 pub const IJMC: WeightOrder = WeightOrder::plain([I, J, M, C]);
 
 impl WeightOrder {
@@ -61,9 +64,15 @@ impl WeightOrder {
     }
 
     /// Blocks of α² C × M matrices, for Winograd tiles of m×m outputs.
+    #[cfg(feature = "winograd")]
     pub const fn winograd(m: usize, block: usize) -> Self {
         Self { winograd: m as u8, ..IJCM.blocked(block) }
     }
+}
+
+/// α of the tiles of m×m outputs under r×r kernels.
+fn alpha(m: usize, r: usize) -> usize {
+    m + r - 1
 }
 
 const HEADER_WORDS: usize = 8;
@@ -205,6 +214,7 @@ impl Packing {
             false => first_weight + channel / of_group * group_stride + channel % of_group * output,
         };
         let block = if self.order.block == 0 { m } else { self.order.block };
+        #[cfg(feature = "winograd")]
         if self.order.winograd > 0 {
             return self.pack_transformed(block, packed, |output, channel, i, j| {
                 weights[place_of(output) + channel * input + (i * kw + j) * tap]
@@ -238,6 +248,7 @@ impl Packing {
     }
 
     /// Packs one group's kernels `weight(m, c, i, j)` behind Winograd's transform.
+    #[cfg(feature = "winograd")]
     fn pack_transformed<T: Number>(
         &self,
         block: usize,

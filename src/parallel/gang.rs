@@ -11,7 +11,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::cores::{self, Busy, Cores, Placement, Whereabouts};
-use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, lock, wait};
+use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, Thread, lock, wait};
 use crate::error::{Error, Result, text};
 use crate::memory::{self, Shared};
 
@@ -22,16 +22,6 @@ const SPIN: Duration = Duration::from_micros(200);
 /// None where every order of steps is tried: another look changes nothing.
 #[cfg(convlow_loom)]
 const SPIN: Duration = Duration::ZERO;
-/// Bytes of a thread's stack: those of `std::thread`.
-#[cfg(not(convlow_loom))]
-const STACK: usize = 2 << 20;
-
-/// A thread that was started.
-#[cfg(not(convlow_loom))]
-type Thread = libc::pthread_t;
-#[cfg(convlow_loom)]
-type Thread = loom::thread::JoinHandle<()>;
-
 /// The threads and what they share.
 pub(super) struct Gang {
     workers: Vec<Worker>,
@@ -125,38 +115,9 @@ impl Gang {
         Ok(gang)
     }
 
-    /// The same among loom's threads.
-    #[cfg(convlow_loom)]
+    /// Starts one thread, or gives the number of the system's error. The gang outlives it: its drop joins it.
     fn start(&self) -> std::result::Result<Thread, i32> {
-        let gang = (&raw const *self).expose_provenance();
-        Ok(loom::thread::spawn(move || _ = serve(std::ptr::with_exposed_provenance_mut(gang))))
-    }
-
-    /// Starts one thread, or gives the number of the system's error.
-    #[cfg(not(convlow_loom))]
-    fn start(&self) -> std::result::Result<Thread, i32> {
-        use std::mem::MaybeUninit;
-
-        let mut thread = MaybeUninit::uninit();
-        // SAFETY: the attributes are initialised before they are used, and so are the sets of signals. The gang outlives
-        // the thread: its drop joins it. A new thread begins with the signals that its maker blocks, here all of them:
-        // they are meant for the host's threads.
-        unsafe {
-            let mut attributes = MaybeUninit::uninit();
-            match libc::pthread_attr_init(attributes.as_mut_ptr()) {
-                0 => {}
-                error => return Err(error),
-            }
-            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
-            let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-            libc::sigfillset(all.as_mut_ptr());
-            libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
-            let gang = (&raw const *self).cast_mut().cast();
-            let error = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), serve, gang);
-            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
-            libc::pthread_attr_destroy(attributes.as_mut_ptr());
-            if error == 0 { Ok(thread.assume_init()) } else { Err(error) }
-        }
+        Thread::start(serve, (&raw const *self).cast_mut().cast())
     }
 
     /// How many threads there are, the calling one included.
@@ -323,12 +284,13 @@ impl Drop for Gang {
         if self.is_copy() {
             return;
         }
-        lock(&self.state).stop = true;
+        let mut state = lock(&self.state);
+        state.stop = true;
+        // Under the lock, as a call: a worker that is about to sleep would else miss both this and the signal.
         self.calls.fetch_add(1, Ordering::Release);
+        drop(state);
         self.workers.iter().for_each(|worker| worker.wake.notify_one());
-        for thread in lock(&self.threads).drain(..) {
-            join(thread);
-        }
+        lock(&self.threads).drain(..).for_each(Thread::join);
     }
 }
 
@@ -336,18 +298,6 @@ extern "C" fn serve(gang: *mut c_void) -> *mut c_void {
     // SAFETY: `Gang::start` passes the gang, which outlives the thread.
     unsafe { &*gang.cast_const().cast::<Gang>() }.serve();
     std::ptr::null_mut()
-}
-
-/// Waits for the end of a thread, which says nothing: it catches every panic.
-#[cfg(not(convlow_loom))]
-fn join(thread: Thread) {
-    // SAFETY: `Gang::start` made the thread, and its owner joins it once.
-    unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
-}
-
-#[cfg(convlow_loom)]
-fn join(thread: Thread) {
-    _ = thread.join();
 }
 
 /// Tells debuggers and profilers whose thread this is.

@@ -7,7 +7,9 @@
 //! measurement lasts. EFFORT_MEASURE times the layer itself.
 
 use crate::algorithms::{Calls, Cost};
-use crate::gemm::{Backend, ENOUGH_ROWS, KERNEL_ROWS, MOST_SPLIT_ROWS, leaves_few};
+use crate::gemm::Backend;
+#[cfg(feature = "gemm")]
+use crate::gemm::{ENOUGH_ROWS, KERNEL_ROWS, MOST_SPLIT_ROWS, leaves_few};
 
 /// How long one backend's calls take, as a multiple of their multiply-adds at the peak: `large` where all three sizes are
 /// large. Where one is small, packed factors are used too few times, or sums begin and end for few terms. That adds
@@ -42,6 +44,7 @@ const BLAS: Model = Model {
     vector: 4,
     seconds_per_call: 0.3e-6,
 };
+#[cfg(feature = "gemm")]
 const EMBEDDED: Model = Model {
     large: 1.07,
     few_rows: 3.0,
@@ -61,6 +64,15 @@ const EMBEDDED: Model = Model {
 };
 
 impl Model {
+    fn of(backend: Backend) -> &'static Self {
+        match backend {
+            #[cfg(feature = "openblas")]
+            Backend::Blas => &BLAS,
+            #[cfg(feature = "gemm")]
+            Backend::Embedded => &EMBEDDED,
+        }
+    }
+
     /// Seconds of the calls of so many units.
     fn seconds(&self, calls: &Calls, units: f64) -> f64 {
         let [rows, cols, depth] = calls.shape.map(|size| size as f64);
@@ -121,12 +133,7 @@ pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option
     let threads = if tiles.is_finite() { tiles / rounds } else { threads as f64 };
     let products = match (backend, cost.calls) {
         (Some(backend), Some(calls)) => {
-            let model = match backend {
-                #[cfg(feature = "openblas")]
-                Backend::Blas => BLAS,
-                Backend::Embedded => EMBEDDED,
-            };
-            model.seconds(&calls, units) / threads.min((calls.count as f64 * units).max(1.0))
+            Model::of(backend).seconds(&calls, units) / threads.min((calls.count as f64 * units).max(1.0))
         }
         _ => {
             let tiles = cost.register_macs / REGISTER + cost.finished / FINISHED + cost.tiles as f64 / TILES;

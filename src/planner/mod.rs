@@ -149,7 +149,7 @@ fn examine(entry: &'static Entry, problem: &Problem, options: &Options, backends
     if problem.is(Kind::Strided) {
         // Leading dimensions are those of the wider tensors.
         let [src, dst] = problem.channel_strides();
-        cost.largest_size = cost.largest_size.max(src.saturating_mul(problem.cols.stride)).max(dst);
+        cost.largest_size = cost.largest_size.max(src.saturating_mul(problem.cols.step())).max(dst);
     }
     let backend = match entry.products {
         Products::Kernels | Products::Direct => None,
@@ -250,6 +250,12 @@ impl Survey {
             && !(options.measure_budget_seconds >= 0.0 && options.measure_budget_seconds.is_finite())
         {
             return invalid!("measure_budget_seconds = {} is not a time", options.measure_budget_seconds);
+        }
+        let data_type = problem.data_type;
+        if !DataType::BUILT.contains(&data_type) {
+            return Err(Error::Unsupported(text!(
+                "type = {data_type}, but this build has none (cargo feature {data_type})"
+            )));
         }
         Isa::in_use()?;
         let backends = Backend::candidates(options.gemm)?;
@@ -414,8 +420,8 @@ impl Plan {
     /// Chooses an algorithm for the problem.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the requested algorithm or backend cannot serve the problem, or `CONVLOW_ISA` names
-    /// instructions that this machine does not have,
+    /// [`Error::Unsupported`] if the requested algorithm or backend cannot serve the problem, the build does not have the
+    /// problem's type, or `CONVLOW_ISA` names instructions that this machine does not have,
     /// [`Error::WorkspaceLimit`] if it needs more than the limit, [`Error::Overflow`] if a size of it does
     /// not fit, [`Error::InvalidArgument`] for options that make no sense, [`Error::OutOfMemory`] if there is no room for
     /// the candidates.

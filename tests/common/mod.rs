@@ -9,8 +9,8 @@ use convlow::algorithms::Entry;
 use convlow::gemm::{Backend, BackendChoice};
 use convlow::reference::{self, Output, Tensors, index, weight_index};
 use convlow::{
-    AlgorithmChoice, Axis, Buffer, DataType, Element, Error, Isa, Layout, Math, Options, Plan, Pool, Problem,
-    Strides, WeightsLayout,
+    AlgorithmChoice, Arguments, Axis, Buffer, DataType, Element, Error, Isa, Layout, Math, Options, Plan,
+    Pool, Problem, Strides, WeightsLayout,
 };
 
 pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
@@ -178,12 +178,8 @@ pub fn weights_to_layout<T: Element>(values: &[T], problem: &Problem) -> Vec<T> 
 
 /// Every GEMM of this build, by the choice that names it.
 pub fn backends() -> Vec<(BackendChoice, Backend)> {
-    let named = |&backend: &Backend| match backend {
-        Backend::Embedded => (BackendChoice::Embedded, backend),
-        #[allow(unreachable_patterns)] // In builds without a BLAS.
-        _ => (BackendChoice::Blas, backend),
-    };
-    Backend::candidates(BackendChoice::Auto).expect("every build has one").iter().map(named).collect()
+    let named = |choice| Some((choice, *Backend::candidates(choice).ok()?.first()?));
+    [BackendChoice::Blas, BackendChoice::Embedded].into_iter().filter_map(named).collect()
 }
 
 /// Set in programs that [`on_other_instructions`] starts: they try a part, which is what depends on the instructions.
@@ -272,8 +268,34 @@ const DIRT: u8 = 0xA5;
 /// # Panics
 /// If a guard was written or an input changed.
 pub fn run<T: Element>(plan: &Plan, data: &Data<T>) -> Vec<T> {
-    let problem = plan.problem();
     let info = plan.info();
+    let pack =
+        |weights: &[T], packed: &mut [u8]| plan.pack_weights(weights, packed).expect("the lengths agree");
+    run_by(
+        info.entry.name(),
+        plan.problem(),
+        [info.packed_weights_bytes, info.workspace_bytes],
+        data,
+        pack,
+        |arguments| {
+            plan.execute_with(arguments).expect("a valid call");
+        },
+    )
+}
+
+/// [`run`] of what has this name through other functions: `bytes` are those of the packed weights and of the workspace.
+///
+/// # Panics
+/// If a guard was written or an input changed.
+pub fn run_by<T: Element>(
+    name: &str,
+    problem: &Problem,
+    bytes: [usize; 2],
+    data: &Data<T>,
+    pack: impl FnOnce(&[T], &mut [u8]),
+    execute: impl FnOnce(Arguments<'_, T>),
+) -> Vec<T> {
+    let [packed_bytes, workspace_bytes] = bytes;
     let ([src_channel, dst_channel], [src_batch, dst_batch]) =
         (problem.channel_strides(), problem.batch_strides());
     let guard = T::from_f64(f32::from_bits(0xDEAD_BEEF).into());
@@ -284,10 +306,10 @@ pub fn run<T: Element>(plan: &Plan, data: &Data<T>) -> Vec<T> {
         src[place_in(problem.src_layout, place, src_sizes(problem), [src_channel, src_batch])] = *value;
     }
     let weights = weights_to_layout(&data.weights, problem);
-    let mut packed = Buffer::new(info.packed_weights_bytes).expect("small weights");
-    plan.pack_weights(&weights, packed.bytes_mut()).expect("the lengths agree");
+    let mut packed = Buffer::new(packed_bytes).expect("small weights");
+    pack(&weights, packed.bytes_mut());
 
-    let mut workspace = Buffer::new(info.workspace_bytes + 2 * GUARD).expect("a small workspace");
+    let mut workspace = Buffer::new(workspace_bytes + 2 * GUARD).expect("a small workspace");
     workspace.bytes_mut().fill(DIRT);
     let guards = GUARD / size_of::<T>();
     let place_of =
@@ -297,13 +319,15 @@ pub fn run<T: Element>(plan: &Plan, data: &Data<T>) -> Vec<T> {
         dst[place_of(place)] = if problem.accumulate { *before } else { nan };
     }
     let (src_copy, packed_copy) = (src.clone(), packed.bytes().to_vec());
-    {
-        let elements = info.workspace_bytes / size_of::<T>();
-        let workspace = &mut workspace.elements_mut::<T>()[guards..guards + elements];
-        let dst = &mut dst[guards..guards + problem.dst_len()];
-        plan.execute(&src, packed.bytes(), data.bias.as_deref(), dst, workspace).expect("a valid call");
-    }
-    let name = info.entry.name();
+    execute(Arguments {
+        src: &src,
+        packed: packed.bytes(),
+        bias: data.bias.as_deref(),
+        residual: None,
+        dst: &mut dst[guards..guards + problem.dst_len()],
+        workspace: &mut workspace.elements_mut()[guards..guards + workspace_bytes / size_of::<T>()],
+        pool: None,
+    });
     assert!(bits(&src) == bits(&src_copy), "{name} wrote to src of {problem}");
     assert_eq!(packed.bytes(), packed_copy, "{name} wrote to the weights of {problem}");
     let found: Vec<T> = places(dst_sizes(problem)).map(|place| dst[place_of(place)]).collect();
@@ -311,11 +335,10 @@ pub fn run<T: Element>(plan: &Plan, data: &Data<T>) -> Vec<T> {
     places(dst_sizes(problem)).for_each(|place| dst[place_of(place)] = guard);
     assert!(bits(&dst) == bits(&vec![guard; dst.len()]), "{name} wrote outside dst of {problem}");
     let workspace = workspace.bytes();
-    let behind = &workspace[GUARD + info.workspace_bytes..];
+    let behind = &workspace[GUARD + workspace_bytes..];
     assert!(
         workspace[..GUARD].iter().chain(behind).all(|&byte| byte == DIRT),
-        "{name} wrote outside its {} bytes of workspace for {problem}",
-        info.workspace_bytes
+        "{name} wrote outside its {workspace_bytes} bytes of workspace for {problem}"
     );
     found
 }

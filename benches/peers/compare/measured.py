@@ -41,6 +41,4 @@ class Measured:
         if seconds is None or median is None or q1 is None or q3 is None:
             return None
         gflops = self.gflops * self.median_seconds / seconds
-        return replace(
-            self, median_seconds=seconds, ratio_median=median, ratio_q1=q1, ratio_q3=q3, gflops=gflops
-        )
+        return replace(self, median_seconds=seconds, ratio_median=median, ratio_q1=q1, ratio_q3=q3, gflops=gflops)

@@ -7,7 +7,34 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-KEYS = "mb g ic id ih iw oc od oh ow kd kh kw sd sh sw dd dh dw pd ph pw pk pb pr tr".split()
+KEYS = [
+    "mb",
+    "g",
+    "ic",
+    "id",
+    "ih",
+    "iw",
+    "oc",
+    "od",
+    "oh",
+    "ow",
+    "kd",
+    "kh",
+    "kw",
+    "sd",
+    "sh",
+    "sw",
+    "dd",
+    "dh",
+    "dw",
+    "pd",
+    "ph",
+    "pw",
+    "pk",
+    "pb",
+    "pr",
+    "tr",
+]
 TOKEN = re.compile(rf"_|({'|'.join(KEYS)})(\d+)")
 LISTS = Path(__file__).resolve().parents[3] / "problems"
 

@@ -19,9 +19,7 @@ def row(engine: Cells, back_to_back: Cells, bursts: Cells, memory: Cells) -> str
     """Without bursts, their cells are none and have no columns."""
     columns = (*ENGINE, *TIMES, *TIMES[: len(bursts)], *MEMORY)
     cells = (*engine, *back_to_back, *bursts, *memory)
-    return "  ".join(
-        f"{cell:{align}{width}}" for cell, (width, align) in zip(cells, columns, strict=True)
-    ).rstrip()
+    return "  ".join(f"{cell:{align}{width}}" for cell, (width, align) in zip(cells, columns, strict=True)).rstrip()
 
 
 def heading(bursts: bool) -> str:

@@ -1,4 +1,4 @@
-"""Checks what a comparison of the tiny problems of `selftest` wrote, and the reading of lists."""
+"""Checks the reading of lists, and what a comparison of the tiny problems of `selftest` wrote, where its files are given."""
 
 from __future__ import annotations
 
@@ -9,11 +9,33 @@ from pathlib import Path
 
 from . import problems
 
-KEYS = set(
-    "engine version implementation problem name count network layout data_type threads rounds median_seconds ratio_median"
-    " ratio_q1 ratio_q3 gflops memory_bytes memory_kind weights_bytes math error burst_median_seconds"
-    " burst_ratio_median burst_ratio_q1 burst_ratio_q3".split()
-)
+KEYS = {
+    "engine",
+    "version",
+    "implementation",
+    "problem",
+    "name",
+    "count",
+    "network",
+    "layout",
+    "data_type",
+    "threads",
+    "rounds",
+    "median_seconds",
+    "ratio_median",
+    "ratio_q1",
+    "ratio_q3",
+    "gflops",
+    "memory_bytes",
+    "memory_kind",
+    "weights_bytes",
+    "math",
+    "error",
+    "burst_median_seconds",
+    "burst_ratio_median",
+    "burst_ratio_q1",
+    "burst_ratio_q3",
+}
 
 
 def check_lists() -> None:
@@ -54,7 +76,7 @@ def check_results(lines: list[str], table: str) -> None:
         assert result["memory_bytes"] >= 0 and result["median_seconds"] > 0 and result["gflops"] > 0
         for kind in ("", "burst_"):
             assert 0 < result[f"{kind}ratio_q1"] <= result[f"{kind}ratio_median"] <= result[f"{kind}ratio_q3"]
-        assert 0 < result["burst_median_seconds"]
+        assert result["burst_median_seconds"] > 0
         assert not math.isnan(result["error"]) and result["error"] <= 1e-3
         assert result["engine"] in table
     assert "burst ms" in table and "burst mean" in table
@@ -69,5 +91,6 @@ def check_results(lines: list[str], table: str) -> None:
 
 if __name__ == "__main__":
     check_lists()
-    lines, printed = (Path(file).read_text(encoding="utf-8") for file in sys.argv[1:3])
-    check_results(lines.splitlines(), printed)
+    if files := sys.argv[1:]:
+        written, printed = (Path(file).read_text(encoding="utf-8") for file in files)
+        check_results(written.splitlines(), printed)

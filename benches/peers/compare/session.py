@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -66,24 +67,22 @@ def run(arguments: argparse.Namespace) -> None:
     on = cores(arguments.threads)
     bursts = arguments.bursts == "all" or (arguments.bursts == "threaded" and arguments.threads > 1)
     results: list[Measured] = []
-    lines = open(arguments.json, "w", encoding="utf-8") if arguments.json else None
-    try:
-        found = chosen(arguments)
-        for layout in layouts:
-            setting = Setting(layout, arguments.dt, arguments.threads, on, arguments.rounds, bursts)
-            print(f"\n{layout}, {arguments.dt}, {arguments.threads} thread(s) on core {', '.join(map(str, sorted(on)))}")
-            print(report.heading(bursts), flush=True)
-            for problem in layers:
-                measured = compare(found, problem, setting, say)
-                results += measured
-                if measured:
-                    print(report.layer(measured), flush=True)
-                if lines:
-                    lines.writelines(json.dumps(dataclasses.asdict(one)) + "\n" for one in measured)
-                    lines.flush()
-    except KeyboardInterrupt:
-        say("\ninterrupted; what is done:")
-    finally:
-        if lines:
-            lines.close()
+    with arguments.json.open("w", encoding="utf-8") if arguments.json else contextlib.nullcontext() as lines:
+        try:
+            found = chosen(arguments)
+            for layout in layouts:
+                setting = Setting(layout, arguments.dt, arguments.threads, on, arguments.rounds, bursts)
+                place = ", ".join(map(str, sorted(on)))
+                print(f"\n{layout}, {arguments.dt}, {arguments.threads} thread(s) on core {place}")
+                print(report.heading(bursts), flush=True)
+                for problem in layers:
+                    measured = compare(found, problem, setting, say)
+                    results += measured
+                    if measured:
+                        print(report.layer(measured), flush=True)
+                    if lines:
+                        lines.writelines(json.dumps(dataclasses.asdict(one)) + "\n" for one in measured)
+                        lines.flush()
+        except KeyboardInterrupt:
+            say("\ninterrupted; what is done:")
     print_totals(results)

@@ -68,7 +68,7 @@ class Worker:
             libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stopped worker cannot see its input end.
 
         self.said = folder / f"{engine.name}.err"
-        with open(self.said, "wb") as said:
+        with self.said.open("wb") as said:
             self.process = subprocess.Popen(
                 [*engine.command, *arguments],
                 stdin=subprocess.PIPE,
@@ -76,7 +76,7 @@ class Worker:
                 stderr=said,
                 env=environment(setting.threads),
                 start_new_session=True,  # Ctrl-C is for the one who compares.
-                preexec_fn=begin,
+                preexec_fn=begin,  # noqa: PLW1509 - this program has one thread
             )
 
     def answer(self) -> str:

@@ -11,11 +11,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32] | NDArray[np.float64]
+Floats = NDArray[np.float32 | np.float64]
 
 
 class Unsupported(Exception):
@@ -60,8 +61,8 @@ class Spec:
     option: str
 
     @property
-    def dtype(self) -> type[np.float32] | type[np.float64]:
-        return np.float64 if self.f64 else np.float32
+    def dtype(self) -> np.dtype[np.float32 | np.float64]:
+        return np.dtype(np.float64 if self.f64 else np.float32)
 
     def axes(self, depth: int, height: int, width: int) -> tuple[int, ...]:
         """Planes only where there are several."""
@@ -115,9 +116,8 @@ def aligned(spec: Spec, shape: tuple[int, ...], fill: float) -> Floats:
 
 def resident() -> dict[str, int]:
     """VmRSS, RssFile and VmHWM of this process, in bytes."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        lines = (line.split() for line in status)
-        return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1] == "kB"}
+    lines = (line.split() for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1] == "kB"}
 
 
 def map_large_blocks() -> None:
@@ -140,10 +140,10 @@ def settle() -> None:
 def first_problem(like: Spec) -> Spec:
     """A small problem whose making and running pays what an engine pays once a process."""
     small = {"mb": 1, "g": 1, "ic": 16, "oc": 16, "ih": 8, "iw": 8, "oh": 8, "ow": 8, "kh": 3, "kw": 3}
-    steps = {key: 1 for key in ("sh", "sw", "dh", "dw", "pt", "pl", "pb", "pr")}
+    steps = dict.fromkeys(("sh", "sw", "dh", "dw", "pt", "pl", "pb", "pr"), 1)
     planes = {"id": 1, "od": 1, "kd": 1, "sd": 1, "dd": 1, "pf": 0, "pk": 0, "opd": 0, "oph": 0, "opw": 0}
-    plain = {"tr": 0, "volume": 0, "nhwc": like.nhwc, "f64": like.f64, "threads": like.threads, "option": like.option}
-    return Spec(**small, **steps, **planes, **plain)
+    plain = {"tr": 0, "volume": 0, "nhwc": like.nhwc, "f64": like.f64, "threads": like.threads}
+    return Spec(**(small | steps | planes | plain), option=like.option)
 
 
 def prepare(make: Make, spec: Spec, src_file: str, weights_file: str) -> Engine:
@@ -159,8 +159,7 @@ def prepare(make: Make, spec: Spec, src_file: str, weights_file: str) -> Engine:
     before = resident()
     engine = make(spec, src, weights)
     settle()
-    with open("/proc/self/clear_refs", "w", encoding="ascii") as clear:
-        clear.write("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     engine.run()
     engine.run()
     after = resident()

@@ -6,12 +6,11 @@ option=exact      without Winograd
 
 from __future__ import annotations
 
-import os
 import tempfile
+from pathlib import Path
 
 import ncnn
 import numpy as np
-
 from base import Engine, Floats, Spec, Unsupported, serve
 
 # For as long as the process lives: a pool must outlive every net and tensor that draws on it.
@@ -63,11 +62,11 @@ class Ncnn(Engine):
         opt.blob_allocator = BLOBS
         opt.workspace_allocator = WORKSPACE
         with tempfile.TemporaryDirectory() as folder:
-            file = os.path.join(folder, "weights.bin")
-            with open(file, "wb") as out:
+            file = Path(folder, "weights.bin")
+            with file.open("wb") as out:
                 out.write(b"\0\0\0\0")  # float32 as they are
                 out.write(weights.tobytes())
-            if self.net.load_param_mem(parameters(spec)) != 0 or self.net.load_model(file) != 0:
+            if self.net.load_param_mem(parameters(spec)) != 0 or self.net.load_model(str(file)) != 0:
                 raise RuntimeError("ncnn cannot load the net")
         self.src = ncnn.Mat(src[0]).clone()
         self.dst: ncnn.Mat | None = None

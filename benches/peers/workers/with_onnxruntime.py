@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
-
 from base import Engine, Floats, Spec, Unsupported, aligned, serve
+from onnx import TensorProto, helper, numpy_helper
 
 
 def model(spec: Spec, weights: Floats) -> bytes:
@@ -29,7 +28,7 @@ def model(spec: Spec, weights: Floats) -> bytes:
         [numpy_helper.from_array(weights, "weights")],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    return made.SerializeToString()
+    return bytes(made.SerializeToString())
 
 
 class OnnxRuntime(Engine):
@@ -44,9 +43,7 @@ class OnnxRuntime(Engine):
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        self.session = onnxruntime.InferenceSession(
-            model(spec, weights), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = onnxruntime.InferenceSession(model(spec, weights), options, providers=["CPUExecutionProvider"])
         self.src = src
         self.dst = aligned(spec, spec.dst_shape, np.nan)
         self.tensor_bytes = self.dst.nbytes + weights.nbytes

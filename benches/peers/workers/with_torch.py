@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-
 from base import Engine, Floats, Spec, Unsupported, serve
 
 
@@ -48,7 +47,8 @@ class Torch(Engine):
         if tuple(dst.shape) != self.dst_shape:
             # It pads alike on both sides, and what is too much behind made another output.
             raise Unsupported("PyTorch pads alike before and behind")
-        return dst.contiguous().numpy()
+        floats: Floats = dst.contiguous().numpy()
+        return floats
 
 
 serve(Torch)

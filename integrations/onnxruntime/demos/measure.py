@@ -9,16 +9,26 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+import models
 import onnx
 import work
 from convlow_onnxruntime.compare import Comparison, ModelRun, take_turns
 
-import models
-
 DOCUMENT = work.ROOT / "docs/onnxruntime.md"
 PICTURE = work.ROOT / "docs/onnxruntime/models.svg"
 ALL_CORES = os.sched_getaffinity(0)
-HEAD = ["model", "Conv", "exact, 1 thread", "2 threads", "fast, 1 thread", "2 threads", "memory, exact", "fast", "error, exact", "fast"]
+HEAD = [
+    "model",
+    "Conv",
+    "exact, 1 thread",
+    "2 threads",
+    "fast, 1 thread",
+    "2 threads",
+    "memory, exact",
+    "fast",
+    "error, exact",
+    "fast",
+]
 
 
 def measure(name: str, folder: Path, threads: int, rounds: int) -> dict[str, Comparison]:
@@ -57,7 +67,10 @@ def draw(rows: list[list[str]]) -> None:
 
     figure, (speed, memory) = pyplot.subplots(1, 2, figsize=(10, 0.32 * len(rows) + 1.4), sharey=True)
     places = range(len(rows))
-    for axes, columns, title in ((speed, (2, 4), "times as fast, one thread"), (memory, (6, 7), "peak memory of the process")):
+    for axes, columns, title in (
+        (speed, (2, 4), "times as fast, one thread"),
+        (memory, (6, 7), "peak memory of the process"),
+    ):
         for column, label, shift in zip(columns, ("exact", "fast"), (-0.2, 0.2), strict=True):
             axes.barh([place + shift for place in places], [float(row[column]) for row in rows], 0.38, label=label)
         axes.axvline(1, color="black", linewidth=0.8)

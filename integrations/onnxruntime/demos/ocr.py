@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import partial
-
-import numpy as np
-import work
-from convlow_onnxruntime.compare import session_options, take_turns
-from PIL import Image
+from typing import Any
 
 import models
+import numpy as np
+import work
+from convlow_onnxruntime.compare import Measured, Task, session_options, take_turns
+from PIL import Image
 
 
 class Reader:
     """rapidocr, whose sessions have these options of convlow, or none."""
 
-    def __init__(self, pixels: np.ndarray, threads: int, options: dict | None):
+    def __init__(self, pixels: np.ndarray, threads: int, options: dict[str, Any] | None) -> None:
+        import convlow_onnxruntime as convlow
         import onnxruntime as ort
         from rapidocr_onnxruntime import RapidOCR
         from rapidocr_onnxruntime.utils import infer_engine
 
-        import convlow_onnxruntime as convlow
-
-        self.sessions = []
+        self.sessions: list[ort.InferenceSession] = []
 
         def session(path: str, **_: object) -> ort.InferenceSession:
             settings = session_options(threads)
@@ -52,12 +50,12 @@ class Reader:
         return [(sum(layer.claimed for layer in report), len(report)) for report in reports]
 
 
-def read(threads: int, rounds: int, enlarged: int, maths: tuple[str, ...]) -> dict:
+def read(threads: int, rounds: int, enlarged: int, maths: tuple[str, ...]) -> dict[str, Measured]:
     """The photograph's text and what it took, on each provider."""
     page = Image.fromarray(models.photograph())
     page = page.resize((page.width * enlarged, page.height * enlarged), Image.Resampling.BICUBIC)
     pixels = np.asarray(page.convert("RGB"))
-    tasks: dict[str, Callable] = {"ONNX Runtime's own provider": partial(Reader, pixels, threads, None)}
+    tasks: dict[str, Task] = {"ONNX Runtime's own provider": partial(Reader, pixels, threads, None)}
     for math in maths:
         tasks[f"convlow, {math}"] = partial(Reader, pixels, threads, {"math": math})
     return take_turns(tasks, rounds, warm_ups=2)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from functools import partial
 
+import models
 import numpy as np
 import onnx
 import work
 from convlow_onnxruntime.compare import ModelRun, take_turns
 from PIL import Image
-
-import models
 
 
 def main() -> int:
@@ -22,7 +21,9 @@ def main() -> int:
     photograph = Image.open(work.ROOT / "demo/astronaut.jpg").convert("RGB")
     # The middle of the photograph in the shape that is asked for.
     scale = max(given.width / photograph.width, given.height / photograph.height)
-    resized = photograph.resize((round(photograph.width * scale), round(photograph.height * scale)), Image.Resampling.LANCZOS)
+    resized = photograph.resize(
+        (round(photograph.width * scale), round(photograph.height * scale)), Image.Resampling.LANCZOS
+    )
     left = (resized.width - given.width) // 2
     small = resized.crop((left, 0, left + given.width, given.height))
     feeds = {"input": np.ascontiguousarray(np.asarray(small, np.float32).transpose(2, 0, 1)[None] / 255)}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,6 +20,9 @@ def folder_of(package: str) -> Path:
         raise ModuleNotFoundError(f"{package} is not installed: pip install -r requirements.txt")
     return Path(spec.origin).parent
 
+
+#: Tensors and numbers of a model, by name.
+Constants = Mapping[str, np.ndarray | np.float32]
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 #: Networks in files, and an input of each.
@@ -92,7 +97,8 @@ def light(name: str, seed: int = 0) -> onnx.ModelProto:
     return model
 
 
-def _replace(field, values: list) -> None:
+def _replace(field: Any, values: list[Any]) -> None:
+    """Sets a repeated field of a message."""
     values = list(values)
     del field[:]
     field.extend(values)
@@ -118,13 +124,15 @@ def super_resolution() -> onnx.ModelProto:
     data = stem.with_suffix(".bin").read_bytes()
     at = 0
 
-    def take(count: int, dtype: type) -> np.ndarray:
+    def take(count: int, dtype: type[np.generic]) -> np.ndarray:
         nonlocal at
-        values = np.frombuffer(data, dtype, count, at)
+        values: np.ndarray = np.frombuffer(data, dtype, count, at)
         at += (values.nbytes + 3) // 4 * 4
         return values
 
-    nodes, constants, names = [], [], {"data": "input"}
+    nodes: list[onnx.NodeProto] = []
+    constants: list[TensorProto] = []
+    names = {"data": "input"}
 
     def constant(values: np.ndarray, name: str) -> str:
         constants.append(numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name))
@@ -132,25 +140,27 @@ def super_resolution() -> onnx.ModelProto:
 
     for line in stem.with_suffix(".param").read_text().splitlines()[3:]:
         kind, name, inputs, outputs, *rest = line.split()
-        values, options = rest[: int(inputs) + int(outputs)], rest[int(inputs) + int(outputs) :]
+        ends, options = rest[: int(inputs) + int(outputs)], rest[int(inputs) + int(outputs) :]
         option = dict(entry.split("=") for entry in options)
-        sources, targets = [names[value] for value in values[: int(inputs)]], values[int(inputs) :]
+        sources, targets = [names[value] for value in ends[: int(inputs)]], ends[int(inputs) :]
         names.update({value: value for value in targets})
         if kind == "Split":
-            names.update({value: sources[0] for value in targets})
+            names.update(dict.fromkeys(targets, sources[0]))
         elif kind == "Convolution":
             channels, kernel, count = (int(option[key]) for key in ("0", "1", "6"))
             # A tag says whether the weights are halves.
             halves = take(1, np.uint32)[0] == 0x01306B47
-            weights = take(count, np.float16 if halves else np.float32)
             shape = (channels, count // channels // kernel**2, kernel, kernel)
-            weights, bias = constant(weights.reshape(shape), f"{name}.w"), constant(take(channels, np.float32), f"{name}.b")
+            weights = constant(take(count, np.float16 if halves else np.float32).reshape(shape), f"{name}.w")
+            bias = constant(take(channels, np.float32), f"{name}.b")
             nodes.append(helper.make_node("Conv", [*sources, weights, bias], targets, name, pads=[kernel // 2] * 4))
         elif kind == "PReLU":
             slopes = take(int(option["0"]), np.float32).reshape(-1, 1, 1)
             nodes.append(helper.make_node("PRelu", [*sources, constant(slopes, f"{name}.s")], targets, name))
         elif kind == "PixelShuffle":
-            nodes.append(helper.make_node("DepthToSpace", sources, targets, name, blocksize=int(option["0"]), mode="CRD"))
+            nodes.append(
+                helper.make_node("DepthToSpace", sources, targets, name, blocksize=int(option["0"]), mode="CRD")
+            )
         elif kind == "Interp":
             scales = constant(np.array([1, 1, float(option["1"]), float(option["2"])]), f"{name}.scales")
             nodes.append(helper.make_node("Resize", [*sources, "", scales], targets, name, mode="nearest"))
@@ -165,7 +175,13 @@ def super_resolution() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
-def small(nodes: list, constants: dict[str, np.ndarray], sizes: tuple, dtype: type = np.float32, outputs: tuple = ("y",)) -> onnx.ModelProto:
+def small(
+    nodes: list[onnx.NodeProto],
+    constants: Constants,
+    sizes: Sequence[int | str | None],
+    dtype: type = np.float32,
+    outputs: Sequence[str] = ("y",),
+) -> onnx.ModelProto:
     """A model of a few nodes, from x to y. Sizes may have names."""
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     graph = helper.make_graph(

@@ -12,23 +12,27 @@ import tempfile
 import threading
 import unittest
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import convlow_onnxruntime as convlow
+import models
 import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import helper
 
-import convlow_onnxruntime as convlow
-import models
-
 ort.set_default_logger_severity(3)
 node = helper.make_node
 rng = np.random.default_rng(0)
+Feeds = dict[str, np.ndarray]
 
 
-def session(model: onnx.ModelProto, of_host: int = 1, only_convlow: bool = False, **options) -> ort.InferenceSession:
+def session(
+    model: onnx.ModelProto, of_host: int = 1, only_convlow: bool = False, **options: Any
+) -> ort.InferenceSession:
     """A session on convlow, which must not fall back to another provider as a whole."""
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = of_host
@@ -57,7 +61,10 @@ def assigned(made: ort.InferenceSession) -> list[str]:
 
 def error(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
     """The largest difference, relative to the largest output."""
-    return max(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-30) for a, b in zip(ours, theirs, strict=True))
+    return max(
+        float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-30))
+        for a, b in zip(ours, theirs, strict=True)
+    )
 
 
 def values(*sizes: int, dtype: type = np.float32) -> np.ndarray:
@@ -67,7 +74,9 @@ def values(*sizes: int, dtype: type = np.float32) -> np.ndarray:
 class Comparing(unittest.TestCase):
     """Both providers compute the same, and convlow's computes every convolution of constant weights."""
 
-    def check(self, model: onnx.ModelProto, feeds: dict, bound: float = 1e-5, between: tuple = (), **options) -> convlow.Report:
+    def check(
+        self, model: onnx.ModelProto, feeds: Feeds, bound: float = 1e-5, between: Sequence[str] = (), **options: Any
+    ) -> convlow.Report:
         made, other = session(model, **options), plain(model)
         ours, theirs = made.run(None, feeds), other.run(None, feeds)
         self.assertEqual([a.shape for a in ours], [b.shape for b in theirs])
@@ -85,7 +94,7 @@ class Comparing(unittest.TestCase):
 class Agreement(Comparing):
     """Models, and convolutions of every kind."""
 
-    def test_models(self):
+    def test_models(self) -> None:
         for name in models.all_names():
             model, feeds = models.named(name)
             for math, bound in (("exact", 1e-4), ("fast", 1e-3)):
@@ -94,16 +103,18 @@ class Agreement(Comparing):
                     self.assertTrue(all(layer.algorithm for layer in report))
                     self.assertFalse(math == "exact" and any("winograd" in layer.algorithm for layer in report))
 
-    def test_fast_math_takes_winograd(self):
+    def test_fast_math_takes_winograd(self) -> None:
         report = convlow.report(session(models.light("vgg19"), math="fast"))
         self.assertGreaterEqual(sum("winograd" in layer.algorithm for layer in report), 14)
 
-    def test_nodes_of_the_standard(self):
+    def test_nodes_of_the_standard(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from onnx.backend.test.case.node import collect_testcases
 
-            cases = [case for case in collect_testcases() if case.model.graph.node[0].op_type in ("Conv", "ConvTranspose")]
+            cases = [
+                case for case in collect_testcases() if case.model.graph.node[0].op_type in ("Conv", "ConvTranspose")
+            ]
         self.assertGreater(len(cases), 15)
         for case in cases:
             graph = case.model.graph
@@ -122,9 +133,9 @@ class Agreement(Comparing):
                     got = made.run(None, {graph.input[0].name: inputs[0]})
                     np.testing.assert_allclose(got[0], outputs[0], rtol=case.rtol, atol=1e-5)
 
-    def test_convolutions_of_every_kind(self):
+    def test_convolutions_of_every_kind(self) -> None:
         axes = {1: (23,), 2: (13, 14), 3: (7, 8, 9)}
-        attributes = [
+        attributes: list[dict[str, Any]] = [
             {},
             {"pads": 1},
             {"strides": 2, "pads": 1},
@@ -142,13 +153,15 @@ class Agreement(Comparing):
                     name: [value] * counts.get(name, rank) if isinstance(value, int) else value
                     for name, value in attribute.items()
                 }
-                weights = values(8, 16 // groups if operator == "ConvTranspose" else 8 // groups, *[3] * rank, dtype=dtype)
+                weights = values(
+                    8, 16 // groups if operator == "ConvTranspose" else 8 // groups, *[3] * rank, dtype=dtype
+                )
                 bias = values(16 if operator == "ConvTranspose" else 8, dtype=dtype)
                 convolution = node(operator, ["x", "w", "b"], ["y"], "c", group=groups, **written)
                 model = models.small([convolution], {"w": weights, "b": bias}, (None, 8, *[None] * rank), dtype)
                 try:
                     plain(model).run(None, {"x": values(2, 8, *spatial, dtype=dtype)})
-                except Exception as refused:  # noqa: BLE001
+                except Exception as refused:
                     # What ONNX Runtime has no kernel for is compared with what it makes of float32.
                     self.assertIn("NOT_IMPLEMENTED", str(refused))
                     feeds = values(2, 8, *spatial, dtype=dtype)
@@ -164,14 +177,20 @@ class Agreement(Comparing):
                     continue
                 self.check(model, {"x": values(2, 8, *spatial, dtype=dtype)})
 
-    def test_output_shapes_of_transposed_convolutions(self):
-        for attribute in ({"output_shape": [28, 29]}, {"output_padding": [1, 1]}, {"output_shape": [30, 28], "auto_pad": "SAME_UPPER"}):
+    def test_output_shapes_of_transposed_convolutions(self) -> None:
+        for attribute in (
+            {"output_shape": [28, 29]},
+            {"output_padding": [1, 1]},
+            {"output_shape": [30, 28], "auto_pad": "SAME_UPPER"},
+        ):
             with self.subTest(attribute):
                 convolution = node("ConvTranspose", ["x", "w"], ["y"], "c", strides=[2, 2], **attribute)
-                self.check(models.small([convolution], {"w": values(4, 6, 3, 3)}, (1, 4, 14, 14)), {"x": values(1, 4, 14, 14)})
+                self.check(
+                    models.small([convolution], {"w": values(4, 6, 3, 3)}, (1, 4, 14, 14)), {"x": values(1, 4, 14, 14)}
+                )
 
-    def test_what_follows_is_fused(self):
-        ends = {
+    def test_what_follows_is_fused(self) -> None:
+        ends: dict[str, tuple[list[onnx.NodeProto], models.Constants]] = {
             "Relu": ([node("Relu", ["a"], ["y"])], {}),
             "Clip": ([node("Clip", ["a", "low", "high"], ["y"])], {"low": np.float32(-1), "high": np.float32(2)}),
             "Clip from below": ([node("Clip", ["a", "low"], ["y"])], {"low": np.float32(0.5)}),
@@ -192,7 +211,7 @@ class Agreement(Comparing):
                     node("Clip", ["e", "low"], ["f"]),
                     node("PRelu", ["f", "slopes"], ["y"]),
                 ],
-                {"two": np.float32([2]), "low": np.float32(-0.5), "slopes": values(8, 1, 1)},
+                {"two": np.array([2], np.float32), "low": np.float32(-0.5), "slopes": values(8, 1, 1)},
             ),
             "times its sigmoid": ([node("HardSigmoid", ["a"], ["b"]), node("Mul", ["b", "a"], ["y"])], {}),
             "times its bounds": (
@@ -216,7 +235,7 @@ class Agreement(Comparing):
                     fused = tuple(node.op_type for node in end if "shift" not in node.input)
                     self.assertEqual([layer.fused for layer in report], [fused])
 
-    def test_what_others_read_is_not_swallowed(self):
+    def test_what_others_read_is_not_swallowed(self) -> None:
         """Values inside of an activation that are outputs, or that another node reads."""
         activation = [
             node("Conv", ["x", "w"], ["a"], "c"),
@@ -232,10 +251,10 @@ class Agreement(Comparing):
         report = self.check(model, {"x": values(2, 8, 12, 13)})
         self.assertEqual([layer.fused for layer in report], [()])
 
-    def test_what_is_done_by_channel_is_multiplied_into_the_weights(self):
+    def test_what_is_done_by_channel_is_multiplied_into_the_weights(self) -> None:
         """Where it stands before what is not, and its constants are finite; ONNX Runtime does some of it itself."""
         constants = {name: np.abs(values(8, 1, 1)) + 0.5 for name in ("one", "two")}
-        constants["three"] = np.float32([3])
+        constants["three"] = np.array([3], np.float32)
         chain = [
             node("Mul", ["a", "one"], ["b"]),
             node("Sub", ["b", "two"], ["c"]),
@@ -254,8 +273,14 @@ class Agreement(Comparing):
         (layer,) = convlow.report(session(model))
         self.assertNotIn("Relu", layer.fused)
 
-    def test_batch_normalization_is_multiplied_into_the_weights(self):
-        constants = {"w": values(8, 4, 3, 3), "s": values(8), "b": values(8), "m": values(8), "v": np.abs(values(8)) + 0.5}
+    def test_batch_normalization_is_multiplied_into_the_weights(self) -> None:
+        constants = {
+            "w": values(8, 4, 3, 3),
+            "s": values(8),
+            "b": values(8),
+            "m": values(8),
+            "v": np.abs(values(8)) + 0.5,
+        }
         for operator, shape in (("Conv", (8, 4, 3, 3)), ("ConvTranspose", (8, 4, 3, 3))):
             constants["w"] = values(*shape)
             groups = 2
@@ -266,7 +291,7 @@ class Agreement(Comparing):
             with self.subTest(operator):
                 self.check(models.small(nodes, constants, (1, 8, 9, 9)), {"x": values(1, 8, 9, 9)})
 
-    def test_a_residual_may_be_broadcast(self):
+    def test_a_residual_may_be_broadcast(self) -> None:
         # Their sizes are not known before the run.
         convolution = node("Conv", ["x", "w"], ["a"], "c", pads=[1] * 4)
         means = node("ReduceMean", ["x"], ["r"], axes=[2], keepdims=1)
@@ -276,10 +301,13 @@ class Agreement(Comparing):
         self.check(models.small(nodes, weights, named_sizes), {"x": values(2, 8, 5, 6)})
         self.check(models.small(nodes, weights, named_sizes), {"x": values(1, 8, 1, 6)})
         # The convolution's output is what is broadcast.
-        short = [node("Conv", ["x", "w"], ["a"], "c", kernel_shape=[1, 1], strides=[9, 9]), node("Add", ["a", "x"], ["y"])]
+        short = [
+            node("Conv", ["x", "w"], ["a"], "c", kernel_shape=[1, 1], strides=[9, 9]),
+            node("Add", ["a", "x"], ["y"]),
+        ]
         self.check(models.small(short, {"w": values(8, 8, 1, 1)}, named_sizes), {"x": values(2, 8, 5, 6)})
 
-    def test_weights_may_lie_in_a_file_of_their_own_and_be_shared(self):
+    def test_weights_may_lie_in_a_file_of_their_own_and_be_shared(self) -> None:
         nodes = [node("Conv", ["x", "w"], ["a"], "c", pads=[1] * 4), node("Conv", ["a", "w"], ["y"], "d")]
         model = models.small(nodes, {"w": values(32, 32, 3, 3)}, (1, 32, 9, 9))
         feeds = {"x": values(1, 32, 9, 9)}
@@ -292,7 +320,7 @@ class Agreement(Comparing):
             self.assertEqual([layer.reason for layer in convlow.report(made)], ["", ""])
             self.assertLessEqual(error(made.run(None, feeds), theirs), 1e-5)
 
-    def test_no_images_and_one_pixel(self):
+    def test_no_images_and_one_pixel(self) -> None:
         nodes = [node("Conv", ["x", "w"], ["a"], "c"), node("Relu", ["a"], ["b"]), node("Conv", ["b", "w"], ["y"], "d")]
         model = models.small(nodes, {"w": values(8, 8, 1, 1)}, (None, 8, None, None))
         for sizes in ((0, 8, 5, 5), (1, 8, 1, 1), (3, 8, 1, 1), (1, 8, 40, 1)):
@@ -303,20 +331,30 @@ class Agreement(Comparing):
 class Between(Comparing):
     """What stands between convolutions is computed where values lie channels last."""
 
-    def sandwich(self, middle: list, constants: dict, channels: int = 37, behind: int | None = None, spatial=(13, 14), between=None):
+    def sandwich(
+        self,
+        middle: list[onnx.NodeProto],
+        constants: models.Constants,
+        channels: int = 37,
+        behind: int | None = None,
+        spatial: Sequence[int] = (13, 14),
+        between: Sequence[str] | None = None,
+    ) -> None:
         """Convolutions before and behind, of known and of unknown sizes; the middle is from a to b."""
         rank = len(spatial)
         kernel = [1] * rank
         nodes = [node("Conv", ["x", "w0"], ["a"], "first"), *middle, node("Conv", ["b", "w1"], ["y"], "last")]
         weights = {"w0": values(channels, 5, *kernel), "w1": values(6, behind or channels, *kernel), **constants}
-        for sizes in ((2, 5, *spatial), ("n", 5, *[f"size{axis}" for axis in range(rank)])):
+        of_names = [f"size{axis}" for axis in range(rank)]
+        known_or_not: list[list[int | str]] = [[2, 5, *spatial], ["n", 5, *of_names]]
+        for sizes in known_or_not:
             with self.subTest(middle=middle[0].op_type, sizes=sizes):
                 model = models.small(nodes, weights, sizes)
                 names = [node.op_type for node in middle] if between is None else between
                 self.check(model, {"x": values(2, 5, *spatial)}, between=names)
 
-    def test_pooling(self):
-        cases = [
+    def test_pooling(self) -> None:
+        cases: list[dict[str, Any]] = [
             {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4},
             {"kernel_shape": [2, 2], "strides": [2, 2]},
             {"kernel_shape": [3, 2], "strides": [2, 3], "ceil_mode": 1},
@@ -330,20 +368,20 @@ class Between(Comparing):
         self.sandwich([node("MaxPool", ["a"], ["b"], kernel_shape=[2, 2, 2], strides=[2, 1, 2])], {}, spatial=(5, 6, 7))
         self.sandwich([node("AveragePool", ["a"], ["b"], kernel_shape=[3], strides=[2])], {}, spatial=(31,))
 
-    def test_the_whole_image(self):
+    def test_the_whole_image(self) -> None:
         self.sandwich([node("GlobalAveragePool", ["a"], ["b"])], {})
         self.sandwich([node("GlobalMaxPool", ["a"], ["b"])], {})
         self.sandwich([node("ReduceMean", ["a"], ["b"], axes=[2, 3])], {})
         self.sandwich([node("ReduceMean", ["a"], ["b"], axes=[-1, -2])], {})
 
-    def test_concatenation(self):
+    def test_concatenation(self) -> None:
         other = node("Conv", ["x", "w2"], ["c"], "other")
         joined = node("Concat", ["a", "c", "a"], ["b"], axis=1)
         self.sandwich([other, joined], {"w2": values(9, 5, 1, 1)}, behind=37 + 9 + 37)
         joined = node("Concat", ["c", "a"], ["b"], axis=-3)
         self.sandwich([other, joined], {"w2": values(9, 5, 1, 1)}, behind=37 + 9)
 
-    def test_gates(self):
+    def test_gates(self) -> None:
         squeeze = [
             node("GlobalAveragePool", ["a"], ["m"]),
             node("Conv", ["m", "w2"], ["e"], "squeeze"),
@@ -357,7 +395,7 @@ class Between(Comparing):
         shared = [node("ReduceMean", ["g"], ["s"], axes=[0]), node("Mul", ["a", "s"], ["b"])]
         self.sandwich([*squeeze, *shared], weights, between=())
 
-    def test_by_channel(self):
+    def test_by_channel(self) -> None:
         constants = {"s": values(37), "b0": values(37), "m": values(37), "v": np.abs(values(37)) + 0.5}
         norm = node("BatchNormalization", ["c", "s", "b0", "m", "v"], ["d"])
         self.sandwich([node("PRelu", ["a", "slope"], ["b"])], {"slope": values(37, 1, 1)})
@@ -372,7 +410,7 @@ class Between(Comparing):
         constants = {"factor": values(37, 1, 1), "shift": values(1, 37, 1, 1)}
         self.sandwich([pool, *scaled], {**constants, "low": np.float32(-0.3), "high": np.float32(0.4)})
 
-    def test_enlarging(self):
+    def test_enlarging(self) -> None:
         for attributes in ({}, {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}):
             scales = {"k": np.array([1, 1, 2, 3], np.float32)}
             self.sandwich([node("Resize", ["a", "", "k"], ["b"], mode="nearest", **attributes)], scales)
@@ -382,7 +420,7 @@ class Between(Comparing):
         linear = node("Resize", ["a", "", "k"], ["b"], mode="linear")
         self.sandwich([linear], {"k": np.array([1, 1, 2, 2], np.float32)}, between=())
 
-    def test_shuffled_channels(self):
+    def test_shuffled_channels(self) -> None:
         for groups in (2, 3, 4, 5, 8):
             channels = groups * 6
             split, joined = (np.array(sizes, np.int64) for sizes in ([2, groups, 6, 13, 14], [2, channels, 13, 14]))
@@ -392,12 +430,17 @@ class Between(Comparing):
                 node("Reshape", ["d", "joined"], ["b"]),
             ]
             nodes = [node("Conv", ["x", "w0"], ["a"], "first"), *middle, node("Conv", ["b", "w1"], ["y"], "last")]
-            constants = {"w0": values(channels, 5, 1, 1), "w1": values(6, channels, 1, 1), "split": split, "joined": joined}
+            constants = {
+                "w0": values(channels, 5, 1, 1),
+                "w1": values(6, channels, 1, 1),
+                "split": split,
+                "joined": joined,
+            }
             with self.subTest(groups):
                 model = models.small(nodes, constants, (2, 5, 13, 14))
                 self.check(model, {"x": values(2, 5, 13, 14)}, between=["Reshape", "Transpose"])
 
-    def test_element_by_element(self):
+    def test_element_by_element(self) -> None:
         """ONNX Runtime computes these, and does not know how their elements lie."""
         ones = ["Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "Elu", "Softplus", "Erf", "Abs"]
         for operator in ones:
@@ -412,7 +455,7 @@ class Between(Comparing):
         ]
         self.sandwich(swish, three, between=())
 
-    def test_what_others_read_lies_as_they_expect(self):
+    def test_what_others_read_lies_as_they_expect(self) -> None:
         # A graph's output, an operator that is not claimed, and two ranks.
         convolution = node("Conv", ["x", "w"], ["a"], "c", pads=[1] * 4)
         weights = {"w": values(5, 5, 3, 3)}
@@ -423,12 +466,14 @@ class Between(Comparing):
         nodes[2] = node("ReduceSum", ["a"], ["z"], keepdims=0)
         self.check(models.small(nodes, weights, (1, 5, 9, 8), outputs=("y", "z")), {"x": values(1, 5, 9, 8)})
 
-    def test_nested_graphs_read_what_they_expect(self):
+    def test_nested_graphs_read_what_they_expect(self) -> None:
         convolution = node("Conv", ["x", "w"], ["a"], "c", pads=[1] * 4)
         inner = helper.make_tensor_value_info("inner", onnx.TensorProto.FLOAT, None)
         branches = {
             "then_branch": helper.make_graph([node("Softmax", ["a"], ["inner"], axis=2)], "then", [], [inner]),
-            "else_branch": helper.make_graph([node("Conv", ["a", "w"], ["inner"], "nested", pads=[1] * 4)], "else", [], [inner]),
+            "else_branch": helper.make_graph(
+                [node("Conv", ["a", "w"], ["inner"], "nested", pads=[1] * 4)], "else", [], [inner]
+            ),
         }
         nodes = [
             convolution,
@@ -437,7 +482,7 @@ class Between(Comparing):
             node("Greater", ["sum", "zero"], ["is_positive"]),
             node("If", ["is_positive"], ["z"], **branches),
         ]
-        constants = {"w": values(5, 5, 3, 3), "zero": np.float32(0)}
+        constants: models.Constants = {"w": values(5, 5, 3, 3), "zero": np.float32(0)}
         model = models.small(nodes, constants, (1, 5, 9, 8), outputs=("y", "z"))
         made, other = session(model), plain(model)
         self.assertEqual(sorted(layer.node for layer in convlow.report(made)), ["c", "d", "nested"])
@@ -447,14 +492,16 @@ class Between(Comparing):
 
 
 class Options(unittest.TestCase):
-    model = models.small([node("Conv", ["x", "w"], ["y"], "c", pads=[1] * 4)], {"w": values(64, 64, 3, 3)}, (1, 64, 56, 56))
+    model = models.small(
+        [node("Conv", ["x", "w"], ["y"], "c", pads=[1] * 4)], {"w": values(64, 64, 3, 3)}, (1, 64, 56, 56)
+    )
 
-    def test_unknown_values_are_refused_with_what_there_is(self):
+    def test_unknown_values_are_refused_with_what_there_is(self) -> None:
         for options in ({"math": "quick"}, {"threads": -1}, {"max_workspace_bytes": "much"}, {"min_macs": 1.5}):
             with self.subTest(options), self.assertRaisesRegex(Exception, "exact or fast"):
                 session(self.model, **options)
 
-    def test_unknown_names_are_refused_with_what_there_is(self):
+    def test_unknown_names_are_refused_with_what_there_is(self) -> None:
         settings = ort.SessionOptions()
         settings.add_session_config_entry("ep.convlow.maths", "fast")
         with self.assertRaisesRegex(Exception, "no option maths = fast: there are math"):
@@ -462,7 +509,7 @@ class Options(unittest.TestCase):
         with self.assertRaisesRegex(TypeError, "no option maths: there are math"):
             convlow.use(ort.SessionOptions(), maths="fast")
 
-    def test_a_limit_of_memory_is_kept(self):
+    def test_a_limit_of_memory_is_kept(self) -> None:
         feeds = {"x": values(1, 64, 56, 56)}
         [free] = convlow.report(session(self.model, math="fast"))
         self.assertGreater(free.workspace_bytes, 4096)
@@ -472,7 +519,7 @@ class Options(unittest.TestCase):
             [layer] = convlow.report(made)
             self.assertLessEqual(layer.workspace_bytes, limit)
 
-    def test_small_layers_can_be_left_to_onnxruntime(self):
+    def test_small_layers_can_be_left_to_onnxruntime(self) -> None:
         made = session(self.model, min_macs=10**9)
         [layer] = convlow.report(made)
         self.assertFalse(layer.claimed)
@@ -480,21 +527,21 @@ class Options(unittest.TestCase):
         self.assertEqual(assigned(made), [])
         self.assertTrue(next(iter(convlow.report(session(self.model, min_macs=10**8)))).claimed)
 
-    def test_options_serve_once(self):
+    def test_options_serve_once(self) -> None:
         settings = convlow.use(ort.SessionOptions())
         with self.assertRaisesRegex(ValueError, "already"):
             convlow.use(settings)
 
-    def test_a_report_needs_options_of_convlow(self):
+    def test_a_report_needs_options_of_convlow(self) -> None:
         with self.assertRaisesRegex(ValueError, "convlow_onnxruntime.use"):
             convlow.report(plain(self.model))
 
-    def test_a_report_is_a_table(self):
+    def test_a_report_is_a_table(self) -> None:
         lines = str(convlow.report(session(self.model))).splitlines()
         self.assertRegex(lines[0], r"^node\s+algorithm\s+workspace\s+packed\s+fused, or why not claimed$")
         self.assertRegex(lines[1], r"^c\s+kn2row-register\s+[\d,]+\s+[\d,]+")
 
-    def test_verbose_tells_what_becomes_of_every_node(self):
+    def test_verbose_tells_what_becomes_of_every_node(self) -> None:
         script = (
             "import sys; sys.path[:0] = [sys.argv[1]]\n"
             "import test_provider as t\n"
@@ -502,30 +549,35 @@ class Options(unittest.TestCase):
             "settings = t.ort.SessionOptions()\n"
             "t.ort.InferenceSession(t.Options.model.SerializeToString(), t.convlow.use(settings, verbose=True, min_macs=10**9))\n"
         )
-        done = subprocess.run([sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True, check=True
+        )
         self.assertIn("convlow leaves c to ONNX Runtime: it has 115605504 multiplications", done.stderr)
 
 
 class Refusals(unittest.TestCase):
     """What is not claimed runs all the same, and says why."""
 
-    def check(self, model: onnx.ModelProto, feeds: dict, reason: str):
+    def check(self, model: onnx.ModelProto, feeds: Feeds, reason: str) -> None:
         made = session(model)
         [layer] = [layer for layer in convlow.report(made) if not layer.claimed]
         self.assertIn(reason, layer.reason)
         self.assertLessEqual(error(made.run(None, feeds), plain(model).run(None, feeds)), 1e-6)
 
-    def test_weights_that_are_computed(self):
+    def test_weights_that_are_computed(self) -> None:
         nodes = [node("Mul", ["w", "x"], ["v"]), node("Conv", ["x", "v"], ["y"], "c")]
         model = models.small(nodes, {"w": values(1, 1, 3, 3)}, (1, 1, 3, 3))
         self.check(model, {"x": values(1, 1, 3, 3)}, "its weights are no constants")
 
-    def test_a_bias_that_is_computed(self):
-        nodes = [node("ReduceMean", ["x"], ["b"], axes=[0, 2, 3], keepdims=0), node("Conv", ["x", "w", "b"], ["y"], "c")]
+    def test_a_bias_that_is_computed(self) -> None:
+        nodes = [
+            node("ReduceMean", ["x"], ["b"], axes=[0, 2, 3], keepdims=0),
+            node("Conv", ["x", "w", "b"], ["y"], "c"),
+        ]
         model = models.small(nodes, {"w": values(4, 4, 3, 3)}, (1, 4, 9, 9))
         self.check(model, {"x": values(1, 4, 9, 9)}, "its bias is no constant")
 
-    def test_an_input_that_does_not_fit_fails_the_run_alone(self):
+    def test_an_input_that_does_not_fit_fails_the_run_alone(self) -> None:
         model = models.small([node("Conv", ["x", "w"], ["y"], "c")], {"w": values(4, 4, 3, 3)}, (None, 4, None, None))
         made = session(model)
         for _ in range(2):
@@ -534,21 +586,27 @@ class Refusals(unittest.TestCase):
             self.assertIn("in_height", str(refused.exception))
             made.run(None, {"x": values(1, 4, 3, 3)})
 
-    def test_an_older_onnxruntime(self):
-        with mock.patch.object(ort, "__version__", "1.22.1"), mock.patch.object(convlow, "_registered", False):
-            with self.assertRaisesRegex(RuntimeError, "needs onnxruntime 1.23 or newer, but this is 1.22.1"):
-                convlow.use(ort.SessionOptions())
+    def test_an_older_onnxruntime(self) -> None:
+        with (
+            mock.patch.object(ort, "__version__", "1.22.1"),
+            mock.patch.object(convlow, "_registered", False),
+            self.assertRaisesRegex(RuntimeError, "needs onnxruntime 1.23 or newer, but this is 1.22.1"),
+        ):
+            convlow.use(ort.SessionOptions())
 
-    def test_a_missing_library(self):
-        with mock.patch.object(convlow, "__file__", "/nowhere/__init__.py"), mock.patch.object(convlow, "_registered", False):
-            with self.assertRaisesRegex(FileNotFoundError, "/nowhere/libconvlow_onnxruntime.so is missing"):
-                convlow.use(ort.SessionOptions())
+    def test_a_missing_library(self) -> None:
+        with (
+            mock.patch.object(convlow, "__file__", "/nowhere/__init__.py"),
+            mock.patch.object(convlow, "_registered", False),
+            self.assertRaisesRegex(FileNotFoundError, "/nowhere/libconvlow_onnxruntime.so is missing"),
+        ):
+            convlow.use(ort.SessionOptions())
 
 
 class Runs(unittest.TestCase):
     """Many runs, threads and sessions."""
 
-    def network(self, sizes=("n", 8, "h", "w")) -> onnx.ModelProto:
+    def network(self, sizes: Sequence[int | str] = ("n", 8, "h", "w")) -> onnx.ModelProto:
         nodes = [
             node("Conv", ["x", "w0"], ["a"], "first", pads=[1] * 4),
             node("Relu", ["a"], ["b"]),
@@ -561,20 +619,21 @@ class Runs(unittest.TestCase):
         weights = {"w0": values(24, 8, 3, 3), "w1": values(24, 24, 3, 3), "w2": values(24, 5, 2, 2)}
         return models.small(nodes, weights, sizes)
 
-    def test_results_do_not_depend_on_threads(self):
+    def test_results_do_not_depend_on_threads(self) -> None:
         for name in ("squeezenet", "shufflenet", "super-resolution", "ocr-detector"):
             model, feeds = models.named(name)
             # Only the nodes of convlow: the others are ONNX Runtime's, which makes no such promise.
             for math in ("exact", "fast"):
                 with self.subTest(model=name, math=math):
                     first = None
-                    for options in ({"threads": 1}, {"threads": 2}, {"threads": 4}, {}):
+                    settings: list[dict[str, Any]] = [{"threads": 1}, {"threads": 2}, {"threads": 4}, {}]
+                    for options in settings:
                         for of_host in (1, 2, 4):
                             got = session(model, of_host, math=math, **options).run(None, feeds)
                             first = first or got
                             self.assertTrue(all((a == b).all() for a, b in zip(first, got, strict=True)))
 
-    def test_a_thousand_runs_of_changing_shapes_do_not_grow(self):
+    def test_a_thousand_runs_of_changing_shapes_do_not_grow(self) -> None:
         made = session(self.network(), 2, math="fast")
         made_sizes = [(1 + at % 3, 8, 6 + at * 7 % 40, 6 + at * 11 % 36) for at in range(1000)]
         feeds = [{"x": values(*sizes)} for sizes in made_sizes]
@@ -585,7 +644,7 @@ class Runs(unittest.TestCase):
             made.run(None, feed)
         self.assertLess(memory_in_use() - before, 4 << 20)
 
-    def test_plans_are_made_once_for_each_size(self):
+    def test_plans_are_made_once_for_each_size(self) -> None:
         made = session(self.network())
         feeds = {"x": values(1, 8, 20, 20)}
         first = made.run(None, feeds)
@@ -593,14 +652,14 @@ class Runs(unittest.TestCase):
             made.run(None, {"x": values(1, 8, 8, 8 + 2 * _)})
         self.assertTrue((made.run(None, feeds)[0] == first[0]).all())
 
-    def test_threads_share_a_session_and_sessions_a_process(self):
+    def test_threads_share_a_session_and_sessions_a_process(self) -> None:
         model = self.network()
         shared, second = session(model, 2, math="fast"), session(model, threads=2)
         inputs = [{"x": values(1, 8, 10 + 2 * at, 12)} for at in range(8)]
         expected = {made: [made.run(None, feed)[0] for feed in inputs] for made in (shared, second)}
         wrong = []
 
-        def work(made: ort.InferenceSession, first: int):
+        def work(made: ort.InferenceSession, first: int) -> None:
             for turn in range(60):
                 at = (first + turn) % len(inputs)
                 if not (made.run(None, inputs[at])[0] == expected[made][at]).all():
@@ -613,7 +672,7 @@ class Runs(unittest.TestCase):
             worker.join()
         self.assertEqual(wrong, [])
 
-    def test_sessions_come_and_go(self):
+    def test_sessions_come_and_go(self) -> None:
         model, feeds = self.network(), {"x": values(1, 8, 20, 20)}
         for at in range(200):
             session(model, threads=at % 3).run(None, feeds)
@@ -623,7 +682,7 @@ class Runs(unittest.TestCase):
         gc.collect()
         self.assertLess(memory_in_use() - before, 8 << 20)
 
-    def test_the_library_can_be_unregistered_at_the_end(self):
+    def test_the_library_can_be_unregistered_at_the_end(self) -> None:
         script = (
             "import sys, gc; sys.path[:0] = [sys.argv[1]]\n"
             "import test_provider as t\n"
@@ -633,7 +692,9 @@ class Runs(unittest.TestCase):
             "t.ort.unregister_execution_provider_library('convlow')\n"
             "print('unregistered', [device.ep_name for device in t.ort.get_ep_devices()])\n"
         )
-        done = subprocess.run([sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True, check=False
+        )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("unregistered", done.stdout)
         self.assertNotIn("convlow", done.stdout)

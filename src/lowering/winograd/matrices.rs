@@ -85,11 +85,6 @@ fn kernel_row(alpha: usize, r: usize, k: usize) -> [f64; MOST] {
     row
 }
 
-/// α of the tiles of m×m outputs under r×r kernels.
-pub fn alpha(m: usize, r: usize) -> usize {
-    m + r - 1
-}
-
 /// The transform of kernels, in float64: weights are transformed once.
 pub struct KernelTransform {
     alpha: usize,

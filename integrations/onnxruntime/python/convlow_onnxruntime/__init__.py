@@ -1,11 +1,11 @@
 """Convolutions of ONNX Runtime on convlow: exact or fast, within a limit of memory.
 
-    import onnxruntime as ort, convlow_onnxruntime as convlow
+import onnxruntime as ort, convlow_onnxruntime as convlow
 
-    options = ort.SessionOptions()
-    convlow.use(options, math="fast", max_workspace_bytes=2 << 20)
-    session = ort.InferenceSession("model.onnx", options)
-    print(convlow.report(session))
+options = ort.SessionOptions()
+convlow.use(options, math="fast", max_workspace_bytes=2 << 20)
+session = ort.InferenceSession("model.onnx", options)
+print(convlow.report(session))
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def library_path() -> str:
 
 
 def _register() -> None:
-    global _registered
+    global _registered  # noqa: PLW0603 - once in a process
     with _lock:
         if _registered:
             return
@@ -71,7 +71,7 @@ def use(
     """
     if unknown:
         raise TypeError(
-            f"convlow has no option {', '.join(unknown)}: there are math (\"exact\" or \"fast\"), max_workspace_bytes, "
+            f'convlow has no option {", ".join(unknown)}: there are math ("exact" or "fast"), max_workspace_bytes, '
             "threads, min_macs (numbers) and verbose"
         )
     if _id_of(options) is not None:
@@ -94,7 +94,7 @@ def use(
 def _id_of(options: ort.SessionOptions) -> str | None:
     """The name under which the library answers for sessions of these options."""
     try:
-        return options.get_session_config_entry(f"ep.{_NAME}.id")
+        return str(options.get_session_config_entry(f"ep.{_NAME}.id"))
     except RuntimeError:
         return None
 
@@ -141,7 +141,10 @@ class Report:
             for layer in self.layers
         ]
         widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (head, *rows))
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (head, *rows)
+        )
 
 
 def report(session: ort.InferenceSession) -> Report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ class Measured:
     notes: Any
 
 
-def take_turns(tasks: dict[str, Task], rounds: int, warm_ups: int = 5) -> dict[str, Measured]:
+def take_turns(tasks: Mapping[str, Task], rounds: int, warm_ups: int = 5) -> dict[str, Measured]:
     """Each task in a process of its own, one run after the other by turns."""
     context = multiprocessing.get_context("spawn")
     ends, processes = {}, []
@@ -91,7 +91,7 @@ def _serve(end: Connection, task: Task) -> None:
             end.send((seconds, output))
             del output
             Path("/proc/self/clear_refs").write_text("5")
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             end.send(error if what != "end" else RuntimeError(str(error)))
             return
 
@@ -107,7 +107,7 @@ def peak_bytes() -> int:
 class ModelRun:
     """A model's runs on inputs."""
 
-    def __init__(self, model: str, feeds: dict[str, np.ndarray], threads: int, options: dict | None):
+    def __init__(self, model: str, feeds: dict[str, np.ndarray], threads: int, options: dict[str, Any] | None) -> None:
         import onnxruntime as ort
 
         import convlow_onnxruntime as convlow
@@ -124,7 +124,8 @@ class ModelRun:
         self.is_convlow = options is not None
 
     def __call__(self) -> list[np.ndarray]:
-        return self.session.run(None, self.feeds)
+        outputs: list[np.ndarray] = self.session.run(None, self.feeds)
+        return outputs
 
     def notes(self) -> Any:
         import convlow_onnxruntime as convlow
@@ -170,7 +171,10 @@ class Comparison:
         """The largest difference, relative to the largest output."""
         pairs = zip(self.own.output, self.convlow.output, strict=True)
         numbers = [(a, b) for a, b in pairs if np.issubdtype(np.asarray(a).dtype, np.floating)]
-        return max((float(np.abs(a - b).max(initial=0) / max(np.abs(a).max(initial=0), 1e-30)) for a, b in numbers), default=0.0)
+        return max(
+            (float(np.abs(a - b).max(initial=0) / max(np.abs(a).max(initial=0), 1e-30)) for a, b in numbers),
+            default=0.0,
+        )
 
     def __str__(self) -> str:
         ratio, first, third = self.ratio

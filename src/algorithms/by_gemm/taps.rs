@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::algorithm::{Element, Unit};
 use super::cost::{Calls, Cost, weights_streamed, work};
-use super::tiling::rows_and_columns;
+use super::strips::rows_and_columns;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, common};
 
@@ -37,7 +37,7 @@ impl<T: Element> TapTile<'_, T> {
     pub fn multiply(&self, dst: &mut MatrixMut<'_, T>) {
         let Problem { rows, cols, accumulate, .. } = self.problem;
         let (ys, xs) = rows_and_columns(self.problem, self.pixels);
-        let (channels, ld) = (dst.cols(), cols.stride * self.unit.src.pixel);
+        let (channels, ld) = (dst.cols(), cols.step() * self.unit.src.pixel);
         let overwriting = overwriting_tap(rows, &ys).zip(overwriting_tap(cols, &xs)).filter(|_| !accumulate);
         if overwriting.is_none() && !accumulate {
             dst.fill(T::ZERO);
@@ -86,7 +86,7 @@ pub fn cost(problem: &Problem, (pixels, block): (usize, usize)) -> Cost {
 /// The cost of these calls for each block of channels.
 pub fn cost_of_calls(problem: &Problem, (pixels, block): (usize, usize), calls: Calls) -> Cost {
     let (tiles, blocks) = (problem.out_pixels().div_ceil(pixels), problem.group_out().div_ceil(block));
-    let src_ld = problem.in_channels.saturating_mul(problem.cols.stride);
+    let src_ld = problem.in_channels.saturating_mul(problem.cols.step());
     let calls = Calls { count: calls.count.saturating_mul(blocks), ..calls };
     Cost {
         calls: Some(calls),

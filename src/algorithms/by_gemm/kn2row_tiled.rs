@@ -7,8 +7,9 @@
 
 use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
 use super::cost::Cost;
+use super::strips::tile_size;
 use super::taps::{self, TapTile};
-use super::tiling::{dst_grid, flattened, tile_size};
+use super::tiling::{dst_grid, flattened};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
 use crate::problem::Problem;

@@ -5,8 +5,8 @@
 
 use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready};
 use super::cost::Cost;
+use super::patches::{copy_patch, scan_patch};
 use super::product::{Form, Product};
-use crate::lowering::patches::{copy_patch, scan_patch};
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::Problem;

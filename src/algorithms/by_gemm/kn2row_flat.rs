@@ -12,8 +12,9 @@ use super::algorithm::{
     require_unit_stride,
 };
 use super::cost::{Calls, Cost, work};
+use super::strips::{rows_and_columns, tile_size};
 use super::taps::{self, TapTile};
-use super::tiling::{dst_grid, flattened, rows_and_columns, tile_size};
+use super::tiling::{dst_grid, flattened};
 use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};

@@ -9,7 +9,7 @@ use super::algorithm::{
 };
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::product::tile_size;
-use crate::lowering::shifted_add::{add_cols, add_rows};
+use super::shifted_add::{add_cols, add_rows};
 use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};

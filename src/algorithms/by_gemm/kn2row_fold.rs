@@ -9,14 +9,12 @@ use std::ops::Range;
 
 use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready};
 use super::cost::{Calls, Cost, weights_streamed, work};
+use super::patches::fill_pixel_patches;
+use super::strips::{channels_of_group, groups_for_threads, rows_and_columns, tile_size};
 use super::taps::{beginning_with, overwriting_tap};
-use super::tiling::{
-    channels_of_group, dst_grid, flattened, groups_for_threads, part_of_channels, pixels_and_channels,
-    rows_and_columns, tile_size,
-};
+use super::tiling::{dst_grid, flattened, part_of_channels, pixels_and_channels};
 use crate::lowering::image::Image;
 use crate::lowering::moves::transpose;
-use crate::lowering::patches::fill_pixel_patches;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::{Axis, Layout, Problem, common, product};

@@ -7,8 +7,8 @@ use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require,
 };
 use super::cost::Cost;
+use super::patches::{Fill, fill_channel};
 use super::product::{Form, Product};
-use crate::lowering::patches::{Fill, fill_channel};
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::Problem;

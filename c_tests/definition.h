@@ -1,0 +1,115 @@
+/*
+ * The definition for descriptors of any number of dimensions, position by position.
+ */
+
+#ifndef CONVLOW_TEST_DEFINITION_H
+#define CONVLOW_TEST_DEFINITION_H
+
+#include "convolution.h"
+
+/* Positions and sizes of up to three axes, outermost first; those behind spatial_dims are 0 and 1. */
+typedef struct place {
+    size_t at[3];
+} place;
+
+static inline size_t product_of(const size_t *sizes, int dims) {
+    size_t product = 1;
+    for (int axis = 0; axis < dims; ++axis) {
+        product *= sizes[axis];
+    }
+    return product;
+}
+
+static inline place place_of(size_t index, const size_t *sizes, int dims) {
+    place p = {{0, 0, 0}};
+    for (int axis = dims - 1; axis >= 0; --axis) {
+        p.at[axis] = index % sizes[axis];
+        index /= sizes[axis];
+    }
+    return p;
+}
+
+static inline size_t index_of(const place *p, const size_t *sizes, int dims) {
+    size_t index = 0;
+    for (int axis = 0; axis < dims; ++axis) {
+        index = index * sizes[axis] + p->at[axis];
+    }
+    return index;
+}
+
+/* A tensor's element in the descriptor's layout, with its strides. */
+static inline size_t element(int32_t layout, size_t n, size_t c, size_t pixel, size_t channels, size_t pixels,
+                             size_t channel_stride, size_t batch_stride) {
+    const size_t run = layout == CONVLOW_LAYOUT_NHWC ? channels : pixels;
+    const size_t runs = layout == CONVLOW_LAYOUT_NHWC ? pixels : channels;
+    const size_t step = channel_stride != 0 ? channel_stride : run;
+    const size_t image = batch_stride != 0 ? batch_stride : step * runs;
+    return n * image + (layout == CONVLOW_LAYOUT_NHWC ? pixel * step + c : c * step + pixel);
+}
+
+static inline size_t weight_of(const convlow_convnd_desc *d, size_t m, size_t channel, size_t tap,
+                               size_t taps) {
+    const size_t in = d->in_channels / d->groups, out = d->out_channels / d->groups;
+    const size_t c = channel % in, k = m % out;
+    const int transposed = d->operation == CONVLOW_OPERATION_CONV_TRANSPOSE;
+    switch (d->weights_layout) {
+    case CONVLOW_WEIGHTS_OIHW:
+        return transposed ? (channel * out + k) * taps + tap : (m * in + c) * taps + tap;
+    case CONVLOW_WEIGHTS_HWIO:
+        return transposed ? (tap * out + k) * d->in_channels + channel : (tap * in + c) * d->out_channels + m;
+    default:
+        return (m * taps + tap) * in + c;
+    }
+}
+
+/* dst += the convolution by the definition, in NCHW without strides. Each input meets each tap: what they
+ * give belongs to the output where they meet, if there is one. */
+static inline void add_by_definition(const convlow_convnd_desc *d, const size_t *out_size, const float *src,
+                                     const float *weights, double *dst) {
+    const int dims = d->spatial_dims, transposed = d->operation == CONVLOW_OPERATION_CONV_TRANSPOSE;
+    const size_t pixels = product_of(d->in_size, dims), outputs = product_of(out_size, dims);
+    const size_t taps = product_of(d->kernel_size, dims);
+    const size_t in = d->in_channels / d->groups, out = d->out_channels / d->groups;
+    for (size_t pixel = 0; pixel < pixels; ++pixel) {
+        const place from = place_of(pixel, d->in_size, dims);
+        for (size_t tap = 0; tap < taps; ++tap) {
+            const place at = place_of(tap, d->kernel_size, dims);
+            place to = {{0, 0, 0}};
+            int meets = 1;
+            for (int axis = 0; axis < dims; ++axis) {
+                const long long step = (long long)d->stride[axis];
+                const long long reach = (long long)(at.at[axis] * d->dilation[axis]);
+                const long long pad = (long long)d->pad_before[axis], input = (long long)from.at[axis];
+                const long long met = transposed ? input * step + reach - pad : input + pad - reach;
+                meets &= met >= 0 && (transposed || met % step == 0);
+                to.at[axis] = (size_t)(meets == 0 ? 0 : transposed ? met : met / step);
+                meets &= to.at[axis] < out_size[axis];
+            }
+            if (!meets) {
+                continue;
+            }
+            const size_t output = index_of(&to, out_size, dims);
+            for (size_t n = 0; n < d->batch; ++n) {
+                for (size_t channel = 0; channel < d->in_channels; ++channel) {
+                    const size_t read = element(d->src_layout, n, channel, pixel, d->in_channels, pixels,
+                                                d->src_channel_stride, d->src_batch_stride);
+                    for (size_t k = 0; k < out; ++k) {
+                        const size_t m = channel / in * out + k;
+                        dst[(n * d->out_channels + m) * outputs + output] +=
+                            (double)src[read] * (double)weights[weight_of(d, m, channel, tap, taps)];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* The last element of a tensor, and one more. */
+static inline size_t length(int32_t layout, size_t batch, size_t channels, size_t pixels,
+                            size_t channel_stride, size_t batch_stride) {
+    return element(layout, batch - 1, channels - 1, pixels - 1, channels, pixels, channel_stride,
+                   batch_stride) +
+           1;
+}
+
+#endif

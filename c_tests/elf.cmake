@@ -1,0 +1,61 @@
+# Reads what the shared library tells the system's loader. Run by ctest, which sets the variables.
+
+cmake_minimum_required(VERSION 3.20)
+
+execute_process(COMMAND "${readelf}" --wide --dynamic --program-headers "${library}"
+    OUTPUT_VARIABLE elf COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND "${readelf}" --wide --dyn-syms "${library}"
+    OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+
+set(failures)
+function(expect what pattern)
+    if(NOT elf MATCHES "${pattern}")
+        set(failures ${failures} "no ${what}" PARENT_SCOPE)
+    endif()
+endfunction()
+function(refuse what pattern)
+    if(elf MATCHES "${pattern}")
+        set(failures ${failures} "${what}: ${CMAKE_MATCH_0}" PARENT_SCOPE)
+    endif()
+endfunction()
+
+string(REPLACE "." "\\." soname_pattern "${soname}")
+expect("soname ${soname}" "\\(SONAME\\)[^\n]*\\[${soname_pattern}\\]\n")
+expect("segment that is read-only once relocated" "\n +GNU_RELRO ")
+expect("binding of all functions at the start" "\\((FLAGS|BIND_NOW|FLAGS_1)\\)[^\n]*NOW")
+expect("header that says how the stack is" "\n +GNU_STACK ")
+refuse("an executable stack" "\n +GNU_STACK [^\n]* RWE ")
+refuse("memory that is written and executed" "\n +LOAD [^\n]* RWE ")
+refuse("relocations of code" "TEXTREL")
+refuse("a folder of its own to search" "\\((RPATH|RUNPATH)\\)[^\n]*")
+
+# What Rust's standard library, the C library's loader and the build's options name, and nothing else.
+string(REGEX MATCHALL "\\(NEEDED\\)[^\n]*" lines "${elf}")
+set(found)
+foreach(line IN LISTS lines)
+    string(REGEX REPLACE ".*\\[(lib)?([^.]*)\\.so.*" "\\2" name "${line}")
+    list(APPEND found "${name}")
+    if(NOT name IN_LIST needed AND NOT name MATCHES "^ld-linux")
+        list(APPEND failures "a library that nothing asks for: ${line}")
+    endif()
+endforeach()
+foreach(name c ${blas})
+    if(NOT name IN_LIST found)
+        list(APPEND failures "no lib${name} among the needed libraries")
+    endif()
+endforeach()
+
+string(REGEX MATCHALL " (GLOBAL|WEAK|UNIQUE) +DEFAULT +[0-9]+ [^\n]+" exported "${symbols}")
+list(LENGTH exported count)
+list(FILTER exported EXCLUDE REGEX " convlow_[a-z0-9_]+$")
+if(exported)
+    list(APPEND failures "symbols besides convlow_*: ${exported}")
+elseif(count LESS 24)
+    list(APPEND failures "only ${count} symbols")
+endif()
+
+if(failures)
+    list(JOIN failures "\n" failures)
+    message(FATAL_ERROR "${library}:\n${failures}")
+endif()
+message(STATUS "${soname}: ${count} functions, linked with ${found}")

@@ -1,0 +1,596 @@
+/*
+ * convlow: low-memory convolution by matrix multiplication.
+ *
+ * Written by cbindgen from src/ffi; do not edit. `./dev generate` writes it anew.
+ *
+ * dst[n,m,y,x] = sum over c,i,j of weights[m,c,i,j] * src[n, c, y*s + i*d - pad_top, x*s + j*d - pad_left],
+ * where terms outside the input are absent. All tensors are dense float32.
+ *
+ * Every function that can fail returns a convlow_status; outputs are written only on success, and the reason
+ * of a failure is in convlow_last_error_message() of the same thread.
+ *
+ * The MIT or the Apache 2.0 license, at your choice.
+ */
+
+#ifndef CONVLOW_H
+#define CONVLOW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * Batch, channel, row, column.
+ */
+#define CONVLOW_LAYOUT_NCHW 0
+
+/**
+ * Batch, row, column, channel.
+ */
+#define CONVLOW_LAYOUT_NHWC 1
+
+/**
+ * out_channels x in_channels/groups x kernel_height x kernel_width, as PyTorch and ONNX.
+ */
+#define CONVLOW_WEIGHTS_OIHW 0
+
+/**
+ * kernel_height x kernel_width x in_channels/groups x out_channels, as TensorFlow.
+ */
+#define CONVLOW_WEIGHTS_HWIO 1
+
+/**
+ * out_channels x kernel_height x kernel_width x in_channels/groups, as TensorFlow Lite.
+ */
+#define CONVLOW_WEIGHTS_OHWI 2
+
+/**
+ * y
+ */
+#define CONVLOW_ACTIVATION_NONE 0
+
+/**
+ * min(max(y, activation_min), activation_max); a NaN stays a NaN. ReLU is [0, INFINITY], ReLU6 is [0, 6].
+ */
+#define CONVLOW_ACTIVATION_CLAMP 1
+
+/**
+ * The planner chooses. Other algorithms are named by the ids of convlow_algorithm_at.
+ */
+#define CONVLOW_ALGORITHM_AUTO 0
+
+/**
+ * Only algorithms that form every product of the definition.
+ */
+#define CONVLOW_MATH_EXACT 0
+
+/**
+ * Winograd allowed too, which rounds differently: the README states each algorithm's error.
+ */
+#define CONVLOW_MATH_FAST 1
+
+/**
+ * No measuring: wisdom where there is some, else a cost model. Takes microseconds.
+ */
+#define CONVLOW_EFFORT_ESTIMATE 0
+
+/**
+ * Times the candidates within max_workspace_bytes, measure_budget_seconds and measure_max_bytes.
+ */
+#define CONVLOW_EFFORT_MEASURE 1
+
+/**
+ * For each algorithm the GEMM of this build that is estimated quicker on one thread, whatever the number of threads;
+ * a BLAS only where the sizes fit its integer. In convlow_plan_info: no GEMM is called.
+ */
+#define CONVLOW_GEMM_AUTO 0
+
+/**
+ * The system's BLAS.
+ */
+#define CONVLOW_GEMM_BLAS 1
+
+/**
+ * The embedded GEMM.
+ */
+#define CONVLOW_GEMM_EMBEDDED 2
+
+/**
+ * The system alone decides where a pool's threads run.
+ */
+#define CONVLOW_BINDING_NONE 0
+
+/**
+ * A pool's threads that wake are spread over the cores.
+ */
+#define CONVLOW_BINDING_CORES 1
+
+/**
+ * The version of the header.
+ */
+#define CONVLOW_VERSION_MAJOR 0
+
+/**
+ * The version of the header.
+ */
+#define CONVLOW_VERSION_MINOR 1
+
+/**
+ * The version of the header.
+ */
+#define CONVLOW_VERSION_PATCH 1
+
+/**
+ * A convolution ready to run. It never changes: any number of threads may execute it at once, each with its
+ * own dst and workspace.
+ */
+typedef struct convlow_plan convlow_plan;
+
+/**
+ * Threads for execute, the calling one included. One pool may serve any number of plans and threads; an
+ * execute that finds it busy runs on its calling thread alone.
+ */
+typedef struct convlow_pool convlow_pool;
+
+/**
+ * What a call came to; 0 is success.
+ */
+typedef int32_t convlow_status;
+
+/**
+ * A two-dimensional convolution. Fill it with convlow_conv2d_desc_init, then set what differs. Batch, groups,
+ * dilation, stride and padding mean what ONNX Conv says.
+ */
+typedef struct convlow_conv2d_desc {
+    /**
+     * sizeof(convlow_conv2d_desc) as the caller was compiled; a shorter one leaves the rest at its defaults.
+     */
+    size_t struct_size;
+    /**
+     * CONVLOW_LAYOUT_...; default NCHW.
+     */
+    int32_t src_layout;
+    /**
+     * CONVLOW_LAYOUT_...; may differ from src_layout. Default NCHW.
+     */
+    int32_t dst_layout;
+    /**
+     * CONVLOW_WEIGHTS_...; default OIHW.
+     */
+    int32_t weights_layout;
+    /**
+     * CONVLOW_ACTIVATION_...; default NONE.
+     */
+    int32_t activation;
+    /**
+     * Images; default 1.
+     */
+    size_t batch;
+    /**
+     * Input channels of all groups.
+     */
+    size_t in_channels;
+    /**
+     * Rows of the input.
+     */
+    size_t in_height;
+    /**
+     * Columns of the input.
+     */
+    size_t in_width;
+    /**
+     * Output channels of all groups.
+     */
+    size_t out_channels;
+    /**
+     * Rows of the kernel.
+     */
+    size_t kernel_height;
+    /**
+     * Columns of the kernel.
+     */
+    size_t kernel_width;
+    /**
+     * Input rows from one output row to the next; default 1.
+     */
+    size_t stride_height;
+    /**
+     * Input columns from one output column to the next; default 1.
+     */
+    size_t stride_width;
+    /**
+     * Input rows from one kernel row to the next; 1, the default, is dense.
+     */
+    size_t dilation_height;
+    /**
+     * Input columns from one kernel column to the next; 1, the default, is dense.
+     */
+    size_t dilation_width;
+    /**
+     * Absent rows above the input; default 0. Any padding may exceed the kernel.
+     */
+    size_t pad_top;
+    /**
+     * Absent columns left of the input; default 0.
+     */
+    size_t pad_left;
+    /**
+     * Absent rows below the input; default 0.
+     */
+    size_t pad_bottom;
+    /**
+     * Absent columns right of the input; default 0.
+     */
+    size_t pad_right;
+    /**
+     * Groups of channels, convolved apart; must divide both channel counts. Default 1.
+     */
+    size_t groups;
+    /**
+     * Least output, used with CONVLOW_ACTIVATION_CLAMP; default -INFINITY.
+     */
+    float activation_min;
+    /**
+     * Greatest output, used with CONVLOW_ACTIVATION_CLAMP; default INFINITY.
+     */
+    float activation_max;
+    /**
+     * Non-zero: dst = activation(convolution + bias + dst). Default 0.
+     */
+    int32_t accumulate;
+} convlow_conv2d_desc;
+
+/**
+ * What is asked of a plan. Fill it with convlow_plan_options_init, then set what differs.
+ */
+typedef struct convlow_plan_options {
+    /**
+     * sizeof(convlow_plan_options) as the caller was compiled; a shorter one leaves the rest at its defaults.
+     */
+    size_t struct_size;
+    /**
+     * CONVLOW_ALGORITHM_AUTO, the default, or an id.
+     */
+    int32_t algorithm;
+    /**
+     * CONVLOW_MATH_...; default EXACT.
+     */
+    int32_t math;
+    /**
+     * CONVLOW_EFFORT_...; default ESTIMATE.
+     */
+    int32_t effort;
+    /**
+     * CONVLOW_GEMM_...; default AUTO.
+     */
+    int32_t gemm;
+    /**
+     * Most bytes of workspace; default SIZE_MAX. 0 always leaves an algorithm to choose.
+     */
+    size_t max_workspace_bytes;
+    /**
+     * Most seconds of measuring, used with CONVLOW_EFFORT_MEASURE; default 1. One run of the fastest candidate may
+     * come on top.
+     */
+    double measure_budget_seconds;
+    /**
+     * Threads for execute; NULL, the default: everything on the calling thread. A plan keeps its pool's
+     * threads until it is destroyed, also if the pool is destroyed before.
+     */
+    struct convlow_pool *pool;
+    /**
+     * Most bytes of memory that measuring takes, used with CONVLOW_EFFORT_MEASURE; default 256 MiB. Of a problem that
+     * needs more, or too much of the budget, a part is measured.
+     */
+    size_t measure_max_bytes;
+} convlow_plan_options;
+
+/**
+ * What the planner knows of one algorithm for one problem. Set struct_size, and zero the rest.
+ */
+typedef struct convlow_plan_info {
+    /**
+     * sizeof(convlow_plan_info) as the caller was compiled.
+     */
+    size_t struct_size;
+    /**
+     * The algorithm's id.
+     */
+    int32_t algorithm;
+    /**
+     * 1 if the algorithm can compute the problem, else 0; the figures below are then 0.
+     */
+    int32_t applicable;
+    /**
+     * CONVLOW_GEMM_BLAS or _EMBEDDED; CONVLOW_GEMM_AUTO if no GEMM is called.
+     */
+    int32_t gemm;
+    /**
+     * Always 0.
+     */
+    int32_t reserved;
+    /**
+     * Exact bytes of workspace, all threads of the pool included.
+     */
+    size_t workspace_bytes;
+    /**
+     * Exact bytes of packed weights.
+     */
+    size_t packed_weights_bytes;
+    /**
+     * Rows of the output.
+     */
+    size_t dst_height;
+    /**
+     * Columns of the output.
+     */
+    size_t dst_width;
+    /**
+     * Multiplications of the definition, padding counted.
+     */
+    size_t macs;
+    /**
+     * GEMM calls of one execute.
+     */
+    size_t gemm_calls;
+    /**
+     * What the cost model says.
+     */
+    double estimated_seconds;
+    /**
+     * What was measured; 0 if nothing was.
+     */
+    double measured_seconds;
+    /**
+     * Why not applicable or why not chosen, as static text; NULL for the chosen one.
+     */
+    const char *reason;
+} convlow_plan_info;
+
+/**
+ * A parallel-for of the host: runs job(argument, 0) ... job(argument, jobs - 1) on any threads in any order, and
+ * returns when all of them have. It must not throw or unwind.
+ */
+typedef void (*convlow_parallel_for)(void *context,
+                                     size_t jobs,
+                                     void (*job)(void *argument, size_t index),
+                                     void *argument);
+
+/**
+ * Success.
+ */
+#define CONVLOW_OK 0
+
+/**
+ * A NULL, an unknown constant, a zero dimension, channels that groups does not divide, a dilated kernel that
+ * does not fit the padded input, a wrong struct_size, a misaligned or overlapping buffer.
+ */
+#define CONVLOW_ERROR_INVALID_ARGUMENT 1
+
+/**
+ * A valid problem that the requested algorithm or GEMM cannot compute; the message says which condition failed.
+ */
+#define CONVLOW_ERROR_UNSUPPORTED 2
+
+/**
+ * No algorithm fits max_workspace_bytes, or the workspace passed to execute is smaller than the plan's figure.
+ */
+#define CONVLOW_ERROR_WORKSPACE_LIMIT 3
+
+/**
+ * A size does not fit size_t or the integer of the BLAS.
+ */
+#define CONVLOW_ERROR_OVERFLOW 4
+
+/**
+ * Memory or a thread could not be had.
+ */
+#define CONVLOW_ERROR_OUT_OF_MEMORY 5
+
+/**
+ * Packed weights that were packed for another plan, or are not packed weights.
+ */
+#define CONVLOW_ERROR_WEIGHTS_MISMATCH 6
+
+/**
+ * A fault of the library, or of an external pool; dst may be half written.
+ */
+#define CONVLOW_ERROR_INTERNAL 7
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The name of a status as the constants spell it; "unknown status" for other numbers. Never NULL.
+ */
+const char *convlow_status_name(convlow_status status);
+
+/**
+ * What the last failure on this thread was, naming the field and its value; "" if there was none. The text
+ * belongs to the library, has at most 1023 bytes, and stays valid until the next failure on this thread or the
+ * thread's end.
+ */
+const char *convlow_last_error_message(void);
+
+/**
+ * Sets every field to its default. Pass sizeof(convlow_conv2d_desc). Sizes without a default are 0, which is
+ * refused until they are set. NULL or an impossible size: nothing is written.
+ */
+void convlow_conv2d_desc_init(struct convlow_conv2d_desc *desc, size_t struct_size);
+
+/**
+ * The output's rows and columns: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1.
+ */
+convlow_status convlow_conv2d_output_size(const struct convlow_conv2d_desc *desc,
+                                          size_t *height,
+                                          size_t *width);
+
+/**
+ * Sets every field to its default. Pass sizeof(convlow_plan_options). NULL or an impossible size: nothing is
+ * written.
+ */
+void convlow_plan_options_init(struct convlow_plan_options *options, size_t struct_size);
+
+/**
+ * Every algorithm's answer for this problem under these options (NULL: the defaults), in registry order:
+ * applicable or why not, workspace, cost. *count is how many there are; the first `capacity` of them are written.
+ * `infos[0].struct_size` is the size of each element. With infos NULL and capacity 0 only *count is written.
+ */
+convlow_status convlow_query(const struct convlow_conv2d_desc *desc,
+                             const struct convlow_plan_options *options,
+                             struct convlow_plan_info *infos,
+                             size_t capacity,
+                             size_t *count);
+
+/**
+ * Makes a plan under these options (NULL: the defaults). Destroy it with convlow_plan_destroy.
+ */
+convlow_status convlow_plan_create(const struct convlow_conv2d_desc *desc,
+                                   const struct convlow_plan_options *options,
+                                   struct convlow_plan **plan);
+
+/**
+ * Destroys a plan that no thread executes any more. NULL is a no-op.
+ */
+void convlow_plan_destroy(struct convlow_plan *plan);
+
+/**
+ * What was chosen. Set info->struct_size.
+ */
+convlow_status convlow_plan_get_info(const struct convlow_plan *plan, struct convlow_plan_info *info);
+
+/**
+ * Bytes of workspace that convlow_execute needs: exact, all threads of the plan's pool included. 0 is common,
+ * and then a NULL workspace is fine. 0 for a NULL plan.
+ */
+size_t convlow_plan_workspace_bytes(const struct convlow_plan *plan);
+
+/**
+ * Bytes of the plan's packed weights; 0 for a NULL plan.
+ */
+size_t convlow_plan_packed_weights_bytes(const struct convlow_plan *plan);
+
+/**
+ * Packs weights of the descriptor's layout into the caller's memory: at least
+ * convlow_plan_packed_weights_bytes, aligned as by malloc. The result holds no pointer and may be copied, mapped
+ * and shared between plans that pack alike.
+ */
+convlow_status convlow_pack_weights(const struct convlow_plan *plan,
+                                    const float *weights,
+                                    void *packed,
+                                    size_t packed_bytes);
+
+/**
+ * Computes dst. `src` and `dst` are whole tensors in the descriptor's layouts; `packed_weights` comes from
+ * convlow_pack_weights; `bias` has out_channels floats or is NULL; `workspace` has at least
+ * convlow_plan_workspace_bytes bytes of any content, aligned as by malloc, or is NULL if that is 0. dst and
+ * workspace overlap nothing. Reads or writes nothing else; on a refusal dst is untouched.
+ *
+ * The library itself allocates nothing here. A GEMM may, and then what it cannot have ends the process: the embedded one
+ * packs factors on the heap, in up to four allocations for each of convlow_plan_info.gemm_calls, and keeps a buffer of the
+ * size of the second cache level for each thread until that ends; a BLAS keeps what its makers say. convlow_plan_info.gemm
+ * says which one serves; "direct-sum2d" calls none.
+ *
+ * The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so
+ * that 128 KiB are enough. Its floating-point mode (rounding, flushing to zero) holds on all threads of the pool.
+ *
+ * A NaN or an infinity in src reaches exactly the outputs whose window holds it. In weights it may also reach
+ * outputs at the border whose window it lies outside of.
+ */
+convlow_status convlow_execute(const struct convlow_plan *plan,
+                               const float *src,
+                               const void *packed_weights,
+                               const float *bias,
+                               float *dst,
+                               void *workspace,
+                               size_t workspace_bytes);
+
+/**
+ * A pool of `threads` threads, the calling one included; 0: as many as the calling thread may use cores, or fewer where
+ * the CPU quota of a container says so. The threads block all signals, which are the host's.
+ */
+convlow_status convlow_pool_create(size_t threads,
+                                   struct convlow_pool **pool);
+
+/**
+ * Sets for how many microseconds the pool's threads look out for the next execute before they sleep: 200 unless set,
+ * at most 1,000,000; 0 for hosts that forbid spinning. Plans made with the pool before are included. Not for
+ * external pools, whose threads are the host's (CONVLOW_ERROR_UNSUPPORTED).
+ */
+convlow_status convlow_pool_set_spin(struct convlow_pool *pool,
+                                     uint32_t microseconds);
+
+/**
+ * Whether a thread of the pool that would share a core with the one that executes, or with another of the pool, is
+ * given a free one when it is called: CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. The system by itself
+ * often wakes a thread on the core of the one that woke it, where it adds nothing. The cores are those that the
+ * executing thread may use, where they are enough for the whole pool, else those that the pool's creator could use; a
+ * thread may leave the core it was given as soon as it runs there. Threads of the host are never moved. Plans made with
+ * the pool before are included. Not for external pools (CONVLOW_ERROR_UNSUPPORTED).
+ */
+convlow_status convlow_pool_set_binding(struct convlow_pool *pool,
+                                        int32_t binding);
+
+/**
+ * A pool over the host's own threads: execute calls run(context, jobs, ...) with jobs <= threads, from the thread
+ * that executes. A job takes over that thread's floating-point mode, and puts its own thread's back at its end. `run` and `context` must stay valid until this pool and all plans made with it are destroyed.
+ */
+convlow_status convlow_pool_create_external(convlow_parallel_for run,
+                                            void *context,
+                                            size_t threads,
+                                            struct convlow_pool **pool);
+
+/**
+ * Destroys a pool; its threads end when the last plan made with it is destroyed. NULL is a no-op.
+ */
+void convlow_pool_destroy(struct convlow_pool *pool);
+
+/**
+ * What CONVLOW_EFFORT_MEASURE has learned in this process, as text with a closing NUL. *length is the length
+ * without the NUL. With text NULL and capacity 0 only *length is written.
+ */
+convlow_status convlow_wisdom_export(char *text, size_t capacity, size_t *length);
+
+/**
+ * Adds `length` bytes of text that convlow_wisdom_export wrote, on this machine, to what is known: `length` as export
+ * gave it, or by strlen. A line with anything that this build does not know (a problem, an algorithm, a GEMM) is refused
+ * by its number; at most 65,536 times are kept. On an error nothing is added.
+ */
+convlow_status convlow_wisdom_import(const char *text,
+                                     size_t length);
+
+/**
+ * The version of the library: major << 16 | minor << 8 | patch.
+ */
+uint32_t convlow_version(void);
+
+/**
+ * Version, GEMM backends and their configuration, SIMD level, optional algorithms. Static text.
+ */
+const char *convlow_build_info(void);
+
+/**
+ * How many algorithms this build has.
+ */
+size_t convlow_algorithm_count(void);
+
+/**
+ * The id of algorithm 0 .. convlow_algorithm_count() - 1; -1 beyond. Ids never change between versions.
+ */
+int32_t convlow_algorithm_at(size_t index);
+
+/**
+ * The name of an algorithm as static text, "auto" for CONVLOW_ALGORITHM_AUTO; NULL if unknown.
+ */
+const char *convlow_algorithm_name(int32_t id);
+
+/**
+ * The id of an algorithm; -1 if unknown or NULL.
+ */
+int32_t convlow_algorithm_from_name(const char *name);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* CONVLOW_H */

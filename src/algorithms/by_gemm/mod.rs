@@ -1,0 +1,33 @@
+//! The algorithms whose products a GEMM computes, with what they alone share. A build without the feature `gemm` leaves them out.
+
+mod conv1x1;
+mod im2col;
+mod im2row;
+mod kn2;
+mod kn2row_aa;
+mod kn2row_flat;
+mod kn2row_fold;
+mod kn2row_tiled;
+#[cfg(feature = "mec")]
+mod mec;
+mod patches;
+mod product;
+mod shifted_add;
+mod strips;
+mod taps;
+mod wrapping;
+
+use super::{algorithm, cost, tiling};
+
+pub use conv1x1::Conv1x1;
+pub use im2col::Im2col;
+pub use im2row::Im2row;
+pub use kn2::Kn2;
+pub use kn2row_aa::Kn2rowAa;
+pub use kn2row_flat::Kn2rowFlat;
+pub use kn2row_fold::Kn2rowFold;
+pub use kn2row_tiled::Kn2rowTiled;
+#[cfg(feature = "mec")]
+pub use mec::Mec;
+pub use patches::Fill;
+pub use product::Form;

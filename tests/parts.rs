@@ -1,0 +1,112 @@
+//! What a build has: AUTO serves every problem with any parts left out, and what is not there is refused by name.
+
+mod common;
+
+use common::{Data, plain, run};
+use convlow::gemm::{Backend, BackendChoice};
+use convlow::{Axis, DataType, Element, Error, Layout, Math, Options, Plan, Problem, Strides};
+
+/// Of every kind: one to three dimensions, transposed, strided, dilated, grouped, depthwise, padded unevenly, slices.
+fn problems() -> Vec<Problem> {
+    let with = |rows: Axis, cols: Axis, problem: Problem| Problem { rows, cols, ..problem };
+    let axis = |input, kernel, stride, dilation, pad_before| Axis {
+        stride,
+        dilation,
+        pad_before,
+        pad_after: 1,
+        ..Axis::dense(input, kernel)
+    };
+    let transposed = |input, kernel, stride| Axis { transposed: true, stride, ..Axis::dense(input, kernel) };
+    let square = plain([8, 24], [9, 11], [3, 3]);
+    vec![
+        square,
+        plain([3, 5], [4, 4], [1, 1]),
+        plain([6, 40], [12, 7], [5, 5]),
+        with(Axis::ONE, axis(40, 5, 2, 3, 4), square),
+        with(axis(13, 3, 2, 1, 1), axis(10, 2, 3, 2, 0), square),
+        Problem { planes: axis(5, 3, 1, 1, 1), batch: 2, ..square },
+        with(transposed(5, 3, 2), transposed(6, 4, 3), square),
+        Problem {
+            planes: Axis { transposed: true, ..Axis::dense(3, 2) },
+            ..with(transposed(5, 3, 2), transposed(4, 2, 2), square)
+        },
+        Problem { groups: 4, accumulate: true, ..square },
+        Problem { groups: 24, ..plain([24, 24], [9, 10], [3, 3]) },
+        Problem { groups: 6, ..plain([6, 12], [9, 10], [5, 3]) },
+    ]
+}
+
+/// How many plans computed the definition, in one type.
+fn check<T: Element>() -> usize {
+    let half_epsilon = if T::TYPE == DataType::F32 { 2f64.powi(-24) } else { 2f64.powi(-53) };
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut plans = 0;
+    for problem in problems() {
+        let problem =
+            Problem::new(Problem { data_type: T::TYPE, ..problem }).expect("the problems are valid");
+        let data = Data::<T>::random(&problem, true, &mut rng);
+        let expected = data.expected(&problem);
+        for (src_layout, dst_layout) in Layout::PAIRS {
+            let strides = Strides { channel: 1000, batch: 0 };
+            for (src_strides, dst_strides) in [(Strides::PACKED, Strides::PACKED), (strides, strides)] {
+                let problem = Problem { src_layout, dst_layout, src_strides, dst_strides, ..problem };
+                for (math, bound) in
+                    [(Math::Exact, (problem.depth() + 2) as f64 * half_epsilon), (Math::Fast, 1e-4)]
+                {
+                    for max_workspace_bytes in [0, usize::MAX] {
+                        let options = Options { math, max_workspace_bytes, ..Options::default() };
+                        let plan = Plan::new(&problem, &options)
+                            .unwrap_or_else(|error| panic!("{problem}: {error:?}"));
+                        for (value, expected) in run(&plan, &data).iter().zip(&expected) {
+                            let value: f64 = (*value).into();
+                            let error = (value - expected.value).abs();
+                            assert!(
+                                error <= bound * expected.magnitude,
+                                "{} on {problem}",
+                                plan.info().entry.name()
+                            );
+                        }
+                        plans += 1;
+                    }
+                }
+            }
+        }
+    }
+    plans
+}
+
+#[test]
+fn auto_serves_every_problem() {
+    let plans: usize = DataType::BUILT
+        .iter()
+        .map(|data_type| match data_type {
+            DataType::F32 => check::<f32>(),
+            DataType::F64 => check::<f64>(),
+        })
+        .sum();
+    println!("parts: AUTO served {plans} plans");
+    assert_eq!(plans, DataType::BUILT.len() * problems().len() * 4 * 2 * 2 * 2);
+}
+
+#[test]
+fn what_is_left_out_is_refused_by_name() {
+    let refusal = |problem: &Problem, options: &Options| match Plan::new(problem, options) {
+        Err(Error::Unsupported(text)) => text,
+        Err(other) => panic!("{other:?}"),
+        Ok(plan) => panic!("{} serves", plan.info().entry.name()),
+    };
+    let problem = plain([2, 2], [4, 4], [3, 3]);
+    for (choice, name, feature) in
+        [(BackendChoice::Blas, "blas", "openblas"), (BackendChoice::Embedded, "embedded", "gemm")]
+    {
+        if Backend::candidates(choice).is_err() {
+            let text = refusal(&problem, &Options { gemm: choice, ..Options::default() });
+            assert!(text.starts_with(&format!("gemm = {name}, ")), "{text}");
+            assert!(text.contains(&format!("cargo feature {feature}")), "{text}");
+        }
+    }
+    if !DataType::BUILT.contains(&DataType::F64) {
+        let text = refusal(&Problem { data_type: DataType::F64, ..problem }, &Options::default());
+        assert_eq!(text, "type = f64, but this build has none (cargo feature f64)");
+    }
+}
