@@ -294,5 +294,6 @@ fn results_do_not_depend_on_where_memory_lies_or_on_earlier_calls() {
         })
         .sum();
     println!("threads: {compared} executes on buffers in other places");
-    assert!(compared > 1000);
+    // A build without a GEMM has fewer algorithms.
+    assert!(compared > if cfg!(feature = "gemm") { 1000 } else { 300 });
 }
