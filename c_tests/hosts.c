@@ -139,9 +139,22 @@ static void limit_memory(size_t more) {
     REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
 }
 
+/* An execute that packs a factor of some MiB on the heap, as the embedded GEMM does. */
+static const problem multiplied = {
+    .name = "multiplied", .in = {256, 112, 112}, .out_channels = 256, .kernel = {1, 1}};
+
 static void live_within(void *argument) {
     const size_t mebibytes = *(const size_t *)argument;
     used u = use_library(2);
+    convlow_conv2d_desc desc;
+    convlow_plan_options options;
+    describe(&desc, &multiplied, 0);
+    convlow_plan_options_init(&options, sizeof(options));
+    options.algorithm = convlow_algorithm_from_name("conv-1x1-gemm-ab-ki");
+    options.gemm = CONVLOW_GEMM_EMBEDDED;
+    tensors t = tensors_without_result(&desc, 0);
+    prepared p = prepare(&desc, &options, &t);
+    float *dst = floats_new(t.dst_len);
     limit_memory(mebibytes << 20);
     snprintf(check_context, sizeof(check_context), "%zu MiB", mebibytes);
 
@@ -150,12 +163,19 @@ static void live_within(void *argument) {
     CHECK_FAILS(convlow_pool_create(1000, &pool), CONVLOW_ERROR_OUT_OF_MEMORY, "threads = 1000");
     CHECK(pool == NULL);
 
+    /* The embedded GEMM has its memory, or says that it has not. */
+    if (mebibytes == 1) {
+        CHECK_FAILS(execute_prepared(&p, &t, dst), CONVLOW_ERROR_OUT_OF_MEMORY,
+                    "bytes could not be allocated");
+    } else {
+        const convlow_status executed = execute_prepared(&p, &t, dst);
+        CHECK(executed == CONVLOW_OK || executed == CONVLOW_ERROR_OUT_OF_MEMORY);
+    }
+
     /* What is measured lies in more memory than there is: it is another figure then, or an error, and no end.
      */
     static const problem large = {
         .name = "large", .in = {256, 112, 112}, .out_channels = 256, .kernel = {3, 3}, .pad = {1, 1, 1, 1}};
-    convlow_conv2d_desc desc;
-    convlow_plan_options options;
     describe(&desc, &large, 0);
     convlow_plan_options_init(&options, sizeof(options));
     options.effort = CONVLOW_EFFORT_MEASURE;
@@ -171,6 +191,9 @@ static void live_within(void *argument) {
     /* What was there before is as good as ever. */
     check_execute(&u);
     unuse_library(&u);
+    prepared_free(&p);
+    free(dst);
+    tensors_free(&t);
 }
 
 #endif

@@ -2,8 +2,10 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
+
+use crate::error::{Error, Result};
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
@@ -15,6 +17,20 @@ pub(crate) fn catch_quietly<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> 
     let result = catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(before);
     result
+}
+
+/// Leaves a computation that cannot report an error with one, for [`catch_failure`] to return.
+#[cfg(feature = "gemm")]
+pub(crate) fn fail(error: Error) -> ! {
+    resume_unwind(Box::new(error))
+}
+
+/// Runs `f`; what [`fail`] has left it with is returned, from whichever thread of a pool it came.
+pub(crate) fn catch_failure<R>(f: impl FnOnce() -> R) -> Result<R> {
+    catch_quietly(f).or_else(|payload| match payload.downcast() {
+        Ok(error) => Err(*error),
+        Err(payload) => resume_unwind(payload),
+    })
 }
 
 /// Makes the panic hook pass over panics that [`catch_quietly`] returns. The C surface calls this, because

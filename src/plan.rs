@@ -7,6 +7,7 @@ use crate::lowering::image::Image;
 use crate::lowering::weights::Packing;
 use crate::matrix::{Grid, Matrices, MatrixMut, Tiles};
 use crate::memory;
+use crate::panics;
 use crate::parallel::Pool;
 use crate::problem::{DataType, Layout, Problem, product};
 
@@ -181,7 +182,8 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if a length differs or the plan's elements are of another type, [`Error::WorkspaceLimit`] if the workspace is too
-    /// short, [`Error::WeightsMismatch`] if `packed` is not of this packing. dst is then untouched.
+    /// short, [`Error::WeightsMismatch`] if `packed` is not of this packing. dst is then untouched. [`Error::OutOfMemory`] if
+    /// the embedded GEMM cannot have what it packs a factor into; dst then holds anything.
     pub fn execute<T: Element>(
         &self,
         src: &[T],
@@ -223,8 +225,7 @@ impl Plan {
         };
         let pool = pool.as_ref().unwrap_or(&self.pool);
         let _one_thread = self.info.backend.map(Backend::on_one_thread);
-        self.run(src, weights, bias, (dst, residual), workspace, pool);
-        Ok(())
+        panics::catch_failure(|| self.run(src, weights, bias, (dst, residual), workspace, pool))
     }
 
     /// `Err` unless the plan's elements are of this type.

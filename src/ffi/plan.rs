@@ -314,9 +314,10 @@ unsafe fn pack<T: Element>(
 /// The library itself allocates nothing here, from the first call on. convlow_plan_info.gemm says what computes:
 /// - CONVLOW_GEMM_KERNELS, and CONVLOW_GEMM_AUTO for plain loops: nobody allocates anything, and no thread keeps anything.
 ///   This is all that CONVLOW_ALGORITHM_AUTO takes with CONVLOW_GEMM_AUTO.
-/// - CONVLOW_GEMM_EMBEDDED: packs factors on the heap, in up to four allocations for each of gemm_calls, asks for the caches
-///   once a process, in some hundred more, and keeps a buffer of the size of the second cache level for each thread until
-///   that ends. What it cannot have ends the process.
+/// - CONVLOW_GEMM_EMBEDDED: packs factors on the heap, in up to six allocations for each of gemm_calls, asks for the caches
+///   once a process, in some hundred small ones more, and keeps a buffer of the size of the second cache level for each
+///   thread until that ends. Whether it can have that is tried first: CONVLOW_ERROR_OUT_OF_MEMORY, with anything in dst.
+///   Where another thread takes the memory in between, the process ends.
 /// - CONVLOW_GEMM_BLAS: keeps what its makers say; what it does where it cannot have that is its own affair.
 ///
 /// The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so

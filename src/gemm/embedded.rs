@@ -1,14 +1,21 @@
 //! The embedded GEMM: the `gemm` crate with its run-time choice of SIMD kernels.
 //!
 //! It keeps a buffer of the size of the L2 cache for each thread, and packs a large right-hand side on the
-//! heap for the time of a call; that memory belongs to the backend, not to the plan's workspace.
+//! heap for the time of a call; that memory belongs to the backend, not to the plan's workspace. Where the crate cannot
+//! have it, it would end the process, so it is asked for here first.
 
+use std::cell::Cell;
 use std::fmt;
+use std::hint::black_box;
 use std::ops::Range;
+
+use gemm_common::cache::CACHE_INFO;
 
 use super::{Multiply, shape_of};
 use crate::matrix::{MatrixMut, Operand};
+use crate::memory;
 use crate::number::Number;
+use crate::panics;
 
 pub(super) struct Embedded;
 
@@ -22,6 +29,7 @@ impl<T: Number> Multiply<T> for Embedded {
         let ((a_cols, a_rows), (b_cols, b_rows)) = (strides(&a), strides(&b));
         let calls = if b_cols == 1 { remainder_apart(m) } else { [0..m, m..m] };
         for rows in calls.into_iter().filter(|rows| !rows.is_empty()) {
+            ask_for_memory::<T>(rows.len(), n, k);
             // SAFETY: the views guarantee that every element of the three matrices under these strides lies
             // inside its borrow, and C, being an exclusive borrow, overlaps neither factor.
             unsafe {
@@ -48,6 +56,27 @@ impl<T: Number> Multiply<T> for Embedded {
                 );
             }
         }
+    }
+}
+
+thread_local! {
+    /// Whether the thread has the crate's buffer already.
+    static HAS_BUFFER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Ends the call with an error where there is no room for as much as the crate may take in it: both factors packed, the
+/// larger one in parts that fit the third level of the cache, the smaller one in parts of the second.
+fn ask_for_memory<T>(m: usize, n: usize, k: usize) {
+    /// What the packed rows and columns are rounded up to, and their first byte aligned to.
+    const ROUNDED: usize = 128;
+    let [_, second_level, third_level] = [0, 1, 2].map(|level| CACHE_INFO[level].cache_bytes);
+    let all = k.saturating_mul(m + n + 2 * ROUNDED).saturating_mul(size_of::<T>());
+    let packed = all.min(third_level + 4 * second_level.max(1 << 20)) + 2 * ROUNDED;
+    let buffer = if HAS_BUFFER.replace(true) { 0 } else { second_level + ROUNDED };
+    // The compiler may leave out memory that nobody looks at.
+    if let Err(error) = black_box(memory::vec::<u8>(packed + buffer)) {
+        HAS_BUFFER.set(buffer == 0);
+        panics::fail(error);
     }
 }
 
