@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
@@ -21,7 +21,7 @@ pub(crate) fn catch_quietly<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> 
 
 /// Leaves a computation that cannot report an error with one, for [`catch_failure`] to return.
 #[cfg(feature = "gemm")]
-pub(crate) fn fail(error: Error) -> ! {
+pub(crate) fn fail(error: crate::error::Error) -> ! {
     resume_unwind(Box::new(error))
 }
 
