@@ -65,6 +65,9 @@ impl<'a> Between<'a> {
     pub fn of(node: Node<'a>, graph: &Graph<'a>) -> Result<Option<Self>> {
         let outputs: Vec<_> = node.outputs()?.into_iter().flatten().collect();
         let (inputs, &[dst]) = (node.inputs()?, outputs.as_slice()) else { return Ok(None) };
+        if !graph.is_read(dst)? {
+            return Ok(None);
+        }
         let Some(Some(src)) = inputs.first().copied() else { return Ok(None) };
         let Some(shape) = src.shape()? else { return Ok(None) };
         let rank = shape.sizes.len();
@@ -123,6 +126,12 @@ impl<'a> Between<'a> {
                 None => return Ok(None),
             },
         };
+        // The host keeps what is constant to itself.
+        for value in &between.reads {
+            if value.constant()?.is_some() {
+                return Ok(None);
+            }
+        }
         Ok(Some(between))
     }
 
@@ -299,8 +308,7 @@ fn is_gate(shape: &Shape, gate: Value<'_>) -> Result<bool> {
         && pixels.iter().all(|size| *size == Size::Known(1))
         && matches!(channels, Size::Known(_))
         && *channels == own[1]
-        && may_have_as_many
-        && gate.constant()?.is_none())
+        && may_have_as_many)
 }
 
 /// Whether the first of two factors is one value a channel and image of the second.
@@ -313,11 +321,6 @@ fn is_other_gate(inputs: &[Value<'_>]) -> Result<bool> {
 
 /// Whether two inputs may be of one shape as far as is known, and are not known to be.
 fn are_sum(node: Node<'_>, shape: &Shape, inputs: &[Value<'_>]) -> Result<bool> {
-    for value in inputs {
-        if value.constant()?.is_some() {
-            return Ok(false);
-        }
-    }
     let (Some(second), Some(sum)) = (inputs[1].shape()?, node.outputs()?[0].map_or(Ok(None), Value::shape)?)
     else {
         return Ok(false);

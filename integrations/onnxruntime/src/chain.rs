@@ -58,6 +58,9 @@ impl<'a> Chain<'a> {
             return refuse("an input or output is missing");
         };
         let Some(weights) = weights.constant()? else { return refuse("its weights are no constants") };
+        if src.constant()?.is_some() {
+            return refuse("its input is a constant");
+        }
         if ![f32::ELEMENT, f64::ELEMENT].contains(&weights.element) {
             return refuse("its elements are neither float32 nor float64");
         }
@@ -87,6 +90,9 @@ impl<'a> Chain<'a> {
             chain.line = Some(Line { shifts, ..Line::none(chain.channels()) });
         }
         while chain.take_next(graph)? {}
+        if !graph.is_read(chain.dst)? {
+            return refuse("nobody reads what it computes");
+        }
         Ok(Some(chain))
     }
 

@@ -114,7 +114,8 @@ impl Geometry {
     }
 
     /// The axes of a window over an input of these sizes. Rounded up, there is an output for each window that begins inside
-    /// the input or before it.
+    /// the input or before it. A window that reaches over more than all, but not by a whole stride, is over what there is:
+    /// so ONNX Runtime divides.
     ///
     /// # Errors
     /// If they leave no output.
@@ -125,11 +126,20 @@ impl Geometry {
         let axes = |geometry: &Self| {
             geometry.problem(&sizes, end).map(|problem| [problem.planes, problem.rows, problem.cols])
         };
-        let whole = axes(self)?;
+        let mut longer = self.clone();
+        for (rule, input) in longer.axes.iter_mut().zip(inputs) {
+            let reach = rule.kernel.saturating_sub(1).saturating_mul(rule.dilation).saturating_add(1);
+            if let Padding::Explicit([before, after]) = &mut rule.padding {
+                let missing = reach.saturating_sub(input.saturating_add(*before).saturating_add(*after));
+                if missing < rule.stride {
+                    *after += missing;
+                }
+            }
+        }
+        let whole = axes(&longer)?;
         if !rounds_up {
             return Ok(whole);
         }
-        let mut longer = self.clone();
         let first = whole.len() - inputs.len();
         for (rule, axis) in longer.axes.iter_mut().zip(&whole[first..]) {
             let reach = (axis.kernel - 1) * axis.dilation + 1;
@@ -207,15 +217,14 @@ impl AxisRule {
             }
             (false, ..) => (input.div_ceil(stride).saturating_sub(1) * stride + reach).saturating_sub(input),
             (true, output, _) => {
-                let output = match output {
-                    Some(output) => output,
-                    None => input.checked_mul(stride).ok_or_else(too_large)?,
-                };
                 let full = input
                     .saturating_sub(1)
                     .checked_mul(stride)
                     .and_then(|last| last.checked_add(reach + output_padding));
                 let full = full.ok_or_else(too_large)?;
+                // The standard has an output for each stride of each input, also where no tap reaches it. ONNX Runtime, of
+                // which this is a part, has only what is reached.
+                let output = output.unwrap_or_else(|| full.min(input.saturating_mul(stride)));
                 // Outputs behind what is reached are padding of the output.
                 output_padding += output.saturating_sub(full);
                 full.saturating_sub(output)
@@ -266,8 +275,8 @@ mod tests {
         assert_eq!(pads(&rule(1, 3, Padding::SameUpper, None), 7, false), [0, 0, 0]);
         assert_eq!(pads(&rule(4, 2, Padding::SameUpper, None), 5, true), [1, 1, 0]);
         assert_eq!(pads(&rule(3, 2, Padding::SameUpper, None), 5, true), [0, 1, 0]);
-        // Fewer taps than a stride: what is not reached is padding of the output.
-        assert_eq!(pads(&rule(1, 3, Padding::SameUpper, None), 5, true), [0, 0, 2]);
+        // Fewer taps than a stride: what is not reached is left out.
+        assert_eq!(pads(&rule(1, 3, Padding::SameUpper, None), 5, true), [0, 0, 0]);
     }
 
     #[test]

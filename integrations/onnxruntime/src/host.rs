@@ -19,6 +19,7 @@ use ort_sys::{
     OrtValue, OrtValueInfo,
 };
 
+use crate::reserve;
 use crate::sys::{API_VERSION, EpApi};
 
 /// What went wrong, in a sentence.
@@ -81,6 +82,12 @@ impl Host {
 
     /// Runs what the host has called. Nothing unwinds into it.
     pub fn guard(self, f: impl FnOnce() -> Result<()>) -> OrtStatusPtr {
+        if !reserve::is_intact() {
+            // SAFETY: the text ends with a zero, and the host copies it.
+            return unsafe {
+                (self.api.CreateStatus)(OrtErrorCode::ORT_EP_FAIL, c"convlow has no memory left".as_ptr())
+            };
+        }
         match catch_unwind(AssertUnwindSafe(f)) {
             Ok(Ok(())) => OK,
             Ok(Err(failure)) => self.status(&failure),
@@ -239,6 +246,11 @@ impl<'a> Graph<'a> {
             }
         }
         Ok(readers)
+    }
+
+    /// Whether anybody wants a value. Of what nobody reads the host gives a fused node no memory.
+    pub fn is_read(&self, value: Value<'a>) -> Result<bool> {
+        Ok(self.readers.contains_key(&value.name()?) || value.is_graph_output()?)
     }
 
     /// The node that alone reads a value, and that nobody has.

@@ -182,9 +182,12 @@ class Agreement(Comparing):
             {"output_shape": [28, 29]},
             {"output_padding": [1, 1]},
             {"output_shape": [30, 28], "auto_pad": "SAME_UPPER"},
+            # Here 3 taps are fewer than a stride.
+            {"auto_pad": "SAME_UPPER", "strides": [4, 5]},
+            {"auto_pad": "SAME_LOWER", "strides": [5, 2]},
         ):
             with self.subTest(attribute):
-                convolution = node("ConvTranspose", ["x", "w"], ["y"], "c", strides=[2, 2], **attribute)
+                convolution = node("ConvTranspose", ["x", "w"], ["y"], "c", **{"strides": [2, 2], **attribute})
                 self.check(
                     models.small([convolution], {"w": values(4, 6, 3, 3)}, (1, 4, 14, 14)), {"x": values(1, 4, 14, 14)}
                 )
@@ -364,6 +367,10 @@ class Between(Comparing):
         for operator, attributes in itertools.product(("MaxPool", "AveragePool"), cases):
             self.sandwich([node(operator, ["a"], ["b"], **attributes)], {})
         self.sandwich([node("MaxPool", ["a"], ["b"], kernel_shape=[3, 3], dilations=[2, 2])], {})
+        # A window over more than there is, which ONNX Runtime has where it is not a whole stride more.
+        for operator, ceil_mode in itertools.product(("MaxPool", "AveragePool"), (0, 1)):
+            attributes = {"kernel_shape": [1, 3], "strides": [1, 3], "ceil_mode": ceil_mode}
+            self.sandwich([node(operator, ["a"], ["b"], **attributes)], {}, spatial=(2, 1))
         self.sandwich([node("AveragePool", ["a"], ["b"], kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1)], {})
         self.sandwich([node("MaxPool", ["a"], ["b"], kernel_shape=[2, 2, 2], strides=[2, 1, 2])], {}, spatial=(5, 6, 7))
         self.sandwich([node("AveragePool", ["a"], ["b"], kernel_shape=[3], strides=[2])], {}, spatial=(31,))
@@ -394,6 +401,10 @@ class Between(Comparing):
         # One gate for all images, which is not known before the run where their number has a name.
         shared = [node("ReduceMean", ["g"], ["s"], axes=[0]), node("Mul", ["a", "s"], ["b"])]
         self.sandwich([*squeeze, *shared], weights, between=())
+        # What is scaled by constants looks as if it were the gate of them.
+        for inputs in (["m", "k"], ["k", "m"]):
+            scaled = [node("GlobalAveragePool", ["a"], ["m"]), node("Mul", inputs, ["b"])]
+            self.sandwich(scaled, {"k": values(1, 37, 1, 1)}, between=())
 
     def test_by_channel(self) -> None:
         constants = {"s": values(37), "b0": values(37), "m": values(37), "v": np.abs(values(37)) + 0.5}
@@ -576,6 +587,16 @@ class Refusals(unittest.TestCase):
         ]
         model = models.small(nodes, {"w": values(4, 4, 3, 3)}, (1, 4, 9, 9))
         self.check(model, {"x": values(1, 4, 9, 9)}, "its bias is no constant")
+
+    def test_what_nobody_reads(self) -> None:
+        nodes = [node("Conv", ["x", "w"], ["a"], "c"), node("MaxPool", ["a"], ["b"], kernel_shape=[1, 1])]
+        for unread in (nodes[:1], nodes):
+            model = models.small([*unread, node("Relu", ["x"], ["y"])], {"w": values(5, 5, 1, 1)}, (1, 5, 4, 4))
+            made = session(model)
+            if len(unread) == 1:
+                self.assertEqual([layer.reason for layer in convlow.report(made)], ["nobody reads what it computes"])
+            feeds = {"x": values(1, 5, 4, 4)}
+            self.assertEqual(error(made.run(None, feeds), plain(model).run(None, feeds)), 0)
 
     def test_an_input_that_does_not_fit_fails_the_run_alone(self) -> None:
         model = models.small([node("Conv", ["x", "w"], ["y"], "c")], {"w": values(4, 4, 3, 3)}, (None, 4, None, None))
