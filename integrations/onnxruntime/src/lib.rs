@@ -4,7 +4,7 @@
 //! [`sys`] declares what a provider implements; [`host`] is what ONNX Runtime shows and does, behind results and views. A
 //! factory, here, makes a [`provider`] for each session by its [`options`]. The provider claims each [`chain`] of a
 //! convolution and what its end can do, and makes a [`layer`] of it: weights packed once by its [`geometry`], plans for the
-//! sizes that are seen. Layers share a [`session`].
+//! sizes that are seen. Layers share a [`session`]. Where memory is short there is a [`reserve`].
 
 mod between;
 mod chain;
@@ -16,6 +16,7 @@ mod line;
 mod moves;
 mod options;
 mod provider;
+mod reserve;
 mod session;
 mod sys;
 mod tail;
