@@ -17,14 +17,20 @@ endif()
 
 set(package_files "${CMAKE_CURRENT_BINARY_DIR}/packages")
 file(READ LICENSE-MIT license)
-file(WRITE "${package_files}/copyright"
+file(WRITE "${package_files}/own"
     "convlow is under the MIT or the Apache 2.0 license, at your choice. The Apache License 2.0 is in\n"
     "/usr/share/common-licenses/Apache-2.0; the other one follows.\n\n${license}")
 
-# The Debian package of a component.
-function(convlow_package component name section contents)
+# The Debian package of a component, whose file of licenses also holds those of the crates with these features.
+function(convlow_package component name section contents crate_features)
     # In packages only: who installs from the sources has the licenses there.
-    install(FILES "${package_files}/copyright" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/doc/${name}"
+    set(copyright "${package_files}/${name}/copyright")
+    install(CODE "execute_process(COMMAND \"${CMAKE_COMMAND}\" -E env \"RUSTC=${CONVLOW_RUSTC}\"
+            \"${CMAKE_COMMAND}\" \"-Dcargo=${CONVLOW_CARGO}\" \"-Dmanifest=${CMAKE_CURRENT_SOURCE_DIR}/Cargo.toml\"
+            -Dtarget=${CONVLOW_RUST_TARGET} -Dfeatures=${crate_features} \"-Down=${package_files}/own\"
+            \"-Dto=${copyright}\" -P \"${CMAKE_CURRENT_SOURCE_DIR}/cmake/notices.cmake\"
+            COMMAND_ERROR_IS_FATAL ANY)" COMPONENT ${component} EXCLUDE_FROM_ALL)
+    install(FILES "${copyright}" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/doc/${name}"
         COMPONENT ${component} EXCLUDE_FROM_ALL)
     string(TOUPPER "CPACK_DEBIAN_${component}" prefix)
     set(${prefix}_PACKAGE_NAME "${name}" PARENT_SCOPE)
@@ -38,16 +44,16 @@ endfunction()
 
 set(CPACK_COMPONENTS_ALL)
 if(convlow_shared)
-    convlow_package(convlow_runtime "libconvlow${abi_version}" libs "The shared library")
+    convlow_package(convlow_runtime "libconvlow${abi_version}" libs "The shared library" "${features}")
     file(WRITE "${package_files}/triggers" "activate-noawait ldconfig\n")
     set(CPACK_DEBIAN_CONVLOW_RUNTIME_PACKAGE_CONTROL_EXTRA "${package_files}/triggers")
     set(CPACK_COMPONENT_CONVLOW_DEVELOPMENT_DEPENDS convlow_runtime)
 endif()
-convlow_package(convlow_development libconvlow-dev libdevel "The development files")
+convlow_package(convlow_development libconvlow-dev libdevel "The development files" "${features}")
 if(CONVLOW_BLAS)
     set(CPACK_DEBIAN_CONVLOW_DEVELOPMENT_PACKAGE_DEPENDS libopenblas-dev) # which the static library is linked with
 endif()
 if(CONVLOW_TOOL)
-    convlow_package(convlow_tool convlow science "The command line")
+    convlow_package(convlow_tool convlow science "The command line" "${features},cli")
 endif()
 include(CPack)

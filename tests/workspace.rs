@@ -87,6 +87,25 @@ fn every_figure_is_its_formula() {
 }
 
 #[test]
+fn depthwise_kernels_need_nothing() {
+    let entry = Entry::by_name(c"depthwise-register").expect("registered");
+    let two = Pool::new(2).expect("two threads");
+    let mut plans = 0;
+    for layer in layers_of_all_lists().into_iter().filter(|layer| layer.group_in() == 1) {
+        for (src_layout, dst_layout) in LAYOUTS {
+            for pool in [&Pool::SERIAL, &two] {
+                let problem = Problem { src_layout, dst_layout, ..layer };
+                let plan = plan_for(&problem, &common::options(entry, BackendChoice::Auto, pool));
+                let plan = plan.expect("it takes every depthwise problem");
+                assert_eq!(plan.info().workspace_bytes, 0, "{problem}");
+                plans += 1;
+            }
+        }
+    }
+    assert!(plans > 200, "{plans}");
+}
+
+#[test]
 fn kn2row_aa_needs_at_most_64_kib_on_every_stride_1_layer_of_the_networks() {
     let mut plans = 0;
     for layer in layers().into_iter().filter(Problem::unit_stride) {
