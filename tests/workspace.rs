@@ -91,7 +91,8 @@ fn depthwise_kernels_need_nothing() {
     let entry = Entry::by_name(c"depthwise-register").expect("registered");
     let two = Pool::new(2).expect("two threads");
     let mut plans = 0;
-    for layer in layers_of_all_lists().into_iter().filter(|layer| layer.group_in() == 1) {
+    let depthwise = |layer: &Problem| layer.groups > 1 && layer.group_in() == 1;
+    for layer in layers_of_all_lists().into_iter().filter(depthwise) {
         for (src_layout, dst_layout) in LAYOUTS {
             for pool in [&Pool::SERIAL, &two] {
                 let problem = Problem { src_layout, dst_layout, ..layer };
