@@ -27,10 +27,6 @@ static convlow_status create_plan_with(int32_t effort) {
     options.effort = effort;
     options.math = CONVLOW_MATH_FAST;
     options.measure_budget_seconds = 0.01;
-    if (effort == CONVLOW_EFFORT_MEASURE) {
-        /* What a GEMM does inside its own call when memory is short is its own. */
-        options.algorithm = convlow_algorithm_from_name("direct-sum2d");
-    }
     const convlow_status status = convlow_plan_create(&desc, &options, &plan);
     CHECK((status == CONVLOW_OK) == (plan != untouched));
     if (status == CONVLOW_OK) {
