@@ -27,15 +27,12 @@
 pub mod algorithms;
 pub mod descriptor;
 mod environment;
-mod error;
 pub mod ffi;
 pub mod gemm;
 mod kernels;
 mod lowering;
 pub mod matrix;
-mod memory;
 mod number;
-mod panics;
 mod parallel;
 mod plan;
 pub mod planner;
@@ -45,7 +42,8 @@ pub mod reference;
 use std::fmt;
 
 pub use algorithms::Element;
-pub use error::{Error, Result};
+pub use convlow_base::error::{Error, Result};
+use convlow_base::{error, memory, panics};
 pub use kernels::isa::Isa;
 pub use parallel::{ParallelFor, Pool};
 pub use plan::{Arguments, Buffer, Info, Plan};

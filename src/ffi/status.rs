@@ -34,17 +34,15 @@ thread_local! {
     static LAST_ERROR: RefCell<FixedText<1024>> = const { RefCell::new(FixedText::EMPTY) };
 }
 
-impl Error {
-    fn status(&self) -> Status {
-        match self {
-            Error::InvalidArgument(_) => CONVLOW_ERROR_INVALID_ARGUMENT,
-            Error::Unsupported(_) => CONVLOW_ERROR_UNSUPPORTED,
-            Error::WorkspaceLimit(_) => CONVLOW_ERROR_WORKSPACE_LIMIT,
-            Error::Overflow(_) => CONVLOW_ERROR_OVERFLOW,
-            Error::OutOfMemory(_) => CONVLOW_ERROR_OUT_OF_MEMORY,
-            Error::WeightsMismatch(_) => CONVLOW_ERROR_WEIGHTS_MISMATCH,
-            Error::Internal(_) => CONVLOW_ERROR_INTERNAL,
-        }
+fn status_of(error: &Error) -> Status {
+    match error {
+        Error::InvalidArgument(_) => CONVLOW_ERROR_INVALID_ARGUMENT,
+        Error::Unsupported(_) => CONVLOW_ERROR_UNSUPPORTED,
+        Error::WorkspaceLimit(_) => CONVLOW_ERROR_WORKSPACE_LIMIT,
+        Error::Overflow(_) => CONVLOW_ERROR_OVERFLOW,
+        Error::OutOfMemory(_) => CONVLOW_ERROR_OUT_OF_MEMORY,
+        Error::WeightsMismatch(_) => CONVLOW_ERROR_WEIGHTS_MISMATCH,
+        Error::Internal(_) => CONVLOW_ERROR_INTERNAL,
     }
 }
 
@@ -57,7 +55,7 @@ pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> Status {
         Ok(()) => CONVLOW_OK,
         Err(error) => {
             remember(&error);
-            error.status()
+            status_of(&error)
         }
     }
 }

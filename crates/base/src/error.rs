@@ -47,14 +47,4 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A formatted message, or as much of it as there is memory for.
-macro_rules! text {
-    ($($text:tt)*) => { $crate::memory::text(format_args!($($text)*)) };
-}
-pub(crate) use text;
-
-/// `Err(InvalidArgument)` with a formatted message.
-macro_rules! invalid {
-    ($($text:tt)*) => { Err($crate::error::Error::InvalidArgument($crate::error::text!($($text)*))) };
-}
-pub(crate) use invalid;
+pub use crate::{invalid, text};

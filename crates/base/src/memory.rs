@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use crate::error::{Error, Result};
 
 /// The error of an allocation that failed.
-pub(crate) fn exhausted(bytes: usize) -> Error {
+pub fn exhausted(bytes: usize) -> Error {
     Error::OutOfMemory(text(format_args!("{bytes} bytes could not be allocated")))
 }
 
 /// What the arguments say, or as much of it as there is memory for.
-pub(crate) fn text(arguments: fmt::Arguments<'_>) -> String {
+pub fn text(arguments: fmt::Arguments<'_>) -> String {
     let mut text = Text::default();
     let _ = text.write_fmt(arguments);
     text.0
@@ -33,14 +33,14 @@ impl Write for Text {
 }
 
 /// An empty vector with room for `count` values.
-pub(crate) fn vec<T>(count: usize) -> Result<Vec<T>> {
+pub fn vec<T>(count: usize) -> Result<Vec<T>> {
     let mut values = Vec::new();
     values.try_reserve_exact(count).map_err(|_| exhausted(count.saturating_mul(size_of::<T>())))?;
     Ok(values)
 }
 
 /// A value on the heap.
-pub(crate) fn boxed<T>(value: T) -> Result<Box<T>> {
+pub fn boxed<T>(value: T) -> Result<Box<T>> {
     let place = place_for::<T>()?;
     // SAFETY: the place was allocated for a `T` by the global allocator, as `Box` has it, and is written first.
     unsafe {
@@ -56,7 +56,7 @@ fn place_for<T>() -> Result<NonNull<T>> {
 }
 
 /// A value shared by counting: `Arc`, but for the making, which can fail.
-pub(crate) struct Shared<T>(NonNull<Counted<T>>);
+pub struct Shared<T>(NonNull<Counted<T>>);
 
 struct Counted<T> {
     owners: AtomicUsize,
@@ -69,6 +69,7 @@ unsafe impl<T: Send + Sync> Send for Shared<T> {}
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
+    /// The value, with one owner.
     pub fn new(value: T) -> Result<Self> {
         let place = place_for()?;
         // SAFETY: the place is this value's own.

@@ -12,7 +12,7 @@ thread_local! {
 }
 
 /// Runs `f`; a panic of it is returned instead of printed, once [`silence`] has been called.
-pub(crate) fn catch_quietly<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
+pub fn catch_quietly<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
     let before = CATCHING.replace(true);
     let result = catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(before);
@@ -20,13 +20,12 @@ pub(crate) fn catch_quietly<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> 
 }
 
 /// Leaves a computation that cannot report an error with one, for [`catch_failure`] to return.
-#[cfg(feature = "gemm")]
-pub(crate) fn fail(error: crate::error::Error) -> ! {
+pub fn fail(error: crate::error::Error) -> ! {
     resume_unwind(Box::new(error))
 }
 
 /// Runs `f`; what [`fail`] has left it with is returned, from whichever thread of a pool it came.
-pub(crate) fn catch_failure<R>(f: impl FnOnce() -> R) -> Result<R> {
+pub fn catch_failure<R>(f: impl FnOnce() -> R) -> Result<R> {
     catch_quietly(f).or_else(|payload| match payload.downcast() {
         Ok(error) => Err(*error),
         Err(payload) => resume_unwind(payload),
@@ -35,7 +34,7 @@ pub(crate) fn catch_failure<R>(f: impl FnOnce() -> R) -> Result<R> {
 
 /// Makes the panic hook pass over panics that [`catch_quietly`] returns. The C surface calls this, because
 /// a library prints nothing unasked; a Rust host keeps the hook it has.
-pub(crate) fn silence() {
+pub fn silence() {
     type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>;
     static OTHERS: OnceLock<Hook> = OnceLock::new();
     OTHERS.get_or_init(|| {
@@ -51,7 +50,7 @@ pub(crate) fn silence() {
 }
 
 /// The text a panic carries.
-pub(crate) fn text(payload: &(dyn Any + Send)) -> &str {
+pub fn text(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<String>()
         .map(String::as_str)
