@@ -19,10 +19,11 @@ use self::gang::Gang;
 use self::sync::{Mutex, into_inner, lock};
 use crate::algorithms::Element;
 use crate::error::{Error, Result, invalid, text};
-use crate::matrix::{Grid, MatrixMut, Tile, Tiles};
+use crate::matrix::MatrixMut;
 use crate::memory::Shared;
 use crate::number::Number;
 use crate::panics::catch_quietly;
+use crate::tiles::{Grid, Tile, Tiles};
 
 /// Runs `job(argument, 0)` … `job(argument, jobs − 1)`, on any threads in any order, and returns when all
 /// have returned. It must not unwind (throw a C++ exception).
