@@ -30,11 +30,11 @@ mod environment;
 pub mod ffi;
 pub mod gemm;
 mod lowering;
-mod parallel;
 mod plan;
 pub mod planner;
 mod problem;
 pub mod reference;
+mod tiles;
 
 use std::fmt;
 
@@ -43,11 +43,12 @@ pub use convlow_base::error::{Error, Result};
 use convlow_base::{error, memory, panics};
 pub use convlow_kernels::isa::Isa;
 pub use convlow_kernels::matrix;
-use convlow_kernels::{number, tiles};
-pub use parallel::{ParallelFor, Pool};
+use convlow_kernels::number;
+pub use convlow_threads::{ParallelFor, Pool};
 pub use plan::{Arguments, Buffer, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options};
 pub use problem::{Activation, Axis, DataType, Kind, Layout, Operation, Problem, Strides, WeightsLayout};
+pub use tiles::EachTile;
 
 /// Version, GEMM backends with their configuration, the kernels' instructions, and the optional algorithms of this build.
 pub fn build_info() -> String {

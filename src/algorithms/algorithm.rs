@@ -6,12 +6,13 @@
 
 use std::ffi::CStr;
 
+use convlow_threads::Pool;
+
 use super::cost::Cost;
 use crate::gemm::{Gemm, Multiplied};
 use crate::lowering::weights::{Packing, WeightOrder};
 use crate::matrix::{MatrixMut, Operand};
 use crate::memory;
-use crate::parallel::Pool;
 use crate::problem::{Layout, Problem, product};
 use crate::tiles::Grid;
 use convlow_kernels::end::End;

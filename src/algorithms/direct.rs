@@ -8,7 +8,7 @@ use super::cost::{Cost, work};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
 use crate::matrix::MatrixMut;
 use crate::problem::{Layout, Problem};
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 use convlow_kernels::class::Class;
 
 /// The definition, with the innermost loop along whatever lies contiguous in dst.

@@ -16,7 +16,7 @@ use crate::lowering::patches::fill_plane_patches;
 use crate::lowering::weights::{CIJM, WeightOrder};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 use convlow_kernels::lanes::{of_line, prefetch};
 use convlow_kernels::plane_tile::{PlaneTile, channels_of_rows};
 

@@ -21,7 +21,7 @@ use super::tiling::{
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::MatrixMut;
 use crate::problem::{Layout, Problem, product};
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 use convlow_kernels::moves::moved;
 use convlow_kernels::pixel_tile::{Blocks, PixelTile};
 

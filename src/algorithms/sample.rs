@@ -9,7 +9,7 @@ use crate::lowering::image::image_of;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 
 pub struct TapsByPixel;
 
@@ -63,9 +63,10 @@ impl Prepared for PreparedTapsByPixel {
 
 #[cfg(test)]
 mod tests {
+    use convlow_threads::Pool;
+
     use super::*;
     use crate::gemm::Backend;
-    use crate::parallel::Pool;
     use crate::problem::{Axis, Layout};
     use crate::reference::{Tensors, output};
 

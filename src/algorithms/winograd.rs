@@ -20,7 +20,7 @@ use super::tiling::{channels_of_block, channels_of_tile, dst_grid, part_of_chann
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, product};
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 use convlow_kernels::product::Product;
 use convlow_kernels::winograd::{Form, InputTransform, OutputTransform, Strip};
 

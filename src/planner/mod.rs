@@ -11,12 +11,13 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::io::Write;
 
+use convlow_threads::Pool;
+
 use crate::algorithms::{Cost, Declined, Entry, Products, REGISTRY, Reason, Scratch};
 use crate::environment::is_verbose;
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
 use crate::memory;
-use crate::parallel::Pool;
 use crate::plan::{Info, Plan, Schedule};
 use crate::problem::{Axis, DataType, Kind, Problem, Strides, product, with_outputs};
 use convlow_kernels::isa::Isa;

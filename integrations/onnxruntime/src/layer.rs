@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use convlow::{
-    Activation, AlgorithmChoice, Arguments, Buffer, DataType, Effort, Layout, Options, ParallelFor, Plan,
-    Pool, Problem,
+    Activation, AlgorithmChoice, Arguments, Buffer, DataType, EachTile, Effort, Layout, Options, ParallelFor,
+    Plan, Pool, Problem,
 };
 
 use crate::chain::Chain;

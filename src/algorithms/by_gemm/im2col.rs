@@ -12,7 +12,7 @@ use super::product::{Form, Product};
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 
 /// The patch matrix, filled one way and multiplied in one form.
 pub struct Im2col(pub Fill, pub Form);

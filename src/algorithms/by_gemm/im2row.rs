@@ -10,7 +10,7 @@ use super::product::{Form, Product};
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 
 /// Patches as rows, multiplied in one form.
 #[derive(Clone, Copy)]

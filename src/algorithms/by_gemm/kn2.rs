@@ -14,7 +14,7 @@ use crate::lowering::image::matrix_of;
 use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
 use crate::matrix::{Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 
 /// Which factor comes first, and whether all taps are multiplied at once.
 #[derive(Clone, Copy)]

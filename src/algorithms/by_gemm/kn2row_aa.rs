@@ -25,7 +25,7 @@ use crate::lowering::image::matrix_of;
 use crate::lowering::weights::{IJCM, IJMC, WeightOrder};
 use crate::matrix::MatrixMut;
 use crate::problem::{Problem, common};
-use crate::tiles::{Grid, Tile};
+use crate::tiles::{EachTile, Grid, Tile};
 
 /// The form of each tap's product; image stored C × H·W (NCHW) or H·W × C (NHWC).
 pub struct Kn2rowAa(pub Form);

@@ -19,7 +19,7 @@ use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::MatrixMut;
 use crate::problem::{Problem, common};
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 
 /// The taps of one tile of dst after the other, all rows at once.
 pub struct Kn2rowFlat;

@@ -16,7 +16,7 @@ use super::tiling::{dst_grid, flattened, part_of_channels, pixels_and_channels};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Layout, Problem, common, product};
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 use convlow_kernels::image::Image;
 use convlow_kernels::moves::transpose;
 

@@ -13,7 +13,7 @@ use super::tiling::{dst_grid, flattened};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::MatrixMut;
 use crate::problem::Problem;
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 
 /// The taps of one tile of dst after the other.
 pub struct Kn2rowTiled;

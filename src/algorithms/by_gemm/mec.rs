@@ -13,7 +13,7 @@ use super::product::tile_size;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Matrix, MatrixMut, Operand};
 use crate::problem::{Axis, Problem};
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 
 /// How the compact lowering is stored.
 #[derive(Clone, Copy)]

@@ -31,7 +31,7 @@ use super::tiling::{
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::MatrixMut;
 use crate::problem::{Kind, Layout, Problem, most_fitting};
-use crate::tiles::Grid;
+use crate::tiles::{EachTile, Grid};
 
 /// Taps of a register tile of channels that each have their own input.
 pub struct DepthwiseRegister;
