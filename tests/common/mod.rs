@@ -16,16 +16,6 @@ use convlow::{
 pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
 pub const WEIGHTS: [WeightsLayout; 3] = [WeightsLayout::Oihw, WeightsLayout::Hwio, WeightsLayout::Ohwi];
 
-/// The shared library that cargo built beside this test.
-pub fn shared_library() -> std::path::PathBuf {
-    let test = std::env::current_exe().expect("a running program has a path");
-    let deps = test.parent().expect("in the deps folder");
-    [deps.join("libconvlow.so"), deps.parent().expect("in a profile folder").join("libconvlow.so")]
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("cargo builds the cdylib for the tests")
-}
-
 fn lists_folder() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("problems")
 }
