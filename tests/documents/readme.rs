@@ -1,15 +1,14 @@
 //! What the README shows is true: its table and errors are the registry's, its sample is one that is compiled. Its C program is
 //! compiled and run by `c_tests/readme_test.cmake`.
 
-mod common;
-
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use common::padded;
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::{Kind, Layout, Problem};
+
+use crate::common::padded;
 
 const BEGIN: &str = "<!-- algorithms: written by ./dev generate -->\n";
 const END: &str = "<!-- end of algorithms -->";
@@ -96,7 +95,7 @@ fn the_table_of_algorithms_is_the_registry() {
 /// What an algorithm looks like, from the file that the crate compiles and tests.
 #[test]
 fn the_sample_of_an_algorithm_is_the_one_that_is_compiled() {
-    let file = include_str!("../src/algorithms/sample.rs");
+    let file = include_str!("../../src/algorithms/sample.rs");
     let (sample, _) = file.split_once("\n#[cfg(test)]").expect("its tests stand behind it");
     let [begin, end] = ["<!-- sample: written by ./dev generate -->\n", "<!-- end of sample -->"];
     check_or_write(begin, end, &format!("\n```rust\n{sample}```\n\n"));

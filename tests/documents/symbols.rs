@@ -3,13 +3,13 @@
 
 /// What compiled programs rely on; c_tests/abi.c holds the header and the library against it.
 const LIST: &str = include_str!(concat!(
-    "../c_tests/abi/",
+    "../../c_tests/abi/",
     env!("CARGO_PKG_VERSION_MAJOR"),
     ".",
     env!("CARGO_PKG_VERSION_MINOR"),
     ".h"
 ));
-const HEADER: &str = include_str!("../include/convlow.h");
+const HEADER: &str = include_str!("../../include/convlow.h");
 
 /// What stands behind a macro of the list, up to the part that a name does not need.
 fn listed(kind: &str, parts: usize) -> Vec<String> {
