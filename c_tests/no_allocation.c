@@ -11,6 +11,7 @@
 
 #define _GNU_SOURCE /* dl_iterate_phdr, scandir */
 #include "allocations.h"
+#include "definition.h"
 #include "lists.h"
 
 #include <link.h>
@@ -290,31 +291,6 @@ static void auto_on_all_lists(const char *folder, convlow_pool *pool) {
            taken, lists.count, lists.files, automatic.plans, doubles, automatic.on_kernels,
            automatic.plans - automatic.on_kernels, automatic.executes, automatic.allocations);
     lists_free(&lists);
-}
-
-/* A problem of two dimensions as the longer descriptor has it. */
-static convlow_convnd_desc long_form(const problem *problem) {
-    convlow_convnd_desc desc;
-    convlow_convnd_desc_init(&desc, sizeof(desc));
-    desc.batch = or_default(problem->batch, desc.batch);
-    desc.groups = or_default(problem->groups, desc.groups);
-    desc.in_channels = problem->in[0];
-    desc.out_channels = problem->out_channels;
-    for (int axis = 0; axis < 2; ++axis) {
-        desc.in_size[axis] = problem->in[1 + axis];
-        desc.kernel_size[axis] = problem->kernel[axis];
-        desc.stride[axis] = or_default(problem->stride[axis], 1);
-        desc.dilation[axis] = or_default(problem->dilation[axis], 1);
-        desc.pad_before[axis] = problem->pad[axis];
-        desc.pad_after[axis] = problem->pad[2 + axis];
-    }
-    desc.accumulate = problem->accumulate;
-    if (problem->clamp) {
-        desc.activation = CONVLOW_ACTIVATION_CLAMP;
-        desc.activation_min = 0.0;
-        desc.activation_max = 6.0;
-    }
-    return desc;
 }
 
 /* Batches, groups, uneven padding, sums and clamps, src and dst of different layouts; and threads that are
