@@ -189,8 +189,10 @@ static inline float *values_new(const lie *lie, unsigned seed, float between) {
     return values;
 }
 
-static inline void compute_expected(example *e, const size_t *out_size) {
+static inline void compute_expected(example *e) {
     const convlow_convnd_desc *d = &e->desc;
+    size_t out_size[3];
+    REQUIRE_OK(convlow_convnd_output_size(d, out_size));
     const float *added = e->addend == RESIDUAL ? e->residual : e->before;
     e->expected = (double *)calloc(elements_of(&e->dst_lie), sizeof(double));
     REQUIRE(e->expected != NULL);
@@ -205,7 +207,8 @@ static inline void compute_expected(example *e, const size_t *out_size) {
     }
 }
 
-static inline example example_new(const convlow_convnd_desc *desc, int with_bias, addend addend) {
+/* Without what is expected. */
+static inline example example_without_result(const convlow_convnd_desc *desc, int with_bias, addend addend) {
     example e = {.desc = *desc, .addend = addend};
     size_t out_size[3];
     REQUIRE_OK(convlow_convnd_output_size(desc, out_size));
@@ -229,7 +232,12 @@ static inline example example_new(const convlow_convnd_desc *desc, int with_bias
     }
     e.before = values_new(&dst, addend == DST ? 4 : 0, between_outputs);
     e.residual = addend == RESIDUAL ? values_new(&dst, 5, NAN) : NULL;
-    compute_expected(&e, out_size);
+    return e;
+}
+
+static inline example example_new(const convlow_convnd_desc *desc, int with_bias, addend addend) {
+    example e = example_without_result(desc, with_bias, addend);
+    compute_expected(&e);
     return e;
 }
 
@@ -240,6 +248,27 @@ static inline void example_free(example *e) {
     free(e->before);
     free(e->residual);
     free(e->expected);
+}
+
+/* How many examples there are of so many variants of each shape, in one to three dimensions and every pair of
+ * layouts. */
+static inline size_t count_examples(size_t variants_tried) {
+    return SHAPES * (size_t)MOST_DIMS * LAYOUT_PAIRS * variants_tried;
+}
+
+/* One of them. */
+static inline example example_at(size_t number, size_t variants_tried, const char **name) {
+    const variant *v = &variants[number % variants_tried];
+    const int pair = (int)(number / variants_tried % LAYOUT_PAIRS);
+    const int dims = 1 + (int)(number / variants_tried / LAYOUT_PAIRS % MOST_DIMS);
+    const shape *s = &shapes[number / variants_tried / LAYOUT_PAIRS / MOST_DIMS];
+    convlow_convnd_desc desc = described(s, dims, pair);
+    desc.type = v->type;
+    if (v->sliced) {
+        slice(&desc);
+    }
+    *name = s->name;
+    return example_new(&desc, s->bias, v->addend);
 }
 
 /* ---- of the type of the plan ------------------------------------------------------------------------ */

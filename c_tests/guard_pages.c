@@ -172,24 +172,15 @@ static void packed_planes(convlow_pool *pool) {
 /* Whatever else a problem may be. GEMMs take turns, and so do a pool and none. */
 static void every_kind(convlow_pool *pool) {
     const size_t variants_tried = check_quickly() ? QUICK_VARIANTS : VARIANTS;
-    const size_t all = SHAPES * (size_t)MOST_DIMS * LAYOUT_PAIRS * variants_tried;
-    for (size_t turn = 0; turn < all; ++turn) {
-        const variant *v = &variants[turn % variants_tried];
-        const int pair = (int)(turn / variants_tried % LAYOUT_PAIRS);
-        const int dims = 1 + (int)(turn / variants_tried / LAYOUT_PAIRS % MOST_DIMS);
-        const shape *s = &shapes[turn / variants_tried / LAYOUT_PAIRS / MOST_DIMS];
-        const size_t lot = turn + turn / variants_tried; /* another at the next pair of layouts */
+    for (size_t number = 0; number < count_examples(variants_tried); ++number) {
+        const size_t lot = number + number / variants_tried; /* another in the next pair of layouts */
         int32_t gemm = (int32_t)(lot % 3);
         if (gemm == CONVLOW_GEMM_BLAS && !CONVLOW_TEST_BLAS) {
             gemm = CONVLOW_GEMM_EMBEDDED;
         }
-        convlow_convnd_desc desc = described(s, dims, pair);
-        desc.type = v->type;
-        if (v->sliced) {
-            slice(&desc);
-        }
-        example e = example_new(&desc, s->bias, v->addend);
-        every_algorithm(&e, s->name, lot / 3 % 2 == 0 ? NULL : pool, gemm, gemm);
+        const char *name;
+        example e = example_at(number, variants_tried, &name);
+        every_algorithm(&e, name, lot / 3 % 2 == 0 ? NULL : pool, gemm, gemm);
         example_free(&e);
     }
 }
