@@ -10,7 +10,7 @@ use std::fs;
 use common::{LAYOUTS, plan_for};
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, DataType, Layout, Plan, Pool, Problem, descriptor};
+use convlow::{Axis, DataType, Layout, Operation, Plan, Pool, Problem, descriptor};
 
 /// Every line of every list: plain layers, grouped and depthwise ones, volumes, rows, and transposed ones.
 fn layers() -> Vec<Problem> {
@@ -38,23 +38,23 @@ fn flattened(p: &Problem) -> Problem {
 }
 
 /// Input positions from the first that these outputs see to the last, where a border may cut some off.
-fn seen(axis: &Axis, first: usize, end: usize) -> usize {
+fn seen(p: &Problem, axis: &Axis, first: usize, end: usize) -> usize {
     let (s, pad, reach) =
         (axis.stride as i128, axis.pad_before as i128, ((axis.kernel - 1) * axis.dilation) as i128);
     let (first, last) = (first as i128, end as i128 - 1);
-    let [from, to] = match axis.transposed {
+    let [from, to] = match p.operation {
         // Input i reaches outputs i·s − pad … i·s + reach − pad.
-        true => [(first + pad - reach + s - 1).div_euclid(s), (last + pad).div_euclid(s)],
-        false => [first * s - pad, last * s + reach - pad],
+        Operation::ConvTranspose => [(first + pad - reach + s - 1).div_euclid(s), (last + pad).div_euclid(s)],
+        Operation::Conv => [first * s - pad, last * s + reach - pad],
     };
     usize::try_from(to.min(axis.input as i128 - 1) - from.max(0) + 1).unwrap_or(0)
 }
 
 /// The most that any run of so many outputs sees: those of a tiling from the first output on, or any.
-fn most_seen(axis: &Axis, outputs: usize) -> [usize; 2] {
+fn most_seen(p: &Problem, axis: &Axis, outputs: usize) -> [usize; 2] {
     let most = |step: usize| {
         let firsts = (0..axis.output).step_by(step);
-        firsts.map(|first| seen(axis, first, axis.output.min(first + outputs))).max().expect("an output")
+        firsts.map(|first| seen(p, axis, first, axis.output.min(first + outputs))).max().expect("an output")
     };
     [most(outputs), most(1)]
 }
@@ -125,18 +125,20 @@ fn is_moved(p: &Problem, elements: usize) -> bool {
     // It stays where it lies if the window of a single pixel is too much.
     let window = p.axes().map(|axis| {
         let reach = (axis.kernel - 1) * axis.dilation;
-        axis.input.min(1 + if axis.transposed { reach / axis.stride } else { reach })
+        axis.input.min(1 + if p.operation == Operation::ConvTranspose { reach / axis.stride } else { reach })
     });
     let least = depths.iter().min().expect("a part") * window.iter().product::<usize>();
     if elements == 0 {
         return least * p.data_type.bytes() > 256 << 10;
     }
-    let all = |axis: &Axis| seen(axis, 0, axis.output);
-    let of_planes = (1..=planes.output).flat_map(|z| most_seen(planes, z)).map(|z| z * all(rows) * all(cols));
-    let of_rows =
-        (1..=rows.output).flat_map(|y| most_seen(rows, y)).map(|y| most_seen(planes, 1)[0] * y * all(cols));
-    let of_row = (1..=cols.output.min(480)).flat_map(|x| most_seen(cols, x));
-    let of_row = of_row.map(|x| most_seen(planes, 1)[0] * most_seen(rows, 1)[0] * x);
+    let all = |axis: &Axis| seen(p, axis, 0, axis.output);
+    let of_planes =
+        (1..=planes.output).flat_map(|z| most_seen(p, planes, z)).map(|z| z * all(rows) * all(cols));
+    let of_rows = (1..=rows.output)
+        .flat_map(|y| most_seen(p, rows, y))
+        .map(|y| most_seen(p, planes, 1)[0] * y * all(cols));
+    let of_row = (1..=cols.output.min(480)).flat_map(|x| most_seen(p, cols, x));
+    let of_row = of_row.map(|x| most_seen(p, planes, 1)[0] * most_seen(p, rows, 1)[0] * x);
     let mut windows = of_planes.chain(of_rows).chain(of_row);
     windows.any(|window| depths.iter().any(|depth| window * depth == elements))
 }
