@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // Each test program uses its part.
 
+use std::io::Write;
 use std::process::Command;
 
 use convlow::algorithms::Entry;
@@ -190,14 +191,45 @@ pub fn instructions() -> &'static str {
     name
 }
 
-/// Runs tests of a module of this program once more, in part, for each of the machine's instructions that do not serve here.
-/// The choice is a process's, so that each is a process. Where `CONVLOW_ISA` asks for some, no others are tried.
+/// The vector instructions that there are kernels for on this architecture.
+const INSTRUCTIONS: &[&str] = if cfg!(target_arch = "x86_64") {
+    &["portable", "avx2", "avx512"]
+} else if cfg!(target_arch = "aarch64") {
+    &["portable", "neon"]
+} else {
+    &["portable"]
+};
+
+/// The instructions of this machine, for a test that tries each; none but those of `CONVLOW_ISA` where that is set. Says which
+/// they are, and past the capture of a test's output which it does not try.
+pub fn instructions_to_try() -> Vec<Isa> {
+    let asked_for = std::env::var("CONVLOW_ISA").ok();
+    let is_asked_for = |isa: &Isa| asked_for.as_ref().is_none_or(|name| name == isa.name());
+    let tried: Vec<Isa> = Isa::of_this_machine().filter(is_asked_for).collect();
+    let names: Vec<&str> = tried.iter().map(|isa| isa.name()).collect();
+    println!("instructions tried: {}", names.join(", "));
+    for name in INSTRUCTIONS.iter().filter(|name| !names.contains(name) && !in_part()) {
+        let built = match *name {
+            "avx512" => cfg!(feature = "avx512"),
+            "portable" => cfg!(feature = "portable"),
+            _ => true,
+        };
+        let reason = match &asked_for {
+            Some(other) => format!("CONVLOW_ISA = {other}"),
+            None if built => "this machine has none".to_string(),
+            None => "this build has none".to_string(),
+        };
+        let test = std::thread::current().name().unwrap_or("a test").to_string();
+        writeln!(std::io::stderr(), "NOT TESTED: {name} ({reason}), {test}").expect("a line is written");
+    }
+    tried
+}
+
+/// Runs tests of a module of this program once more, in part, for each of the machine's instructions that do not serve here. The choice
+/// is a process's, so that each is a process.
 pub fn on_other_instructions(module: &str, tests: &[&str]) {
     let own = instructions();
-    if std::env::var_os("CONVLOW_ISA").is_some() {
-        return;
-    }
-    for isa in Isa::of_this_machine().filter(|isa| isa.name() != own) {
+    for isa in instructions_to_try().into_iter().filter(|isa| isa.name() != own) {
         let text = with_instructions(isa, module, tests);
         assert!(text.contains(&format!("instructions: {}", isa.name())), "{text}");
         assert!(text.contains(&format!("{} passed", tests.len())), "{text}");

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Activation, Axis, DataType, Element, Layout, Operation, Pool, Problem, Strides};
+use convlow::{Activation, Axis, DataType, Element, Kind, Layout, Operation, Pool, Problem, Strides};
 
 use crate::common::{self, Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
 
@@ -20,6 +20,8 @@ use crate::common::{self, Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
 const CHOSEN_SHAPES: usize = 1400;
 /// The same of problems that are not plain.
 const SHAPES_OF_OTHER_KINDS: usize = 900;
+/// Of each algorithm in each of its layouts and on each of its kinds of problem, the fewest runs.
+const LEAST_RUNS: usize = 10;
 /// Multiplications of one shape at most, so that the oracle keeps up.
 const MAX_MACS: usize = 400_000;
 
@@ -220,10 +222,46 @@ fn with_gaps(problem: &Problem) -> Problem {
 #[derive(Default)]
 struct Tally {
     runs: BTreeMap<&'static str, usize>,
+    /// Of those, by layouts and by kind of problem.
+    of_layouts: BTreeMap<(&'static str, [&'static str; 2]), usize>,
+    of_kind: BTreeMap<(&'static str, String), usize>,
     /// Of those with a GEMM: which one served, on how many threads.
     served: BTreeMap<(&'static str, &'static str, usize), usize>,
     declined: BTreeMap<String, usize>,
     worst: f64,
+}
+
+impl Tally {
+    fn count(&mut self, entry: &Entry, problem: &Problem) {
+        let layouts = [problem.src_layout, problem.dst_layout].map(Layout::name);
+        *self.runs.entry(entry.name()).or_default() += 1;
+        *self.of_layouts.entry((entry.name(), layouts)).or_default() += 1;
+        for kind in Kind::ALL.into_iter().filter(|&kind| problem.is(kind)) {
+            *self.of_kind.entry((entry.name(), format!("{kind:?}"))).or_default() += 1;
+        }
+    }
+
+    /// Each algorithm ran, several times, in all layouts and on all kinds of problem that its entry names, and on no others.
+    fn check_nothing_was_left_out(&self, share: usize) {
+        for entry in tried() {
+            let name = entry.name();
+            let check = |what: &str, runs: Option<&usize>, named: bool| {
+                let (runs, least) = (runs.copied().unwrap_or_default(), LEAST_RUNS.div_ceil(share));
+                assert!(if named { runs >= least } else { runs == 0 }, "{name}, {what}: {runs} runs");
+            };
+            for (src, dst) in LAYOUTS {
+                let layouts = [src, dst].map(Layout::name);
+                let runs = self.of_layouts.get(&(name, layouts));
+                check(&layouts.join(" to "), runs, entry.takes_layouts((src, dst)));
+            }
+            for kind in Kind::ALL {
+                let built = kind != Kind::Float64 || DataType::BUILT.contains(&DataType::F64);
+                let kind_name = format!("{kind:?}");
+                let runs = self.of_kind.get(&(name, kind_name.clone()));
+                check(&kind_name, runs, built && entry.kinds.contains(&kind));
+            }
+        }
+    }
 }
 
 /// One shape, in every pair of layouts, through every algorithm and backend.
@@ -281,7 +319,7 @@ fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &
                         );
                     }
                 }
-                *tally.lock().expect("no test panicked").runs.entry(entry.name()).or_default() += 1;
+                tally.lock().expect("no test panicked").count(entry, &problem);
                 continue;
             }
             for ((value, expected), at) in run(&plan, &integers).iter().zip(&exact).zip(0..) {
@@ -305,7 +343,7 @@ fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &
                 worst = worst.max(if bound > 0.0 { error / bound } else { 0.0 });
             }
             let mut tally = tally.lock().expect("no test panicked");
-            *tally.runs.entry(entry.name()).or_default() += 1;
+            tally.count(entry, &problem);
             tally.worst = tally.worst.max(worst);
         }
     }
@@ -395,11 +433,11 @@ fn every_algorithm_computes_the_definition() {
             assert_eq!(served.map(|(key, _)| key.0).collect::<BTreeSet<_>>(), names);
         }
     }
-    assert_eq!(runs + declined, shapes * LAYOUTS.len() * primitives);
     for entry in tried() {
         let runs = tally.runs.get(entry.name()).copied().unwrap_or_default();
         assert!(runs >= 50usize.div_ceil(share), "{} ran on {runs} shapes only", entry.name());
     }
+    tally.check_nothing_was_left_out(share);
     if !in_part {
         assert_eq!(tally.runs["direct-sum2d"], shapes * LAYOUTS.len(), "the fall-back takes everything");
     }

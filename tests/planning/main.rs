@@ -5,6 +5,8 @@ mod common;
 
 // They try algorithms that a GEMM multiplies for.
 #[cfg(feature = "gemm")]
+mod formulas;
+#[cfg(feature = "gemm")]
 mod planner;
 mod sizes;
 #[cfg(feature = "gemm")]
