@@ -6,7 +6,7 @@ build_convlow() {
     need_rust
     local blas
     blas=$(blas_feature)
-    cargo build --release --locked --bin convlow --no-default-features --features "${blas}gemm,mec,$(auto_parts),cli"
+    cargo build --release --locked --package convlow-cli --no-default-features --features "${blas}gemm,mec,$(auto_parts)"
 }
 
 # Builds the command line and runs it.

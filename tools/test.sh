@@ -9,7 +9,7 @@ run_quick_tests() {
     cargo clippy --quiet --locked --all-targets -- -D warnings
 
     say "Rust tests, without those that take minutes"
-    cargo test --locked --lib --test cli --test depthwise --test header --test planner --test readme \
+    cargo test --locked --lib --test command --test depthwise --test header --test planner --test readme \
         --test package --test promises --test register_tile --test symbols --test workspace
 
     say "C tests, with the library of cargo's dev profile"

@@ -2,7 +2,7 @@
 //! is read is read back from what it prints.
 
 /// The command line's reader of lists, with what it takes from its crate.
-#[path = "../../../src/bin/convlow/lists.rs"]
+#[path = "../../../cli/src/lists.rs"]
 #[allow(dead_code, unreachable_patterns)] // The command line uses more of it, and fails in more ways.
 mod lists;
 

@@ -1,4 +1,4 @@
-//! `convlow bench`, run as a user runs it.
+//! `convlow bench`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ fn records(json: &str) -> Vec<Value> {
 
 /// Holds a record against docs/bench.schema.json, as far as that file uses the language of schemas.
 fn check_schema(record: &Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/bench.schema.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/bench.schema.json");
     let schema: Value = serde_json::from_str(&fs::read_to_string(path).expect("the schema")).expect("JSON");
     let record = record.as_object().expect("an object");
     let properties = schema["properties"].as_object().expect("properties");

@@ -1,4 +1,4 @@
-//! The command line, run as a user runs it.
+//! `convlow query`, `convlow demo`, and what all commands have in common.
 
 use std::fs;
 use std::io::Read;
@@ -196,7 +196,7 @@ fn a_bad_image_is_refused() {
     assert!(refusal(&["demo", "--image", "no such file.jpg"]).contains("no such file.jpg cannot be read"));
     let text = TemporaryFile::new("text.jpg", "not an image");
     assert!(refusal(&["demo", "--image", text.name()]).contains("cannot be read"));
-    let photo = include_bytes!("../demo/astronaut.jpg");
+    let photo = include_bytes!("../../../demo/astronaut.jpg");
     let cut = TemporaryFile::new("cut.png", &photo[..200]);
     assert!(refusal(&["demo", "--image", cut.name()]).contains("cannot be read"));
 }

@@ -17,7 +17,7 @@ pub(crate) const CHANNELS: usize = 3;
 const MEAN: [f32; CHANNELS] = [0.485, 0.456, 0.406];
 const DEVIATION: [f32; CHANNELS] = [0.229, 0.224, 0.225];
 
-const ASTRONAUT: &[u8] = include_bytes!("../../../demo/astronaut.jpg");
+const ASTRONAUT: &[u8] = include_bytes!("../../demo/astronaut.jpg");
 
 /// The photograph in the file, or the one in this program.
 pub(crate) fn load(file: Option<&Path>) -> Outcome<DynamicImage> {
