@@ -1,28 +1,22 @@
 # shellcheck shell=bash
 # The command line, and the Python of benches/ that calls it.
 
-# Builds the command line.
+# Builds the command line, and tells its path in `program`.
 build_convlow() {
-    need_rust
-    local blas
-    blas=$(blas_feature)
-    cargo build --release --locked --package convlow-cli --no-default-features --features "${blas}gemm,mec,$(auto_parts)"
+    local build=release
+    need_openblas || {
+        echo "./dev: no OpenBLAS here and it could not be installed; going on with the embedded GEMM" >&2
+        build=embedded
+    }
+    cargo_in "$build" build --bin convlow
+    program=$(folder_of "$build")/convlow
 }
 
 # Builds the command line and runs it.
 convlow() {
+    local program
     build_convlow
-    exec target/release/convlow "$@"
-}
-
-# python_module MODULE ARGUMENTS: a module of benches/.
-python_module() {
-    PYTHONPATH=benches:benches/peers PYTHONDONTWRITEBYTECODE=1 python3 -m "$@"
-}
-
-# evaluation PROGRAM ARGUMENTS: measures with this build of the command line.
-evaluation() {
-    python_module evaluation --convlow "$@"
+    exec "$program" "$@"
 }
 
 # run_demo [ocr|upscale] ARGUMENTS: a photograph through ONNX Runtime, or through VGG-16's convolutions.
@@ -47,14 +41,28 @@ run_bench() {
     convlow bench "$@"
 }
 
+# run_evaluation ARGUMENTS: measures with the command line as it is built for users.
 run_evaluation() {
+    local program
     need python3 python3
     build_convlow
-    evaluation "$PWD/target/release/convlow" "$@"
+    python_module evaluation --convlow "$program" "$@"
 }
 
 run_fit() {
+    local program
     need python3 python3
     build_convlow
-    python_module fit --convlow "$PWD/target/release/convlow" "$@"
+    python_module fit --convlow "$program" "$@"
+}
+
+# The evaluation's verdicts, and all of it on tiny problems.
+test_evaluation() {
+    local folder=target/evaluation
+    python_module unittest --quiet evaluation.test_noise
+    mkdir -p $folder
+    printf 'ic8ih9oc12kh3ph1n"tiny:first*2"\nic8ih9oc12kh1n"tiny:second"\n' >$folder/tiny.txt
+    python_module evaluation --convlow "$(folder_of check)/convlow" --network $folder/tiny.txt --seconds 2 --peer-rounds 0 \
+        --results $folder --document $folder/tiny.md
+    grep -q '^| im2col | O(K²CHW) | C·Kh·Kw·OH·OW | 1.000 to 1.000 |' $folder/tiny.md
 }

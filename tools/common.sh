@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What every file here uses: messages, packages of the system, the Rust toolchain, virtual environments of Python.
+# What the other files use: messages, packages of the system, the Rust toolchain, virtual environments of Python.
 
 say() { printf '\n== [%d:%02d] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*" >&2; }
 
@@ -28,23 +28,14 @@ have_openblas() {
     echo 'int main(void) { return 0; }' | cc -x c - -lopenblas -o /dev/null 2>/dev/null
 }
 
-# Prints the feature for the system's BLAS, or nothing where there is none.
-blas_feature() {
-    if have_openblas || { install_packages libopenblas-dev && have_openblas; }; then
-        echo openblas,
-    else
-        echo "./dev: no OpenBLAS here and it could not be installed; going on with the embedded GEMM" >&2
-    fi
-}
-
-# The features of what AUTO takes, with all of its parts.
-auto_parts() {
-    echo winograd,f64,portable,avx512
+# The system's OpenBLAS is there, or gets installed.
+need_openblas() {
+    have_openblas || { install_packages libopenblas-dev && have_openblas; }
 }
 
 need_rust() {
     command -v cargo >/dev/null || {
-        echo "./dev: cargo is missing; please install a Rust toolchain, 1.87 or newer" >&2
+        echo "./dev: cargo is missing; please install a Rust toolchain, $(oldest_rust Cargo.toml) or newer" >&2
         exit 1
     }
 }
@@ -52,6 +43,11 @@ need_rust() {
 # The triple that the toolchain compiles for by itself.
 rust_host() {
     rustc -vV | sed -n 's/^host: //p'
+}
+
+# oldest_rust MANIFEST: the Rust that it says it needs.
+oldest_rust() {
+    sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$1"
 }
 
 # need_component NAME: a part of the Rust toolchain that minimal installations leave out.
@@ -62,9 +58,17 @@ need_component() {
     }
 }
 
-# oldest_rust MANIFEST: the Rust that it says it needs.
-oldest_rust() {
-    sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$1"
+# What every test needs.
+need_for_tests() {
+    need_rust
+    need_component fmt rustfmt
+    need_component clippy clippy
+    need cmake cmake
+    need clang-format clang-format
+    need_openblas || {
+        echo "./dev: the tests need OpenBLAS (package libopenblas-dev), which could not be installed" >&2
+        exit 1
+    }
 }
 
 # Python, with what makes virtual environments.
@@ -81,20 +85,7 @@ virtual_environment() {
     "$1/bin/pip" install --quiet --disable-pip-version-check "${@:2}"
 }
 
-# What every test needs.
-need_for_tests() {
-    need_rust
-    need_component fmt rustfmt
-    need_component clippy clippy
-    need cmake cmake
-    need clang-format clang-format
-    have_openblas || install_packages libopenblas-dev || {
-        echo "./dev: the tests need OpenBLAS (package libopenblas-dev), which could not be installed" >&2
-        exit 1
-    }
-}
-
-# What is built once and not changed is built without what speeds up the next build or a debugger alone.
-build_once() {
-    export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=line-tables-only
+# python_module MODULE ARGUMENTS: a module of benches/.
+python_module() {
+    PYTHONPATH=benches:benches/peers PYTHONDONTWRITEBYTECODE=1 python3 -m "$@"
 }

@@ -4,15 +4,12 @@
 # The packaged library builds from its package alone, and both crates build with the oldest Rust that they name. Clippy's
 # incompatible_msrv reads the same in every run; a compiler that is that old has the last word.
 check_package() {
-    need_rust
-    have_openblas || install_packages libopenblas-dev
-    say "the package of the library builds by itself"
-    cargo package --quiet --locked --allow-dirty --package convlow
+    need_openblas
+    cargo_in unoptimised package --quiet --allow-dirty
     local manifest version builds=0
     for manifest in Cargo.toml integrations/onnxruntime/Cargo.toml; do
         version=$(oldest_rust "$manifest")
         if command -v rustup >/dev/null && rustup run "$version" cargo --version >/dev/null 2>&1; then
-            say "$manifest with Rust $version"
             CARGO_TARGET_DIR="target/rust-$version" rustup run "$version" cargo check --quiet --locked \
                 --manifest-path "$manifest" --all-targets
             builds=$((builds + 1))
@@ -25,24 +22,23 @@ check_package() {
 
 # A source tree that holds all its crates builds where there is no network and nothing that cargo keeps.
 test_vendored_build() {
-    say "an offline build from vendored crates"
-    local root=$PWD/target/vendored count
+    local root=$PWD/target/vendored
     rm -rf "$root"
     mkdir -p "$root/source" "$root/home"
     git ls-files -z | xargs -0 cp --parents -t "$root/source"
     (cd "$root/source" && cargo vendor --locked >>.cargo/config.toml)
     (
-        # The fastest build serves: what it computes is tested elsewhere.
+        # The fastest build serves, as in tools/builds: what it computes is tested elsewhere.
         export CARGO_HOME=$root/home CARGO_NET_OFFLINE=true CARGO_PROFILE_DEV_OPT_LEVEL=0
         cmake -S "$root/source" -B "$root/build" -DCMAKE_BUILD_TYPE=Debug
         cmake --build "$root/build" -j "$(nproc)"
     )
-    run_c_tests "$root/build" first_steps
+    CONVLOW_TEST_QUICK=1 run_c_tests "$root/build" -R '^first_steps$'
     [ ! -e "$root/home/registry" ] || {
         echo "./dev: the build has asked for crates that the source tree does not hold" >&2
         return 1
     }
-    echo "offline build: $(find "$root/source/vendor" -mindepth 1 -maxdepth 1 | wc -l) crates vendored, $count test passed"
+    echo "offline build: $(find "$root/source/vendor" -mindepth 1 -maxdepth 1 | wc -l) crates vendored"
 }
 
 # try_packages FOLDER: the Debian packages in the folder in a fresh Debian of this release: they install with what they
@@ -63,12 +59,10 @@ try_packages() {
 
 # Packs and tries the Debian packages.
 test_packages() {
-    say "the packages in a fresh Debian"
     need dpkg-shlibdeps dpkg-dev
     local root=$PWD/target/debian
     rm -rf "$root"
-    cmake -S . -B "$root/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr -DBUILD_TESTING=OFF \
-        -DCONVLOW_TOOL=ON -DCONVLOW_CARGO_DIR="$PWD/build/cargo"
+    cmake_in release "$root/build" -DCMAKE_INSTALL_PREFIX=/usr -DBUILD_TESTING=OFF -DCONVLOW_TOOL=ON
     cmake --build "$root/build" -j "$(nproc)"
     cpack --config "$root/build/CPackConfig.cmake" -B "$root/packages"
     rm -rf "$root/packages/_CPack_Packages"

@@ -1,5 +1,11 @@
 # shellcheck shell=bash
-# The bytes of builds with fewer parts.
+# The bytes of builds with fewer parts, and the tests of the smallest.
+
+# bytes_in BUILD: those of the stripped shared library.
+bytes_in() {
+    cargo_in "$1" rustc --quiet --lib --crate-type cdylib >&2
+    stat -c %s "$(folder_of "$1")/libconvlow.so"
+}
 
 # check_auto_bytes BYTES: the library with nothing but what AUTO needs has no more than it may.
 check_auto_bytes() {
@@ -10,47 +16,41 @@ check_auto_bytes() {
     fi
 }
 
-# bytes_with FEATURES: those of the stripped shared library.
-bytes_with() {
-    cargo rustc --quiet --profile small --lib --crate-type cdylib --locked --no-default-features --features "$1" >&2
-    stat -c %s "${CARGO_TARGET_DIR:-target}/small/libconvlow.so"
+# with_commas NUMBER
+with_commas() {
+    sed ':a;s/\B[0-9]\{3\}\b/,&/;ta' <<<"$1"
 }
 
 # Builds the library with every choice of parts that the README lists, writes their bytes there, and fails if AUTO's is too
 # large.
 report_sizes() {
-    need_for_tests
-    local root=${CARGO_TARGET_DIR:-target} table variant name features bytes count=0 started=$SECONDS auto
-    auto=$(auto_parts)
-    mkdir -p "$root"
-    table=$root/sizes.md
-    printf '\n| build | features | bytes |\n|---|---|---:|\n' >"$table"
-    for variant in "everything=gemm,openblas,mec,$auto" "without BLAS=gemm,mec,$auto" \
-        "what AUTO takes=$auto" "the same without AVX-512=winograd,f64,portable" \
-        "the same without float64=winograd,portable,avx512" "AUTO only=" ; do
-        name=${variant%%=*} features=${variant#*=}
-        bytes=$(bytes_with "$features")
-        say "$name: $bytes bytes"
-        printf '| %s | %s | %s |\n' "$name" "${features//,/, }" "$(printf %s "$bytes" | sed ':a;s/\B[0-9]\{3\}\b/,&/;ta')" >>"$table"
+    local table=target/sizes.md build features title bytes count=0
+    mkdir -p target
+    printf '\n| build | features | bytes |\n|---|---|---:|\n' >$table
+    while read -r build _ _ features _ _ _ _ title; do
+        bytes=$(bytes_in "$build" </dev/null)
+        case $features in
+            all) features=$(sed -n 's/^default = \[\(.*\)\]$/\1/p' Cargo.toml | tr -d '" ') ;;
+            none) features= ;;
+        esac
+        echo "$title: $bytes bytes"
+        printf '| %s | %s | %s |\n' "$title" "${features//,/, }" "$(with_commas "$bytes")" >>$table
         count=$((count + 1))
-    done
-    printf '\n' >>"$table"
+    done < <(grep ' bytes: ' tools/builds)
+    printf '\n' >>$table
     awk -v table="$table" '/^<!-- sizes: /{print; while ((getline line < table) > 0) print line; inside = 1}
-        /^<!-- end of sizes -->/{inside = 0} !inside' README.md >"$root/readme.md"
-    cp "$root/readme.md" README.md
-    check_auto_bytes "$bytes"
-    echo "sizes: $count builds, AUTO only of $bytes bytes, in $(((SECONDS - started) / 60)) minutes"
+        /^<!-- end of sizes -->/{inside = 0} !inside' README.md >target/readme.md
+    cp target/readme.md README.md
+    check_auto_bytes "$bytes" # the last line's
+    echo "sizes: $count builds, AUTO only of $bytes bytes"
 }
 
-# The smallest build: its size, lints, and the tests of what AUTO takes. It is part of the short run.
-check_smallest() {
-    need_for_tests
-    local bytes started=$SECONDS
-    say "the library with nothing but what AUTO needs"
-    bytes=$(bytes_with "")
+# The smallest build: its size, lints, and the tests of what AUTO takes.
+test_smallest() {
+    local bytes
+    bytes=$(bytes_in small)
     check_auto_bytes "$bytes"
-    cargo clippy --quiet --locked --all-targets --no-default-features -- -D warnings
-    cargo test --quiet --locked --no-default-features --lib --test parts --test threads --test register_tile \
-        --test depthwise
-    echo "smallest: $bytes bytes, 4 test programs and the library's own, in $((SECONDS - started)) seconds"
+    cargo_in minimal clippy --quiet --all-targets -- -D warnings
+    cargo_in minimal test --quiet --lib --test parts --test threads --test register_tile --test depthwise
+    echo "smallest: $bytes bytes"
 }

@@ -96,9 +96,9 @@ SOURCE
     add_std "$1" "$2"
 }
 
-# need_arm: what compiles C for ARM and runs it, and the path of a rustc for ARM in `rustc`.
+# need_arm: what compiles for ARM and runs it.
 need_arm() {
-    rustc=$(rustc_for aarch64-unknown-linux-gnu) || {
+    rustc_for aarch64-unknown-linux-gnu >/dev/null || {
         echo "./dev: ARM is NOT TESTED: there is no Rust for it; please add the toolchain's target aarch64-unknown-linux-gnu" >&2
         return 1
     }
