@@ -33,22 +33,23 @@ mod kernels;
 mod lowering;
 pub mod matrix;
 mod number;
-mod parallel;
 mod plan;
 pub mod planner;
 mod problem;
 pub mod reference;
+mod tiles;
 
 use std::fmt;
 
 pub use algorithms::Element;
 pub use convlow_base::error::{Error, Result};
 use convlow_base::{error, memory, panics};
+pub use convlow_threads::{ParallelFor, Pool};
 pub use kernels::isa::Isa;
-pub use parallel::{ParallelFor, Pool};
 pub use plan::{Arguments, Buffer, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options};
 pub use problem::{Axis, Clamp, DataType, Kind, Layout, Problem, Strides, WeightsLayout};
+pub use tiles::EachTile;
 
 /// Version, GEMM backends with their configuration, the kernels' instructions, and the optional algorithms of this build.
 pub fn build_info() -> String {

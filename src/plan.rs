@@ -1,5 +1,7 @@
 //! [`Plan`]: a problem, the algorithm chosen for it, and everything that execution needs to know.
 
+use convlow_threads::Pool;
+
 use crate::algorithms::{Declined, Element, Entry, Limits, Products, Ready, Reason, Unit};
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::Backend;
@@ -8,8 +10,8 @@ use crate::lowering::weights::Packing;
 use crate::matrix::{Grid, Matrices, MatrixMut, Tiles};
 use crate::memory;
 use crate::panics;
-use crate::parallel::Pool;
 use crate::problem::{DataType, Layout, Problem, product};
+use crate::tiles;
 
 /// Multiplications under which a unit is too short to be divided among threads: then whole units run side by side, each
 /// with scratch of its own.
@@ -155,8 +157,12 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the pool is not of the caller's threads.
-    pub(crate) fn pool_with_context(&self, context: *mut std::ffi::c_void) -> Result<Pool> {
-        self.pool.with_context(context)
+    ///
+    /// # Safety
+    /// The context is one that [`Pool::external`] would take with the pool's function.
+    pub(crate) unsafe fn pool_with_context(&self, context: *mut std::ffi::c_void) -> Result<Pool> {
+        // SAFETY: the caller promises it.
+        unsafe { self.pool.with_context(context) }
     }
 
     /// How the weights are packed.
@@ -297,7 +303,7 @@ impl Plan {
             }
         } else {
             let serial = Pool::SERIAL;
-            all_threads.for_each(&tiles, scratch, *units_at_once, |index, _, view, scratch| {
+            tiles::for_each_of(all_threads, &tiles, scratch, *units_at_once, |index, _, view, scratch| {
                 run_unit(index, view, &serial, scratch);
             });
         }

@@ -35,7 +35,7 @@ SOURCE
         return 1
     fi
     grep -F 'WARNING: ThreadSanitizer: data race' "$folder/race.log"
-    cargo_in races test --lib --test threads -- --nocapture parallel results many
+    cargo_in races test --lib --test threads -- --nocapture cores:: float_mode:: pool:: tiles results many
     echo "races: 1 seen that is there, and 0 in the tests of pools and threads"
 }
 

@@ -6,6 +6,8 @@
 
 use std::ffi::CStr;
 
+use convlow_threads::Pool;
+
 use super::cost::Cost;
 use crate::gemm::{Gemm, Multiplied};
 use crate::kernels::MOST_TAPS;
@@ -14,7 +16,6 @@ use crate::lowering::image::Image;
 use crate::lowering::weights::{Packing, WeightOrder};
 use crate::matrix::{Grid, MatrixMut, Operand};
 use crate::memory;
-use crate::parallel::Pool;
 use crate::problem::{Layout, Problem, product};
 
 /// Static text for the C surface.

@@ -25,6 +25,7 @@ use crate::lowering::phases::{self, Phases};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::{Axis, Kind, Layout, Problem, common, most_fitting};
+use crate::tiles::EachTile;
 
 /// Taps of a register tile of channels that each have their own input.
 pub struct DepthwiseRegister;

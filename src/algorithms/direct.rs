@@ -8,6 +8,7 @@ use super::cost::{Cost, work};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
 use crate::problem::{Class, Layout, Problem};
+use crate::tiles::EachTile;
 
 /// The definition, with the innermost loop along whatever lies contiguous in dst.
 pub struct DirectSum2d;

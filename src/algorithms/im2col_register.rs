@@ -17,6 +17,7 @@ use crate::lowering::patches::fill_plane_patches;
 use crate::lowering::weights::{CIJM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::Problem;
+use crate::tiles::EachTile;
 
 /// Patches of a few pixels at a time.
 pub struct Im2colRegister;

@@ -23,6 +23,7 @@ use crate::lowering::moves::moved;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
 use crate::problem::{Axis, Layout, Problem, product};
+use crate::tiles::EachTile;
 
 /// All taps of a register tile after the other.
 pub struct Kn2rowRegister;

@@ -329,12 +329,13 @@ mod tests {
 mod cost_tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use convlow_threads::Pool;
+
     use super::super::algorithm::{Element, Unit};
     use super::*;
     use crate::gemm::{Backend, Multiplied, Multiply};
     use crate::lowering::image::Image;
     use crate::matrix::{MatrixMut, Operand};
-    use crate::parallel::Pool;
     use crate::problem::{Axis, DataType};
 
     /// Counts calls and remembers the largest size, and computes.

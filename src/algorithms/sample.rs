@@ -8,6 +8,7 @@ use super::cost::{Calls, Cost, work};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::Problem;
+use crate::tiles::EachTile;
 
 pub struct TapsByPixel;
 
@@ -61,10 +62,11 @@ impl Prepared for PreparedTapsByPixel {
 
 #[cfg(test)]
 mod tests {
+    use convlow_threads::Pool;
+
     use super::*;
     use crate::gemm::Backend;
     use crate::lowering::image::Image;
-    use crate::parallel::Pool;
     use crate::problem::{Axis, Layout};
     use crate::reference::{Tensors, output};
 

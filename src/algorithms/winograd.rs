@@ -22,6 +22,7 @@ use crate::lowering::weights::WeightOrder;
 use crate::lowering::winograd::{InputTransform, OutputTransform, Strip};
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, product};
+use crate::tiles::EachTile;
 
 /// F(m×m, r×r) with α = `A` and r = `R`.
 pub struct Winograd<const A: usize, const R: usize>;

@@ -11,13 +11,14 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::io::Write;
 
+use convlow_threads::Pool;
+
 use crate::algorithms::{Cost, Declined, Entry, Products, REGISTRY, Reason, Scratch};
 use crate::environment::is_verbose;
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
 use crate::kernels::isa::Isa;
 use crate::memory;
-use crate::parallel::Pool;
 use crate::plan::{Info, Plan, Schedule};
 use crate::problem::{Axis, DataType, Kind, Problem, Strides, product};
 

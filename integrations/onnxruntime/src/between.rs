@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use convlow::{Axis, Layout};
+use convlow::{Axis, EachTile, Layout};
 
 use crate::chain::bounds;
 use crate::geometry::Geometry;

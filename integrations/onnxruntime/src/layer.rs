@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use convlow::{
-    AlgorithmChoice, Arguments, Buffer, Clamp, DataType, Effort, Layout, Options, ParallelFor, Plan, Pool,
-    Problem,
+    AlgorithmChoice, Arguments, Buffer, Clamp, DataType, EachTile, Effort, Layout, Options, ParallelFor,
+    Plan, Pool, Problem,
 };
 
 use crate::chain::Chain;

@@ -12,6 +12,7 @@ use super::product::{Form, Product};
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::Problem;
+use crate::tiles::EachTile;
 
 /// The patch matrix, filled one way and multiplied in one form.
 pub struct Im2col(pub Fill, pub Form);

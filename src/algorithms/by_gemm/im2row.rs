@@ -10,6 +10,7 @@ use super::product::{Form, Product};
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::Problem;
+use crate::tiles::EachTile;
 
 /// Patches as rows, multiplied in one form.
 #[derive(Clone, Copy)]

@@ -13,6 +13,7 @@ use super::shifted_add::{add_cols, add_rows};
 use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
+use crate::tiles::EachTile;
 
 /// Which factor comes first, and whether all taps are multiplied at once.
 #[derive(Clone, Copy)]

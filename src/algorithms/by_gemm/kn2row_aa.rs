@@ -24,6 +24,7 @@ use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
 use crate::lowering::weights::{IJCM, IJMC, WeightOrder};
 use crate::matrix::{Grid, MatrixMut, Tile};
 use crate::problem::{Problem, common};
+use crate::tiles::EachTile;
 
 /// The form of each tap's product; image stored C × H·W (NCHW) or H·W × C (NHWC).
 pub struct Kn2rowAa(pub Form);

@@ -19,6 +19,7 @@ use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
 use crate::problem::{Problem, common};
+use crate::tiles::EachTile;
 
 /// The taps of one tile of dst after the other, all rows at once.
 pub struct Kn2rowFlat;

@@ -18,6 +18,7 @@ use crate::lowering::moves::transpose;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut};
 use crate::problem::{Axis, Layout, Problem, common, product};
+use crate::tiles::EachTile;
 
 /// One kernel row of one tile of dst after the other.
 pub struct Kn2rowFold;

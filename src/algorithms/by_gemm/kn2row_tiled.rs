@@ -13,6 +13,7 @@ use super::tiling::{dst_grid, flattened};
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, MatrixMut};
 use crate::problem::Problem;
+use crate::tiles::EachTile;
 
 /// The taps of one tile of dst after the other.
 pub struct Kn2rowTiled;

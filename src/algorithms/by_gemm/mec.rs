@@ -13,6 +13,7 @@ use super::product::tile_size;
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
 use crate::problem::{Axis, Problem};
+use crate::tiles::EachTile;
 
 /// How the compact lowering is stored.
 #[derive(Clone, Copy)]

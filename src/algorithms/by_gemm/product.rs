@@ -10,6 +10,7 @@ use super::tiling::dst_grid;
 use crate::lowering::weights::{CIJM, IJCM, MCIJ, MIJC, WeightOrder};
 use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
+use crate::tiles::EachTile;
 
 /// Which factor comes first, and how each is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,14 +6,14 @@
 //! threads (so that a host may unload the library), and a pool that is busy with another execute never makes a caller
 //! wait.
 
-use std::ffi::c_void;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::cores::{self, Busy, Cores, Placement, Whereabouts};
-use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, Thread, lock, wait};
-use crate::error::{Error, Result, text};
-use crate::memory::{self, Shared};
+use convlow_base::error::{Error, Result, text};
+use convlow_base::memory::{self, Shared};
+
+use crate::cores::{self, Busy, Cores, Placement, Whereabouts};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Life, Mutex, Ordering, Thread, lock, wait};
 
 /// How long a thread looks out for the next call before it sleeps, unless it is told otherwise: the gap between two
 /// layers of a network. Waking a sleeping thread takes as long as a short layer.
@@ -22,13 +22,21 @@ const SPIN: Duration = Duration::from_micros(200);
 /// None where every order of steps is tried: another look changes nothing.
 #[cfg(convlow_loom)]
 const SPIN: Duration = Duration::ZERO;
-/// The threads and what they share.
-pub(super) struct Gang {
-    workers: Vec<Worker>,
+
+/// The threads, which its drop joins. They do not know of it, but of what it shares with them.
+pub(crate) struct Gang {
+    /// Freed behind the threads' end.
+    common: Shared<Common>,
     /// The threads started, to be joined.
-    threads: Mutex<Vec<Thread>>,
+    threads: Vec<Thread>,
     /// The process that they are of: its copy by `fork` has none.
     process: u32,
+}
+
+/// What the threads share with those who call them. While one of them lives nobody borrows it mutably: it is what never
+/// changes, atomics and locks.
+struct Common {
+    workers: Vec<Worker>,
     /// The cores of the thread that made the gang.
     home: Cores,
     /// Whether workers are given cores of their own.
@@ -65,7 +73,7 @@ struct State {
 }
 
 struct Call {
-    /// The borrow's lifetime is erased; `Gang::run` removes the call and waits before it ends.
+    /// The borrow's lifetime is erased; [`Running`] removes the call and waits before it ends.
     work: *const (dyn Fn(usize) + Sync),
     next_slot: usize,
     slots: usize,
@@ -77,60 +85,35 @@ unsafe impl Send for Call {}
 impl Gang {
     /// So many threads, the calling one included.
     pub fn new(threads: usize) -> Result<Shared<Self>> {
-        cores::learn();
-        let home = Cores::of_this_thread();
-        let mut workers = memory::vec(threads - 1)?;
-        workers.extend((1..threads).map(|_| Worker {
-            at: Whereabouts::unknown(),
-            asleep: AtomicBool::new(false),
-            wake: Condvar::new(),
-        }));
-        let gang = Shared::new(Self {
-            workers,
-            threads: Mutex::new(memory::vec(threads - 1)?),
+        // A failing step drops the gang, which ends the threads started so far.
+        let mut gang = Self {
+            common: Shared::new(Common::new(threads)?)?,
+            threads: memory::vec(threads - 1)?,
             process: std::process::id(),
-            home,
-            bound: AtomicBool::new(true),
-            busy: AtomicBool::new(false),
-            calls: AtomicUsize::new(0),
-            running: AtomicUsize::new(0),
-            spin_micros: AtomicU64::new(SPIN.as_micros() as u64),
-            state: Mutex::new(State { home, ..State::default() }),
-            idle: Condvar::new(),
-        })?;
-        // A failing start drops the gang, which ends the threads started so far.
+        };
         for index in 1..threads {
-            let thread = gang.start().map_err(|error| {
+            // SAFETY: `gang.common` lives until the gang's drop has joined the thread, and none borrows it mutably.
+            let thread = unsafe { Thread::start::<Common>(&raw const *gang.common) };
+            gang.threads.push(thread.map_err(|error| {
                 let reason = std::io::Error::from_raw_os_error(error);
                 Error::OutOfMemory(text!("thread {index} of threads = {threads}: {reason}"))
-            })?;
-            lock(&gang.threads).push(thread);
+            })?);
         }
-        // What a thread does to start must not fall into an execute.
-        let mut state = lock(&gang.state);
-        while state.started < gang.workers.len() {
-            state = wait(&gang.idle, state);
-        }
-        drop(state);
-        Ok(gang)
-    }
-
-    /// Starts one thread, or gives the number of the system's error. The gang outlives it: its drop joins it.
-    fn start(&self) -> std::result::Result<Thread, i32> {
-        Thread::start(serve, (&raw const *self).cast_mut().cast())
+        gang.common.await_start();
+        Shared::new(gang)
     }
 
     /// How many threads there are, the calling one included.
     pub fn threads(&self) -> usize {
-        self.workers.len() + 1
+        self.common.threads()
     }
 
     pub fn set_spin(&self, spin: Duration) {
-        self.spin_micros.store(spin.as_micros() as u64, Ordering::Relaxed);
+        self.common.spin_micros.store(spin.as_micros() as u64, Ordering::Relaxed);
     }
 
     pub fn set_bound(&self, bound: bool) {
-        self.bound.store(bound, Ordering::Relaxed);
+        self.common.bound.store(bound, Ordering::Relaxed);
     }
 
     /// Whether this is a copy by `fork`: its workers do not exist, and what they had locked stays so.
@@ -141,23 +124,94 @@ impl Gang {
     /// Slot 0 on the calling thread, the others on whichever worker wakes before the work is done.
     pub fn run(&self, slots: usize, work: &(dyn Fn(usize) + Sync)) {
         // Another execute has the workers; its caller and this one make two busy threads already.
-        if self.is_copy() || self.busy.swap(true, Ordering::Acquire) {
+        if self.is_copy() || self.common.busy.swap(true, Ordering::Acquire) {
             return work(0);
         }
+        // SAFETY: the value goes at the end of this function, which `work` outlives.
+        let _running = unsafe { self.common.begin(slots, work) };
+        self.common.wake(slots - 1);
+        work(0);
+    }
+}
+
+impl Drop for Gang {
+    fn drop(&mut self) {
+        if self.is_copy() {
+            return;
+        }
+        self.common.stop();
+        self.threads.drain(..).for_each(Thread::join);
+    }
+}
+
+/// A call that workers may be at. Its drop removes it and waits for them, also behind a panic of the caller's slot.
+struct Running<'a> {
+    common: &'a Common,
+    _here: Busy,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.common.end();
+        self.common.busy.store(false, Ordering::Release);
+    }
+}
+
+impl Common {
+    fn new(threads: usize) -> Result<Self> {
+        cores::learn();
+        let home = Cores::of_this_thread();
+        let mut workers = memory::vec(threads - 1)?;
+        workers.extend((1..threads).map(|_| Worker {
+            at: Whereabouts::unknown(),
+            asleep: AtomicBool::new(false),
+            wake: Condvar::new(),
+        }));
+        Ok(Self {
+            workers,
+            home,
+            bound: AtomicBool::new(true),
+            busy: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            spin_micros: AtomicU64::new(SPIN.as_micros() as u64),
+            state: Mutex::new(State { home, ..State::default() }),
+            idle: Condvar::new(),
+        })
+    }
+
+    fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Waits until all threads have begun: what a thread does to start must not fall into an execute.
+    fn await_start(&self) {
+        let mut state = lock(&self.state);
+        while state.started < self.workers.len() {
+            state = wait(&self.idle, state);
+        }
+    }
+
+    /// Offers the slots behind the caller's to the workers, as long as the value lives.
+    ///
+    /// # Safety
+    /// The value is dropped before `work` ends, and the next call begins behind that.
+    unsafe fn begin<'a>(&'a self, slots: usize, work: &'a (dyn Fn(usize) + Sync + 'a)) -> Running<'a> {
         let here = Busy::begin();
-        // SAFETY: only the lifetime changes. The call is removed below and `running` awaited before `work`
-        // goes out of scope, and `work` does not panic: it is `Pool::run`'s catching closure.
-        let work_ptr = unsafe {
-            std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(
+        // SAFETY: only the lifetime changes. `Running` removes the call and waits for all that are at it, and goes first.
+        let work = unsafe {
+            std::mem::transmute::<*const (dyn Fn(usize) + Sync + 'a), *const (dyn Fn(usize) + Sync + 'static)>(
                 work,
             )
         };
         let mut state = lock(&self.state);
-        state.call = Some(Call { work: work_ptr, next_slot: 1, slots });
+        state.call = Some(Call { work, next_slot: 1, slots });
         self.calls.fetch_add(1, Ordering::Release);
-        drop(state);
-        self.wake(slots - 1);
-        work(0);
+        Running { common: self, _here: here }
+    }
+
+    /// Takes back the slots that no worker has begun, and waits for those that one has.
+    fn end(&self) {
         lock(&self.state).call = None;
         self.spin_until(|| self.running.load(Ordering::Acquire) == 0, || ());
         let mut state = lock(&self.state);
@@ -166,9 +220,16 @@ impl Gang {
             state = wait(&self.idle, state);
         }
         state.caller_asleep = false;
+    }
+
+    /// Ends the threads.
+    fn stop(&self) {
+        let mut state = lock(&self.state);
+        state.stop = true;
+        // Under the lock, as a call: a worker that is about to sleep would else miss both this and the signal.
+        self.calls.fetch_add(1, Ordering::Release);
         drop(state);
-        drop(here);
-        self.busy.store(false, Ordering::Release);
+        self.workers.iter().for_each(|worker| worker.wake.notify_one());
     }
 
     /// Wakes so many workers, or all that sleep, each on a core of its own; and moves away those that wait on the calling
@@ -207,8 +268,35 @@ impl Gang {
         home
     }
 
-    /// A worker's life.
-    fn serve(&self) {
+    /// Waits for a condition as long as the gang spins; whether it came. Calls `meanwhile` now and then.
+    fn spin_until(&self, condition: impl Fn() -> bool, meanwhile: impl Fn()) -> bool {
+        // A look at the clock costs as much as many at the condition, and so does yielding, without which a thread
+        // that spins on the core of the one it waits for holds it up for as long as it spins.
+        const LOOKS: usize = 64;
+        let limit = Duration::from_micros(self.spin_micros.load(Ordering::Relaxed));
+        if limit.is_zero() {
+            return condition();
+        }
+        let start = Instant::now();
+        loop {
+            for _ in 0..LOOKS {
+                if condition() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() >= limit {
+                return condition();
+            }
+            std::thread::yield_now();
+            meanwhile();
+        }
+    }
+}
+
+/// A worker's.
+impl Life for Common {
+    fn live(&self) {
         let mut state = lock(&self.state);
         let worker = &self.workers[state.started];
         state.started += 1;
@@ -241,7 +329,7 @@ impl Gang {
             drop(state);
             worker.at.release(&home);
             let here = Busy::begin();
-            // SAFETY: `Gang::run` keeps the closure alive until `running` is 0 again.
+            // SAFETY: `Running` keeps the closure alive until `running` is 0 again.
             unsafe { (*work)(slot) };
             drop(here);
             state = lock(&self.state);
@@ -252,52 +340,6 @@ impl Gang {
             }
         }
     }
-
-    /// Waits for a condition as long as the gang spins; whether it came. Calls `meanwhile` now and then.
-    fn spin_until(&self, condition: impl Fn() -> bool, meanwhile: impl Fn()) -> bool {
-        // A look at the clock costs as much as many at the condition, and so does yielding, without which a thread
-        // that spins on the core of the one it waits for holds it up for as long as it spins.
-        const LOOKS: usize = 64;
-        let limit = Duration::from_micros(self.spin_micros.load(Ordering::Relaxed));
-        if limit.is_zero() {
-            return condition();
-        }
-        let start = Instant::now();
-        loop {
-            for _ in 0..LOOKS {
-                if condition() {
-                    return true;
-                }
-                std::hint::spin_loop();
-            }
-            if start.elapsed() >= limit {
-                return condition();
-            }
-            std::thread::yield_now();
-            meanwhile();
-        }
-    }
-}
-
-impl Drop for Gang {
-    fn drop(&mut self) {
-        if self.is_copy() {
-            return;
-        }
-        let mut state = lock(&self.state);
-        state.stop = true;
-        // Under the lock, as a call: a worker that is about to sleep would else miss both this and the signal.
-        self.calls.fetch_add(1, Ordering::Release);
-        drop(state);
-        self.workers.iter().for_each(|worker| worker.wake.notify_one());
-        lock(&self.threads).drain(..).for_each(Thread::join);
-    }
-}
-
-extern "C" fn serve(gang: *mut c_void) -> *mut c_void {
-    // SAFETY: `Gang::start` passes the gang, which outlives the thread.
-    unsafe { &*gang.cast_const().cast::<Gang>() }.serve();
-    std::ptr::null_mut()
 }
 
 /// Tells debuggers and profilers whose thread this is.

@@ -1,28 +1,19 @@
-//! [`Pool`]: where the tiles of one execute run.
-//!
-//! A pool never decides *what* a tile is; it only hands tiles to threads, so the arithmetic of a plan does
-//! not depend on it. Three kinds: none (the calling thread), the library's own threads ([`gang`]), which spin for a
-//! moment and then sleep, or the caller's parallel-for.
-
-mod cores;
-mod float_mode;
-mod gang;
-mod sync;
+//! Threads that work on one call together. Three kinds of pools: none (the calling thread), the library's own threads
+//! ([`Gang`]), which spin for a moment and then sleep, or the caller's parallel-for.
 
 use std::ffi::c_void;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use self::float_mode::FloatMode;
-use self::gang::Gang;
-use self::sync::{Mutex, into_inner, lock};
-use crate::algorithms::Element;
-use crate::error::{Error, Result, invalid, text};
-use crate::matrix::{Grid, MatrixMut, Tile, Tiles};
-use crate::memory::Shared;
-use crate::number::Number;
-use crate::panics::catch_quietly;
+use convlow_base::error::{Error, Result, invalid, text};
+use convlow_base::memory::Shared;
+use convlow_base::panics::catch_quietly;
+
+use crate::cores;
+use crate::float_mode::FloatMode;
+use crate::gang::Gang;
+use crate::sync::{Mutex, into_inner, lock};
 
 /// Runs `job(argument, 0)` … `job(argument, jobs − 1)`, on any threads in any order, and returns when all
 /// have returned. It must not unwind (throw a C++ exception).
@@ -38,11 +29,13 @@ const MAX_THREADS: usize = 1024;
 /// The longest time for which a thread looks out for the next call; a longer one is a mistake of the caller.
 const MAX_SPIN: Duration = Duration::from_secs(1);
 
-/// Threads for [`crate::Plan::execute`]. Cloning shares the threads; the last clone to go joins them.
+/// Threads for the execute of a plan. Cloning shares the threads; the last clone to go joins them.
+///
+/// A pool never decides *what* its slots do, so that the arithmetic of a plan does not depend on it.
 #[derive(Clone)]
 pub struct Pool {
     kind: Kind,
-    /// When no further tile is begun: measuring gives up what takes too long, dst being nobody's.
+    /// When nothing further is begun: measuring gives up what takes too long, dst being nobody's.
     deadline: Option<Instant>,
 }
 
@@ -140,7 +133,10 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for any other pool.
-    pub(crate) fn with_context(&self, context: *mut c_void) -> Result<Self> {
+    ///
+    /// # Safety
+    /// `context` is as [`Pool::external`] wants it.
+    pub unsafe fn with_context(&self, context: *mut c_void) -> Result<Self> {
         let Kind::External { run, threads, .. } = self.kind else {
             return invalid!("pool_context = {context:p}, but the plan has no external pool");
         };
@@ -148,12 +144,17 @@ impl Pool {
         Ok(Self { kind: Kind::External { run, context, threads }, deadline: self.deadline })
     }
 
-    /// The same threads, which begin no tile after this moment.
-    pub(crate) fn until(&self, deadline: Instant) -> Self {
+    /// The same threads, which begin nothing further after this moment.
+    pub fn until(&self, deadline: Instant) -> Self {
         Self { kind: self.kind.clone(), deadline: Some(deadline) }
     }
 
-    /// How many tiles run at once.
+    /// Whether the moment of [`Pool::until`] has come, so that a slot leaves the rest undone.
+    pub fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// How many slots run at once.
     pub fn threads(&self) -> usize {
         match &self.kind {
             Kind::Serial => 1,
@@ -162,83 +163,13 @@ impl Pool {
         }
     }
 
-    /// Calls `f` once for every tile of `grid` with the tile's view of `matrix` and a piece of `scratch`
-    /// that no other call uses meanwhile: `scratch` is divided into `slots` equal pieces, and at most
-    /// `slots` tiles run at once.
-    ///
-    /// # Panics
-    /// With the panic of the first `f` that panics, after all running ones have ended.
-    pub fn for_each_tile<T: Number>(
-        &self,
-        matrix: MatrixMut<'_, T>,
-        grid: Grid,
-        scratch: &mut [T],
-        slots: usize,
-        f: impl Fn(Tile, MatrixMut<'_, T>, &mut [T]) + Sync,
-    ) {
-        let tiles = Tiles::new(matrix, grid);
-        self.for_each(&tiles, scratch, slots, |_, tile, view, scratch| f(tile, view, scratch));
-    }
-
-    /// [`Pool::for_each_tile`] for the tiles of several matrices, with the index of each.
-    pub(crate) fn for_each<T: Number>(
-        &self,
-        tiles: &Tiles<'_, T>,
-        scratch: &mut [T],
-        slots: usize,
-        f: impl Fn(usize, Tile, MatrixMut<'_, T>, &mut [T]) + Sync,
-    ) {
-        let piece = scratch.len() / slots;
-        // The scratch as a matrix of one row a slot.
-        let pieces = (piece > 0).then(|| {
-            Tiles::new(MatrixMut::new(scratch, slots, piece, piece), Grid::new(slots, piece, 1, piece))
-        });
-        let next = AtomicUsize::new(0);
-        self.run(slots.min(tiles.len()), &|slot| {
-            // SAFETY: `run` never runs one slot twice at the same time.
-            let mut piece = pieces.as_ref().map(|pieces| unsafe { pieces.take(slot) }.1);
-            let scratch = piece.as_mut().and_then(MatrixMut::as_mut_slice).unwrap_or_default();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-                if index >= tiles.len() || late {
-                    break;
-                }
-                // SAFETY: the counter gives each index once.
-                let (tile, view) = unsafe { tiles.take(index) };
-                f(index, tile, view, scratch);
-            }
-        });
-    }
-
-    /// [`Pool::for_each_tile`] without scratch, on all threads.
-    pub fn for_each_tile_plain<T: Number>(
-        &self,
-        matrix: MatrixMut<'_, T>,
-        grid: Grid,
-        f: impl Fn(Tile, MatrixMut<'_, T>) + Sync,
-    ) {
-        self.for_each_tile(matrix, grid, &mut [], self.threads(), |tile, view, _| f(tile, view));
-    }
-
-    /// Calls `f` once for each piece of so many elements, the last one perhaps of fewer, with its index.
-    ///
-    /// # Panics
-    /// If pieces have no elements, or as [`Pool::for_each_tile`].
-    pub fn for_each_piece<T: Element>(&self, data: &mut [T], len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
-        let count = data.len();
-        if count == 0 {
-            return;
-        }
-        let grid = Grid::new(1, count, 1, len);
-        self.for_each_tile_plain(MatrixMut::new(data, 1, count, count), grid, |tile, mut view| {
-            view.for_each_row(|_, piece| f(tile.cols.start / len, piece));
-        });
-    }
-
     /// Calls `work(0)` and, as far as threads come to it, `work(1)` … `work(slots − 1)`, no slot twice at the
-    /// same time. A slot may run late or never, so `work` takes what there is to do from a common counter.
-    fn run(&self, slots: usize, work: &(dyn Fn(usize) + Sync)) {
+    /// same time. A slot may run late or never, so `work` takes what there is to do from a common counter. Every slot runs in
+    /// the floating-point mode of the calling thread.
+    ///
+    /// # Panics
+    /// With the panic of the first slot that panics, after all running ones have ended.
+    pub fn run(&self, slots: usize, work: &(dyn Fn(usize) + Sync)) {
         let slots = slots.min(self.threads());
         if slots <= 1 {
             return work(0);
@@ -293,6 +224,9 @@ struct ExternalCall<'a> {
 
 /// What the host's parallel-for calls. The slot is whichever is free, so that neither the order of the
 /// host's calls nor a repeated index can put two threads on one slot.
+///
+/// # Safety
+/// `argument` is an [`ExternalCall`] that lives until this returns.
 unsafe extern "C" fn external_job(argument: *mut c_void, index: usize) {
     // SAFETY: the host passes on the argument it was given: the `ExternalCall` that `run` keeps alive.
     let call = unsafe { &*argument.cast::<ExternalCall<'_>>() };
@@ -310,41 +244,30 @@ unsafe extern "C" fn external_job(argument: *mut c_void, index: usize) {
 mod tests {
     use super::*;
 
-    fn count_tiles(pool: &Pool) -> Vec<f32> {
-        let mut counts = vec![0.0; 100];
-        pool.for_each_tile_plain(
-            MatrixMut::new(&mut counts, 10, 10, 10),
-            Grid::new(10, 10, 3, 4),
-            |_, mut tile| {
-                tile.for_each_row(|_, row| row.iter_mut().for_each(|count| *count += 1.0));
-            },
-        );
-        counts
+    /// How often each of 100 numbers was drawn from a counter that all slots share.
+    fn draw(pool: &Pool) -> Vec<usize> {
+        let counts: Vec<_> = (0..100).map(|_| AtomicUsize::new(0)).collect();
+        let next = AtomicUsize::new(0);
+        pool.run(pool.threads(), &|_| {
+            while let Some(count) = counts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        counts.into_iter().map(AtomicUsize::into_inner).collect()
     }
 
     #[test]
-    fn every_tile_runs_once_on_every_kind_of_pool() {
+    fn slot_0_runs_once_and_every_other_at_most_once() {
         for threads in [1, 2, 3, 8] {
             let pool = Pool::new(threads).expect("a few threads");
             assert_eq!(pool.threads(), threads);
-            for _ in 0..200 {
-                assert_eq!(count_tiles(&pool), vec![1.0; 100]);
+            for slots in [1, 2, 5, 8].repeat(50) {
+                let runs: Vec<_> = (0..slots).map(|_| AtomicUsize::new(0)).collect();
+                pool.run(slots, &|slot| _ = runs[slot].fetch_add(1, Ordering::Relaxed));
+                let runs: Vec<_> = runs.into_iter().map(AtomicUsize::into_inner).collect();
+                assert!(runs[0] == 1 && runs.iter().all(|&count| count <= 1), "{runs:?}");
+                assert!(runs.iter().skip(threads).all(|&count| count == 0), "{runs:?}");
             }
-        }
-    }
-
-    #[test]
-    fn every_piece_of_a_slice_comes_once_with_its_index() {
-        for threads in [1, 3] {
-            let pool = Pool::new(threads).expect("a few threads");
-            let mut data = vec![0.0f32; 23];
-            pool.for_each_piece(&mut data, 5, |index, piece| {
-                assert_eq!(piece.len(), if index == 4 { 3 } else { 5 });
-                piece.iter_mut().for_each(|value| *value += 1.0 + index as f32);
-            });
-            let expected: Vec<f32> = (0..23).map(|at| 1.0 + (at / 5) as f32).collect();
-            assert_eq!(data, expected);
-            pool.for_each_piece(&mut [] as &mut [f32], 5, |_, _| panic!("there is no piece"));
         }
     }
 
@@ -354,7 +277,7 @@ mod tests {
         for micros in [0, 1, 50, 5000] {
             pool.set_spin(Duration::from_micros(micros)).expect("an own pool");
             for round in 0..50 {
-                assert_eq!(count_tiles(&pool), vec![1.0; 100]);
+                assert_eq!(draw(&pool), vec![1; 100]);
                 // Every other call finds the threads asleep.
                 std::thread::sleep(Duration::from_micros(if round % 2 == 0 {
                     0
@@ -372,45 +295,37 @@ mod tests {
         let pool = Pool::new(3).expect("a few threads");
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..100).for_each(|_| assert_eq!(count_tiles(&pool), vec![1.0; 100])));
+                scope.spawn(|| (0..100).for_each(|_| assert_eq!(draw(&pool), vec![1; 100])));
             }
         });
     }
 
     #[test]
-    fn a_panic_in_a_tile_reaches_the_caller_and_leaves_the_pool_usable() {
-        let pool = Pool::new(2).expect("two threads");
-        let mut data = vec![0.0; 64];
-        let result = catch_quietly(|| {
-            pool.for_each_tile_plain(
-                MatrixMut::new(&mut data, 64, 1, 1),
-                Grid::new(64, 1, 1, 1),
-                |tile, _| {
-                    assert!(tile.rows.start != 40, "tile 40");
-                },
-            );
-        });
-        assert_eq!(crate::panics::text(&*result.expect_err("tile 40 panics")), "tile 40");
-        assert_eq!(count_tiles(&pool), vec![1.0; 100]);
+    fn a_panic_in_a_slot_reaches_the_caller_and_leaves_the_pool_usable() {
+        let pool = Pool::new(3).expect("a few threads");
+        for panicking in 0..3 {
+            let seen = AtomicBool::new(false);
+            let result = catch_quietly(|| {
+                pool.run(3, &|slot| {
+                    seen.fetch_or(slot == panicking, Ordering::Relaxed);
+                    assert!(slot != panicking, "slot {slot}");
+                    // The others leave the threads the time to come.
+                    std::thread::sleep(Duration::from_millis(2));
+                });
+            });
+            let expected = seen.into_inner().then(|| format!("slot {panicking}"));
+            let text = result.err().map(|payload| convlow_base::panics::text(&*payload).to_owned());
+            assert_eq!(text, expected);
+            assert!(text.is_some() || panicking > 0);
+            assert_eq!(draw(&pool), vec![1; 100]);
+        }
     }
 
     #[test]
-    fn each_slot_has_its_own_scratch() {
-        let pool = Pool::new(4).expect("a few threads");
-        let mut data = vec![0.0; 64];
-        let mut scratch = vec![0.0; 2 * 8];
-        pool.for_each_tile(
-            MatrixMut::new(&mut data, 64, 1, 1),
-            Grid::new(64, 1, 1, 1),
-            &mut scratch,
-            2,
-            |tile, mut view, scratch| {
-                assert_eq!(scratch.len(), 8);
-                scratch.fill(tile.rows.start as f32);
-                std::thread::yield_now();
-                view.row_mut(0)[0] = scratch.iter().sum::<f32>() / 8.0;
-            },
-        );
-        assert!((0..64).all(|index| data[index] == index as f32));
+    fn nothing_is_late_before_its_moment() {
+        let pool = Pool::new(2).expect("two threads");
+        assert!(!pool.is_late());
+        assert!(pool.until(Instant::now()).is_late());
+        assert!(!pool.until(Instant::now() + Duration::from_secs(3600)).is_late());
     }
 }

@@ -14,7 +14,7 @@ const WORD: usize = u64::BITS as usize;
 
 /// A set of cores.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Cores([u64; MOST / WORD]);
+pub(crate) struct Cores([u64; MOST / WORD]);
 
 impl Cores {
     pub const NONE: Self = Self([0; MOST / WORD]);
@@ -85,7 +85,7 @@ fn this_thread() -> i32 {
 static BUSY: [AtomicU16; MOST] = [const { AtomicU16::new(0) }; MOST];
 
 /// The calling thread is in an execute, for as long as this lives.
-pub(super) struct Busy(Option<usize>);
+pub(crate) struct Busy(Option<usize>);
 
 impl Busy {
     pub fn begin() -> Self {
@@ -106,7 +106,7 @@ impl Drop for Busy {
 }
 
 /// Where a worker is, as far as it has said.
-pub(super) struct Whereabouts {
+pub(crate) struct Whereabouts {
     thread: AtomicI32,
     core: AtomicU32,
     /// It was bound to one core, and has not yet undone that.
@@ -152,7 +152,7 @@ impl Whereabouts {
 
 /// Gives workers that would not compute beside the calling thread a core where they do. The system by itself often wakes
 /// a thread on the core of the one that woke it, and leaves both there for milliseconds.
-pub(super) struct Placement {
+pub(crate) struct Placement {
     home: Cores,
     load: Load,
 }
@@ -211,7 +211,7 @@ impl Load {
 }
 
 /// Asks once which cores are neighbours, so that no execute has to.
-pub(super) fn learn() {
+pub(crate) fn learn() {
     first_neighbour(0);
 }
 
@@ -261,7 +261,7 @@ fn read<'a>(path: std::fmt::Arguments<'_>, text: &'a mut [u8]) -> Option<&'a str
 }
 
 /// How many threads this process may keep busy: its cores, or fewer where a container's quota gives less time.
-pub(super) fn usable() -> usize {
+pub(crate) fn usable() -> usize {
     let cores = match Cores::of_this_thread().len() {
         0 => configured(),
         cores => cores,
