@@ -121,7 +121,7 @@ cmake_in() {
     for part in gemm mec winograd f64 portable avx512; do
         options+=("-DCONVLOW_${part^^}=$(has_feature $part)")
     done
-    options+=("-DCONVLOW_BLAS=$(has_feature openblas)" "-DCONVLOW_CARGO_DIR=$folder")
+    options+=("-DCONVLOW_BLAS=$(has_feature openblas)" "-DCONVLOW_CARGO_DIR=$folder" -DCONVLOW_LIKE_CARGO=ON)
     [ "$flags" != address ] || options+=(-DCONVLOW_SANITIZE=ON)
     case $target in
         aarch64-*)
