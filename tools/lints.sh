@@ -49,7 +49,7 @@ check_python() {
 # The crates' licences, versions, sources and build scripts, by .cargo/deny.toml.
 check_crates() {
     tools_environment
-    target/tools/bin/cargo-deny --log-level warn --locked check licenses bans sources
+    target/tools/bin/cargo-deny --workspace --log-level warn --locked check licenses bans sources
     cargo fetch --quiet --locked --manifest-path fuzz/Cargo.toml # fails if its lock file is older than the manifests
     echo "supply chain: $(grep -c '^name = ' Cargo.lock) crates"
 }
@@ -58,7 +58,7 @@ check_crates() {
 check_advisories() {
     tools_environment
     if target/tools/bin/cargo-deny --log-level off fetch db; then
-        target/tools/bin/cargo-deny --log-level warn --locked check advisories
+        target/tools/bin/cargo-deny --workspace --log-level warn --locked check advisories
         echo "advisories: $(grep -c '^name = ' Cargo.lock) crates asked for"
     else
         echo "advisories: NOT CHECKED, their list cannot be had here"
