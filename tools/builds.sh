@@ -180,3 +180,23 @@ check_builds() {
         }
     done < <(grep -v '^#' tools/builds)
 }
+
+# check_features: what the inner loops are compiled with has the same features in a build of the library alone as beside all
+# other packages. Otherwise cargo would compile them anew for each choice of packages.
+check_features() {
+    local package missing
+    for package in convlow-kernels convlow; do
+        missing=$(comm -23 <(features_of --package $package --edges normal) <(features_of --workspace --edges normal,dev))
+        [ -z "$missing" ] || {
+            echo "./dev: other packages ask for more features of these than $package does, whose manifest should name them:" >&2
+            echo "$missing" >&2
+            return 1
+        }
+    done
+}
+
+# features_of ARGUMENTS: each crate that cargo tree finds, and its features.
+features_of() {
+    cargo tree --quiet --locked --all-features --prefix none --no-dedupe --format '{p} {f}' "$@" |
+        sed 's/ ([^)]*)//g' | sort --unique
+}

@@ -26,6 +26,7 @@ check_format() {
     tools_environment
     target/tools/bin/shellcheck "${shell_sources[@]}"
     check_builds
+    check_features
 }
 
 format() {

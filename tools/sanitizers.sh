@@ -4,12 +4,13 @@
 # test_sanitized: Rust tests under AddressSanitizer. A seed that makes the library ask for more memory than a small problem
 # needs is a mistake.
 test_sanitized() {
-    cargo_in sanitize test --lib --test propagation
+    cargo_in sanitize test --lib
+    cargo_in sanitize test --test computing -- --show-output propagation::
     ASAN_OPTIONS=max_allocation_size_mb=256 OPENBLAS_NUM_THREADS=1 cargo_in sanitize test --test seeds -- --show-output
 }
 
 test_sanitized_threads() {
-    cargo_in sanitize test --test threads
+    cargo_in sanitize test --test computing -- --show-output threads::
 }
 
 # test_races: pools, and executes at the same time, under ThreadSanitizer.
@@ -35,7 +36,8 @@ SOURCE
         return 1
     fi
     grep -F 'WARNING: ThreadSanitizer: data race' "$folder/race.log"
-    cargo_in races test --lib --test threads -- --nocapture cores:: float_mode:: pool:: tiles results many
+    cargo_in races test --lib -- cores:: float_mode:: pool:: tiles::
+    cargo_in races test --test computing -- --show-output threads::results threads::a_tight threads::many
     echo "races: 1 seen that is there, and 0 in the tests of pools and threads"
 }
 

@@ -51,6 +51,7 @@ test_smallest() {
     bytes=$(bytes_in small)
     check_auto_bytes "$bytes"
     cargo_in minimal clippy --quiet --all-targets -- -D warnings
-    cargo_in minimal test --quiet --lib --test parts --test threads --test register_tile --test depthwise
+    cargo_in minimal test --quiet --lib
+    cargo_in minimal test --test computing -- --show-output parts:: threads:: register_tile:: depthwise::
     echo "smallest: $bytes bytes"
 }

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # Tests of builds for other machines: ARM, emulated, and musl.
 
-# test_arm ARGUMENTS: Rust tests of the kernels' NEON, in an emulated processor.
+# test_arm NAME ...: Rust tests of what the kernels' NEON computes, in an emulated processor.
 test_arm() {
     [ "$(uname -m)" = x86_64 ] || return 0 # ARM itself has tested its own.
     need_arm || return 0
-    CONVLOW_TEST_PART=1 CONVLOW_ISA=neon cargo_in arm test "$@" -- --nocapture
+    CONVLOW_TEST_PART=1 CONVLOW_ISA=neon cargo_in arm test --test computing -- --show-output "$@"
 }
 
 # The C surface on ARM, from a build through CMake's cross compiling.

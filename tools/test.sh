@@ -38,7 +38,7 @@ run_full_test() {
     stage smallest test_smallest
     stage pool test_pool_models
     stage evaluation test_evaluation
-    stage arm test_arm --test depthwise --test conformance
+    stage arm test_arm depthwise:: conformance::
     stage provider test_provider
     stage c test_c
     stage valgrind test_c_valgrind
@@ -54,6 +54,6 @@ test_rust() {
 
 # Those that do not take minutes.
 test_rust_quick() {
-    cargo_in check test --lib --test command --test depthwise --test header --test planner --test readme \
-        --test package --test promises --test register_tile --test symbols --test workspace
+    cargo_in check test --lib --test command --test documents --test header --test planning --test seeds
+    cargo_in check test --test computing -- depthwise:: register_tile::
 }
