@@ -47,7 +47,10 @@ impl<'a> Arbitrary<'a> for Case {
             weights_layout: *u.choose(&[WeightsLayout::Oihw, WeightsLayout::Hwio, WeightsLayout::Ohwi])?,
             accumulate: u.arbitrary()?,
             activation: if u.ratio(1, 3)? {
-                Activation::Clamp { min: u.int_in_range(-9..=9)?.into(), max: u.int_in_range(-2..=99)?.into() }
+                Activation::Clamp {
+                    min: u.int_in_range(-9..=9)?.into(),
+                    max: u.int_in_range(-2..=99)?.into(),
+                }
             } else {
                 Activation::None
             },
