@@ -17,7 +17,9 @@ use convlow::ffi::types::{
     CONVLOW_TYPE_F64, CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, ConvNdDesc,
     ExecuteArgs, PlanInfo, PlanOptions,
 };
-use convlow::{Arguments, Axis, Clamp, DataType, Element, Layout, Problem, Strides, WeightsLayout};
+use convlow::{
+    Activation, Arguments, Axis, DataType, Element, Layout, Operation, Problem, Strides, WeightsLayout,
+};
 
 /// Multiplications of one problem at most, so that the definition keeps up.
 pub const MAX_MACS: usize = 100_000;
@@ -47,7 +49,10 @@ impl<'a> Arbitrary<'a> for Case {
             weights_layout: *u.choose(&[WeightsLayout::Oihw, WeightsLayout::Hwio, WeightsLayout::Ohwi])?,
             accumulate: u.arbitrary()?,
             activation: if u.ratio(1, 3)? {
-                Activation::Clamp { min: u.int_in_range(-9..=9)?.into(), max: u.int_in_range(-2..=99)?.into() }
+                Activation::Clamp {
+                    min: u.int_in_range(-9..=9)?.into(),
+                    max: u.int_in_range(-2..=99)?.into(),
+                }
             } else {
                 Activation::None
             },
