@@ -1,7 +1,8 @@
 //! What constants do to a whole channel: its values times a factor, plus a shift.
 
-use crate::host::{Listed, Node, Result, Tensor, Value};
-use crate::tail::Step;
+use super::constants::{is_by_channel, numbers};
+use super::step::Step;
+use crate::host::{Node, Result, Value};
 
 /// A factor and a shift for each channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,39 +116,9 @@ impl Line {
     }
 }
 
-/// The elements of a float32 or float64 tensor.
-///
-/// # Errors
-/// If it is of another type.
-pub fn numbers(tensor: &Tensor<'_>) -> Result<Vec<f64>> {
-    Ok(match tensor.element {
-        f32::ELEMENT => tensor.elements::<f32>()?.iter().map(|&value| value.into()).collect(),
-        _ => tensor.elements::<f64>()?.to_vec(),
-    })
-}
-
-/// Whether a tensor of these sizes, combined with one of so many channels, has one value for each.
-pub fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
-    let from_channels = sizes.len().checked_sub(spatial + 1);
-    from_channels.is_some_and(|before| {
-        before <= 1
-            && sizes[..before].iter().all(|&size| size == 1)
-            && sizes[before] == channels
-            && sizes[before + 1..].iter().all(|&size| size == 1)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_value_a_channel_is_told_from_others() {
-        assert!(is_by_channel(&[8, 1, 1], 8, 2) && is_by_channel(&[1, 8, 1, 1], 8, 2));
-        assert!(!is_by_channel(&[8], 8, 2) && !is_by_channel(&[2, 8, 1, 1], 8, 2));
-        assert!(!is_by_channel(&[8, 1, 3], 8, 2) && !is_by_channel(&[1, 1, 8, 1, 1], 8, 2));
-        assert!(is_by_channel(&[8, 1], 8, 1));
-    }
 
     #[test]
     fn what_comes_behind_is_done_behind() {

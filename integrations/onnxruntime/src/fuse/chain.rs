@@ -3,10 +3,12 @@
 //! Each node of a chain but the last has one reader, the next one, and is no output of the graph. So no path leaves a chain
 //! and comes back to it, and it can be fused wherever it stands.
 
+use super::constants::{is_by_channel, numbers};
+use super::line::Line;
+use super::step::Step;
+use super::tail::Tail;
 use crate::host::{Failure, Graph, Listed, Node, Result, Tensor, Value};
 use crate::layouts::Claim;
-use crate::line::{Line, is_by_channel, numbers};
-use crate::tail::{Step, Tail};
 
 /// A chain of nodes, and what they compute together.
 pub struct Chain<'a> {
@@ -214,30 +216,4 @@ impl<'a> Chain<'a> {
 
 fn refuse<T>(reason: &str) -> Result<T> {
     Err(Failure(reason.to_string()))
-}
-
-/// The bounds of a Relu, or the constant ones of a Clip, as inputs or, in old models, as attributes; none if they are not
-/// constant, or not in order.
-pub fn bounds(node: Node<'_>) -> Result<Option<[f64; 2]>> {
-    if node.operator()? == "Relu" {
-        return Ok(Some([0.0, f64::INFINITY]));
-    }
-    let inputs = node.inputs()?;
-    let [min, max] = [1, 2].map(|index| inputs.get(index).copied().flatten());
-    let bound = |value: Option<Value<'_>>, attribute, otherwise: f64| -> Result<Option<f64>> {
-        let Some(value) = value else {
-            return Ok(Some(node.float(attribute)?.map_or(otherwise, f64::from)));
-        };
-        let Some(tensor) = value.constant()? else { return Ok(None) };
-        if tensor.len() != 1 {
-            return Ok(None);
-        }
-        Ok(match tensor.element {
-            f32::ELEMENT => Some(f64::from(tensor.elements::<f32>()?[0])),
-            f64::ELEMENT => Some(tensor.elements::<f64>()?[0]),
-            _ => None,
-        })
-    };
-    let (min, max) = (bound(min, c"min", f64::NEG_INFINITY)?, bound(max, c"max", f64::INFINITY)?);
-    Ok(min.zip(max).filter(|(min, max)| min <= max).map(|(min, max)| [min, max]))
 }
