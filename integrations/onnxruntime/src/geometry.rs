@@ -1,7 +1,8 @@
 //! The attributes of Conv and ConvTranspose, and the problem that they make of an input's sizes.
 
-use convlow::{Axis, Clamp, DataType, Layout, Problem};
+use convlow::{Axis, DataType, Layout, Problem};
 
+use crate::fuse::Activation;
 use crate::host::{Failure, Node, Result};
 
 /// How an axis is padded.
@@ -33,7 +34,7 @@ pub struct Form {
     pub data_type: DataType,
     /// Of the input and of the output.
     pub layouts: [Layout; 2],
-    pub clamp: Option<Clamp>,
+    pub activation: Activation,
     pub accumulate: bool,
 }
 
@@ -121,8 +122,12 @@ impl Geometry {
     /// If they leave no output.
     pub fn window(&self, inputs: &[usize], rounds_up: bool) -> Result<[Axis; 3]> {
         let sizes: Vec<usize> = [1, 1].into_iter().chain(inputs.iter().copied()).collect();
-        let form =
-            Form { data_type: DataType::F32, layouts: [Layout::Nhwc; 2], clamp: None, accumulate: false };
+        let form = Form {
+            data_type: DataType::F32,
+            layouts: [Layout::Nhwc; 2],
+            activation: Activation::None,
+            accumulate: false,
+        };
         let axes = |geometry: &Self| {
             geometry.problem(&sizes, form).map(|problem| [problem.planes, problem.rows, problem.cols])
         };
@@ -181,7 +186,7 @@ impl Geometry {
         }
         let [planes, rows, cols] = axes;
         let (groups, in_channels, out_channels) = (self.groups, self.in_channels, self.out_channels);
-        let Form { data_type, layouts: [src_layout, dst_layout], clamp, accumulate } = form;
+        let Form { data_type, layouts: [src_layout, dst_layout], activation, accumulate } = form;
         Ok(Problem::new(Problem {
             data_type,
             batch: *batch,
@@ -193,7 +198,7 @@ impl Geometry {
             cols,
             src_layout,
             dst_layout,
-            clamp,
+            clamp: activation.clamp(),
             accumulate,
             ..Problem::UNIT
         })?)

@@ -1,7 +1,7 @@
 //! What does the same to all pixels of a channel: BatchNormalization, arithmetic with constants, PRelu, and bounds behind them.
 
 use super::operation::{Image, Operation, Piecewise, Target, in_pieces};
-use crate::fuse::{Line, bounds, is_by_channel};
+use crate::fuse::{Channeled, Line, bounds};
 use crate::host::{Failure, Graph, Listed, Node, Result, Shape, Size, Tensor, Value};
 use crate::layer::PIECE;
 use crate::number::Number;
@@ -71,8 +71,8 @@ impl ByChannel {
     /// What a node of constants does to a value of this shape; none if that is something else.
     fn of(node: Node<'_>, value: Value<'_>, shape: &Shape) -> Result<Option<Self>> {
         let Some(&Size::Known(channels)) = shape.sizes.get(1) else { return Ok(None) };
-        let spatial = shape.sizes.len() - 2;
-        if let Some(line) = Line::of(node, value, channels, spatial, f32::ELEMENT)? {
+        let values = Channeled { element: f32::ELEMENT, channels, spatial: shape.sizes.len() - 2 };
+        if let Some(line) = Line::of(node, value, values)? {
             let [factors, shifts] = [line.factors, line.shifts].map(singles);
             return Ok(Some(Self { factors, shifts, clamp: None, slopes: None }));
         }
@@ -80,10 +80,7 @@ impl ByChannel {
             ("PRelu", &[_, Some(slopes)]) => slopes.constant()?,
             _ => None,
         };
-        let are_slopes = |slopes: &Tensor<'_>| {
-            slopes.element == f32::ELEMENT && is_by_channel(&slopes.sizes, channels, spatial)
-        };
-        let Some(slopes) = slopes.filter(are_slopes) else { return Ok(None) };
+        let Some(slopes) = slopes.filter(|slopes| values.is_by_channel(slopes)) else { return Ok(None) };
         Ok(Some(Self {
             factors: vec![1.0; channels],
             shifts: vec![0.0; channels],

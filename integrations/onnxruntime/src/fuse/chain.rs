@@ -3,10 +3,11 @@
 //! Each node of a chain but the last has one reader, the next one, and is no output of the graph. So no path leaves a chain
 //! and comes back to it, and it can be fused wherever it stands.
 
-use super::constants::{is_by_channel, numbers};
+use super::constants::{Channeled, numbers};
+use super::ending::Ending;
 use super::line::Line;
-use super::step::Step;
 use super::tail::Tail;
+use super::term::Term;
 use crate::host::{Failure, Graph, Listed, Node, Result, Tensor, Value};
 use crate::layouts::Claim;
 
@@ -24,11 +25,9 @@ pub struct Chain<'a> {
     pub line: Option<Line>,
     /// What is added: as far as is known, of the output's shape.
     pub residual: Option<Value<'a>>,
-    /// The least and the greatest output.
-    pub clamp: Option<[f64; 2]>,
     /// What is done with each output behind that.
-    pub steps: Vec<Step<f64>>,
-    /// What negative outputs of each channel are multiplied by in the end.
+    pub ending: Ending,
+    /// What negative outputs of each channel are multiplied by, if the ending has slopes.
     pub slopes: Option<Tensor<'a>>,
     /// The output of the last node.
     pub dst: Value<'a>,
@@ -78,8 +77,7 @@ impl<'a> Chain<'a> {
             groups,
             line: None,
             residual: None,
-            clamp: None,
-            steps: Vec::new(),
+            ending: Ending::NONE,
             slopes: None,
             dst,
         };
@@ -91,86 +89,90 @@ impl<'a> Chain<'a> {
             }
             chain.line = Some(Line { shifts, ..Line::none(chain.channels()) });
         }
-        while chain.take_next(graph)? {}
+        while chain.take_by_channel(graph)? {}
+        chain.take_ending(graph)?;
         if !graph.is_read(chain.dst)? {
             return refuse("nobody reads what it computes");
         }
         Ok(Some(chain))
     }
 
-    /// Adds what reads the output, if the convolution's end can do it; whether it did.
-    fn take_next(&mut self, graph: &Graph<'a>) -> Result<bool> {
-        // Nothing comes behind slopes.
-        if self.slopes.is_some() {
+    /// Adds what reads the output, if it is done by channel or adds a tensor; whether it did.
+    fn take_by_channel(&mut self, graph: &Graph<'a>) -> Result<bool> {
+        let Some(next) = graph.only_reader(self.dst)? else { return Ok(false) };
+        let Some(dst) = next.only_output()? else { return Ok(false) };
+        if !self.take_line(next)? && !self.take_residual(next)? {
             return Ok(false);
         }
-        if let Some(next) = graph.only_reader(self.dst)?
-            && self.take(next)?
-        {
-            self.nodes.push(next);
-            return Ok(true);
-        }
-        let Some(tail) = Tail::of(self.dst, self.weights.element, graph)? else { return Ok(false) };
-        match tail.steps.as_slice() {
-            // The library's own end.
-            &[Step::Clamp(min, max)] if self.ends_in_the_library() => self.clamp = Some([min, max]),
-            &[step] if self.ends_in_the_weights() && self.line().take(step) => {}
-            steps => self.steps.extend(steps),
-        }
-        self.nodes.extend(tail.nodes);
-        self.dst = tail.dst;
+        self.nodes.push(next);
+        self.dst = dst;
         Ok(true)
     }
 
-    /// Whether what comes next may still be done before the library clamps.
-    fn ends_in_the_library(&self) -> bool {
-        self.clamp.is_none() && self.steps.is_empty()
-    }
-
-    /// Whether what comes next may still be done to the weights and the bias.
-    fn ends_in_the_weights(&self) -> bool {
-        self.ends_in_the_library() && self.residual.is_none()
-    }
-
-    /// What is done to each output channel, to be changed.
-    fn line(&mut self) -> &mut Line {
-        let channels = self.channels();
-        self.line.get_or_insert_with(|| Line::none(channels))
-    }
-
-    /// Adds a node that does something by channel, or adds a tensor; whether it does.
-    fn take(&mut self, next: Node<'a>) -> Result<bool> {
-        let Some(dst) = next.outputs()?.first().copied().flatten() else { return Ok(false) };
-        let inputs = next.inputs()?;
-        let input = |index: usize| inputs.get(index).copied().flatten();
-        let own = self.dst.name()?;
-        let is_first = match input(0) {
-            Some(first) => first.name()? == own,
-            None => false,
-        };
-        let (channels, spatial) = (self.channels(), self.weights.sizes.len() - 2);
-        let line = match self.ends_in_the_weights() {
-            true => Line::of(next, self.dst, channels, spatial, self.weights.element)?,
-            false => None,
-        };
-        let taken = match (next.operator()?.as_str(), line) {
-            (_, Some(line)) => {
-                self.line().then(&line);
-                true
-            }
-            ("PRelu", _) if is_first => self.take_slopes(input(1))?,
-            ("Add" | "Sum", _) if inputs.len() == 2 && self.ends_in_the_library() => {
-                match input(if is_first { 1 } else { 0 }) {
-                    Some(other) if other.name()? != own => self.take_addend(other)?,
-                    _ => false,
-                }
-            }
-            _ => false,
-        };
-        if taken {
-            self.dst = dst;
+    /// Multiplies what a node does with constants into the weights and the bias, as long as no residual is added; whether it
+    /// did.
+    fn take_line(&mut self, next: Node<'a>) -> Result<bool> {
+        if self.residual.is_some() {
+            return Ok(false);
         }
-        Ok(taken)
+        let line = match Line::of(next, self.dst, self.values())? {
+            Some(line) => Some(line),
+            None => match Tail::one(next, self.dst, self.values())?.map(|tail| tail.terms).as_deref() {
+                Some(&[Term::Step(step)]) => Line::of_step(step, self.channels()),
+                _ => None,
+            },
+        };
+        let Some(line) = line else { return Ok(false) };
+        let channels = self.channels();
+        self.line.get_or_insert_with(|| Line::none(channels)).then(&line);
+        Ok(true)
+    }
+
+    /// Adds a tensor that is, as far as is known, of the output's shape, if that is what a node does; whether it is.
+    fn take_residual(&mut self, next: Node<'a>) -> Result<bool> {
+        let ("Add" | "Sum", &[Some(first), Some(second)]) =
+            (next.operator()?.as_str(), next.inputs()?.as_slice())
+        else {
+            return Ok(false);
+        };
+        let own = self.dst.name()?;
+        let other = if first.name()? == own { second } else { first };
+        if self.residual.is_some() || other.name()? == own || other.constant()?.is_some() {
+            return Ok(false);
+        }
+        let (Some(shape), Some(its)) = (self.dst.shape()?, other.shape()?) else { return Ok(false) };
+        let may_be = shape.may_be(&its);
+        if may_be {
+            self.residual = Some(other);
+        }
+        Ok(may_be)
+    }
+
+    /// Adds what is done with each output alone, as far as there is a way to do all of it.
+    fn take_ending(&mut self, graph: &Graph<'a>) -> Result<()> {
+        let mut tail = Tail::none(self.dst);
+        let mut longest = None;
+        while let Some(next) = Tail::of(tail.dst, self.values(), graph)? {
+            tail.then(next);
+            if let Some(ending) = Ending::of(&tail.terms) {
+                longest = Some((ending, tail.clone()));
+            }
+            // Nothing comes behind slopes.
+            if tail.slopes.is_some() {
+                break;
+            }
+        }
+        if let Some((ending, tail)) = longest {
+            (self.ending, self.slopes, self.dst) = (ending, tail.slopes, tail.dst);
+            self.nodes.extend(tail.nodes);
+        }
+        Ok(())
+    }
+
+    /// The convolution's outputs.
+    fn values(&self) -> Channeled {
+        let spatial = self.weights.sizes.len() - 2;
+        Channeled { element: self.weights.element, channels: self.channels(), spatial }
     }
 
     /// Output channels.
@@ -186,31 +188,6 @@ impl<'a> Chain<'a> {
             rank: self.weights.sizes.len(),
             is_like: None,
         }
-    }
-
-    /// Constant slopes.
-    fn take_slopes(&mut self, slope: Option<Value<'a>>) -> Result<bool> {
-        let Some(slope) = slope else { return Ok(false) };
-        let Some(slope) = slope.constant()? else { return Ok(false) };
-        let spatial = self.weights.sizes.len() - 2;
-        if slope.element != self.weights.element || !is_by_channel(&slope.sizes, self.channels(), spatial) {
-            return Ok(false);
-        }
-        self.slopes = Some(slope);
-        Ok(true)
-    }
-
-    /// Adds a tensor of the output's shape.
-    fn take_addend(&mut self, other: Value<'a>) -> Result<bool> {
-        if other.constant()?.is_some() {
-            return Ok(false);
-        }
-        let (Some(own), Some(its)) = (self.dst.shape()?, other.shape()?) else { return Ok(false) };
-        if self.residual.is_some() || !own.may_be(&its) {
-            return Ok(false);
-        }
-        self.residual = Some(other);
-        Ok(true)
     }
 }
 

@@ -13,8 +13,37 @@ pub fn numbers(tensor: &Tensor<'_>) -> Result<Vec<f64>> {
     })
 }
 
+/// Values that constants are combined with.
+#[derive(Debug, Clone, Copy)]
+pub struct Channeled {
+    /// The number of ONNX's element type.
+    pub element: i32,
+    pub channels: usize,
+    /// Axes of pixels.
+    pub spatial: usize,
+}
+
+impl Channeled {
+    /// Whether a tensor has one value for each channel.
+    pub fn is_by_channel(self, tensor: &Tensor<'_>) -> bool {
+        tensor.element == self.element && is_by_channel(&tensor.sizes, self.channels, self.spatial)
+    }
+
+    /// A constant of one element, which gives the values no further dimension.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn scalar(self, value: Value<'_>) -> Result<Option<f64>> {
+        let Some(tensor) = value.constant()? else { return Ok(None) };
+        if tensor.len() != 1 || tensor.element != self.element || tensor.sizes.len() > 3 {
+            return Ok(None);
+        }
+        Ok(numbers(&tensor)?.first().copied())
+    }
+}
+
 /// Whether a tensor of these sizes, combined with one of so many channels, has one value for each.
-pub fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
+fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
     let from_channels = sizes.len().checked_sub(spatial + 1);
     from_channels.is_some_and(|before| {
         before <= 1
@@ -22,15 +51,6 @@ pub fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
             && sizes[before] == channels
             && sizes[before + 1..].iter().all(|&size| size == 1)
     })
-}
-
-/// A constant of one element, which gives what it is combined with no further dimension.
-pub fn scalar(value: Value<'_>, element: i32) -> Result<Option<f64>> {
-    let Some(tensor) = value.constant()? else { return Ok(None) };
-    if tensor.len() != 1 || tensor.element != element || tensor.sizes.len() > 3 {
-        return Ok(None);
-    }
-    Ok(numbers(&tensor)?.first().copied())
 }
 
 /// The bounds of a Relu, or the constant ones of a Clip, as inputs or, in old models, as attributes; none if they are not

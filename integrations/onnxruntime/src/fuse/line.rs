@@ -1,6 +1,6 @@
 //! What constants do to a whole channel: its values times a factor, plus a shift.
 
-use super::constants::{is_by_channel, numbers};
+use super::constants::{Channeled, numbers};
 use super::step::Step;
 use crate::host::{Node, Result, Value};
 
@@ -17,18 +17,12 @@ impl Line {
         Self { factors: vec![1.0; channels], shifts: vec![0.0; channels] }
     }
 
-    /// What a node does to a value of so many channels, axes of pixels and this type of element, all its other inputs being
-    /// constants of one value a channel; none if it is something else.
+    /// What a node does to a value by channel, all its other inputs being constants; none if it is something else.
     ///
     /// # Errors
     /// The host's.
-    pub fn of(
-        node: Node<'_>,
-        value: Value<'_>,
-        channels: usize,
-        spatial: usize,
-        element: i32,
-    ) -> Result<Option<Self>> {
+    pub fn of(node: Node<'_>, value: Value<'_>, values: Channeled) -> Result<Option<Self>> {
+        let Channeled { element, channels, .. } = values;
         let Some(inputs) = node.inputs()?.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
         let operator = node.operator()?;
         let own = value.name()?;
@@ -42,7 +36,7 @@ impl Line {
         }
         let &[first, second] = inputs.as_slice() else { return Ok(None) };
         let Some(constant) = (if is_first { second } else { first }).constant()? else { return Ok(None) };
-        if constant.element != element || !is_by_channel(&constant.sizes, channels, spatial) {
+        if !values.is_by_channel(&constant) {
             return Ok(None);
         }
         let values = numbers(&constant)?;
@@ -97,22 +91,17 @@ impl Line {
         }
     }
 
-    /// Does a step behind this one, if it is the same kind of thing; whether it is.
-    pub fn take(&mut self, step: Step<f64>) -> bool {
+    /// What a step does to so many channels; none if that is something else.
+    pub fn of_step(step: Step<f64>, channels: usize) -> Option<Self> {
         let (factor, shift) = match step {
             Step::Add(shift) => (1.0, shift),
             Step::Subtract(shift) => (1.0, -shift),
             Step::Multiply(factor) => (factor, 0.0),
             Step::Divide(divisor) => (divisor.recip(), 0.0),
-            _ => return false,
+            Step::Clamp(..) | Step::Steepen(_) | Step::Note | Step::MultiplyByNoted => return None,
         };
-        let channels = self.factors.len();
-        let behind = Self { factors: vec![factor; channels], shifts: vec![shift; channels] };
-        let is_finite = behind.is_finite();
-        if is_finite {
-            self.then(&behind);
-        }
-        is_finite
+        let line = Self { factors: vec![factor; channels], shifts: vec![shift; channels] };
+        line.is_finite().then_some(line)
     }
 }
 
@@ -125,8 +114,10 @@ mod tests {
         let mut line = Line { factors: vec![2.0, 3.0], shifts: vec![1.0, -1.0] };
         line.then(&Line { factors: vec![10.0, 100.0], shifts: vec![5.0, 6.0] });
         assert_eq!(line, Line { factors: vec![20.0, 300.0], shifts: vec![15.0, -94.0] });
-        assert!(line.take(Step::Subtract(1.0)) && line.take(Step::Divide(2.0)));
+        for step in [Step::Subtract(1.0), Step::Divide(2.0)] {
+            line.then(&Line::of_step(step, 2).expect("it is a line"));
+        }
         assert_eq!(line, Line { factors: vec![10.0, 150.0], shifts: vec![7.0, -47.5] });
-        assert!(!line.take(Step::Divide(0.0)) && !line.take(Step::Note));
+        assert!(Line::of_step(Step::Divide(0.0), 2).is_none() && Line::of_step(Step::Note, 2).is_none());
     }
 }

@@ -1,15 +1,22 @@
 //! What the end of a convolution can do of what follows it in a graph.
 //!
-//! [`Chain`] collects the nodes behind a convolution as long as it may: what [`line`] finds is multiplied into the weights and
-//! the bias, what [`tail`] finds is done to each output alone, as [`step`]s. All of them read their operands by [`constants`].
+//! [`Chain`] collects the nodes behind a convolution as long as it may. What [`line`] finds is multiplied into the weights and
+//! the bias; a residual is added. Behind that, [`tail`] reads what is done with each output alone, as [`term`]s, and
+//! [`formula`] finds the [`Activation`] that they spell: one value, whichever operators a model says it with. What follows an
+//! activation remains as [`step`]s. All of them read their operands by [`constants`].
 
+mod activation;
 mod chain;
 mod constants;
+mod ending;
+mod formula;
 mod line;
 mod step;
 mod tail;
+mod term;
 
+pub use activation::Activation;
 pub use chain::Chain;
-pub use constants::{bounds, is_by_channel};
+pub use constants::{Channeled, bounds};
 pub use line::Line;
 pub use step::{Step, Steps};

@@ -27,10 +27,9 @@ impl<T: Number> Behind<T> {
     /// If slopes cannot be read.
     pub fn of(chain: &Chain<'_>) -> Result<Self> {
         let slopes = chain.slopes.as_ref().map(|slopes| Ok::<_, Failure>(slopes.elements::<T>()?.to_vec()));
-        Ok(Self {
-            steps: chain.steps.iter().map(|step| step.of_type()).collect(),
-            slopes: slopes.transpose()?,
-        })
+        let of_activation = chain.ending.activation.steps().unwrap_or_default();
+        let steps = of_activation.iter().chain(&chain.ending.steps).map(|step| step.of_type()).collect();
+        Ok(Self { steps, slopes: slopes.transpose()? })
     }
 
     /// Does it with a tensor of these sizes.

@@ -1,6 +1,6 @@
 //! The problem of a chain before its input is there.
 
-use convlow::{Clamp, DataType, Layout, Problem};
+use convlow::{DataType, Layout, Problem};
 
 use crate::fuse::Chain;
 use crate::geometry::{Form, Geometry};
@@ -39,16 +39,16 @@ pub fn usual_problem(chain: &Chain<'_>, layouts: [Layout; 2]) -> Result<Problem>
         f32::ELEMENT => DataType::F32,
         _ => DataType::F64,
     };
-    let form = Form { data_type, layouts, clamp: clamp(chain), accumulate: chain.residual.is_some() };
+    let form = Form {
+        data_type,
+        layouts,
+        activation: chain.ending.activation,
+        accumulate: chain.residual.is_some(),
+    };
     geometry.problem(&sizes, form)
 }
 
 /// The convolution of a chain, of any input.
 pub fn geometry(chain: &Chain<'_>) -> Result<Geometry> {
     Geometry::new(chain.nodes[0], chain.transposed, chain.groups, &chain.weights.sizes)
-}
-
-/// The bounds of a chain's outputs.
-pub fn clamp(chain: &Chain<'_>) -> Option<Clamp> {
-    chain.clamp.map(|[min, max]| Clamp { min, max })
 }

@@ -9,8 +9,8 @@ use super::execute::{Constants, Tensors, execute};
 use super::folded::folded;
 use super::places::{Layer, Places};
 use super::plans::{Key, Plans, new_plan};
-use super::problem::{clamp, geometry, usual_problem};
-use crate::fuse::Chain;
+use super::problem::{geometry, usual_problem};
+use crate::fuse::{Activation, Chain};
 use crate::geometry::{Form, Geometry};
 use crate::host::{Call, Failure, Output, Result, Tensor};
 use crate::moves::{Placed, broadcast, combine, transpose};
@@ -23,7 +23,7 @@ pub struct Typed<T> {
     /// The name of the convolution's own output.
     output: String,
     geometry: Geometry,
-    clamp: Option<Clamp>,
+    activation: Activation,
     places: Places,
     constants: Constants<T>,
     behind: Behind<T>,
@@ -46,7 +46,7 @@ impl<T: Number> Typed<T> {
             session: session.clone(),
             output,
             geometry: geometry(chain)?,
-            clamp: clamp(chain),
+            activation: chain.ending.activation,
             places,
             constants: Constants { packed, bias },
             behind: Behind::of(chain)?,
@@ -67,7 +67,7 @@ impl<T: Number> Typed<T> {
         });
     }
 
-    /// The plan for an input of these sizes, which ends with a residual and the clamp unless it is alone.
+    /// The plan for an input of these sizes, which ends with a residual and the activation unless it is alone.
     fn plan(&self, sizes: &[usize], is_alone: bool) -> Result<Arc<Plan>> {
         let key = Key { sizes: sizes.to_vec(), is_alone };
         if let Some(plan) = self.plans.known(&key) {
@@ -76,7 +76,7 @@ impl<T: Number> Typed<T> {
         let form = Form {
             data_type: T::TYPE,
             layouts: self.places.layouts(),
-            clamp: self.clamp.filter(|_| !is_alone),
+            activation: if is_alone { Activation::None } else { self.activation },
             accumulate: self.places.residual.is_some() && !is_alone,
         };
         let problem = self.geometry.problem(sizes, form)?;
@@ -204,7 +204,7 @@ impl<'r, T: Number> Run<'r, T> {
             let layout = self.layer.places.dst;
             let alone = Placed { elements: alone, sizes: &self.dst_sizes, layout };
             let of_type = |Clamp { min, max }| Clamp { min: T::from_f64(min), max: T::from_f64(max) };
-            let clamp = self.layer.clamp.map(of_type);
+            let clamp = self.layer.activation.clamp().map(of_type);
             combine([alone, residual], sum, &sum_sizes, layout, |a, b| {
                 // Rounded once more it is what the addition in their own type gives.
                 let sum = T::from_f64(a.into() + b.into());
