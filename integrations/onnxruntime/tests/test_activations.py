@@ -11,7 +11,7 @@ import convlow_onnxruntime as convlow
 import models
 import numpy as np
 import onnx
-from test_provider import Comparing, Feeds, error, node, plain, session, values
+from comparing import Comparing, Feeds, error, node, plain, session, values
 
 CHANNELS = 8
 ROOT = float(np.sqrt(2))
@@ -120,7 +120,7 @@ def model_of(
     operator: str = "Conv",
     has_residual: bool = False,
     is_between: bool = False,
-    **attributes: int,
+    **attributes: int | list[int],
 ) -> onnx.ModelProto:
     """A convolution with an activation behind it, and another one if they are to lie channels last."""
     nodes = [node(operator, ["x", "w"], ["a" if has_residual else "s"], "first", **attributes)]
