@@ -5,10 +5,12 @@
 cmake_minimum_required(VERSION 3.20)
 
 get_filename_component(source_folder "${manifest}" DIRECTORY) # whose .cargo may say where crates are
+file(STRINGS "${manifest}" package REGEX "^name = " LIMIT_COUNT 1)
+string(REGEX REPLACE "^name = \"(.*)\"$" "\\1" package "${package}")
 set(options --locked --manifest-path "${manifest}" --no-default-features "--features=${features}")
 execute_process(
-    COMMAND "${cargo}" tree ${options} --target "${target}" --edges normal,no-proc-macro --prefix none --no-dedupe
-        --format "{p}"
+    COMMAND "${cargo}" tree ${options} --package "${package}" --target "${target}" --edges normal,no-proc-macro
+        --prefix none --no-dedupe --format "{p}"
     WORKING_DIRECTORY "${source_folder}" OUTPUT_VARIABLE tree COMMAND_ERROR_IS_FATAL ANY)
 execute_process(
     COMMAND "${cargo}" metadata ${options} --filter-platform "${target}" --format-version 1

@@ -21,13 +21,14 @@ file(WRITE "${package_files}/own"
     "convlow is under the MIT or the Apache 2.0 license, at your choice. The Apache License 2.0 is in\n"
     "/usr/share/common-licenses/Apache-2.0; the other one follows.\n\n${license}")
 
-# The Debian package of a component, whose file of licenses also holds those of the crates with these features.
-function(convlow_package component name section contents crate_features)
+# The Debian package of a component, whose file of licenses also holds those of the crates that this manifest's package is
+# linked with.
+function(convlow_package component name section contents manifest)
     # In packages only: who installs from the sources has the licenses there.
     set(copyright "${package_files}/${name}/copyright")
     install(CODE "execute_process(COMMAND \"${CMAKE_COMMAND}\" -E env \"RUSTC=${CONVLOW_RUSTC}\"
-            \"${CMAKE_COMMAND}\" \"-Dcargo=${CONVLOW_CARGO}\" \"-Dmanifest=${CMAKE_CURRENT_SOURCE_DIR}/Cargo.toml\"
-            -Dtarget=${CONVLOW_RUST_TARGET} -Dfeatures=${crate_features} \"-Down=${package_files}/own\"
+            \"${CMAKE_COMMAND}\" \"-Dcargo=${CONVLOW_CARGO}\" \"-Dmanifest=${CMAKE_CURRENT_SOURCE_DIR}/${manifest}\"
+            -Dtarget=${CONVLOW_RUST_TARGET} -Dfeatures=${features} \"-Down=${package_files}/own\"
             \"-Dto=${copyright}\" -P \"${CMAKE_CURRENT_SOURCE_DIR}/cmake/notices.cmake\"
             COMMAND_ERROR_IS_FATAL ANY)" COMPONENT ${component} EXCLUDE_FROM_ALL)
     install(FILES "${copyright}" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/doc/${name}"
@@ -44,16 +45,16 @@ endfunction()
 
 set(CPACK_COMPONENTS_ALL)
 if(convlow_shared)
-    convlow_package(convlow_runtime "libconvlow${abi_version}" libs "The shared library" "${features}")
+    convlow_package(convlow_runtime "libconvlow${abi_version}" libs "The shared library" Cargo.toml)
     file(WRITE "${package_files}/triggers" "activate-noawait ldconfig\n")
     set(CPACK_DEBIAN_CONVLOW_RUNTIME_PACKAGE_CONTROL_EXTRA "${package_files}/triggers")
     set(CPACK_COMPONENT_CONVLOW_DEVELOPMENT_DEPENDS convlow_runtime)
 endif()
-convlow_package(convlow_development libconvlow-dev libdevel "The development files" "${features}")
+convlow_package(convlow_development libconvlow-dev libdevel "The development files" Cargo.toml)
 if(CONVLOW_BLAS)
     set(CPACK_DEBIAN_CONVLOW_DEVELOPMENT_PACKAGE_DEPENDS libopenblas-dev) # which the static library is linked with
 endif()
 if(CONVLOW_TOOL)
-    convlow_package(convlow_tool convlow science "The command line" "${features},cli")
+    convlow_package(convlow_tool convlow science "The command line" cli/Cargo.toml)
 endif()
 include(CPack)

@@ -1,15 +1,17 @@
 //! [`Plan`]: a problem, the algorithm chosen for it, and everything that execution needs to know.
 
+use convlow_threads::Pool;
+
 use crate::algorithms::{Declined, Element, Entry, Limits, Products, Ready, Reason, Unit};
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::Backend;
-use crate::lowering::image::Image;
+use crate::lowering::image::image_of;
 use crate::lowering::weights::Packing;
-use crate::matrix::{Grid, Matrices, MatrixMut, Tiles};
+use crate::matrix::MatrixMut;
 use crate::memory;
 use crate::panics;
-use crate::parallel::Pool;
 use crate::problem::{DataType, Layout, Problem, product};
+use crate::tiles::{self, Grid, Matrices, Tiles};
 
 /// Multiplications under which a unit is too short to be divided among threads: then whole units run side by side, each
 /// with scratch of its own.
@@ -155,8 +157,12 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the pool is not of the caller's threads.
-    pub(crate) fn pool_with_context(&self, context: *mut std::ffi::c_void) -> Result<Pool> {
-        self.pool.with_context(context)
+    ///
+    /// # Safety
+    /// The context is one that [`Pool::external`] would take with the pool's function.
+    pub(crate) unsafe fn pool_with_context(&self, context: *mut std::ffi::c_void) -> Result<Pool> {
+        // SAFETY: the caller promises it.
+        unsafe { self.pool.with_context(context) }
     }
 
     /// How the weights are packed.
@@ -277,8 +283,8 @@ impl Plan {
             let weights_len = packed_groups * self.packing.group_len();
             let unit = Unit {
                 problem,
-                src: Image::new(problem, src, image, &groups),
-                weights: &weights[unit_of_image * weights_len..][..weights_len],
+                src: image_of(problem, src, image, &groups),
+                weights: &weights[unit_of_image * weights_len..],
                 bias: bias.map(|bias| &bias[groups.start * group_out..groups.end * group_out]),
                 gemm: self.info.backend.map(Backend::gemm),
                 pool,
@@ -297,7 +303,7 @@ impl Plan {
             }
         } else {
             let serial = Pool::SERIAL;
-            all_threads.for_each(&tiles, scratch, *units_at_once, |index, _, view, scratch| {
+            tiles::for_each_of(all_threads, &tiles, scratch, *units_at_once, |index, _, view, scratch| {
                 run_unit(index, view, &serial, scratch);
             });
         }
@@ -391,7 +397,7 @@ mod tests {
         }
 
         fn run<T: Element>(&self, unit: &Unit<'_, T>, mut dst: MatrixMut<'_, T>, _: &mut [T]) {
-            assert!(unit.weights.len() == self.groups && unit.bias.map(<[T]>::len) == Some(self.groups));
+            assert!(unit.weights.len() >= self.groups && unit.bias.map(<[T]>::len) == Some(self.groups));
             let by_channels = self.problem.dst_layout == Layout::Nchw;
             dst.for_each_row(|row, values| {
                 for (col, value) in values.iter_mut().enumerate() {

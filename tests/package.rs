@@ -25,16 +25,14 @@ fn a_package_is_small_and_holds_what_builds_the_library_and_nothing_else() {
     let list = cargo(&["package", "--package", "convlow", "--allow-dirty", "--list"]);
     let cargos_own = ["Cargo.toml", "Cargo.toml.orig", "Cargo.lock", ".cargo_vcs_info.json"];
     let files = ["build.rs", "cbindgen.toml", "README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
-    let kinds =
-        [("src/", "rs"), ("include/", "h"), ("include/", "hpp"), ("problems/", "txt"), ("demo/", "jpg")];
+    let kinds = [("src/", "rs"), ("include/", "h"), ("include/", "hpp")];
     for file in list.lines().filter(|file| !cargos_own.contains(file)) {
         let is_of_a_kind = kinds.iter().any(|(under, kind)| {
             file.starts_with(under) && Path::new(file).extension().is_some_and(|e| e == *kind)
         });
-        let explains = ["problems/README.md", "demo/README.md"].contains(&file);
-        assert!(files.contains(&file) || is_of_a_kind || explains, "{file} is packaged");
+        assert!(files.contains(&file) || is_of_a_kind, "{file} is packaged");
     }
-    for file in files.iter().chain(&["include/convlow.h", "src/lib.rs", "problems/vgg16.txt"]) {
+    for file in files.iter().chain(&["include/convlow.h", "src/lib.rs"]) {
         assert!(list.lines().any(|packaged| packaged == *file), "{file} is not packaged");
     }
     cargo(&["package", "--package", "convlow", "--allow-dirty", "--no-verify", "--target-dir", target]);

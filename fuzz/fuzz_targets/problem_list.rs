@@ -4,7 +4,7 @@
 #![no_main]
 
 /// The command line's reader of lists, with what it takes from its crate.
-#[path = "../../src/bin/convlow/lists.rs"]
+#[path = "../../cli/src/lists.rs"]
 #[allow(dead_code)] // The command line uses more of it.
 mod lists;
 

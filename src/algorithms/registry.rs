@@ -329,12 +329,13 @@ mod tests {
 mod cost_tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use convlow_threads::Pool;
+
     use super::super::algorithm::{Element, Unit};
     use super::*;
     use crate::gemm::{Backend, Multiplied, Multiply};
-    use crate::lowering::image::Image;
+    use crate::lowering::image::image_of;
     use crate::matrix::{MatrixMut, Operand};
-    use crate::parallel::Pool;
     use crate::problem::{Axis, DataType};
 
     /// Counts calls and remembers the largest size, and computes.
@@ -411,8 +412,8 @@ mod cost_tests {
             let packing = prepared.packing(problem);
             let unit = Unit {
                 problem,
-                src: Image::new(problem, &src, 0, &(0..1)),
-                weights: &vec![T::ONE; packing.group_len()],
+                src: image_of(problem, &src, 0, &(0..1)),
+                weights: &vec![T::ONE; packing.group_len() + convlow_kernels::BEHIND_WEIGHTS],
                 bias: None,
                 gemm: Some(&counting),
                 pool: &Pool::SERIAL,

@@ -2,6 +2,8 @@
 
 use std::ffi::c_void;
 
+use convlow_threads::Pool;
+
 use super::checked::{disjoint, malloc_aligned, output, reference, slice, slice_mut};
 use super::pool::PoolHandle;
 use super::problem::{problem_of, problem_of_nd};
@@ -17,7 +19,6 @@ use crate::error::{Result, invalid};
 use crate::gemm::BackendChoice;
 use crate::lowering::weights::HEADER_BYTES;
 use crate::memory;
-use crate::parallel::Pool;
 use crate::plan::{Arguments, Info, Plan, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
 use crate::problem::{DataType, Problem};

@@ -1,8 +1,7 @@
 //! The attributes of Conv and ConvTranspose, and the problem that they make of an input's sizes.
 
-use convlow::{Axis, DataType, Layout, Problem};
+use convlow::{Activation, Axis, DataType, Layout, Operation, Problem};
 
-use crate::fuse::Activation;
 use crate::host::{Failure, Node, Result};
 
 /// How an axis is padded.
@@ -177,9 +176,6 @@ impl Geometry {
             )));
         }
         let mut axes = [Axis::ONE; 3];
-        if self.transposed {
-            axes = axes.map(|axis| Axis { transposed: true, ..axis });
-        }
         let first = axes.len() - inputs.len();
         for ((axis, rule), &input) in axes[first..].iter_mut().zip(&self.axes).zip(inputs) {
             *axis = rule.axis(input, self.transposed)?;
@@ -188,6 +184,7 @@ impl Geometry {
         let (groups, in_channels, out_channels) = (self.groups, self.in_channels, self.out_channels);
         let Form { data_type, layouts: [src_layout, dst_layout], activation, accumulate } = form;
         Ok(Problem::new(Problem {
+            operation: if self.transposed { Operation::ConvTranspose } else { Operation::Conv },
             data_type,
             batch: *batch,
             groups,
@@ -198,7 +195,7 @@ impl Geometry {
             cols,
             src_layout,
             dst_layout,
-            clamp: activation.clamp(),
+            activation,
             accumulate,
             ..Problem::UNIT
         })?)
@@ -218,7 +215,7 @@ impl AxisRule {
         // What is to be padded on both sides together; of a transposed axis, what is to be cut off.
         let all = match (transposed, self.output, self.padding) {
             (_, None, Padding::Explicit(pads)) => {
-                return Ok(self.padded(input, pads, transposed, output_padding));
+                return Ok(self.padded(input, pads, output_padding));
             }
             (false, ..) => (input.div_ceil(stride).saturating_sub(1) * stride + reach).saturating_sub(input),
             (true, output, _) => {
@@ -239,18 +236,12 @@ impl AxisRule {
         // Of an output_shape without auto_pad the standard says the same as of SAME_LOWER.
         let upper = self.padding == Padding::SameUpper;
         let pads = if upper { [half, all - half] } else { [all - half, half] };
-        Ok(self.padded(input, pads, transposed, output_padding))
+        Ok(self.padded(input, pads, output_padding))
     }
 
-    fn padded(
-        &self,
-        input: usize,
-        [pad_before, pad_after]: [usize; 2],
-        transposed: bool,
-        output_padding: usize,
-    ) -> Axis {
+    fn padded(&self, input: usize, [pad_before, pad_after]: [usize; 2], output_padding: usize) -> Axis {
         let Self { kernel, stride, dilation, .. } = *self;
-        Axis { input, kernel, output: 0, stride, dilation, pad_before, pad_after, transposed, output_padding }
+        Axis { input, kernel, output: 0, stride, dilation, pad_before, pad_after, output_padding }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
-use convlow::{Buffer, Element, Pool};
+use convlow::{Buffer, EachTile, Element, Pool};
 
 use crate::host::{Call, Lent, Result};
 use crate::options::Options;
@@ -44,7 +44,7 @@ pub enum Threads<'c> {
 }
 
 impl Threads<'_> {
-    /// [`Pool::for_each_piece`] on these threads.
+    /// [`EachTile::for_each_piece`] on these threads.
     pub fn for_each_piece<T: Element>(&self, data: &mut [T], len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
         match self {
             Self::Own(pool) => pool.for_each_piece(data, len, f),

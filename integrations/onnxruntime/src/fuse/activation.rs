@@ -1,7 +1,5 @@
 //! What the end of a convolution makes of each output.
 
-use convlow::Clamp;
-
 use super::step::Step;
 
 /// What the end of a convolution makes of each output y, behind bias and residual.
@@ -33,10 +31,10 @@ pub enum Activation {
 
 impl Activation {
     /// What of it the library's own end does.
-    pub fn clamp(self) -> Option<Clamp> {
+    pub fn of_library(self) -> convlow::Activation {
         match self {
-            Self::Clamp { min, max } => Some(Clamp { min, max }),
-            _ => None,
+            Self::Clamp { min, max } => convlow::Activation::Clamp { min, max },
+            _ => convlow::Activation::None,
         }
     }
 

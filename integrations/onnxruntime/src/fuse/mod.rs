@@ -2,7 +2,7 @@
 //!
 //! [`Chain`] collects the nodes behind a convolution as long as it may. What [`line`] finds is multiplied into the weights and
 //! the bias; a residual is added. Behind that, [`tail`] reads what is done with each output alone, as [`term`]s, and
-//! [`formula`] finds the [`Activation`] that they spell: one value, whichever operators a model says it with. What follows an
+//! [`formula`] finds the [`Activation`](activation::Activation) that they spell: one value, whichever operators a model says it with. What follows an
 //! activation remains as [`step`]s. All of them read their operands by [`constants`].
 
 mod activation;
@@ -15,7 +15,6 @@ mod step;
 mod tail;
 mod term;
 
-pub use activation::Activation;
 pub use chain::Chain;
 pub use constants::{Channeled, bounds};
 pub use line::Line;

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::marker::PhantomData;
 
-use convlow::{Element, Pool};
+use convlow::{EachTile, Element, Pool};
 use ort_sys::OrtKernelContext;
 
 use super::failure::Result;
@@ -68,7 +68,7 @@ impl<'a> Call<'a> {
 }
 
 impl Lent<'_> {
-    /// [`Pool::for_each_piece`] on these threads.
+    /// [`EachTile::for_each_piece`] on these threads.
     pub fn for_each_piece<T: Element>(&self, data: &mut [T], len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
         self.pool.for_each_piece(data, len, f);
     }

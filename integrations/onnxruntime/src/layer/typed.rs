@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use convlow::{AlgorithmChoice, Buffer, Clamp, Layout, Plan};
+use convlow::{Activation, AlgorithmChoice, Buffer, Layout, Plan};
 
 use super::behind::Behind;
 use super::execute::{Constants, Tensors, execute};
@@ -10,7 +10,7 @@ use super::folded::folded;
 use super::places::{Layer, Places};
 use super::plans::{Key, Plans, new_plan};
 use super::problem::{geometry, usual_problem};
-use crate::fuse::{Activation, Chain};
+use crate::fuse::Chain;
 use crate::geometry::{Form, Geometry};
 use crate::host::{Call, Failure, Output, Result, Tensor};
 use crate::moves::{Placed, broadcast, combine, transpose};
@@ -23,6 +23,7 @@ pub struct Typed<T> {
     /// The name of the convolution's own output.
     output: String,
     geometry: Geometry,
+    /// The library's own end.
     activation: Activation,
     places: Places,
     constants: Constants<T>,
@@ -46,7 +47,7 @@ impl<T: Number> Typed<T> {
             session: session.clone(),
             output,
             geometry: geometry(chain)?,
-            activation: chain.ending.activation,
+            activation: chain.ending.activation.of_library(),
             places,
             constants: Constants { packed, bias },
             behind: Behind::of(chain)?,
@@ -203,12 +204,14 @@ impl<'r, T: Number> Run<'r, T> {
             self.execute(&plan, None, alone)?;
             let layout = self.layer.places.dst;
             let alone = Placed { elements: alone, sizes: &self.dst_sizes, layout };
-            let of_type = |Clamp { min, max }| Clamp { min: T::from_f64(min), max: T::from_f64(max) };
-            let clamp = self.layer.activation.clamp().map(of_type);
+            let bounds = match self.layer.activation {
+                Activation::None => None,
+                Activation::Clamp { min, max } => Some([T::from_f64(min), T::from_f64(max)]),
+            };
             combine([alone, residual], sum, &sum_sizes, layout, |a, b| {
                 // Rounded once more it is what the addition in their own type gives.
                 let sum = T::from_f64(a.into() + b.into());
-                clamp.map_or(sum, |clamp| sum.clamped(clamp))
+                bounds.map_or(sum, |[min, max]| sum.clamped(min, max))
             });
             Ok::<_, Failure>(())
         })??;

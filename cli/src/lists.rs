@@ -1,0 +1,286 @@
+//! The convolutions of known networks, and lists from files.
+//!
+//! A file is read as benchdnn reads its batch files: words between blanks, `#` before a comment, `\` at the end
+//! of a word that goes on behind the blank. Of its options, `--mb=N`, `--dt=f32|f64`, `--batch=FILE` and `--reset`
+//! decide which problems there are and are followed; the others decide what benchdnn does with them and are passed over.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use convlow::descriptor::{self, Entry};
+use convlow::{DataType, Problem};
+
+use crate::{Failure, Outcome};
+
+const KNOWN: [(&str, &str); 18] = [
+    ("alexnet", include_str!("../../problems/alexnet.txt")),
+    ("c3d", include_str!("../../problems/c3d.txt")),
+    ("dcgan", include_str!("../../problems/dcgan.txt")),
+    ("deeplab_v3", include_str!("../../problems/deeplab_v3.txt")),
+    ("efficientnet_b0", include_str!("../../problems/efficientnet_b0.txt")),
+    ("googlenet", include_str!("../../problems/googlenet.txt")),
+    ("inception_v3", include_str!("../../problems/inception_v3.txt")),
+    ("mobilenet_v1", include_str!("../../problems/mobilenet_v1.txt")),
+    ("mobilenet_v2", include_str!("../../problems/mobilenet_v2.txt")),
+    ("r2plus1d_18", include_str!("../../problems/r2plus1d_18.txt")),
+    ("resnet50", include_str!("../../problems/resnet50.txt")),
+    ("resnext50_32x4d", include_str!("../../problems/resnext50_32x4d.txt")),
+    ("unet", include_str!("../../problems/unet.txt")),
+    ("unet3d", include_str!("../../problems/unet3d.txt")),
+    ("unet_up", include_str!("../../problems/unet_up.txt")),
+    ("vgg16", include_str!("../../problems/vgg16.txt")),
+    ("wavenet_1d", include_str!("../../problems/wavenet_1d.txt")),
+    ("yolo_v3", include_str!("../../problems/yolo_v3.txt")),
+];
+
+/// The networks that are measured where nothing else is asked for; all would take too long.
+pub(crate) const PAPER: [&str; 4] = ["alexnet", "googlenet", "resnet50", "vgg16"];
+
+/// The networks that need no file, to be told.
+fn names() -> String {
+    KNOWN.map(|(name, _)| name).join(", ")
+}
+
+/// The list of this name, or the one in the file of this name. Notes on what was passed over go to stderr.
+pub(crate) fn load(name_or_file: &str) -> Outcome<Vec<Entry>> {
+    let mut reader = Reader::default();
+    match KNOWN.iter().find(|(name, _)| *name == name_or_file) {
+        Some((name, text)) => reader.read(text, Path::new(name))?,
+        None => reader.read_file(Path::new(name_or_file))?,
+    }
+    reader.tell(name_or_file);
+    if reader.entries.is_empty() {
+        return Err(Failure::Refused(format!("{name_or_file} holds no problem")));
+    }
+    Ok(reader.entries)
+}
+
+/// The problem, with another batch.
+pub(crate) fn with_batch(entry: Entry, batch: usize) -> Outcome<Entry> {
+    changed(Problem { batch, ..entry.problem }, entry)
+}
+
+/// The problem of elements of this type.
+pub(crate) fn with_type(entry: Entry, data_type: DataType) -> Outcome<Entry> {
+    changed(Problem { data_type, ..entry.problem }, entry)
+}
+
+/// The entry with this problem in place of its own.
+fn changed(problem: Problem, entry: Entry) -> Outcome<Entry> {
+    let unnamed = entry.name == entry.problem.to_string();
+    let problem =
+        Problem::new(problem).map_err(|error| Failure::Refused(format!("{}: {error}", entry.name)))?;
+    let name = if unnamed { problem.to_string() } else { entry.name };
+    Ok(Entry { problem, name, ..entry })
+}
+
+/// A list as far as it has been read.
+#[derive(Default)]
+struct Reader {
+    entries: Vec<Entry>,
+    /// `--mb`, while it holds.
+    batch: Option<usize>,
+    /// `--dt`, while it holds.
+    data_type: DataType,
+    /// The files that `--batch` has named, with the batch of that time: benchdnn's lists name one again for
+    /// every data type.
+    files: BTreeSet<(PathBuf, Option<usize>)>,
+    options: BTreeSet<String>,
+}
+
+/// A word of a list, and where it begins, counted from 1.
+struct Word {
+    text: String,
+    line: usize,
+    column: usize,
+}
+
+impl Reader {
+    fn read_file(&mut self, file: &Path) -> Outcome<()> {
+        if !self.files.insert((file.to_path_buf(), self.batch)) {
+            return Ok(());
+        }
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let hint = if file.exists() {
+                String::new()
+            } else {
+                format!(" (the networks that need no file are {})", names())
+            };
+            Failure::Refused(format!("{} cannot be read: {error}{hint}", file.display()))
+        })?;
+        self.read(&text, file)
+    }
+
+    fn read(&mut self, text: &str, file: &Path) -> Outcome<()> {
+        for word in words(text) {
+            match word.text.strip_prefix("--") {
+                Some(option) => self.option(option, file)?,
+                None => self.problem(&word, file)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn option(&mut self, option: &str, file: &Path) -> Outcome<()> {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        match (name, value.parse()) {
+            ("batch", _) => self.read_file(&file.parent().unwrap_or(Path::new("")).join(value))?,
+            ("reset", _) => (self.batch, self.data_type) = (None, DataType::F32),
+            // 0, like nothing, leaves each problem its own.
+            ("mb", Ok(batch)) => self.batch = Some(batch).filter(|&batch| batch > 0),
+            ("mb", _) if value.is_empty() => self.batch = None,
+            // Types that there are not here leave what holds, as all options do that say nothing here.
+            ("dt", _) if value.is_empty() => self.data_type = DataType::F32,
+            ("dt", _) if DataType::from_name(value).is_some() => {
+                self.data_type = DataType::from_name(value).unwrap_or_default();
+            }
+            _ => {
+                self.options.insert(format!("--{name}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, word: &Word, file: &Path) -> Outcome<()> {
+        let parsed = descriptor::parse_list(&word.text).map_err(|error| {
+            let column = word.column + error.column - 1;
+            Failure::Refused(format!("{}:{}:{column}: {}", file.display(), word.line, error.error))
+        })?;
+        for entry in parsed {
+            let entry = match self.batch {
+                Some(batch) => with_batch(entry, batch)?,
+                None => entry,
+            };
+            self.entries.push(with_type(entry, self.data_type)?);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, name: &str) {
+        let mut notes = Vec::new();
+        if !self.options.is_empty() {
+            let options: Vec<_> = self.options.iter().map(String::as_str).collect();
+            notes.push(format!("options that change no problem are passed over: {}", options.join(", ")));
+        }
+        for note in notes {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(std::io::stderr(), "convlow: note: {name}: {note}");
+        }
+    }
+}
+
+/// The words of a list. Blanks between quotation marks are part of a name.
+fn words(text: &str) -> Vec<Word> {
+    let mut words: Vec<Word> = Vec::new();
+    let mut continued = false;
+    for (line, text) in (1..).zip(text.lines()) {
+        let mut rest = text;
+        loop {
+            rest = rest.trim_start();
+            if rest.is_empty() || rest.starts_with('#') {
+                break;
+            }
+            let column = text[..text.len() - rest.len()].chars().count() + 1;
+            let mut quoted = false;
+            let end = rest.find(|char: char| {
+                quoted ^= char == '"';
+                char.is_whitespace() && !quoted
+            });
+            let (word, behind) = rest.split_at(end.unwrap_or(rest.len()));
+            rest = behind;
+            let (word, goes_on) = word.strip_suffix('\\').map_or((word, false), |word| (word, true));
+            match words.last_mut().filter(|_| continued) {
+                Some(last) => last.text += word,
+                // A backslash of its own joins the words before and behind it.
+                None if word.is_empty() => {}
+                None => words.push(Word { text: word.to_string(), line, column }),
+            }
+            continued = goes_on;
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Reader {
+        let mut reader = Reader::default();
+        match reader.read(text, Path::new("list")) {
+            Ok(()) => reader,
+            Err(Failure::Refused(refusal)) => panic!("{text}: {refusal}"),
+            Err(_) => panic!("{text} is refused"),
+        }
+    }
+
+    fn texts(reader: &Reader) -> Vec<String> {
+        reader.entries.iter().map(|entry| format!("{} {}", entry.name, entry.problem)).collect()
+    }
+
+    /// The layers of the networks' definitions, repeated ones counted.
+    #[test]
+    fn the_known_networks_have_all_their_layers() {
+        let layers = [
+            ("alexnet", 5),
+            ("c3d", 8),
+            ("dcgan", 13),
+            ("deeplab_v3", 60),
+            ("efficientnet_b0", 81),
+            ("googlenet", 57),
+            ("inception_v3", 94),
+            ("mobilenet_v1", 27),
+            ("mobilenet_v2", 52),
+            ("r2plus1d_18", 37),
+            ("resnet50", 53),
+            ("resnext50_32x4d", 53),
+            ("unet", 19),
+            ("unet3d", 18),
+            ("unet_up", 8),
+            ("vgg16", 13),
+            ("wavenet_1d", 42),
+            ("yolo_v3", 73),
+        ];
+        assert_eq!(layers.map(|(name, _)| name), KNOWN.map(|(name, _)| name));
+        for (name, layers) in layers {
+            let Ok(entries) = load(name) else { panic!("{name} is malformed") };
+            assert_eq!(entries.iter().map(|entry| entry.count).sum::<usize>(), layers, "{name}");
+        }
+        assert!(PAPER.iter().all(|paper| KNOWN.iter().any(|(name, _)| name == paper)));
+    }
+
+    #[test]
+    fn a_list_of_benchdnn_gives_its_problems_and_the_options_passed_over() {
+        let list = read(
+            "--reset --dir=FWD_B,\\\n  BWD_D  # both\n--mb=2 g1ic3_ih9_oc4oh9_kh3ph1n\"a*2\" ic3ih9oc4kh3n\"b c\"\n\
+             ic8id5ih5iw5oc8kd3kh3kw3nvolume\n--mb= mb3ic4ih5oc6kh1nwide --dt=f32 --mb=0\n",
+        );
+        assert_eq!(
+            texts(&list),
+            [
+                "a mb2ic3ih9oc4oh9kh3ph1",
+                "b c mb2ic3ih9oc4oh7kh3ph0",
+                "volume mb2ic8id5ih5oc8od3oh3ow3kd3kh3sd1dd0pd0sh1sw1dh0dw0ph0",
+                "wide mb3ic4ih5oc6oh5kh1ph0"
+            ]
+        );
+        assert_eq!(list.entries[0].count, 2);
+        assert_eq!(Vec::from_iter(&list.options), ["--dir"]);
+        let list = read("--dt=f64 ic3ih9oc4kh3 --dt=bf16 --mb=2 ic3ih9oc4kh3na --reset ic3ih9oc4kh3");
+        let printed = "ic3ih9oc4oh7kh3ph0";
+        let expected = [
+            format!("{printed}:f64 {printed}:f64"),
+            format!("a mb2{printed}:f64"),
+            format!("{printed} {printed}"),
+        ];
+        assert_eq!(texts(&list), expected);
+        assert_eq!(Vec::from_iter(&list.options), ["--dt"]);
+    }
+
+    #[test]
+    fn a_word_goes_on_behind_a_backslash() {
+        assert_eq!(texts(&read("ic3ih9\\\n   oc4kh3nname")), ["name ic3ih9oc4oh7kh3ph0"]);
+        assert_eq!(texts(&read("ic3ih9 \\\n   oc4kh3nname \\\n")), ["name ic3ih9oc4oh7kh3ph0"]);
+    }
+}

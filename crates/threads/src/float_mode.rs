@@ -1,0 +1,130 @@
+//! A thread's floating-point mode: how it rounds, and whether tiny numbers count as zero.
+//!
+//! Every thread that works on an execute takes over the caller's, so that a result does not depend on which thread
+//! computed it. Known for x86-64 (MXCSR) and AArch64 (FPCR); elsewhere each thread keeps its own.
+//!
+//! # A bet
+//! Rust calls it undefined behaviour to change a thread's mode, and to compute in a changed one: the compiler may assume the
+//! default mode everywhere (`_mm_setcsr` in `core::arch` says so). This file changes it nevertheless. A host that has changed
+//! its own mode, as C allows, has made that bet for its thread before it calls the library; here it is made for the
+//! other threads, because the alternative is a result that differs with the thread that computed it. Two facts keep it safe
+//! in practice. Arithmetic that the compiler does itself is on constants alone, in one mode, and so the same for all threads.
+//! All other arithmetic of a slot is on numbers that the slot loads from memory, and ends in memory: no load and no
+//! store crosses the instructions below, because they count as reading and writing all memory (none is `nomem` or `readonly`)
+//! and are neither left out nor exchanged with each other (none is `pure`). So that arithmetic stays between the
+//! instruction that takes over the mode and the one that puts the thread's own back. Tests hold the results of threads against
+//! those of the caller alone in every rounding: `modes_reach_every_thread` in `c_tests/guests.c`.
+
+/// The control bits of the mode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FloatMode(u64);
+
+impl FloatMode {
+    /// That of the calling thread.
+    pub fn current() -> Self {
+        Self(read())
+    }
+
+    /// Runs `f` in this mode.
+    pub fn apply<R>(self, f: impl FnOnce() -> R) -> R {
+        /// Puts the thread's own mode back, also behind a panic.
+        struct Restore(FloatMode);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                write(self.0.0);
+            }
+        }
+        let before = Self::current();
+        if before == self {
+            return f();
+        }
+        write(self.0);
+        let _restore = Restore(before);
+        f()
+    }
+}
+
+/// MXCSR's low six bits: what has happened on this thread, which is no mode.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const EVENTS: u32 = 0x3f;
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn mxcsr() -> u32 {
+    let mut mxcsr = 0u32;
+    // SAFETY: stores 4 bytes to the place given.
+    unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut mxcsr, options(nostack, preserves_flags)) };
+    mxcsr
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn read() -> u64 {
+    (mxcsr() & !EVENTS).into()
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn write(mode: u64) {
+    let mxcsr = mode as u32 | mxcsr() & EVENTS;
+    // SAFETY: loads a mode that `read` has found in a thread's register, and this thread's own events: its flags stay.
+    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const mxcsr, options(nostack, preserves_flags)) };
+}
+
+#[cfg(all(target_arch = "aarch64", not(miri)))]
+fn read() -> u64 {
+    let fpcr: u64;
+    // SAFETY: reads a register that every program may read.
+    unsafe { std::arch::asm!("mrs {}, fpcr", out(reg) fpcr, options(nostack, preserves_flags)) };
+    fpcr
+}
+
+#[cfg(all(target_arch = "aarch64", not(miri)))]
+fn write(mode: u64) {
+    // SAFETY: writes a value that `read` has found in a thread's register. The flags are in another one.
+    unsafe { std::arch::asm!("msr fpcr, {}", in(reg) mode, options(nostack, preserves_flags)) };
+}
+
+#[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
+fn read() -> u64 {
+    0
+}
+
+#[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
+fn write(_: u64) {}
+
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+mod tests {
+    use std::hint::black_box;
+
+    use super::*;
+
+    /// The bits that choose a rounding: upwards.
+    const UPWARD: u64 = if cfg!(target_arch = "x86_64") { 0x4000 } else { 0x40_0000 };
+
+    /// The nearest float lies below it.
+    fn minus_a_third() -> f32 {
+        black_box(-1.0) / black_box(3.0)
+    }
+
+    #[test]
+    fn a_mode_holds_inside_and_the_own_one_behind_it_even_behind_a_panic() {
+        let own = FloatMode::current();
+        let upward = FloatMode(own.0 | UPWARD);
+        let nearest = minus_a_third();
+        let (is_upward, above) = upward.apply(|| (FloatMode::current() == upward, minus_a_third()));
+        assert!(is_upward && above > nearest);
+        assert!(FloatMode::current() == own && minus_a_third() == nearest);
+        let panics = std::panic::catch_unwind(|| upward.apply(|| std::panic::resume_unwind(Box::new(()))));
+        assert!(panics.is_err() && FloatMode::current() == own);
+    }
+
+    /// What has happened on a host's thread is the host's.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_change_of_mode_keeps_the_thread_s_exceptions() {
+        const INEXACT: u32 = 0x20;
+        black_box(minus_a_third());
+        let before = mxcsr() & EVENTS;
+        assert!(before & INEXACT != 0);
+        FloatMode(FloatMode::current().0 | UPWARD).apply(|| assert_eq!(mxcsr() & EVENTS, before));
+        assert_eq!(mxcsr() & EVENTS, before);
+    }
+}

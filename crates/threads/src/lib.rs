@@ -1,0 +1,10 @@
+//! [`Pool`]: where the parts of one execute run. It knows nothing of matrices or numbers: it calls one function on some
+//! threads, in slots that are counted, and the function takes its parts from a counter that all slots share.
+
+mod cores;
+mod float_mode;
+mod gang;
+mod pool;
+mod sync;
+
+pub use pool::{ParallelFor, Pool};
