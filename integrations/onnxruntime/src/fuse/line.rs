@@ -1,7 +1,8 @@
 //! What constants do to a whole channel: its values times a factor, plus a shift.
 
-use crate::host::{Listed, Node, Result, Tensor, Value};
-use crate::tail::Step;
+use super::constants::{Channeled, numbers};
+use super::step::Step;
+use crate::host::{Node, Result, Value};
 
 /// A factor and a shift for each channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,18 +17,12 @@ impl Line {
         Self { factors: vec![1.0; channels], shifts: vec![0.0; channels] }
     }
 
-    /// What a node does to a value of so many channels, axes of pixels and this type of element, all its other inputs being
-    /// constants of one value a channel; none if it is something else.
+    /// What a node does to a value by channel, all its other inputs being constants; none if it is something else.
     ///
     /// # Errors
     /// The host's.
-    pub fn of(
-        node: Node<'_>,
-        value: Value<'_>,
-        channels: usize,
-        spatial: usize,
-        element: i32,
-    ) -> Result<Option<Self>> {
+    pub fn of(node: Node<'_>, value: Value<'_>, values: Channeled) -> Result<Option<Self>> {
+        let Channeled { element, channels, .. } = values;
         let Some(inputs) = node.inputs()?.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
         let operator = node.operator()?;
         let own = value.name()?;
@@ -41,7 +36,7 @@ impl Line {
         }
         let &[first, second] = inputs.as_slice() else { return Ok(None) };
         let Some(constant) = (if is_first { second } else { first }).constant()? else { return Ok(None) };
-        if constant.element != element || !is_by_channel(&constant.sizes, channels, spatial) {
+        if !values.is_by_channel(&constant) {
             return Ok(None);
         }
         let values = numbers(&constant)?;
@@ -96,45 +91,18 @@ impl Line {
         }
     }
 
-    /// Does a step behind this one, if it is the same kind of thing; whether it is.
-    pub fn take(&mut self, step: Step<f64>) -> bool {
+    /// What a step does to so many channels; none if that is something else.
+    pub fn of_step(step: Step<f64>, channels: usize) -> Option<Self> {
         let (factor, shift) = match step {
             Step::Add(shift) => (1.0, shift),
             Step::Subtract(shift) => (1.0, -shift),
             Step::Multiply(factor) => (factor, 0.0),
             Step::Divide(divisor) => (divisor.recip(), 0.0),
-            _ => return false,
+            Step::Clamp(..) | Step::Steepen(_) | Step::Note | Step::MultiplyByNoted => return None,
         };
-        let channels = self.factors.len();
-        let behind = Self { factors: vec![factor; channels], shifts: vec![shift; channels] };
-        let is_finite = behind.is_finite();
-        if is_finite {
-            self.then(&behind);
-        }
-        is_finite
+        let line = Self { factors: vec![factor; channels], shifts: vec![shift; channels] };
+        line.is_finite().then_some(line)
     }
-}
-
-/// The elements of a float32 or float64 tensor.
-///
-/// # Errors
-/// If it is of another type.
-pub fn numbers(tensor: &Tensor<'_>) -> Result<Vec<f64>> {
-    Ok(match tensor.element {
-        f32::ELEMENT => tensor.elements::<f32>()?.iter().map(|&value| value.into()).collect(),
-        _ => tensor.elements::<f64>()?.to_vec(),
-    })
-}
-
-/// Whether a tensor of these sizes, combined with one of so many channels, has one value for each.
-pub fn is_by_channel(sizes: &[usize], channels: usize, spatial: usize) -> bool {
-    let from_channels = sizes.len().checked_sub(spatial + 1);
-    from_channels.is_some_and(|before| {
-        before <= 1
-            && sizes[..before].iter().all(|&size| size == 1)
-            && sizes[before] == channels
-            && sizes[before + 1..].iter().all(|&size| size == 1)
-    })
 }
 
 #[cfg(test)]
@@ -142,20 +110,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_value_a_channel_is_told_from_others() {
-        assert!(is_by_channel(&[8, 1, 1], 8, 2) && is_by_channel(&[1, 8, 1, 1], 8, 2));
-        assert!(!is_by_channel(&[8], 8, 2) && !is_by_channel(&[2, 8, 1, 1], 8, 2));
-        assert!(!is_by_channel(&[8, 1, 3], 8, 2) && !is_by_channel(&[1, 1, 8, 1, 1], 8, 2));
-        assert!(is_by_channel(&[8, 1], 8, 1));
-    }
-
-    #[test]
     fn what_comes_behind_is_done_behind() {
         let mut line = Line { factors: vec![2.0, 3.0], shifts: vec![1.0, -1.0] };
         line.then(&Line { factors: vec![10.0, 100.0], shifts: vec![5.0, 6.0] });
         assert_eq!(line, Line { factors: vec![20.0, 300.0], shifts: vec![15.0, -94.0] });
-        assert!(line.take(Step::Subtract(1.0)) && line.take(Step::Divide(2.0)));
+        for step in [Step::Subtract(1.0), Step::Divide(2.0)] {
+            line.then(&Line::of_step(step, 2).expect("it is a line"));
+        }
         assert_eq!(line, Line { factors: vec![10.0, 150.0], shifts: vec![7.0, -47.5] });
-        assert!(!line.take(Step::Divide(0.0)) && !line.take(Step::Note));
+        assert!(Line::of_step(Step::Divide(0.0), 2).is_none() && Line::of_step(Step::Note, 2).is_none());
     }
 }
