@@ -10,7 +10,7 @@ use crate::lowering::weights::Packing;
 use crate::matrix::MatrixMut;
 use crate::memory;
 use crate::panics;
-use crate::problem::{DataType, Layout, Problem, product};
+use crate::problem::{Activation, DataType, Layout, Problem, product};
 use crate::tiles::{self, Grid, Matrices, Tiles};
 
 /// Multiplications under which a unit is too short to be divided among threads: then whole units run side by side, each
@@ -107,7 +107,9 @@ pub struct Arguments<'a, T = f32> {
     pub packed: &'a [u8],
     /// One value an output channel.
     pub bias: Option<&'a [T]>,
-    /// What is added before the clamp, laid out as dst; none: what dst holds. Only where the problem accumulates.
+    /// PRELU's slopes, one an output channel; others read none.
+    pub slopes: Option<&'a [T]>,
+    /// What is added before the activation, laid out as dst; none: what dst holds. Only where the problem accumulates.
     pub residual: Option<&'a [T]>,
     /// The whole output in the problem's layout.
     pub dst: &'a mut [T],
@@ -122,6 +124,7 @@ pub(crate) struct Tensors<'a, T> {
     pub src: *const T,
     pub packed: &'a [u8],
     pub bias: Option<&'a [T]>,
+    pub slopes: Option<&'a [T]>,
     pub residual: Option<*const T>,
     pub dst: *mut T,
     pub workspace: &'a mut [T],
@@ -222,7 +225,16 @@ impl Plan {
         dst: &mut [T],
         workspace: &mut [T],
     ) -> Result<()> {
-        self.execute_with(Arguments { src, packed, bias, residual: None, dst, workspace, pool: None })
+        self.execute_with(Arguments {
+            src,
+            packed,
+            bias,
+            slopes: None,
+            residual: None,
+            dst,
+            workspace,
+            pool: None,
+        })
     }
 
     /// [`Plan::execute`] with what not every call has.
@@ -230,7 +242,7 @@ impl Plan {
     /// # Errors
     /// As [`Plan::execute`]; [`Error::InvalidArgument`] for a residual without `accumulate`.
     pub fn execute_with<T: Element>(&self, arguments: Arguments<'_, T>) -> Result<()> {
-        let Arguments { src, packed, bias, residual, dst, workspace, pool } = arguments;
+        let Arguments { src, packed, bias, slopes, residual, dst, workspace, pool } = arguments;
         let problem = &self.problem;
         check_len("src", src.len(), problem.src_len())?;
         check_len("dst", dst.len(), problem.dst_len())?;
@@ -241,6 +253,7 @@ impl Plan {
             src: src.as_ptr(),
             packed,
             bias,
+            slopes,
             residual: residual.map(<[T]>::as_ptr),
             dst: dst.as_mut_ptr(),
             workspace,
@@ -260,10 +273,19 @@ impl Plan {
     /// during the call, and nobody else uses one of dst; what lies between them may be somebody else's.
     pub(crate) unsafe fn execute_raw<T: Element>(&self, tensors: Tensors<'_, T>) -> Result<()> {
         self.check_type::<T>()?;
-        let Tensors { src, packed, bias, residual, dst, workspace, pool } = tensors;
+        let Tensors { src, packed, bias, slopes, residual, dst, workspace, pool } = tensors;
         let problem = &self.problem;
         if let Some(bias) = bias {
             check_len("bias", bias.len(), problem.out_channels)?;
+        }
+        match slopes {
+            Some(slopes) => check_len("slopes", slopes.len(), problem.out_channels)?,
+            None if problem.activation == Activation::Prelu => {
+                return invalid!(
+                    "slopes are missing, which the activation of the plan's descriptor is PRELU of"
+                );
+            }
+            None => {}
         }
         if residual.is_some() && !problem.accumulate {
             return invalid!("residual is given, but accumulate = 0 in the plan's descriptor");
@@ -280,7 +302,9 @@ impl Plan {
         let pool = pool.as_ref().unwrap_or(&self.pool);
         let _one_thread = self.info.backend.map(Backend::on_one_thread);
         // SAFETY: the caller's promise.
-        panics::catch_failure(|| unsafe { self.run(src, weights, bias, (dst, residual), workspace, pool) })
+        panics::catch_failure(|| unsafe {
+            self.run(src, weights, (bias, slopes), (dst, residual), workspace, pool)
+        })
     }
 
     /// `Err` unless the plan's elements are of this type.
@@ -303,7 +327,7 @@ impl Plan {
         &self,
         src: *const T,
         weights: &[T],
-        bias: Option<&[T]>,
+        (bias, slopes): (Option<&[T]>, Option<&[T]>),
         (dst, residual): (*mut T, Option<*const T>),
         scratch: &mut [T],
         all_threads: &Pool,
@@ -330,6 +354,7 @@ impl Plan {
             let (image, unit_of_image) = (index / units.tiles(), index % units.tiles());
             let group = unit_of_image * prepared.groups_at_once();
             let groups = group..group + prepared.groups_at_once();
+            let channels = groups.start * group_out..groups.end * group_out;
             let packed_groups = prepared.groups_at_once() / prepared.groups_packed_together();
             let weights_len = packed_groups * self.packing.group_len();
             let unit = Unit {
@@ -337,7 +362,8 @@ impl Plan {
                 // SAFETY: the caller's promise.
                 src: unsafe { image_of(problem, src.first(), image, &groups) },
                 weights: &weights[unit_of_image * weights_len..],
-                bias: bias.map(|bias| &bias[groups.start * group_out..groups.end * group_out]),
+                bias: bias.map(|bias| &bias[channels.clone()]),
+                slopes: slopes.map(|slopes| &slopes[channels]),
                 gemm: self.info.backend.map(Backend::gemm),
                 pool,
             };

@@ -3,6 +3,8 @@
 //! It shares nothing with the algorithms, not even the arithmetic of ranges: every coordinate is computed and
 //! compared for itself.
 
+use convlow_kernels::activation::exact;
+
 use crate::algorithms::Element;
 use crate::problem::{Activation, Axis, DataType, Layout, Operation, Problem, WeightsLayout};
 
@@ -15,17 +17,24 @@ pub struct Tensors<'a, T = f32> {
     pub weights: &'a [T],
     /// One value an output channel, or none.
     pub bias: Option<&'a [T]>,
+    /// PRELU's slopes, one an output channel; others read none.
+    pub slopes: Option<&'a [T]>,
     /// What dst held before; read only where the problem accumulates.
     pub dst_before: &'a [T],
 }
 
+/// Units in the last place by which an activation may miss its exact value.
+const ACTIVATION_UNITS: f64 = 4.0;
+
 /// One output, and the sum of the magnitudes of its terms, to which rounding errors are proportional.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Output {
-    /// The exact value, clamped, rounded once or, in float32, as sums of float64 are.
+    /// The activation of the exact sum, rounded once or, in float32, as sums of float64 are.
     pub value: f64,
-    /// Σ |term|.
+    /// Σ |term|, times the largest slope of the activation.
     pub magnitude: f64,
+    /// What the activation may add to the sum's error: 4 units in the last place, 0 where it only selects.
+    pub of_activation: f64,
 }
 
 /// The place of [n, c, and a position on each axis] in a packed tensor of images of these channels and axes.
@@ -207,10 +216,26 @@ fn finished<T: Element>(
     if problem.accumulate {
         sum.add(tensors.dst_before[index(problem.dst_layout, &place, &dst_sizes(problem))], T::ONE);
     }
-    let mut value = sum.whole();
-    if let Activation::Clamp { min, max } = problem.activation {
-        let bound = |bound: f64| T::from_f64(bound).into();
-        value = value.clamp(bound(min), bound(max));
-    }
-    Output { value, magnitude: sum.magnitude }
+    let slope = tensors.slopes.map_or(1.0, |slopes| slopes[place[1]].into());
+    let nearest = |bound: f64| T::from_f64(bound).into();
+    let activation = match problem.activation {
+        Activation::Clamp { min, max } => Activation::Clamp { min: nearest(min), max: nearest(max) },
+        other => other,
+    };
+    let value = exact(activation, sum.whole(), slope);
+    let of_activation = match activation {
+        Activation::None | Activation::Clamp { .. } => 0.0,
+        _ => ACTIVATION_UNITS * unit::<T>(value),
+    };
+    Output { value, magnitude: sum.magnitude * activation.steepest(slope), of_activation }
+}
+
+/// The distance between numbers of a type next to this one.
+fn unit<T: Element>(value: f64) -> f64 {
+    let (digits, least) = match T::TYPE {
+        DataType::F32 => (23, f64::from(f32::from_bits(1))),
+        DataType::F64 => (52, f64::from_bits(1)),
+    };
+    let power = f64::from_bits(value.abs().to_bits() & 0x7ff0_0000_0000_0000);
+    if power.is_finite() { (power * 2f64.powi(-digits)).max(least) } else { 0.0 }
 }

@@ -95,6 +95,7 @@ impl Layer {
             src: src.elements(),
             weights: weights.elements(),
             bias: Some(bias.elements()),
+            slopes: None,
             dst_before: &[],
         };
         let check =

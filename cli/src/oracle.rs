@@ -110,8 +110,13 @@ mod tests {
         let Ok(weights) = seeded.numbers::<f32>(problem.weights_len(), 1.0) else {
             panic!("little memory is there")
         };
-        let tensors =
-            Tensors::<f32> { src: src.elements(), weights: weights.elements(), bias: None, dst_before: &[] };
+        let tensors = Tensors::<f32> {
+            src: src.elements(),
+            weights: weights.elements(),
+            bias: None,
+            slopes: None,
+            dst_before: &[],
+        };
         let mut dst: Vec<_> = (0..problem.dst_len())
             .map(|index| reference::output(&problem, &tensors, position(&problem, index)).value as f32)
             .collect();

@@ -226,6 +226,8 @@ pub struct Unit<'a, T = f32> {
     pub weights: &'a [T],
     /// The bias of the unit's groups, one value an output channel.
     pub bias: Option<&'a [T]>,
+    /// PRELU's slopes of the unit's groups, one an output channel; others read none.
+    pub slopes: Option<&'a [T]>,
     /// Multiplies matrices on the calling thread, for algorithms whose products a GEMM computes.
     pub gemm: Option<&'a dyn Gemm>,
     /// Where tiles run.
@@ -247,7 +249,7 @@ impl<T: Element> Unit<'_, T> {
     /// What becomes of the unit's sums.
     pub fn end(&self) -> End<'_, T> {
         let Problem { accumulate, activation, .. } = *self.problem;
-        End { bias: self.bias, accumulate, activation }
+        End { bias: self.bias, accumulate, activation, slopes: self.slopes }
     }
 
     /// Bias and activation for sums that lie in a part of the unit's dst, whose channels begin at `first_channel`.

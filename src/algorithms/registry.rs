@@ -416,6 +416,7 @@ mod cost_tests {
                 src: unsafe { image_of(problem, src.as_ptr(), 0, &(0..1)) },
                 weights: &vec![T::ONE; packing.group_len() + convlow_kernels::BEHIND_WEIGHTS],
                 bias: None,
+                slopes: None,
                 gemm: Some(&counting),
                 pool: &Pool::SERIAL,
             };

@@ -99,13 +99,15 @@ mod tests {
             src: unsafe { image_of(&problem, src.as_ptr(), 0, &(0..1)) },
             weights: packing.unpack(blob.bytes()).expect("just packed"),
             bias: Some(&bias),
+            slopes: None,
             gemm: Some(Backend::Embedded.gemm()),
             pool: &Pool::new(2).expect("two threads"),
         };
         let mut dst = before.clone();
         let (pixels, channels) = (problem.out_pixels(), problem.out_channels);
         prepared.run_f32(&unit, MatrixMut::new(&mut dst, pixels, channels, channels), &mut []);
-        let tensors = Tensors { src: &src, weights: &weights, bias: Some(&bias), dst_before: &before };
+        let tensors =
+            Tensors { src: &src, weights: &weights, bias: Some(&bias), slopes: None, dst_before: &before };
         for (at, value) in dst.iter().enumerate() {
             let (pixel, m) = (at / channels, at % channels);
             let place = [0, m, 0, pixel / problem.cols.output, pixel % problem.cols.output];

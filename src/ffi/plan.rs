@@ -429,6 +429,7 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
             true => None,
             false => Some(input::<T>("residual", residual.cast())?),
         };
+        let slopes = optional("slopes", args.slopes, problem.out_channels)?;
         let pool = match args.pool_context.is_null() {
             true => None,
             false => Some(plan.pool_with_context(args.pool_context)?),
@@ -450,6 +451,7 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         let residual_bytes = residual.map_or(0, |_| problem.dst_len() * size_of::<T>());
         let reads = [
             range("bias", bias.unwrap_or_default()),
+            range("slopes", slopes.unwrap_or_default()),
             ("residual", residual.map_or(0, |residual| residual.addr()), residual_bytes),
             ("packed_weights", packed.as_ptr().addr(), packed.len()),
         ];
@@ -465,6 +467,6 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
             0 => &mut [],
             _ => slice_mut("workspace", workspace.cast(), needed / size_of::<T>())?,
         };
-        plan.execute_raw(Tensors { src, packed, bias, residual, dst, workspace, pool })
+        plan.execute_raw(Tensors { src, packed, bias, slopes, residual, dst, workspace, pool })
     }
 }

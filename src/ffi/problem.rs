@@ -3,15 +3,16 @@
 use super::checked::output;
 use super::status::{Status, guard};
 use super::types::{
-    CONVLOW_ACTIVATION_CLAMP, CONVLOW_ACTIVATION_NONE, CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC,
-    CONVLOW_OPERATION_CONV, CONVLOW_OPERATION_CONV_TRANSPOSE, CONVLOW_TYPE_F32, CONVLOW_TYPE_F64,
-    CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, Conv2dDesc, ConvNdDesc,
+    CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV, CONVLOW_OPERATION_CONV_TRANSPOSE,
+    CONVLOW_TYPE_F32, CONVLOW_TYPE_F64, CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW,
+    Conv2dDesc, ConvNdDesc,
 };
 use super::versioned::{self, Versioned};
 use crate::error::{Result, invalid};
 use crate::problem::{
     Activation, Axis, AxisNames, DataType, Layout, Operation, Problem, Strides, WeightsLayout,
 };
+use convlow_kernels::activation::Parameters;
 
 fn layout(field: &str, value: i32) -> Result<Layout> {
     match value {
@@ -47,6 +48,8 @@ pub(super) unsafe fn problem_of(desc: *const Conv2dDesc) -> Result<Problem> {
         pad_after: pair(desc.pad_bottom, desc.pad_right, 0),
         activation_min: desc.activation_min.into(),
         activation_max: desc.activation_max.into(),
+        activation_alpha: desc.activation_alpha,
+        activation_beta: desc.activation_beta,
         ..ConvNdDesc::DEFAULT
     };
     problem_of_long(&long, AxisNames::NAMED)
@@ -83,6 +86,26 @@ fn dims_of(desc: &ConvNdDesc) -> Result<usize> {
     match desc.spatial_dims {
         dims @ 1..=3 => Ok(dims as usize),
         other => invalid!("spatial_dims = {other}, but it must be 1, 2 or 3"),
+    }
+}
+
+fn activation(desc: &ConvNdDesc) -> Result<Activation> {
+    for (name, value) in
+        [("activation_alpha", desc.activation_alpha), ("activation_beta", desc.activation_beta)]
+    {
+        if value.is_infinite() {
+            return invalid!("{name} = {value}, but it must be finite, or NaN for the activation's default");
+        }
+    }
+    let parameters = Parameters {
+        min: desc.activation_min,
+        max: desc.activation_max,
+        alpha: desc.activation_alpha,
+        beta: desc.activation_beta,
+    };
+    match Activation::of_code(desc.activation, parameters) {
+        Some(activation) => Ok(activation),
+        None => invalid!("activation = {} is not a CONVLOW_ACTIVATION_ constant", desc.activation),
     }
 }
 
@@ -130,13 +153,7 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
         },
         src_strides: Strides { channel: desc.src_channel_stride, batch: desc.src_batch_stride },
         dst_strides: Strides { channel: desc.dst_channel_stride, batch: desc.dst_batch_stride },
-        activation: match desc.activation {
-            CONVLOW_ACTIVATION_NONE => Activation::None,
-            CONVLOW_ACTIVATION_CLAMP => {
-                Activation::Clamp { min: desc.activation_min, max: desc.activation_max }
-            }
-            other => return invalid!("activation = {other} is not a CONVLOW_ACTIVATION_ constant"),
-        },
+        activation: activation(desc)?,
         accumulate: desc.accumulate != 0,
     };
     Problem::named(problem, names)

@@ -33,6 +33,24 @@ pub const CONVLOW_TYPE_F64: i32 = 1;
 pub const CONVLOW_ACTIVATION_NONE: i32 = 0;
 /// min(max(y, activation_min), activation_max); a NaN stays a NaN. ReLU is [0, INFINITY], ReLU6 is [0, 6].
 pub const CONVLOW_ACTIVATION_CLAMP: i32 = 1;
+/// y < 0 ? activation_alpha * y : y; activation_alpha is 0.01 by default.
+pub const CONVLOW_ACTIVATION_LEAKY_RELU: i32 = 2;
+/// min(max(activation_alpha * y + activation_beta, 0), 1); by default 1/6 and 1/2.
+pub const CONVLOW_ACTIVATION_HARD_SIGMOID: i32 = 3;
+/// y * min(max(activation_alpha * y + activation_beta, 0), 1); by default 1/6 and 1/2.
+pub const CONVLOW_ACTIVATION_HARD_SWISH: i32 = 4;
+/// 1 / (1 + exp(-y))
+pub const CONVLOW_ACTIVATION_SIGMOID: i32 = 5;
+/// y / (1 + exp(-activation_alpha * y)); activation_alpha is 1 by default.
+pub const CONVLOW_ACTIVATION_SILU: i32 = 6;
+/// tanh(y)
+pub const CONVLOW_ACTIVATION_TANH: i32 = 7;
+/// y / 2 * (1 + erf(y / sqrt(2)))
+pub const CONVLOW_ACTIVATION_GELU: i32 = 8;
+/// y / 2 * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 * y^3)))
+pub const CONVLOW_ACTIVATION_GELU_TANH: i32 = 9;
+/// y < 0 ? slopes[m] * y : y for output channel m, with slopes of convlow_execute_args.
+pub const CONVLOW_ACTIVATION_PRELU: i32 = 10;
 
 /// The planner chooses. Other algorithms are named by the ids of convlow_algorithm_at.
 pub const CONVLOW_ALGORITHM_AUTO: i32 = 0;
@@ -114,6 +132,11 @@ pub struct Conv2dDesc {
     pub activation_max: f32,
     /// Non-zero: dst = activation(convolution + bias + dst). Default 0.
     pub accumulate: i32,
+    /// Parameter of the activations that have one; NaN, the default, asks for the activation's own default. An infinity is
+    /// CONVLOW_ERROR_INVALID_ARGUMENT.
+    pub activation_alpha: f64,
+    /// The same of the activations that have two.
+    pub activation_beta: f64,
 }
 
 /// A convolution of one, two or three dimensions, or a transposed one. Fill it with convlow_convnd_desc_init, then set what
@@ -175,6 +198,11 @@ pub struct ConvNdDesc {
     pub dst_channel_stride: usize,
     /// The same of dst from image to image.
     pub dst_batch_stride: usize,
+    /// Parameter of the activations that have one; NaN, the default, asks for the activation's own default. An infinity is
+    /// CONVLOW_ERROR_INVALID_ARGUMENT.
+    pub activation_alpha: f64,
+    /// The same of the activations that have two.
+    pub activation_beta: f64,
 }
 
 /// The tensors of one execute. Fill it with convlow_execute_args_init, then set what the plan needs.
@@ -200,6 +228,8 @@ pub struct ExecuteArgs {
     pub residual: *const c_void,
     /// If not NULL, the context that the plan's external pool is called with, for this call. With another pool it is refused.
     pub pool_context: *mut c_void,
+    /// The slopes of CONVLOW_ACTIVATION_PRELU, of the plan's type: out_channels of them. Other activations read none.
+    pub slopes: *const c_void,
 }
 
 /// What is asked of a plan. Fill it with convlow_plan_options_init, then set what differs.

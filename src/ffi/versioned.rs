@@ -59,6 +59,8 @@ versioned!(Conv2dDesc, "convlow_conv2d_desc", {
     activation_min: f32::NEG_INFINITY,
     activation_max: f32::INFINITY,
     accumulate: 0,
+    activation_alpha: f64::NAN,
+    activation_beta: f64::NAN,
 });
 
 versioned!(ConvNdDesc, "convlow_convnd_desc", {
@@ -88,6 +90,8 @@ versioned!(ConvNdDesc, "convlow_convnd_desc", {
     src_batch_stride: 0,
     dst_channel_stride: 0,
     dst_batch_stride: 0,
+    activation_alpha: f64::NAN,
+    activation_beta: f64::NAN,
 });
 
 versioned!(ExecuteArgs, "convlow_execute_args", {
@@ -100,6 +104,7 @@ versioned!(ExecuteArgs, "convlow_execute_args", {
     workspace_bytes: 0,
     residual: std::ptr::null(),
     pool_context: std::ptr::null_mut(),
+    slopes: std::ptr::null(),
 });
 
 versioned!(PlanOptions, "convlow_plan_options", {

@@ -150,6 +150,7 @@ impl Problem {
         problem.planes = complete(problem.planes, problem.operation, names[0])?;
         problem.rows = complete(problem.rows, problem.operation, names[1])?;
         problem.cols = complete(problem.cols, problem.operation, names[2])?;
+        check_parameters(problem.activation)?;
         if let Activation::Clamp { min, max } = problem.activation {
             if min.is_nan() || max.is_nan() || min > max {
                 return invalid!("activation_min = {min} and activation_max = {max} do not enclose a range");
@@ -326,6 +327,21 @@ impl Problem {
     pub fn unit_stride(&self) -> bool {
         self.axes().iter().all(|axis| axis.stride == 1)
     }
+}
+
+/// Makes sure that an activation's parameters are numbers.
+fn check_parameters(activation: Activation) -> Result<()> {
+    let (alpha, beta) = match activation {
+        Activation::LeakyRelu { alpha } | Activation::Silu { alpha } => (alpha, 0.0),
+        Activation::HardSigmoid { alpha, beta } | Activation::HardSwish { alpha, beta } => (alpha, beta),
+        _ => (0.0, 0.0),
+    };
+    for (name, value) in [("activation_alpha", alpha), ("activation_beta", beta)] {
+        if !value.is_finite() {
+            return invalid!("{name} = {value}, but it must be finite");
+        }
+    }
+    Ok(())
 }
 
 /// The product of sizes, or `None` if it does not fit.

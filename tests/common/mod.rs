@@ -10,8 +10,8 @@ use convlow::algorithms::Entry;
 use convlow::gemm::{Backend, BackendChoice};
 use convlow::reference::{self, Output, Tensors, index, weight_index};
 use convlow::{
-    AlgorithmChoice, Arguments, Axis, Buffer, DataType, Element, Error, Isa, Layout, Math, Options, Plan,
-    Pool, Problem, Strides, WeightsLayout,
+    Activation, AlgorithmChoice, Arguments, Axis, Buffer, DataType, Element, Error, Isa, Layout, Math,
+    Options, Plan, Pool, Problem, Strides, WeightsLayout,
 };
 
 pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
@@ -68,6 +68,8 @@ pub struct Data<T = f32> {
     pub src: Vec<T>,
     pub weights: Vec<T>,
     pub bias: Option<Vec<T>>,
+    /// PRELU's, of every problem that has it.
+    pub slopes: Option<Vec<T>>,
     pub dst_before: Vec<T>,
 }
 
@@ -78,6 +80,7 @@ impl<T: Element> Data<T> {
             src: tensor(packed(problem).src_len()),
             weights: tensor(problem.weights_len()),
             bias: bias.then(|| tensor(problem.out_channels)),
+            slopes: (problem.activation == Activation::Prelu).then(|| tensor(problem.out_channels)),
             dst_before: tensor(packed(problem).dst_len()),
         }
     }
@@ -103,6 +106,7 @@ impl<T: Element> Data<T> {
             src: &self.src,
             weights: &self.weights,
             bias: self.bias.as_deref(),
+            slopes: self.slopes.as_deref(),
             dst_before: &self.dst_before,
         };
         reference::outputs(&canonical, &tensors)
@@ -341,6 +345,7 @@ pub fn run_by<T: Element>(
         src: &src,
         packed: packed.bytes(),
         bias: data.bias.as_deref(),
+        slopes: data.slopes.as_deref(),
         residual: None,
         dst: &mut dst[guards..guards + problem.dst_len()],
         workspace: &mut workspace.elements_mut()[guards..guards + workspace_bytes / size_of::<T>()],

@@ -31,8 +31,13 @@ fn errors(entry: &'static Entry, problem: &Problem, data: &Data, limit: usize) -
     let options = Options { max_workspace_bytes: limit, ..options };
     let plan = plan_for(problem, &options).expect("it applies");
     let outputs = run(&plan, data);
-    let tensors =
-        Tensors { src: &data.src, weights: &data.weights, bias: None, dst_before: &data.dst_before };
+    let tensors = Tensors {
+        src: &data.src,
+        weights: &data.weights,
+        bias: None,
+        slopes: None,
+        dst_before: &data.dst_before,
+    };
     let largest = outputs.iter().fold(0f32, |most, output| most.max(output.abs()));
     let canonical = Problem { src_layout: Layout::Nchw, ..*problem };
     // Some thousand outputs, of all places in a tile.

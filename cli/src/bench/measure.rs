@@ -300,6 +300,7 @@ impl<T: Element> Data<T> {
                 src: src.elements(),
                 weights: weights.elements(),
                 bias: Some(bias.elements()),
+                slopes: None,
                 dst_before: &[],
             };
             Oracle::new(problem, &tensors, seeded)

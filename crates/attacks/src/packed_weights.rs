@@ -65,6 +65,7 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
         src: &src,
         packed: packed.bytes(),
         bias: None,
+        slopes: None,
         residual: None,
         dst: &mut dst,
         workspace: workspace.elements_mut(),
@@ -88,7 +89,13 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
     if !exact || !weights.iter().all(tame) || (problem.src_strides, problem.dst_strides) != PACKED {
         return;
     }
-    let tensors = Tensors { src: &src, weights: &weights, bias: None, dst_before: &vec![dirt; dst.len()] };
+    let tensors = Tensors {
+        src: &src,
+        weights: &weights,
+        bias: None,
+        slopes: None,
+        dst_before: &vec![dirt; dst.len()],
+    };
     let half_epsilon = if T::TYPE == DataType::F64 { 2f64.powi(-53) } else { 2f64.powi(-24) };
     let bound = (problem.depth() + 2) as f64 * half_epsilon;
     let sizes = [problem.out_channels, problem.planes.output, problem.rows.output, problem.cols.output];

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::activation::{Activation, Applied};
+use crate::activation::{Activation, Applied, Prepared, Slopes, apply_to_slice};
 use crate::data_type::Layout;
 use crate::element::Element;
 use crate::matrix::MatrixMut;
@@ -20,15 +20,19 @@ pub struct End<'a, T> {
     pub accumulate: bool,
     /// Applied last.
     pub activation: Activation,
+    /// PRELU's, one a channel; others read none.
+    pub slopes: Option<&'a [T]>,
 }
 
-impl<T: Number> End<'_, T> {
+impl<'a, T: Number> End<'a, T> {
     /// dst ← sums.
-    pub const NOTHING: Self = Self { bias: None, accumulate: false, activation: Activation::None };
+    pub const NOTHING: Self =
+        Self { bias: None, accumulate: false, activation: Activation::None, slopes: None };
 
     /// That of some of the channels.
     pub fn of_channels(&self, channels: Range<usize>) -> Self {
-        Self { bias: self.bias.map(|bias| &bias[channels]), ..*self }
+        let of_channels = |values: Option<&'a [T]>| values.map(|values| &values[channels.clone()]);
+        Self { bias: of_channels(self.bias), slopes: of_channels(self.slopes), ..*self }
     }
 
     /// That of a part of the sums, which may be the first, the last, or both. Later parts are added to what earlier ones left
@@ -38,6 +42,7 @@ impl<T: Number> End<'_, T> {
             bias: self.bias.filter(|_| is_first),
             accumulate: self.accumulate || !is_first,
             activation: if is_last { self.activation } else { Activation::None },
+            slopes: self.slopes,
         }
     }
 
@@ -56,6 +61,24 @@ impl<T: Number> End<'_, T> {
     /// Whether there is one value for each of so many channels.
     pub(crate) fn has(&self, channels: usize) -> bool {
         self.bias.is_none_or(|bias| bias.len() == channels)
+            && self.slopes.map_or(self.activation != Activation::Prelu, |slopes| slopes.len() == channels)
+    }
+
+    /// The activation for a tile whose lanes are channels.
+    pub(crate) fn of_lanes(&self) -> Applied<T> {
+        let slopes = Slopes::OfLanes(self.slopes.unwrap_or_default().as_ptr());
+        Applied { activation: Prepared::new(self.activation), slopes }
+    }
+
+    /// The activation for a tile whose rows are channels.
+    pub(crate) fn of_rows(&self) -> Applied<T> {
+        let slopes = Slopes::OfRows(self.slopes.unwrap_or_default().as_ptr());
+        Applied { activation: Prepared::new(self.activation), slopes }
+    }
+
+    /// The activation of a single channel.
+    pub fn of_channel(&self) -> Prepared<T> {
+        Prepared::new(self.activation).of_channel(self.slopes.map(|slopes| slopes[0]))
     }
 
     /// Adds the bias to sums that lie in dst already, and applies the activation: channels × pixels with planes, else pixels ×
@@ -72,16 +95,21 @@ impl<T: Number> End<'_, T> {
         if self.bias.is_none() && self.activation == Activation::None {
             return;
         }
-        let activation = Applied::new(self.activation);
-        dst.for_each_row(|row, values| {
-            match (self.bias, layout) {
-                (None, _) => {}
-                (Some(bias), Layout::Nchw) => values.iter_mut().for_each(|value| *value += bias[row]),
-                (Some(bias), Layout::Nhwc) => {
+        let activation = Prepared::new(self.activation);
+        let slopes = self.slopes.unwrap_or_default();
+        dst.for_each_row(|row, values| match layout {
+            Layout::Nchw => {
+                if let Some(bias) = self.bias {
+                    values.iter_mut().for_each(|value| *value += bias[row]);
+                }
+                apply_to_slice(&activation, slopes.get(row..row + 1).unwrap_or_default(), values);
+            }
+            Layout::Nhwc => {
+                if let Some(bias) = self.bias {
                     values.iter_mut().zip(bias).for_each(|(value, bias)| *value += *bias);
                 }
+                apply_to_slice(&activation, slopes, values);
             }
-            values.iter_mut().for_each(|value| *value = activation.of_number(*value));
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Sums of a plane's elements at fixed distances: some outputs that lie one behind the other, a weight for each distance.
 
-use crate::activation::{Activation, Applied};
+use crate::activation::{Applied, Prepared};
 use crate::ahead::Ahead;
 use crate::isa;
 use crate::number::Number;
@@ -34,7 +34,7 @@ pub struct FlatTile<'a, T> {
     /// What is added to every output.
     pub bias: T,
     /// What is applied last.
-    pub activation: Activation,
+    pub activation: Prepared<T>,
     /// The outputs, whole blocks of [`channels_of_block`].
     pub dst: &'a mut [T],
 }
@@ -92,7 +92,7 @@ impl<T: Number> FlatTile<'_, T> {
         let block = VECTORS * T::lanes::<S>();
         let width = Width::<VECTORS>(block);
         let (src, weights, dst) = (self.src.as_ptr(), self.weights.as_ptr(), self.dst.as_mut_ptr());
-        let activation = Applied::new(self.activation);
+        let activation = Applied { activation: self.activation, ..Applied::NOTHING };
         let mut first = blocks.start;
         while first + P <= blocks.end {
             let factors = Factors {

@@ -153,12 +153,11 @@ pub(crate) fn dispatch<F: Kernel>(f: F) -> F::Output {
     choice().vectors.expect("no plan is made without instructions").run(f)
 }
 
-/// Runs what `f` makes for each of this machine's instructions.
-#[cfg(all(test, feature = "winograd"))]
-pub(crate) fn dispatch_each<F: Kernel>(mut f: impl FnMut() -> F) {
-    for vectors in Isa::of_this_machine().filter_map(Isa::vectors) {
-        vectors.run(f());
-    }
+/// What `f` makes gives for each of this machine's instructions.
+#[cfg(test)]
+pub(crate) fn dispatch_each<F: Kernel>(mut f: impl FnMut() -> F) -> Vec<(Isa, F::Output)> {
+    let each = Isa::of_this_machine().filter_map(|isa| isa.vectors().map(|vectors| (isa, vectors)));
+    each.map(|(isa, vectors)| (isa, vectors.run(f()))).collect()
 }
 
 /// The names of what this machine has.

@@ -7,108 +7,107 @@ use crate::data_type::DataType;
 pub use crate::vectors::QUAD;
 use crate::vectors::{Lanes, Vectors};
 
-/// An element of a tensor. Everything that the library computes is written once for all of them.
-pub trait Number:
-    bytemuck::Pod
-    + Default
-    + PartialOrd
-    + Into<f64>
-    + Add<Output = Self>
-    + AddAssign
-    + Mul<Output = Self>
-    + fmt::Debug
-    + fmt::Display
-    + Send
-    + Sync
-{
-    /// Its name in descriptors.
-    const TYPE: DataType;
-    /// 0.
-    const ZERO: Self;
-    /// 1.
-    const ONE: Self;
+/// Writes the trait and its implementations. The operations on vectors alone are those of [`Lanes`] under the same names.
+macro_rules! numbers {
+    ([$($number:ident $type:ident),+] $operations:tt) => {
+        numbers! { @trait $operations }
+        $(numbers! { @implement $number $type $operations })+
+    };
+    (@trait { $($operation:ident($($argument:ident),+);)+ }) => {
+        /// An element of a tensor. Everything that the library computes is written once for all of them.
+        pub trait Number:
+            bytemuck::Pod
+            + Default
+            + PartialOrd
+            + Into<f64>
+            + Add<Output = Self>
+            + AddAssign
+            + Mul<Output = Self>
+            + fmt::Debug
+            + fmt::Display
+            + Send
+            + Sync
+        {
+            /// Its name in descriptors.
+            const TYPE: DataType;
+            /// 0.
+            const ZERO: Self;
+            /// 1.
+            const ONE: Self;
+            /// The least finite number.
+            const LEAST: Self;
 
-    /// A vector of them.
-    type Vector<S: Vectors>: bytemuck::Pod + fmt::Debug + Send + Sync;
+            /// A vector of them.
+            type Vector<S: Vectors>: bytemuck::Pod + fmt::Debug + Send + Sync;
 
-    /// How many of them a vector holds.
-    fn lanes<S: Vectors>() -> usize;
+            /// How many of them a vector holds.
+            fn lanes<S: Vectors>() -> usize;
 
-    /// The nearest one.
-    fn from_f64(value: f64) -> Self;
+            /// [`Lanes::EXPONENT_ZERO`].
+            fn exponent_zero<S: Vectors>() -> Self;
 
-    /// The same number in all lanes.
-    fn splat<S: Vectors>(simd: S, value: Self) -> Self::Vector<S>;
+            /// The nearest one.
+            fn from_f64(value: f64) -> Self;
 
-    /// a + b.
-    fn add_vectors<S: Vectors>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+            /// [`Lanes::splat`].
+            fn splat<S: Vectors>(simd: S, value: Self) -> Self::Vector<S>;
 
-    /// a − b.
-    fn subtract<S: Vectors>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+            /// [`Lanes::next_integer`].
+            fn next_integer<S: Vectors>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, offset: Self) -> Self::Vector<S>;
 
-    /// a·b.
-    fn multiply<S: Vectors>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+            $(
+                #[doc = concat!("[`Lanes::", stringify!($operation), "`].")]
+                fn $operation<S: Vectors>(simd: S, $($argument: Self::Vector<S>),+) -> Self::Vector<S>;
+            )+
 
-    /// a·b + c, as [`Lanes::multiply_add`] rounds it.
-    fn multiply_add<S: Vectors>(
-        simd: S,
-        a: Self::Vector<S>,
-        b: Self::Vector<S>,
-        c: Self::Vector<S>,
-    ) -> Self::Vector<S>;
+            /// [`Lanes::load`].
+            fn load<S: Vectors>(from: &[Self]) -> Self::Vector<S>;
 
-    /// In each lane `then` where a < b, else `otherwise`; a NaN is less than nothing.
-    fn if_less<S: Vectors>(
-        simd: S,
-        a: Self::Vector<S>,
-        b: Self::Vector<S>,
-        then: Self::Vector<S>,
-        otherwise: Self::Vector<S>,
-    ) -> Self::Vector<S>;
+            /// [`Lanes::load_part`].
+            fn load_part<S: Vectors>(simd: S, from: &[Self]) -> Self::Vector<S>;
 
-    /// The vector at the front of as many or more numbers.
-    fn load<S: Vectors>(from: &[Self]) -> Self::Vector<S>;
+            /// [`Lanes::store`].
+            fn store<S: Vectors>(to: &mut [Self], value: Self::Vector<S>);
 
-    /// Fewer numbers than a vector holds, and zeros behind them.
-    fn load_part<S: Vectors>(simd: S, from: &[Self]) -> Self::Vector<S>;
+            /// [`Lanes::store_part`].
+            fn store_part<S: Vectors>(simd: S, to: &mut [Self], value: Self::Vector<S>);
 
-    /// Writes a vector to the front of as many or more numbers.
-    fn store<S: Vectors>(to: &mut [Self], value: Self::Vector<S>);
+            /// Brings element j of each four to vector j, to the lane that [`Number::lane_of_four`] says.
+            fn deinterleave<S: Vectors>(simd: S, lines: [Self::Vector<S>; QUAD]) -> [Self::Vector<S>; QUAD];
 
-    /// Writes the first lanes, as many as there are numbers.
-    fn store_part<S: Vectors>(simd: S, to: &mut [Self], value: Self::Vector<S>);
+            /// The inverse of [`Number::deinterleave`].
+            fn interleave<S: Vectors>(simd: S, columns: [Self::Vector<S>; QUAD]) -> [Self::Vector<S>; QUAD];
 
-    /// Brings element j of each four to vector j, to the lane that [`Number::lane_of_four`] says.
-    fn deinterleave<S: Vectors>(simd: S, lines: [Self::Vector<S>; QUAD]) -> [Self::Vector<S>; QUAD];
-
-    /// The inverse of [`Number::deinterleave`].
-    fn interleave<S: Vectors>(simd: S, columns: [Self::Vector<S>; QUAD]) -> [Self::Vector<S>; QUAD];
-
-    /// The lane of a four, counted over four vectors. On x86 float32 is exchanged within each 128 bits, so that the fours of a
-    /// vector end as many lanes apart as a four has; of float64 in AVX-512 the second and third of four change places.
-    fn lane_of_four<S: Vectors>(four: usize) -> usize {
-        let of_a_vector = (Self::lanes::<S>() / QUAD).max(1);
-        match Self::TYPE {
-            DataType::F32 => four / of_a_vector + four % of_a_vector * QUAD,
-            DataType::F64 if of_a_vector == 2 => four & !3 | (four & 1) << 1 | (four & 2) >> 1,
-            DataType::F64 => four,
+            /// The lane of a four, counted over four vectors. On x86 float32 is exchanged within each 128 bits, so that the
+            /// fours of a vector end as many lanes apart as a four has; of float64 in AVX-512 the second and third of four
+            /// change places.
+            fn lane_of_four<S: Vectors>(four: usize) -> usize {
+                let of_a_vector = (Self::lanes::<S>() / QUAD).max(1);
+                match Self::TYPE {
+                    DataType::F32 => four / of_a_vector + four % of_a_vector * QUAD,
+                    DataType::F64 if of_a_vector == 2 => four & !3 | (four & 1) << 1 | (four & 2) >> 1,
+                    DataType::F64 => four,
+                }
+            }
         }
-    }
-}
-
-/// Hands each operation on to the vectors of the element.
-macro_rules! number {
-    ($number:ident, $type:ident) => {
+    };
+    (@implement $number:ident $type:ident { $($operation:ident($($argument:ident),+);)+ }) => {
         impl Number for $number {
             const TYPE: DataType = DataType::$type;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            const LEAST: Self = $number::MIN;
 
             type Vector<S: Vectors> = <S as Lanes<$number>>::Vector;
 
             #[inline(always)]
             fn lanes<S: Vectors>() -> usize {
                 <S as Lanes<$number>>::LANES
+            }
+
+            #[inline(always)]
+            fn exponent_zero<S: Vectors>() -> Self {
+                <S as Lanes<$number>>::EXPONENT_ZERO
             }
 
             #[inline(always)]
@@ -122,40 +121,16 @@ macro_rules! number {
             }
 
             #[inline(always)]
-            fn add_vectors<S: Vectors>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
-                Lanes::<$number>::add(simd, a, b)
+            fn next_integer<S: Vectors>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, offset: Self) -> Self::Vector<S> {
+                Lanes::<$number>::next_integer(simd, a, b, offset)
             }
 
-            #[inline(always)]
-            fn subtract<S: Vectors>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
-                Lanes::<$number>::subtract(simd, a, b)
-            }
-
-            #[inline(always)]
-            fn multiply<S: Vectors>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
-                Lanes::<$number>::multiply(simd, a, b)
-            }
-
-            #[inline(always)]
-            fn multiply_add<S: Vectors>(
-                simd: S,
-                a: Self::Vector<S>,
-                b: Self::Vector<S>,
-                c: Self::Vector<S>,
-            ) -> Self::Vector<S> {
-                Lanes::<$number>::multiply_add(simd, a, b, c)
-            }
-
-            #[inline(always)]
-            fn if_less<S: Vectors>(
-                simd: S,
-                a: Self::Vector<S>,
-                b: Self::Vector<S>,
-                then: Self::Vector<S>,
-                otherwise: Self::Vector<S>,
-            ) -> Self::Vector<S> {
-                Lanes::<$number>::if_less(simd, a, b, then, otherwise)
-            }
+            $(
+                #[inline(always)]
+                fn $operation<S: Vectors>(simd: S, $($argument: Self::Vector<S>),+) -> Self::Vector<S> {
+                    Lanes::<$number>::$operation(simd, $($argument),+)
+                }
+            )+
 
             #[inline(always)]
             fn load<S: Vectors>(from: &[Self]) -> Self::Vector<S> {
@@ -190,5 +165,20 @@ macro_rules! number {
     };
 }
 
-number!(f32, F32);
-number!(f64, F64);
+numbers! {
+    [f32 F32, f64 F64] {
+    add_vectors(a, b);
+    subtract(a, b);
+    multiply(a, b);
+    multiply_add(a, b, c);
+    multiply_add_exactly(a, b, c);
+    divide(a, b);
+    negate(a);
+    magnitude(a);
+    with_sign_of(magnitude, sign);
+    at_least(value, bound);
+    at_most(value, bound);
+    if_less(a, b, then, otherwise);
+    power_of_two(sum);
+    }
+}

@@ -305,17 +305,7 @@ pub unsafe fn finish<S: Vectors, T: Number, const P: usize, const V: usize>(
             p += 1;
         }
     }
-    if !matches!(activation, Applied::None) {
-        let mut p = 0;
-        while p < P {
-            let mut v = 0;
-            while v < V {
-                sums[p][v] = activation.of_vector(simd, sums[p][v]);
-                v += 1;
-            }
-            p += 1;
-        }
-    }
+    sums = activation.apply(simd, width.0, sums);
     // SAFETY: the caller's promise.
     unsafe { store(simd, width, dst, sums) };
 }

@@ -19,10 +19,13 @@ pub trait Lanes<T>: Copy {
     /// Elements of a vector.
     const LANES: usize;
 
+    /// A number so great that the integers added to it stand in its bits: [`Lanes::power_of_two`] makes 2^n of its sum with n.
+    const EXPONENT_ZERO: T;
+
     /// The same number in all lanes.
     fn splat(self, value: T) -> Self::Vector;
     /// a + b.
-    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn add_vectors(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a − b.
     fn subtract(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a·b.
@@ -30,6 +33,25 @@ pub trait Lanes<T>: Copy {
     /// a·b + c, rounded once where the machine has an instruction for it. Without one, rounding once is a call of the C
     /// library for each lane, so that the portable instructions round twice.
     fn multiply_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// a / b.
+    fn divide(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a·b + c of the exact product, of which c may take away nearly all. Rounded once, but by portable instructions, which
+    /// add the product's rounding error.
+    fn multiply_add_exactly(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// −a.
+    fn negate(self, a: Self::Vector) -> Self::Vector;
+    /// |a|.
+    fn magnitude(self, a: Self::Vector) -> Self::Vector;
+    /// A magnitude with the sign of another vector's elements.
+    fn with_sign_of(self, magnitude: Self::Vector, sign: Self::Vector) -> Self::Vector;
+    /// `bound` where `value` is less, else `value`, which may be a NaN.
+    fn at_least(self, value: Self::Vector, bound: Self::Vector) -> Self::Vector;
+    /// `bound` where `value` is greater, else `value`, which may be a NaN.
+    fn at_most(self, value: Self::Vector, bound: Self::Vector) -> Self::Vector;
+    /// n + `offset` of the integer n next to a·b, where the offset is [`Lanes::EXPONENT_ZERO`] and a small integer more.
+    fn next_integer(self, a: Self::Vector, b: Self::Vector, offset: T) -> Self::Vector;
+    /// 2^n, a normal number, of [`Lanes::EXPONENT_ZERO`] + n.
+    fn power_of_two(self, sum: Self::Vector) -> Self::Vector;
     /// In each lane `then` where a < b, else `otherwise`; a NaN is less than nothing.
     fn if_less(
         self,
@@ -118,17 +140,25 @@ impl<F: Kernel> pulp::WithSimd for ByPulp<F> {
     }
 }
 
+/// Whether these are the portable instructions; known when this is compiled.
+#[inline(always)]
+fn is_portable<S: Simd>() -> bool {
+    TypeId::of::<S>() == TypeId::of::<Scalar128b>()
+}
+
 /// Writes what pulp has under two names.
 macro_rules! lanes {
     (
         $number:ident, $vector:ident, $lanes:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident,
         $less_than:ident, $select:ident, $load:ident, $load_mut:ident, $partial_load:ident, $partial_store:ident,
-        $interleave:ident, $deinterleave:ident
+        $interleave:ident, $deinterleave:ident, $div:ident, $neg:ident, $abs:ident, $and:ident, $or:ident, $min:ident,
+        $max:ident, $exponent_zero:expr, $shift:expr, $half_digits:expr, $integer_digits:expr
     ) => {
         impl<S: Simd> Lanes<$number> for S {
             type Vector = S::$vector;
 
             const LANES: usize = S::$lanes;
+            const EXPONENT_ZERO: $number = $exponent_zero;
 
             #[inline(always)]
             fn splat(self, value: $number) -> S::$vector {
@@ -136,7 +166,7 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
-            fn add(self, a: S::$vector, b: S::$vector) -> S::$vector {
+            fn add_vectors(self, a: S::$vector, b: S::$vector) -> S::$vector {
                 self.$add(a, b)
             }
 
@@ -152,12 +182,78 @@ macro_rules! lanes {
 
             #[inline(always)]
             fn multiply_add(self, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
-                // Known when this is compiled.
-                if TypeId::of::<S>() == TypeId::of::<Scalar128b>() {
-                    self.$add(self.$mul(a, b), c)
-                } else {
-                    self.$mul_add(a, b, c)
+                if is_portable::<S>() { self.$add(self.$mul(a, b), c) } else { self.$mul_add(a, b, c) }
+            }
+
+            #[inline(always)]
+            fn divide(self, a: S::$vector, b: S::$vector) -> S::$vector {
+                self.$div(a, b)
+            }
+
+            #[inline(always)]
+            fn multiply_add_exactly(self, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+                if !is_portable::<S>() {
+                    return self.$mul_add(a, b, c);
                 }
+                // As Dekker does it: products of half of the digits are exact.
+                let upper = self.$splat(<$number>::from_bits($half_digits));
+                let (a1, b1) = (self.$and(a, upper), self.$and(b, upper));
+                let (a2, b2) = (self.$sub(a, a1), self.$sub(b, b1));
+                let product = self.$mul(a, b);
+                let error = self.$sub(self.$mul(a1, b1), product);
+                let error = self.$add(error, self.$mul(a1, b2));
+                let error = self.$add(error, self.$mul(a2, b1));
+                let error = self.$add(error, self.$mul(a2, b2));
+                self.$add(self.$add(product, c), error)
+            }
+
+            #[inline(always)]
+            fn negate(self, a: S::$vector) -> S::$vector {
+                self.$neg(a)
+            }
+
+            #[inline(always)]
+            fn magnitude(self, a: S::$vector) -> S::$vector {
+                self.$abs(a)
+            }
+
+            #[inline(always)]
+            fn with_sign_of(self, magnitude: S::$vector, sign: S::$vector) -> S::$vector {
+                self.$or(magnitude, self.$and(sign, self.$splat(-0.0)))
+            }
+
+            #[inline(always)]
+            fn at_least(self, value: S::$vector, bound: S::$vector) -> S::$vector {
+                // x86's instruction gives its second operand where neither is greater.
+                if cfg!(any(target_arch = "x86", target_arch = "x86_64")) && !is_portable::<S>() {
+                    return self.$max(bound, value);
+                }
+                self.$select(self.$less_than(value, bound), bound, value)
+            }
+
+            #[inline(always)]
+            fn at_most(self, value: S::$vector, bound: S::$vector) -> S::$vector {
+                if cfg!(any(target_arch = "x86", target_arch = "x86_64")) && !is_portable::<S>() {
+                    return self.$min(bound, value);
+                }
+                self.$select(self.$less_than(bound, value), bound, value)
+            }
+
+            #[inline(always)]
+            fn next_integer(self, a: S::$vector, b: S::$vector, offset: $number) -> S::$vector {
+                if size_of::<$number>() == size_of::<f32>() {
+                    return Lanes::<$number>::multiply_add(self, a, b, self.$splat(offset));
+                }
+                // Here the bits below the integers' have to be cut off.
+                let sum = Lanes::<$number>::multiply_add(self, a, b, self.$splat(offset + 0.5));
+                self.$and(sum, self.$splat(<$number>::from_bits($integer_digits)))
+            }
+
+            #[inline(always)]
+            fn power_of_two(self, sum: S::$vector) -> S::$vector {
+                // The exponent's bits lie in the upper half of a float64; in its lower half there are zeros.
+                let bits: S::u32s = bytemuck::cast(sum);
+                bytemuck::cast(self.wrapping_dyn_shl_u32s(bits, self.splat_u32s($shift)))
             }
 
             #[inline(always)]
@@ -220,7 +316,18 @@ lanes!(
     partial_load_f32s,
     partial_store_f32s,
     interleave_shfl_f32s,
-    deinterleave_shfl_f32s
+    deinterleave_shfl_f32s,
+    div_f32s,
+    neg_f32s,
+    abs_f32s,
+    and_f32s,
+    or_f32s,
+    min_f32s,
+    max_f32s,
+    12_582_912.0 + 127.0,
+    23,
+    0xFFFF_F000,
+    0xFFFF_FFFF
 );
 lanes!(
     f64,
@@ -238,5 +345,16 @@ lanes!(
     partial_load_f64s,
     partial_store_f64s,
     interleave_shfl_f64s,
-    deinterleave_shfl_f64s
+    deinterleave_shfl_f64s,
+    div_f64s,
+    neg_f64s,
+    abs_f64s,
+    and_f64s,
+    or_f64s,
+    min_f64s,
+    max_f64s,
+    1_572_864.0 + 1023.0,
+    20,
+    0xFFFF_FFFF_F800_0000,
+    0xFFFF_FFFF_0000_0000
 );

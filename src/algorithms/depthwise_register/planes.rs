@@ -54,7 +54,7 @@ impl PreparedDepthwiseRegister {
                     step: phases.step(),
                     weights,
                     bias: before.bias.map_or(T::ZERO, |bias| bias[0]),
-                    activation: before.activation,
+                    activation: before.of_channel(),
                     dst: sums,
                 });
                 // 3. Write them.

@@ -6,7 +6,6 @@ mod tile;
 use std::ops::Range;
 
 use self::tile::{ANY, Channels, Tile};
-use crate::activation::Applied;
 use crate::axis::common;
 use crate::class::Class;
 use crate::data_type::Layout;
@@ -176,7 +175,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
             count: self.dst.cols(),
             weights: self.weights.as_ptr(),
             bias: self.end.bias.map(<[T]>::as_ptr),
-            activation: Applied::new(self.end.activation),
+            activation: self.end.of_lanes(),
             is_far: self.image.data.len() * size_of::<T>() > FIRST_LEVEL_BYTES,
             taps: self.geometry.taps(),
             first_tap: self.geometry.first_tap(classes),

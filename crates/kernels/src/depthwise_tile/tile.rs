@@ -250,19 +250,20 @@ impl<T: Number> Tile<T> {
         }
         let step = channels.output_step.dst;
         let of_output = |output: usize| step.wrapping_mul(output).wrapping_add(first);
+        let activation = &channels.activation.from_channel(first);
         // SAFETY: dst has these outputs and channels, and so has its addend.
         unsafe {
             if const { TAPS != ANY } || self.count == MOST {
                 let dst = std::array::from_fn(|p| self.dst.wrapping_add(of_output(p)));
                 let addend =
                     self.addend.map(|addend| std::array::from_fn(|p| addend.wrapping_add(of_output(p))));
-                finish(simd, width, dst, sums, addend, &channels.activation);
+                finish(simd, width, dst, sums, addend, activation);
             } else {
                 for_each!(OUTPUT => {
                     if OUTPUT < self.count {
                         let dst = [self.dst.wrapping_add(of_output(OUTPUT))];
                         let addend = self.addend.map(|addend| [addend.wrapping_add(of_output(OUTPUT))]);
-                        finish::<S, T, 1, V>(simd, width, dst, [sums[OUTPUT]], addend, &channels.activation);
+                        finish::<S, T, 1, V>(simd, width, dst, [sums[OUTPUT]], addend, activation);
                     }
                 });
             }

@@ -20,7 +20,6 @@ use std::sync::atomic::AtomicU64;
 use self::block::Block;
 pub use self::blocks::{Blocks, channels_of_block};
 use self::groups::{Groups, LISTED, Listing};
-use crate::activation::Applied;
 use crate::ahead::Ahead;
 use crate::axis::Operation;
 use crate::data_type::Layout;
@@ -216,7 +215,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
                 && image.channel == 1
                 && (image.pixel, self.depth.len()) == (group_in, group_in),
             addend: end.accumulate.then_some(addend),
-            activation: Applied::new(end.activation),
+            activation: end.of_lanes().from_channel(first),
         }
     }
 

@@ -30,7 +30,7 @@ pub struct OutputTransform<'a, 'b, T> {
 impl<T: Number> OutputTransform<'_, '_, T> {
     /// Computes it.
     pub(crate) fn run_checked(self) {
-        let activation = Applied::new(self.end.activation);
+        let activation = self.end.of_lanes();
         match (self.strip.form.alpha(), self.strip.form.taps) {
             (4, 3) => isa::dispatch(OfForm::<T, 4, 3>(self, activation)),
             (6, 3) => isa::dispatch(OfForm::<T, 6, 3>(self, activation)),
@@ -62,7 +62,7 @@ impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
         outputs: [T::Vector<S>; A],
         pixels: &mut Pixels<T>,
     ) {
-        let (End { bias, accumulate, .. }, activation) = (self.0.end, self.1);
+        let (End { bias, accumulate, .. }, activation) = (self.0.end, self.1.from_channel(first));
         let bias = bias.map_or(T::splat(simd, T::ZERO), |bias| lanes.load(simd, &bias[first..]));
         let mut outputs = outputs;
         for value in &mut outputs {
@@ -77,14 +77,14 @@ impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
                     prefetch(self.0.dst.row(pixel), first);
                 }
                 let mut dst = self.0.dst.part(inside, channels);
-                for (j, &value) in outputs.iter().enumerate().take(Self::OUTPUTS) {
-                    if j < width {
-                        let mut value = value;
-                        if accumulate {
-                            value = T::add_vectors(simd, value, lanes.load(simd, dst.addend_row(j)));
-                        }
-                        lanes.store(simd, dst.row_mut(j), activation.of_vector(simd, value));
+                if accumulate {
+                    for (j, value) in outputs.iter_mut().enumerate().take(width) {
+                        *value = T::add_vectors(simd, *value, lanes.load(simd, dst.addend_row(j)));
                     }
+                }
+                activation.apply_to_rows(simd, lanes.0, &mut outputs[..Self::OUTPUTS]);
+                for (j, &value) in outputs.iter().enumerate().take(width) {
+                    lanes.store(simd, dst.row_mut(j), value);
                 }
             }
             Layout::Nchw => {
@@ -104,9 +104,7 @@ impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
                         *value = T::add_vectors(simd, *value, before);
                     }
                 }
-                for value in &mut outputs {
-                    *value = activation.of_vector(simd, *value);
-                }
+                activation.apply_to_rows(simd, lanes.0, &mut outputs[..Self::OUTPUTS]);
                 if !copied {
                     return store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut dst);
                 }

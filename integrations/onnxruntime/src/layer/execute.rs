@@ -37,6 +37,7 @@ pub fn execute<T: Number>(
             src,
             packed: constants.packed.bytes(),
             bias: constants.bias.as_deref(),
+            slopes: None,
             residual,
             dst,
             workspace: workspace.elements_mut(),

@@ -207,6 +207,7 @@ impl<'r, T: Number> Run<'r, T> {
             let bounds = match self.layer.activation {
                 Activation::None => None,
                 Activation::Clamp { min, max } => Some([T::from_f64(min), T::from_f64(max)]),
+                other => unreachable!("the library is given bounds alone, not {other:?}"),
             };
             combine([alone, residual], sum, &sum_sizes, layout, |a, b| {
                 // Rounded once more it is what the addition in their own type gives.
