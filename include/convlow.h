@@ -78,6 +78,51 @@
 #define CONVLOW_ACTIVATION_CLAMP 1
 
 /**
+ * y < 0 ? activation_alpha * y : y; activation_alpha is 0.01 by default.
+ */
+#define CONVLOW_ACTIVATION_LEAKY_RELU 2
+
+/**
+ * min(max(activation_alpha * y + activation_beta, 0), 1); by default 1/6 and 1/2.
+ */
+#define CONVLOW_ACTIVATION_HARD_SIGMOID 3
+
+/**
+ * y * min(max(activation_alpha * y + activation_beta, 0), 1); by default 1/6 and 1/2.
+ */
+#define CONVLOW_ACTIVATION_HARD_SWISH 4
+
+/**
+ * 1 / (1 + exp(-y))
+ */
+#define CONVLOW_ACTIVATION_SIGMOID 5
+
+/**
+ * y / (1 + exp(-activation_alpha * y)); activation_alpha is 1 by default.
+ */
+#define CONVLOW_ACTIVATION_SILU 6
+
+/**
+ * tanh(y)
+ */
+#define CONVLOW_ACTIVATION_TANH 7
+
+/**
+ * y / 2 * (1 + erf(y / sqrt(2)))
+ */
+#define CONVLOW_ACTIVATION_GELU 8
+
+/**
+ * y / 2 * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 * y^3)))
+ */
+#define CONVLOW_ACTIVATION_GELU_TANH 9
+
+/**
+ * y < 0 ? slopes[m] * y : y for output channel m, with slopes of convlow_execute_args.
+ */
+#define CONVLOW_ACTIVATION_PRELU 10
+
+/**
  * The planner chooses. Other algorithms are named by the ids of convlow_algorithm_at.
  */
 #define CONVLOW_ALGORITHM_AUTO 0
@@ -280,6 +325,15 @@ typedef struct convlow_convnd_desc {
      * The same of dst from image to image.
      */
     size_t dst_batch_stride;
+    /**
+     * Parameter of the activations that have one; NaN, the default, asks for the activation's own default. An infinity is
+     * CONVLOW_ERROR_INVALID_ARGUMENT.
+     */
+    double activation_alpha;
+    /**
+     * The same of the activations that have two.
+     */
+    double activation_beta;
 } convlow_convnd_desc;
 
 /**
@@ -383,6 +437,15 @@ typedef struct convlow_conv2d_desc {
      * Non-zero: dst = activation(convolution + bias + dst). Default 0.
      */
     int32_t accumulate;
+    /**
+     * Parameter of the activations that have one; NaN, the default, asks for the activation's own default. An infinity is
+     * CONVLOW_ERROR_INVALID_ARGUMENT.
+     */
+    double activation_alpha;
+    /**
+     * The same of the activations that have two.
+     */
+    double activation_beta;
 } convlow_conv2d_desc;
 
 /**
@@ -537,6 +600,10 @@ typedef struct convlow_execute_args {
      * If not NULL, the context that the plan's external pool is called with, for this call. With another pool it is refused.
      */
     void *pool_context;
+    /**
+     * The slopes of CONVLOW_ACTIVATION_PRELU, of the plan's type: out_channels of them. Other activations read none.
+     */
+    const void *slopes;
 } convlow_execute_args;
 
 /**
