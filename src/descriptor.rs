@@ -15,7 +15,7 @@
 use std::fmt::{self, Write};
 
 use crate::error::{Error, Result, text};
-use crate::problem::{Axis, DataType, Kind, Layout, Problem, Strides};
+use crate::problem::{Axis, DataType, Kind, Layout, Operation, Problem, Strides};
 
 /// A problem with what a list says about it beside its sizes.
 #[derive(Debug, Clone, PartialEq)]
@@ -265,9 +265,9 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
     let dilations = numbers.all(["dd", "dh", "dw"]);
     let pads = numbers.all(["pd", "ph", "pw"]);
     let pads_after = ["pk", "pb", "pr"].map(|key| numbers.get(key));
-    let transposed = match numbers.get("tr") {
-        None | Some(0) => false,
-        Some(1) => true,
+    let operation = match numbers.get("tr") {
+        None | Some(0) => Operation::Conv,
+        Some(1) => Operation::ConvTranspose,
         Some(other) => {
             return Err(Error::InvalidArgument(text!("tr = {other} in {text:?}, but it is 0 or 1")));
         }
@@ -275,7 +275,8 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
     let axis = |at: usize, [input, kernel]: [&str; 2]| {
         let (input, kernel) = (needed(input, inputs[at])?, needed(kernel, kernels[at])?);
         axis(
-            Axis { transposed, ..Axis::dense(input, kernel) },
+            operation,
+            Axis::dense(input, kernel),
             [strides[at], dilations[at], pads[at]],
             [outputs[at], pads_after[at]],
         )
@@ -286,6 +287,7 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
         Strides { channel, batch }
     };
     let problem = Problem::new(Problem {
+        operation,
         batch: numbers.get("mb").unwrap_or(1),
         in_channels: needed("ic", numbers.get("ic"))?,
         out_channels: needed("oc", numbers.get("oc"))?,
@@ -310,6 +312,7 @@ fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
 }
 
 fn axis(
+    operation: Operation,
     axis: Axis,
     [stride, dilation, pad_before]: [Option<usize>; 3],
     [output, pad_after]: [Option<usize>; 2],
@@ -320,13 +323,18 @@ fn axis(
         pad_before: pad_before.unwrap_or(0),
         ..axis
     };
-    let (pad_after, output_padding) = implied_paddings(&axis, output, pad_after)?;
+    let (pad_after, output_padding) = implied_paddings(operation, &axis, output, pad_after)?;
     Ok(Axis { pad_after, output_padding, ..axis })
 }
 
 /// The padding behind the input and the output padding that an output size implies.
-fn implied_paddings(axis: &Axis, output: Option<usize>, pad_after: Option<usize>) -> Result<(usize, usize)> {
-    if !axis.transposed {
+fn implied_paddings(
+    operation: Operation,
+    axis: &Axis,
+    output: Option<usize>,
+    pad_after: Option<usize>,
+) -> Result<(usize, usize)> {
+    if operation == Operation::Conv {
         let pad_after = pad_after.map_or_else(|| implied_padding(axis, output), Ok)?;
         return Ok((pad_after, 0));
     }
@@ -412,7 +420,9 @@ impl fmt::Display for Problem {
         unless(f, rows.pad_before, "pw", cols.pad_before)?;
         for (key, axis) in [("pk", planes), ("pb", rows), ("pr", cols)] {
             let paddings = (axis.pad_after, axis.output_padding);
-            if implied_paddings(axis, Some(axis.output), None) != Ok(paddings) && (is_volume || key != "pk") {
+            if implied_paddings(self.operation, axis, Some(axis.output), None) != Ok(paddings)
+                && (is_volume || key != "pk")
+            {
                 write!(f, "{key}{}", axis.pad_after)?;
             }
         }
@@ -431,20 +441,6 @@ impl fmt::Display for Problem {
             write!(f, ":sum")?;
         }
         Ok(())
-    }
-}
-
-impl Layout {
-    /// `nchw` or `nhwc`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Layout::Nchw => "nchw",
-            Layout::Nhwc => "nhwc",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        [Layout::Nchw, Layout::Nhwc].into_iter().find(|layout| layout.name() == name)
     }
 }
 

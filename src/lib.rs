@@ -29,10 +29,7 @@ pub mod descriptor;
 mod environment;
 pub mod ffi;
 pub mod gemm;
-mod kernels;
 mod lowering;
-pub mod matrix;
-mod number;
 mod plan;
 pub mod planner;
 mod problem;
@@ -44,11 +41,13 @@ use std::fmt;
 pub use algorithms::Element;
 pub use convlow_base::error::{Error, Result};
 use convlow_base::{error, memory, panics};
+pub use convlow_kernels::isa::Isa;
+pub use convlow_kernels::matrix;
+use convlow_kernels::number;
 pub use convlow_threads::{ParallelFor, Pool};
-pub use kernels::isa::Isa;
 pub use plan::{Arguments, Buffer, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options};
-pub use problem::{Axis, Clamp, DataType, Kind, Layout, Problem, Strides, WeightsLayout};
+pub use problem::{Activation, Axis, DataType, Kind, Layout, Operation, Problem, Strides, WeightsLayout};
 pub use tiles::EachTile;
 
 /// Version, GEMM backends with their configuration, the kernels' instructions, and the optional algorithms of this build.
@@ -67,7 +66,7 @@ fn write_build_info(to: &mut impl fmt::Write) -> fmt::Result {
         backend.describe(to)?;
         to.write_str("; ")?;
     }
-    kernels::isa::describe(to)?;
+    convlow_kernels::isa::describe(to)?;
     to.write_str("; ")?;
     to.write_str(if cfg!(feature = "mec") { "with mec" } else { "without mec" })
 }

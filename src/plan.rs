@@ -5,13 +5,13 @@ use convlow_threads::Pool;
 use crate::algorithms::{Declined, Element, Entry, Limits, Products, Ready, Reason, Unit};
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::Backend;
-use crate::lowering::image::Image;
+use crate::lowering::image::image_of;
 use crate::lowering::weights::Packing;
-use crate::matrix::{Grid, Matrices, MatrixMut, Tiles};
+use crate::matrix::MatrixMut;
 use crate::memory;
 use crate::panics;
 use crate::problem::{DataType, Layout, Problem, product};
-use crate::tiles;
+use crate::tiles::{self, Grid, Matrices, Tiles};
 
 /// Multiplications under which a unit is too short to be divided among threads: then whole units run side by side, each
 /// with scratch of its own.
@@ -283,8 +283,8 @@ impl Plan {
             let weights_len = packed_groups * self.packing.group_len();
             let unit = Unit {
                 problem,
-                src: Image::new(problem, src, image, &groups),
-                weights: &weights[unit_of_image * weights_len..][..weights_len],
+                src: image_of(problem, src, image, &groups),
+                weights: &weights[unit_of_image * weights_len..],
                 bias: bias.map(|bias| &bias[groups.start * group_out..groups.end * group_out]),
                 gemm: self.info.backend.map(Backend::gemm),
                 pool,
@@ -397,7 +397,7 @@ mod tests {
         }
 
         fn run<T: Element>(&self, unit: &Unit<'_, T>, mut dst: MatrixMut<'_, T>, _: &mut [T]) {
-            assert!(unit.weights.len() == self.groups && unit.bias.map(<[T]>::len) == Some(self.groups));
+            assert!(unit.weights.len() >= self.groups && unit.bias.map(<[T]>::len) == Some(self.groups));
             let by_channels = self.problem.dst_layout == Layout::Nchw;
             dst.for_each_row(|row, values| {
                 for (col, value) in values.iter_mut().enumerate() {

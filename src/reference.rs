@@ -4,7 +4,7 @@
 //! compared for itself.
 
 use crate::algorithms::Element;
-use crate::problem::{Axis, DataType, Layout, Problem, WeightsLayout};
+use crate::problem::{Activation, Axis, DataType, Layout, Operation, Problem, WeightsLayout};
 
 /// The arguments of one execute, weights unpacked.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ pub fn weight_index(problem: &Problem, [m, c]: [usize; 2], tap: [usize; 3]) -> u
     let [kd, kh, kw] = [problem.planes.kernel, problem.rows.kernel, problem.cols.kernel];
     let [h, i, j] = tap;
     let channel = m / group_out * group_in + c;
-    match (problem.weights_layout, problem.cols.transposed) {
+    match (problem.weights_layout, problem.operation == Operation::ConvTranspose) {
         (WeightsLayout::Oihw, false) => (((m * group_in + c) * kd + h) * kh + i) * kw + j,
         (WeightsLayout::Oihw, true) => (((channel * group_out + m % group_out) * kd + h) * kh + i) * kw + j,
         (WeightsLayout::Hwio, false) => (((h * kh + i) * kw + j) * group_in + c) * problem.out_channels + m,
@@ -62,9 +62,9 @@ pub fn weight_index(problem: &Problem, [m, c]: [usize; 2], tap: [usize; 3]) -> u
 pub fn outputs<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>) -> Vec<Output> {
     let sizes = dst_sizes(problem);
     let places = places(problem.batch, sizes);
-    let sums = match problem.cols.transposed {
-        true => scattered(problem, tensors),
-        false => places.clone().map(|place| gathered(problem, tensors, place)).collect(),
+    let sums = match problem.operation {
+        Operation::ConvTranspose => scattered(problem, tensors),
+        Operation::Conv => places.clone().map(|place| gathered(problem, tensors, place)).collect(),
     };
     places.zip(sums).map(|(place, sum)| finished(problem, tensors, place, sum)).collect()
 }
@@ -127,11 +127,11 @@ impl Sum {
 }
 
 /// The input position that an output reads by a tap, if there is one.
-fn input_of(axis: &Axis, output: usize, tap: usize) -> Option<usize> {
+fn input_of(operation: Operation, axis: &Axis, output: usize, tap: usize) -> Option<usize> {
     let (tap, pad) = ((tap * axis.dilation) as i128, axis.pad_before as i128);
-    let position = match axis.transposed {
-        false => (output * axis.stride) as i128 + tap - pad,
-        true => {
+    let position = match operation {
+        Operation::Conv => (output * axis.stride) as i128 + tap - pad,
+        Operation::ConvTranspose => {
             let steps = output as i128 + pad - tap;
             let stride = axis.stride as i128;
             if steps % stride != 0 {
@@ -152,7 +152,9 @@ fn gathered<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>, [n, m, z, y
         'taps: for tap in taps(problem) {
             let mut place = [n, m / group_out * group_in + c, 0, 0, 0];
             for (at, output) in [z, y, x].into_iter().enumerate() {
-                let Some(position) = input_of(&axes[at], output, tap[at]) else { continue 'taps };
+                let Some(position) = input_of(problem.operation, &axes[at], output, tap[at]) else {
+                    continue 'taps;
+                };
                 place[2 + at] = position;
             }
             let src = tensors.src[index(problem.src_layout, &place, &src_sizes(problem))];
@@ -206,9 +208,9 @@ fn finished<T: Element>(
         sum.add(tensors.dst_before[index(problem.dst_layout, &place, &dst_sizes(problem))], T::ONE);
     }
     let mut value = sum.whole();
-    if let Some(clamp) = problem.clamp {
+    if let Activation::Clamp { min, max } = problem.activation {
         let bound = |bound: f64| T::from_f64(bound).into();
-        value = value.clamp(bound(clamp.min), bound(clamp.max));
+        value = value.clamp(bound(min), bound(max));
     }
     Output { value, magnitude: sum.magnitude }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use convlow_threads::Pool;
 
-use crate::matrix::{Grid, MatrixMut, Tile, Tiles};
+pub use convlow_kernels::tiles::{Grid, Matrices, Tile, Tiles};
+
+use crate::matrix::MatrixMut;
 use crate::number::Number;
 
 /// What hands out tiles: [`Pool`].

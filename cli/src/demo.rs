@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use convlow::descriptor::Entry;
-use convlow::{AlgorithmChoice, Axis, Buffer, Clamp, Effort, Layout, Options, Problem, reference};
+use convlow::{Activation, AlgorithmChoice, Axis, Buffer, Effort, Layout, Options, Problem, reference};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::layer::{self, Layer, Report};
@@ -158,7 +158,7 @@ fn vgg16(layout: Layout) -> Vec<Vec<Entry>> {
                 cols: axis,
                 src_layout: layout,
                 dst_layout: layout,
-                clamp: Some(Clamp { min: 0.0, max: f64::INFINITY }),
+                activation: Activation::Clamp { min: 0.0, max: f64::INFINITY },
                 ..Problem::UNIT
             })
             .expect("VGG-16's layers are valid");
@@ -224,7 +224,7 @@ mod tests {
         let Ok(listed) = lists::load("vgg16") else { panic!("the list is malformed") };
         let listed: Vec<_> =
             listed.iter().flat_map(|entry| std::iter::repeat_n(entry.problem, entry.count)).collect();
-        let without_relu = |entry: Entry| Problem { clamp: None, ..entry.problem };
+        let without_relu = |entry: Entry| Problem { activation: Activation::None, ..entry.problem };
         let stack: Vec<_> = vgg16(Layout::Nchw).concat().into_iter().map(without_relu).collect();
         assert_eq!(stack, listed);
     }

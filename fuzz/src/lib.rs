@@ -46,11 +46,12 @@ impl<'a> Arbitrary<'a> for Case {
             dst_layout: *u.choose(&[Layout::Nchw, Layout::Nhwc])?,
             weights_layout: *u.choose(&[WeightsLayout::Oihw, WeightsLayout::Hwio, WeightsLayout::Ohwi])?,
             accumulate: u.arbitrary()?,
-            clamp: if u.ratio(1, 3)? {
-                Some(Clamp { min: u.int_in_range(-9..=9)?.into(), max: u.int_in_range(-2..=99)?.into() })
+            activation: if u.ratio(1, 3)? {
+                Activation::Clamp { min: u.int_in_range(-9..=9)?.into(), max: u.int_in_range(-2..=99)?.into() }
             } else {
-                None
+                Activation::None
             },
+            operation: if transposed { Operation::ConvTranspose } else { Operation::Conv },
             ..Problem::UNIT
         };
         let longest = [30, 12, 6][dims - 1];
@@ -60,14 +61,10 @@ impl<'a> Arbitrary<'a> for Case {
                 dilation: u.int_in_range(1..=3)?,
                 pad_before: u.int_in_range(0..=5)?,
                 pad_after: u.int_in_range(0..=5)?,
-                transposed,
                 output_padding: if transposed { u.int_in_range(0..=3)? } else { 0 },
                 ..Axis::dense(u.int_in_range(1..=longest)?, u.int_in_range(1..=5)?)
             };
         }
-        problem.planes.transposed = transposed;
-        problem.rows.transposed = transposed;
-        problem.cols.transposed = transposed;
         // Steps that are a little more than packed ones, where the sizes are valid.
         if let Ok(valid) = Problem::new(problem)
             && u.ratio(1, 3)?
@@ -97,7 +94,7 @@ impl Case {
             Layout::Nhwc => CONVLOW_LAYOUT_NHWC,
         };
         let mut desc = initialised(convlow_convnd_desc_init);
-        if self.problem.cols.transposed {
+        if self.problem.operation == Operation::ConvTranspose {
             desc.operation = CONVLOW_OPERATION_CONV_TRANSPOSE;
         }
         if self.problem.data_type == DataType::F64 {
@@ -111,7 +108,7 @@ impl Case {
             WeightsLayout::Hwio => CONVLOW_WEIGHTS_HWIO,
             WeightsLayout::Ohwi => CONVLOW_WEIGHTS_OHWI,
         };
-        if let Some(Clamp { min, max }) = self.problem.clamp {
+        if let Activation::Clamp { min, max } = self.problem.activation {
             desc.activation = CONVLOW_ACTIVATION_CLAMP;
             (desc.activation_min, desc.activation_max) = (min, max);
         }

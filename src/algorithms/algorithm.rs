@@ -10,13 +10,14 @@ use convlow_threads::Pool;
 
 use super::cost::Cost;
 use crate::gemm::{Gemm, Multiplied};
-use crate::kernels::MOST_TAPS;
-use crate::lowering::epilogue;
-use crate::lowering::image::Image;
 use crate::lowering::weights::{Packing, WeightOrder};
-use crate::matrix::{Grid, MatrixMut, Operand};
+use crate::matrix::{MatrixMut, Operand};
 use crate::memory;
 use crate::problem::{Layout, Problem, product};
+use crate::tiles::Grid;
+use convlow_kernels::end::End;
+use convlow_kernels::image::Image;
+use convlow_kernels::pixel_tile::MOST_TAPS;
 
 /// Static text for the C surface.
 pub type Reason = &'static CStr;
@@ -221,7 +222,7 @@ pub struct Unit<'a, T = f32> {
     pub problem: &'a Problem,
     /// The input channels of the unit's first group in its image; those of its other groups lie behind them.
     pub src: Image<'a, T>,
-    /// The packed weights of the unit's groups.
+    /// The packed weights of the unit's groups, and whatever lies behind them.
     pub weights: &'a [T],
     /// The bias of the unit's groups, one value an output channel.
     pub bias: Option<&'a [T]>,
@@ -243,13 +244,19 @@ impl<T: Element> Unit<'_, T> {
         if self.problem.accumulate { T::ONE } else { T::ZERO }
     }
 
-    /// Bias and clamp for a part of the unit's dst whose channels begin at `first_channel`.
+    /// What becomes of the unit's sums.
+    pub fn end(&self) -> End<'_, T> {
+        let Problem { accumulate, activation, .. } = *self.problem;
+        End { bias: self.bias, accumulate, activation }
+    }
+
+    /// Bias and activation for sums that lie in a part of the unit's dst, whose channels begin at `first_channel`.
     pub fn finish(&self, dst: &mut MatrixMut<'_, T>, first_channel: usize) {
-        let channels = match self.problem.dst_layout {
+        let layout = self.problem.dst_layout;
+        let channels = match layout {
             Layout::Nchw => dst.rows(),
             Layout::Nhwc => dst.cols(),
         };
-        let bias = self.bias.map(|bias| &bias[first_channel..][..channels]);
-        epilogue::finish(dst, self.problem.dst_layout, bias, self.problem.clamp);
+        self.end().of_channels(first_channel..first_channel + channels).finish(dst, layout);
     }
 }

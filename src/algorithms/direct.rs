@@ -6,9 +6,10 @@
 use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
 use super::cost::{Cost, work};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
-use crate::matrix::{Grid, MatrixMut};
-use crate::problem::{Class, Layout, Problem};
-use crate::tiles::EachTile;
+use crate::matrix::MatrixMut;
+use crate::problem::{Layout, Problem};
+use crate::tiles::{EachTile, Grid};
+use convlow_kernels::class::Class;
 
 /// The definition, with the innermost loop along whatever lies contiguous in dst.
 pub struct DirectSum2d;
@@ -85,10 +86,11 @@ fn add_plane<T: Element>(unit: &Unit<'_, T>, m: usize, plane: &mut [T]) {
         plane.fill(T::ZERO);
     }
     let weights = &unit.weights[m * problem.depth()..][..problem.depth()];
-    let [planes, rows, cols] = problem.axes();
-    for z in planes.classes(&(0..planes.output)) {
-        for y in rows.classes(&(0..rows.output)) {
-            for x in cols.classes(&(0..cols.output)) {
+    let geometry = problem.geometry();
+    let classes = |axis: usize| geometry.classes(axis, &(0..geometry.axes[axis].output));
+    for z in classes(0) {
+        for y in classes(1) {
+            for x in classes(2) {
                 for (c, weights) in weights.chunks_exact(problem.taps()).enumerate() {
                     add_class(unit, c, [&z, &y, &x], weights, plane);
                 }
@@ -100,7 +102,7 @@ fn add_plane<T: Element>(unit: &Unit<'_, T>, m: usize, plane: &mut [T]) {
 /// The outputs of a class: the sum over its taps of an input channel. The weights are all taps'.
 fn add_class<T: Element>(unit: &Unit<'_, T>, c: usize, classes: [&Class; 3], weights: &[T], plane: &mut [T]) {
     let problem = unit.problem;
-    let (first_tap, steps) = (problem.first_tap(classes), problem.class_steps());
+    let (first_tap, steps) = (problem.geometry().first_tap(classes), problem.geometry().class_steps());
     let [z_axis, y_axis, x_axis] = classes.map(|class| &class.axis);
     let taps = |at: usize| 0..classes[at].axis.kernel;
     let place = |at: usize, output: usize| classes[at].first_output + output * classes[at].output_step;
@@ -146,10 +148,9 @@ fn add_pixel<T: Element>(unit: &Unit<'_, T>, output: [usize; 3], sums: &mut [T])
     if !problem.accumulate {
         sums.fill(T::ZERO);
     }
-    let axes = problem.axes();
-    let classes: [Class; 3] = std::array::from_fn(|at| axes[at].class_of(output[at]));
-    let (first_tap, steps) =
-        (problem.first_tap([&classes[0], &classes[1], &classes[2]]), problem.class_steps());
+    let geometry = problem.geometry();
+    let classes: [Class; 3] = std::array::from_fn(|at| geometry.class_of(at, output[at]));
+    let (first_tap, steps) = (geometry.first_tap(classes.each_ref()), geometry.class_steps());
     // The output as its class counts, the taps that it sees, and where each of them reads.
     let of_class: [usize; 3] =
         std::array::from_fn(|at| (output[at] - classes[at].first_output) / classes[at].output_step);

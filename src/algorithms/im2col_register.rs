@@ -11,13 +11,14 @@ use super::algorithm::{
 };
 use super::cost::{Cost, weights_streamed, work};
 use super::tiling::{channels_of_tile, dst_grid, flattened, pixels_and_channels};
-use crate::kernels::{PlaneTile, channels_of_rows};
-use crate::lowering::lanes::{of_line, prefetch};
+use crate::lowering::image::matrix_of;
 use crate::lowering::patches::fill_plane_patches;
 use crate::lowering::weights::{CIJM, WeightOrder};
-use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
+use convlow_kernels::lanes::{of_line, prefetch};
+use convlow_kernels::plane_tile::{PlaneTile, channels_of_rows};
 
 /// Patches of a few pixels at a time.
 pub struct Im2colRegister;
@@ -104,15 +105,12 @@ impl PreparedIm2colRegister {
         dst: MatrixMut<'_, T>,
     ) {
         let depth = self.problem.depth();
-        PlaneTile {
+        T::plane_tile(PlaneTile {
             patches,
             weights: &unit.weights[channels.start * depth..channels.end * depth],
-            bias: unit.bias.map(|bias| &bias[channels]),
-            accumulate: self.problem.accumulate,
-            clamp: self.problem.clamp,
+            end: unit.end().of_channels(channels),
             dst,
-        }
-        .run();
+        });
     }
 }
 
@@ -165,7 +163,7 @@ impl Prepared for PreparedIm2colRegister {
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let (problem, depth) = (&self.problem, self.problem.depth());
         if self.in_place {
-            let planes = unit.src.matrix(problem);
+            let planes = matrix_of(&unit.src, problem);
             return unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| {
                 let (pixels, channels) = pixels_and_channels(problem, tile);
                 self.multiply(unit, planes.part(0..depth, pixels), channels, view);
@@ -176,7 +174,7 @@ impl Prepared for PreparedIm2colRegister {
             // 1. Fill the patches.
             let patches = &mut scratch[..depth * pixels.len()];
             if planes_are_patches(problem) {
-                copy_planes(&unit.src.matrix(problem), &pixels, patches);
+                copy_planes(&matrix_of(&unit.src, problem), &pixels, patches);
             } else {
                 fill_plane_patches(problem, &unit.src, &pixels, patches);
             }

@@ -18,12 +18,12 @@ use super::cost::{Cost, weights_streamed, work};
 use super::tiling::{
     boxes, channels_of_tile, count, dst_grid, flattened, part_of_pixels, pixels_and_channels, pixels_of_tile,
 };
-use crate::kernels::{Blocks, PixelTile};
-use crate::lowering::moves::moved;
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Grid, MatrixMut};
-use crate::problem::{Axis, Layout, Problem, product};
-use crate::tiles::EachTile;
+use crate::matrix::MatrixMut;
+use crate::problem::{Layout, Problem, product};
+use crate::tiles::{EachTile, Grid};
+use convlow_kernels::moves::moved;
+use convlow_kernels::pixel_tile::{Blocks, PixelTile};
 
 /// All taps of a register tile after the other.
 pub struct Kn2rowRegister;
@@ -132,14 +132,14 @@ fn groups_of_unit(problem: &Problem) -> usize {
 
 /// The most elements of the input that a tile of so many pixels sees.
 fn window_elements(problem: &Problem, pixels: usize, depth: usize) -> Option<usize> {
-    let Problem { planes, rows, cols, .. } = problem;
+    let (Problem { rows, cols, .. }, geometry) = (problem, problem.geometry());
     let width = pixels.min(cols.output);
     let height = pixels.div_ceil(cols.output).min(rows.output);
     let of_plane = rows.output * cols.output;
     product(&[
-        planes.largest_window(pixels.div_ceil(of_plane)),
-        rows.largest_window(height),
-        cols.largest_window(width),
+        geometry.largest_window(0, pixels.div_ceil(of_plane)),
+        geometry.largest_window(1, height),
+        geometry.largest_window(2, width),
         depth,
     ])
 }
@@ -156,7 +156,8 @@ struct PreparedKn2rowRegister {
 
 impl Algorithm for Kn2rowRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
-        let blocks = Blocks::new(problem);
+        let channels = [problem.group_in(), problem.group_out()];
+        let blocks = Blocks::new(problem.data_type, problem.groups, channels);
         let groups = groups_of_unit(problem);
         let (of_unit, in_channels) = (problem.groups / groups, problem.in_channels / groups);
         let problem = flattened(&Problem { groups: of_unit, in_channels, ..*problem });
@@ -190,7 +191,7 @@ impl PreparedKn2rowRegister {
         let src = unit.src.channels_from(first_group * problem.group_in());
         // To the end of all, so that no sum depends on where a tile ends.
         let weights = &unit.weights[channels.start * problem.depth()..];
-        let all = problem.group_in();
+        let (geometry, end, all) = (problem.geometry(), unit.end().of_channels(channels), problem.group_in());
         for (first_pixel, outputs) in boxes(problem, &pixels) {
             let of_dst = first_pixel..first_pixel + count(&outputs);
             for first in (0..all).step_by(tiling.depth) {
@@ -198,26 +199,25 @@ impl PreparedKn2rowRegister {
                 let (mut image, mut origin) = (src.channels_from(first), [0; 3]);
                 // 1. Move what the tile sees of an NCHW src.
                 if tiling.moved > 0 {
-                    (image, origin) = moved(&image, problem, &outputs, groups * depth.len(), scratch);
+                    (image, origin) = moved(&image, &geometry, &outputs, groups * depth.len(), scratch);
                 }
                 // 2. Sum all taps, 3. and finish, if these are the last channels.
-                PixelTile {
-                    problem,
+                T::pixel_tile(PixelTile {
+                    geometry: &geometry,
                     image: &image,
                     origin,
+                    group_in: all,
                     blocks: *blocks,
                     weights,
-                    bias: unit.bias.filter(|_| first == 0).map(|bias| &bias[channels.clone()]),
-                    accumulate: problem.accumulate || first > 0,
-                    clamp: problem.clamp.filter(|_| depth.end == all),
+                    end: end.of_part(first == 0, depth.end == all),
                     depth,
                     outputs: outputs.clone(),
+                    layout: problem.dst_layout,
                     dst: match (part_of_pixels(problem, &mut dst, of_dst.clone()), first) {
                         (part, 0) => part,
                         (part, _) => part.added_to_itself(),
                     },
-                }
-                .run();
+                });
             }
         }
     }
@@ -256,7 +256,7 @@ impl Prepared for PreparedKn2rowRegister {
             true => channels.next_multiple_of(8),
             false => groups * blocks.of_group.next_multiple_of(8),
         };
-        let taps_seen = work(&problem.axes().map(Axis::count_inside));
+        let taps_seen = work(&[0, 1, 2].map(|axis| problem.geometry().count_inside(axis)));
         let parts = tiling.parts(problem);
         // Of channels, fours are moved at once, and others one by one, which takes as long.
         let depth = tiling.depth * tiling.groups;

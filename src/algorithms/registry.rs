@@ -334,7 +334,7 @@ mod cost_tests {
     use super::super::algorithm::{Element, Unit};
     use super::*;
     use crate::gemm::{Backend, Multiplied, Multiply};
-    use crate::lowering::image::Image;
+    use crate::lowering::image::image_of;
     use crate::matrix::{MatrixMut, Operand};
     use crate::problem::{Axis, DataType};
 
@@ -412,8 +412,8 @@ mod cost_tests {
             let packing = prepared.packing(problem);
             let unit = Unit {
                 problem,
-                src: Image::new(problem, &src, 0, &(0..1)),
-                weights: &vec![T::ONE; packing.group_len()],
+                src: image_of(problem, &src, 0, &(0..1)),
+                weights: &vec![T::ONE; packing.group_len() + convlow_kernels::BEHIND_WEIGHTS],
                 bias: None,
                 gemm: Some(&counting),
                 pool: &Pool::SERIAL,

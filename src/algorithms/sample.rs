@@ -5,10 +5,11 @@
 
 use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
 use super::cost::{Calls, Cost, work};
+use crate::lowering::image::image_of;
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
 
 pub struct TapsByPixel;
 
@@ -66,7 +67,6 @@ mod tests {
 
     use super::*;
     use crate::gemm::Backend;
-    use crate::lowering::image::Image;
     use crate::problem::{Axis, Layout};
     use crate::reference::{Tensors, output};
 
@@ -95,7 +95,7 @@ mod tests {
         packing.pack(&weights, blob.bytes_mut());
         let unit = Unit {
             problem: &problem,
-            src: Image::new(&problem, &src, 0, &(0..1)),
+            src: image_of(&problem, &src, 0, &(0..1)),
             weights: packing.unpack(blob.bytes()).expect("just packed"),
             bias: Some(&bias),
             gemm: Some(Backend::Embedded.gemm()),

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use crate::matrix::{Grid, MatrixMut, Tile};
+use crate::matrix::MatrixMut;
 use crate::number::Number;
 use crate::problem::{Axis, Layout, Problem};
+use crate::tiles::{Grid, Tile};
 
 /// The problem as one long row, where every output pixel reads the input pixel of the same number.
 pub fn flattened(problem: &Problem) -> Problem {
@@ -13,7 +14,7 @@ pub fn flattened(problem: &Problem) -> Problem {
         return *problem;
     }
     let pixels = problem.in_pixels();
-    let cols = Axis { input: pixels, output: pixels, transposed: problem.cols.transposed, ..Axis::ONE };
+    let cols = Axis { input: pixels, output: pixels, ..Axis::ONE };
     Problem { planes: Axis::ONE, rows: Axis::ONE, cols, ..*problem }
 }
 

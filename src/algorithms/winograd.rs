@@ -17,12 +17,12 @@ use super::algorithm::{
 };
 use super::cost::{Calls, Cost, streamed_elements, work};
 use super::tiling::{channels_of_block, channels_of_tile, dst_grid, part_of_channels, pixels_and_channels};
-use crate::kernels::Product;
 use crate::lowering::weights::WeightOrder;
-use crate::lowering::winograd::{InputTransform, OutputTransform, Strip};
-use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, product};
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
+use convlow_kernels::product::Product;
+use convlow_kernels::winograd::{Form, InputTransform, OutputTransform, Strip};
 
 /// F(m×m, r×r) with α = `A` and r = `R`.
 pub struct Winograd<const A: usize, const R: usize>;
@@ -70,6 +70,8 @@ struct Tiling {
 impl<const A: usize, const R: usize> Winograd<A, R> {
     /// m.
     const OUTPUTS: usize = A - R + 1;
+    /// m and r.
+    const FORM: Form = Form { outputs: Self::OUTPUTS, taps: R };
     /// α².
     const POSITIONS: usize = A * A;
 
@@ -234,16 +236,22 @@ impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
                 // 1. Transform the input; all of it serves all blocks.
                 if depth < all || first == channels.start {
                     let (image, channels) = (&unit.src.channels_from(above), depths.len());
-                    InputTransform::<T, A, R> { strip, image, channels, out: inputs }.run();
+                    T::winograd_input(InputTransform {
+                        strip,
+                        image,
+                        layout: problem.src_layout,
+                        channels,
+                        out: inputs,
+                    });
                 }
                 // 2. Multiply.
                 self.multiply(unit, inputs, &part, &depths, sums);
             }
             // 3. Transform the output.
-            let bias = unit.bias.map(|bias| &bias[part.clone()]);
+            let (end, layout) = (unit.end().of_channels(part.clone()), problem.dst_layout);
             let in_dst = part.start - channels.start..part.end - channels.start;
             let dst = &mut part_of_channels(problem, dst, in_dst);
-            OutputTransform::<T, A, R> { strip, sums, bias, dst, first_row }.run();
+            T::winograd_output(OutputTransform { strip, sums, end, layout, dst, first_row });
         }
     }
 
@@ -260,11 +268,11 @@ impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
         let (all, panel) = (self.problem.group_in(), self.panel);
         let tiles = inputs.len() / depths.len() / Self::POSITIONS;
         let accumulate = depths.start > 0;
-        // A panel's weights of a position.
+        // A panel's weights of a position, and whatever lies behind them.
         let weights = |first: usize, position: usize| {
             let width = panel.min(channels.end - first);
             let at = (first * Self::POSITIONS + position * width) * all + depths.start * width;
-            Matrix::new(&unit.weights[at..][..depths.len() * width], depths.len(), width, width)
+            (&unit.weights[at..], depths.len() * width)
         };
         let inputs = inputs.chunks_exact(tiles * depths.len());
         let products = sums.chunks_exact_mut(tiles * channels.len()).zip(inputs);
@@ -274,18 +282,19 @@ impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
             for first in channels.clone().step_by(panel) {
                 let end = (first + panel).min(channels.end);
                 let dst = sum.part(0..tiles, first - channels.start..end - channels.start);
-                let weights_of_panel = weights(first, position);
+                let (of_panel, _) = weights(first, position);
                 if let Some(gemm) = unit.gemm {
                     let beta = if accumulate { T::ONE } else { T::ZERO };
-                    T::multiply_by(gemm, dst, rows.into(), weights_of_panel.into(), beta);
+                    let of_panel = Matrix::new(of_panel, depths.len(), end - first, end - first);
+                    T::multiply_by(gemm, dst, rows.into(), of_panel.into(), beta);
                     continue;
                 }
-                let next = match position + 1 {
-                    _ if end < channels.end => Some(weights(end, position)),
-                    next if next < Self::POSITIONS => Some(weights(channels.start, next)),
-                    _ => None,
+                let (next, len) = match position + 1 {
+                    _ if end < channels.end => weights(end, position),
+                    next if next < Self::POSITIONS => weights(channels.start, next),
+                    _ => (of_panel, 0),
                 };
-                Product { rows, weights: weights_of_panel, next, accumulate, dst }.run();
+                T::product(Product { rows, weights: of_panel, next: &next[..len], accumulate, dst });
             }
         }
     }
@@ -348,13 +357,18 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
 
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let (problem, outputs) = (&self.problem, Winograd::<A, R>::OUTPUTS);
+        let geometry = problem.geometry();
         let across = Winograd::<A, R>::tiles(&problem.cols);
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, scratch| {
             let (pixels, channels) = pixels_and_channels(problem, tile);
             let (first_row, end) = (pixels.start / problem.cols.output, pixels.end / problem.cols.output);
             let tiles = first_row / outputs * across..end.div_ceil(outputs) * across;
             for first in tiles.clone().step_by(self.tiling.strip) {
-                let strip = Strip { problem, tiles: first..(first + self.tiling.strip).min(tiles.end) };
+                let strip = Strip {
+                    geometry: &geometry,
+                    form: Winograd::<A, R>::FORM,
+                    tiles: first..(first + self.tiling.strip).min(tiles.end),
+                };
                 self.run_strip(unit, &strip, &channels, (&mut view, first_row), scratch);
             }
         });

@@ -9,7 +9,9 @@ use super::types::{
 };
 use super::versioned::{self, Versioned};
 use crate::error::{Result, invalid};
-use crate::problem::{Axis, AxisNames, Clamp, DataType, Layout, Problem, Strides, WeightsLayout};
+use crate::problem::{
+    Activation, Axis, AxisNames, DataType, Layout, Operation, Problem, Strides, WeightsLayout,
+};
 
 fn layout(field: &str, value: i32) -> Result<Layout> {
     match value {
@@ -85,9 +87,9 @@ fn dims_of(desc: &ConvNdDesc) -> Result<usize> {
 }
 
 fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem> {
-    let transposed = match desc.operation {
-        CONVLOW_OPERATION_CONV => false,
-        CONVLOW_OPERATION_CONV_TRANSPOSE => true,
+    let operation = match desc.operation {
+        CONVLOW_OPERATION_CONV => Operation::Conv,
+        CONVLOW_OPERATION_CONV_TRANSPOSE => Operation::ConvTranspose,
         other => return invalid!("operation = {other} is not a CONVLOW_OPERATION_ constant"),
     };
     let data_type = match desc.r#type {
@@ -104,12 +106,12 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
             dilation: desc.dilation[at],
             pad_before: desc.pad_before[at],
             pad_after: desc.pad_after[at],
-            transposed,
             output_padding: desc.output_padding[at],
             ..Axis::dense(desc.in_size[at], desc.kernel_size[at])
         },
     };
     let problem = Problem {
+        operation,
         data_type,
         batch: desc.batch,
         in_channels: desc.in_channels,
@@ -128,9 +130,11 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
         },
         src_strides: Strides { channel: desc.src_channel_stride, batch: desc.src_batch_stride },
         dst_strides: Strides { channel: desc.dst_channel_stride, batch: desc.dst_batch_stride },
-        clamp: match desc.activation {
-            CONVLOW_ACTIVATION_NONE => None,
-            CONVLOW_ACTIVATION_CLAMP => Some(Clamp { min: desc.activation_min, max: desc.activation_max }),
+        activation: match desc.activation {
+            CONVLOW_ACTIVATION_NONE => Activation::None,
+            CONVLOW_ACTIVATION_CLAMP => {
+                Activation::Clamp { min: desc.activation_min, max: desc.activation_max }
+            }
             other => return invalid!("activation = {other} is not a CONVLOW_ACTIVATION_ constant"),
         },
         accumulate: desc.accumulate != 0,

@@ -29,7 +29,7 @@ pub trait Multiply<T> {
 }
 
 /// What a [`Gemm`] multiplies.
-pub trait Multiplied: Number {
+pub trait Multiplied: convlow_kernels::Element {
     /// [`Multiply::multiply`].
     fn multiply_by(
         gemm: &dyn Gemm,

@@ -4,9 +4,9 @@
 
 use std::ops::Range;
 
-use crate::lowering::image::Image;
 use crate::number::Number;
 use crate::problem::{Problem, common};
+use convlow_kernels::image::Image;
 
 /// Some columns of one output row of one tap.
 pub fn copy_part<T: Number>(

@@ -1,16 +1,18 @@
 //! Packed weights: the caller's weights in the order an algorithm reads them, behind a header that says so.
 //!
-//! A blob is a 64-byte header, the elements group by group, and a 16-byte end mark. Header and end mark bind
+//! A blob is a 64-byte header, the elements group by group, 64 bytes of zeros, so that a vector that begins with the last
+//! element may be read whole, and a 16-byte end mark. Header and end mark bind
 //! it to one packing, so weights of another plan, or cut short, are refused before any arithmetic. Two plans
 //! that pack alike may share a blob.
 
 use std::fmt;
 
-#[cfg(feature = "winograd")]
-use super::winograd::matrices::KernelTransform;
 use crate::error::{Error, Result, text};
 use crate::number::Number;
 use crate::problem::{DataType, Problem, WeightStrides, product};
+use convlow_kernels::BEHIND_WEIGHTS;
+#[cfg(feature = "winograd")]
+use convlow_kernels::winograd::matrices::KernelTransform;
 
 /// A dimension of one group's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +80,8 @@ fn alpha(m: usize, r: usize) -> usize {
 const HEADER_WORDS: usize = 8;
 /// Bytes in front of the elements.
 pub const HEADER_BYTES: usize = HEADER_WORDS * size_of::<u64>();
-const END_BYTES: usize = 2 * size_of::<u64>();
+/// Bytes behind the elements: the zeros and the end mark.
+const END_BYTES: usize = BEHIND_WEIGHTS + 2 * size_of::<u64>();
 
 /// The word of a header that says in which order the elements lie, and what they are.
 struct OrderWord(u64);
@@ -156,7 +159,7 @@ impl Packing {
 
     /// What the header of a blob of this packing holds.
     fn header(&self) -> [u64; HEADER_WORDS] {
-        const FORMAT: u32 = 2;
+        const FORMAT: u32 = 3;
         let order = u32::from_le_bytes(self.order.dims.map(|dim| dim as u8));
         [
             u64::from_le_bytes(*b"convloww"),
@@ -197,7 +200,9 @@ impl Packing {
         let (header, rest) = blob.split_at_mut(HEADER_BYTES);
         let (elements, end) = rest.split_at_mut(self.elements() * self.data_type.bytes());
         header.copy_from_slice(bytemuck::bytes_of(&self.header()));
-        end.copy_from_slice(bytemuck::bytes_of(&self.end()));
+        let (zeros, mark) = end.split_at_mut(BEHIND_WEIGHTS);
+        zeros.fill(0);
+        mark.copy_from_slice(bytemuck::bytes_of(&self.end()));
         elements
     }
 
@@ -305,12 +310,13 @@ impl Packing {
         Ok(())
     }
 
-    /// The elements of a blob whose header has been checked.
+    /// The elements of a blob whose header has been checked, and behind them the zeros.
     ///
     /// # Errors
     /// [`Error::WeightsMismatch`] if the end mark is not where it should be.
     pub fn unpack<'a, T: Number>(&self, blob: &'a [u8]) -> Result<&'a [T]> {
-        let (elements, end) = blob[HEADER_BYTES..].split_at(self.elements() * self.data_type.bytes());
+        let elements = self.elements() * self.data_type.bytes() + BEHIND_WEIGHTS;
+        let (elements, end) = blob[HEADER_BYTES..].split_at(elements);
         if end != bytemuck::bytes_of(&self.end()) {
             return Err(Error::WeightsMismatch(text!(
                 "packed_weights has no end mark at byte {}: it was cut short or overwritten",

@@ -10,7 +10,7 @@ use crate::algorithms::Element;
 use crate::error::Result;
 use crate::memory;
 use crate::plan::{Buffer, Info, Plan};
-use crate::problem::{DataType, Problem, Strides};
+use crate::problem::{DataType, Problem, Strides, with_outputs};
 
 /// Timed runs of a candidate behind one to warm up; the fastest counts.
 const RUNS: usize = 3;
@@ -108,9 +108,12 @@ const ENOUGH_CHANNELS: usize = 64;
 fn smaller(problem: &Problem, threads: usize) -> Option<Problem> {
     let Problem { batch, groups, planes, rows, cols, .. } = *problem;
     let half = |size: usize| size.div_ceil(2);
-    let with_planes = |outputs: usize| Problem { planes: planes.with_outputs(outputs), ..*problem };
-    let with_rows = |outputs: usize| Problem { rows: rows.with_outputs(outputs), ..*problem };
-    let with_cols = |outputs: usize| Problem { cols: cols.with_outputs(outputs), ..*problem };
+    let with_planes =
+        |outputs: usize| Problem { planes: with_outputs(&planes, problem.operation, outputs), ..*problem };
+    let with_rows =
+        |outputs: usize| Problem { rows: with_outputs(&rows, problem.operation, outputs), ..*problem };
+    let with_cols =
+        |outputs: usize| Problem { cols: with_outputs(&cols, problem.operation, outputs), ..*problem };
     let with_channels = |of_group: [usize; 2], groups: usize| Problem {
         in_channels: of_group[0] * groups,
         out_channels: of_group[1] * groups,
@@ -119,7 +122,8 @@ fn smaller(problem: &Problem, threads: usize) -> Option<Problem> {
     };
     let [inputs, outputs] = [problem.group_in(), problem.group_out()];
     // What no output reads, then whatever there are many of.
-    let [planes_read, rows_read, cols_read] = problem.axes().map(|axis| axis.with_outputs(axis.output));
+    let [planes_read, rows_read, cols_read] =
+        problem.axes().map(|axis| with_outputs(axis, problem.operation, axis.output));
     let read = Problem {
         planes: planes_read,
         rows: rows_read,

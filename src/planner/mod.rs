@@ -17,10 +17,10 @@ use crate::algorithms::{Cost, Declined, Entry, Products, REGISTRY, Reason, Scrat
 use crate::environment::is_verbose;
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
-use crate::kernels::isa::Isa;
 use crate::memory;
 use crate::plan::{Info, Plan, Schedule};
-use crate::problem::{Axis, DataType, Kind, Problem, Strides, product};
+use crate::problem::{Axis, DataType, Kind, Problem, Strides, product, with_outputs};
+use convlow_kernels::isa::Isa;
 
 /// Which algorithm a plan asks for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -219,14 +219,15 @@ fn of_usual_size(problem: &Problem) -> Option<Problem> {
         return Problem::new(Problem { batch: 1, ..*problem }).ok();
     }
     let side = (SIDE_BY_CHANNELS / problem.in_channels.max(problem.out_channels)).clamp(7, 224);
-    let absent = |axis: &Axis| Axis { transposed: false, ..*axis } == Axis::ONE;
+    let absent = |axis: &Axis| *axis == Axis::ONE;
     // As many pixels in a row or a volume.
     let outputs = match problem.axes().into_iter().filter(|axis| !absent(axis)).count() {
         0 | 1 => side * side,
         2 => side,
         _ => (side as f64).powf(2.0 / 3.0).round() as usize,
     };
-    let axis = |axis: &Axis| if absent(axis) { *axis } else { axis.with_outputs(outputs) };
+    let axis =
+        |axis: &Axis| if absent(axis) { *axis } else { with_outputs(axis, problem.operation, outputs) };
     Problem::new(Problem {
         batch: 1,
         planes: axis(&problem.planes),

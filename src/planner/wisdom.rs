@@ -13,7 +13,7 @@ use crate::descriptor;
 use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
 use crate::memory;
-use crate::problem::{DataType, Problem};
+use crate::problem::{DataType, Operation, Problem};
 
 const FIRST_LINE: &str = "convlow-wisdom 1";
 
@@ -32,6 +32,7 @@ struct Key {
 /// A problem without what its time does not depend on, and so that it can be a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Sizes {
+    operation: Operation,
     data_type: DataType,
     counts: [usize; 4],
     axes: [crate::Axis; 3],
@@ -43,6 +44,7 @@ struct Sizes {
 impl Sizes {
     fn of(problem: &Problem) -> Self {
         Self {
+            operation: problem.operation,
             data_type: problem.data_type,
             counts: [problem.batch, problem.groups, problem.in_channels, problem.out_channels],
             axes: problem.axes().map(|axis| *axis),
@@ -58,6 +60,7 @@ impl fmt::Display for Sizes {
         let ([batch, groups, in_channels, out_channels], [planes, rows, cols]) = (self.counts, self.axes);
         let ([src_layout, dst_layout], [src_strides, dst_strides]) = (self.layouts, self.strides);
         let problem = Problem {
+            operation: self.operation,
             data_type: self.data_type,
             batch,
             groups,

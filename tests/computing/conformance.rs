@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, Clamp, DataType, Element, Layout, Pool, Problem, Strides};
+use convlow::{Activation, Axis, DataType, Element, Layout, Operation, Pool, Problem, Strides};
 
 use crate::common::{self, Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
 
@@ -156,10 +156,10 @@ fn choose(rng: &mut fastrand::Rng) -> Option<Problem> {
         axis.pad_after = pick(&[0, same, same, same, 1, 3, taps + 2]);
     }
     problem.accumulate = pick(&[0, 0, 0, 1]) == 1;
-    problem.clamp = match pick(&[0, 0, 1, 2]) {
-        0 => None,
-        1 => Some(Clamp { min: 0.0, max: f64::INFINITY }),
-        _ => Some(Clamp { min: -3.0, max: 6.0 }),
+    problem.activation = match pick(&[0, 0, 1, 2]) {
+        0 => Activation::None,
+        1 => Activation::Clamp { min: 0.0, max: f64::INFINITY },
+        _ => Activation::Clamp { min: -3.0, max: 6.0 },
     };
     Problem::new(problem).ok().filter(|problem| problem.macs() <= MAX_MACS)
 }
@@ -170,7 +170,7 @@ fn of_other_kind(rng: &mut fastrand::Rng, plain: &Problem) -> Option<Problem> {
     let mut problem = *plain;
     let kinds = rng.usize(1..16);
     if kinds & 1 > 0 {
-        problem.cols.transposed = true;
+        problem.operation = Operation::ConvTranspose;
         for axis in [&mut problem.rows, &mut problem.cols] {
             axis.output_padding = rng.usize(..axis.stride.max(axis.dilation));
         }

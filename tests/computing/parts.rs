@@ -1,7 +1,7 @@
 //! What a build has: AUTO serves every problem with any parts left out, and what is not there is refused by name.
 
 use convlow::gemm::{Backend, BackendChoice};
-use convlow::{Axis, DataType, Element, Error, Layout, Math, Options, Plan, Problem, Strides};
+use convlow::{Axis, DataType, Element, Error, Layout, Math, Operation, Options, Plan, Problem, Strides};
 
 use crate::common::{Data, plain, run};
 
@@ -15,8 +15,9 @@ fn problems() -> Vec<Problem> {
         pad_after: 1,
         ..Axis::dense(input, kernel)
     };
-    let transposed = |input, kernel, stride| Axis { transposed: true, stride, ..Axis::dense(input, kernel) };
+    let strided = |input, kernel, stride| Axis { stride, ..Axis::dense(input, kernel) };
     let square = plain([8, 24], [9, 11], [3, 3]);
+    let transposed = Problem { operation: Operation::ConvTranspose, ..square };
     vec![
         square,
         plain([3, 5], [4, 4], [1, 1]),
@@ -24,11 +25,8 @@ fn problems() -> Vec<Problem> {
         with(Axis::ONE, axis(40, 5, 2, 3, 4), square),
         with(axis(13, 3, 2, 1, 1), axis(10, 2, 3, 2, 0), square),
         Problem { planes: axis(5, 3, 1, 1, 1), batch: 2, ..square },
-        with(transposed(5, 3, 2), transposed(6, 4, 3), square),
-        Problem {
-            planes: Axis { transposed: true, ..Axis::dense(3, 2) },
-            ..with(transposed(5, 3, 2), transposed(4, 2, 2), square)
-        },
+        with(strided(5, 3, 2), strided(6, 4, 3), transposed),
+        Problem { planes: Axis::dense(3, 2), ..with(strided(5, 3, 2), strided(4, 2, 2), transposed) },
         Problem { groups: 4, accumulate: true, ..square },
         Problem { groups: 24, ..plain([24, 24], [9, 10], [3, 3]) },
         Problem { groups: 6, ..plain([6, 12], [9, 10], [5, 3]) },

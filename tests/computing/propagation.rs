@@ -3,7 +3,7 @@
 
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, Clamp, DataType, Element, Pool, Problem, Strides};
+use convlow::{Activation, Axis, DataType, Element, Operation, Pool, Problem, Strides};
 
 use crate::common::{self, Data, LAYOUTS, dst_sizes, padded, places, plain, plan_for, run};
 
@@ -16,7 +16,8 @@ fn problems() -> Vec<Problem> {
     let mut wide = padded([2, 3], [30, 40], [5, 5], 2);
     wide.accumulate = true;
     let mut transposed = padded([4, 20], [5, 4], [4, 3], 1);
-    (transposed.cols.transposed, transposed.rows.stride, transposed.cols.stride) = (true, 2, 3);
+    transposed.operation = Operation::ConvTranspose;
+    (transposed.rows.stride, transposed.cols.stride) = (2, 3);
     let mut volume = padded([2, 9], [4, 5], [3, 3], 1);
     volume.planes = Axis { pad_before: 2, stride: 2, ..Axis::dense(4, 3) };
     let slice = Problem {
@@ -37,7 +38,10 @@ fn problems() -> Vec<Problem> {
 fn sees(problem: &Problem, [on, m, output @ ..]: [usize; 5], [n, c, input @ ..]: [usize; 5]) -> bool {
     let tap = |axis: &Axis, output: usize, input: usize| {
         // A transposed convolution exchanges the two.
-        let (from, to) = if axis.transposed { (input, output) } else { (output, input) };
+        let (from, to) = match problem.operation {
+            Operation::Conv => (output, input),
+            Operation::ConvTranspose => (input, output),
+        };
         (0..axis.kernel).any(|tap| from * axis.stride + tap * axis.dilation == to + axis.pad_before)
     };
     let group = |channel: usize, channels: usize| channel / (channels / problem.groups);
@@ -139,8 +143,8 @@ fn nan_and_infinity_reach_exactly_the_windows_that_hold_them() {
 
 #[test]
 fn a_clamp_lets_nan_through() {
-    let clamp = Some(Clamp { min: 0.0, max: 6.0 });
-    let problem = Problem { clamp, ..padded([1, 1], [3, 3], [1, 1], 0) };
+    let activation = Activation::Clamp { min: 0.0, max: 6.0 };
+    let problem = Problem { activation, ..padded([1, 1], [3, 3], [1, 1], 0) };
     let mut data: Data = Data::random(&problem, false, &mut fastrand::Rng::with_seed(1));
     data.src[4] = f32::NAN;
     for entry in REGISTRY {

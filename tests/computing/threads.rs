@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use convlow::algorithms::REGISTRY;
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, Buffer, DataType, Element, Options, Plan, Pool, Problem, Strides};
+use convlow::{Axis, Buffer, DataType, Element, Operation, Options, Plan, Pool, Problem, Strides};
 
 use crate::common::{self, Data, LAYOUTS, bits, bits_of, padded, plain, plan_for, run};
 
@@ -67,7 +67,8 @@ fn problems() -> Vec<Problem> {
     let mut accumulated = padded([17, 19], [33, 40], [5, 5], 2);
     accumulated.accumulate = true;
     let mut transposed = padded([16, 40], [20, 21], [4, 3], 1);
-    (transposed.cols.transposed, transposed.rows.stride, transposed.cols.stride) = (true, 2, 3);
+    transposed.operation = Operation::ConvTranspose;
+    (transposed.rows.stride, transposed.cols.stride) = (2, 3);
     let mut volume = padded([6, 40], [12, 13], [3, 3], 1);
     volume.planes = Axis { pad_before: 1, ..Axis::dense(6, 3) };
     let depthwise = Problem { groups: 24, ..padded([24, 24], [33, 30], [3, 3], 1) };

@@ -3,7 +3,9 @@
 use convlow::algorithms::Products;
 use convlow::gemm::BackendChoice;
 use convlow::planner::{query, wisdom};
-use convlow::{AlgorithmChoice, Axis, DataType, Effort, Info, Layout, Math, Options, Plan, Pool, Problem};
+use convlow::{
+    AlgorithmChoice, Axis, DataType, Effort, Info, Layout, Math, Operation, Options, Plan, Pool, Problem,
+};
 
 use crate::common;
 
@@ -123,10 +125,10 @@ fn with_a_gemm_auto_lowers_no_whole_image() {
 #[test]
 fn the_packing_is_the_same_for_every_image() {
     let pool = Pool::new(2).expect("two threads");
-    let sized = |axis: &Axis, outputs: usize| {
+    let sized = |operation: Operation, axis: &Axis, outputs: usize| {
         let read = (outputs - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1;
         let input = read.saturating_sub(axis.pad_before + axis.pad_after).max(1);
-        Axis { input: if axis.transposed { outputs } else { input }, ..*axis }
+        Axis { input: if operation == Operation::ConvTranspose { outputs } else { input }, ..*axis }
     };
     let mut packings = 0;
     for layer in layers().filter(|layer| layer.in_pixels() > 1) {
@@ -144,9 +146,12 @@ fn the_packing_is_the_same_for_every_image() {
                 };
                 let packing = plan(&problem, &Pool::SERIAL);
                 for (outputs, batch) in [(3, 1), (9, 4), (28, 1), (31, 2), (100, 1)] {
-                    let cols = sized(&problem.cols, outputs);
-                    let rows =
-                        if problem.rows == Axis::ONE { Axis::ONE } else { sized(&problem.rows, outputs) };
+                    let cols = sized(problem.operation, &problem.cols, outputs);
+                    let rows = if problem.rows == Axis::ONE {
+                        Axis::ONE
+                    } else {
+                        sized(problem.operation, &problem.rows, outputs)
+                    };
                     let other = Problem { batch, rows, cols, ..problem };
                     let Ok(other) = Problem::new(other) else { continue };
                     if other.in_pixels() == 1 {

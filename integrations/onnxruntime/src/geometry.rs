@@ -1,6 +1,6 @@
 //! The attributes of Conv and ConvTranspose, and the problem that they make of an input's sizes.
 
-use convlow::{Axis, Clamp, DataType, Layout, Problem};
+use convlow::{Activation, Axis, DataType, Layout, Operation, Problem};
 
 use crate::host::{Failure, Node, Result};
 
@@ -33,7 +33,7 @@ pub struct End {
     pub data_type: DataType,
     /// Of the input and of the output.
     pub layouts: [Layout; 2],
-    pub clamp: Option<Clamp>,
+    pub activation: Activation,
     pub accumulate: bool,
 }
 
@@ -121,8 +121,12 @@ impl Geometry {
     /// If they leave no output.
     pub fn window(&self, inputs: &[usize], rounds_up: bool) -> Result<[Axis; 3]> {
         let sizes: Vec<usize> = [1, 1].into_iter().chain(inputs.iter().copied()).collect();
-        let end =
-            End { data_type: DataType::F32, layouts: [Layout::Nhwc; 2], clamp: None, accumulate: false };
+        let end = End {
+            data_type: DataType::F32,
+            layouts: [Layout::Nhwc; 2],
+            activation: Activation::None,
+            accumulate: false,
+        };
         let axes = |geometry: &Self| {
             geometry.problem(&sizes, end).map(|problem| [problem.planes, problem.rows, problem.cols])
         };
@@ -172,17 +176,15 @@ impl Geometry {
             )));
         }
         let mut axes = [Axis::ONE; 3];
-        if self.transposed {
-            axes = axes.map(|axis| Axis { transposed: true, ..axis });
-        }
         let first = axes.len() - inputs.len();
         for ((axis, rule), &input) in axes[first..].iter_mut().zip(&self.axes).zip(inputs) {
             *axis = rule.axis(input, self.transposed)?;
         }
         let [planes, rows, cols] = axes;
         let (groups, in_channels, out_channels) = (self.groups, self.in_channels, self.out_channels);
-        let End { data_type, layouts: [src_layout, dst_layout], clamp, accumulate } = end;
+        let End { data_type, layouts: [src_layout, dst_layout], activation, accumulate } = end;
         Ok(Problem::new(Problem {
+            operation: if self.transposed { Operation::ConvTranspose } else { Operation::Conv },
             data_type,
             batch: *batch,
             groups,
@@ -193,7 +195,7 @@ impl Geometry {
             cols,
             src_layout,
             dst_layout,
-            clamp,
+            activation,
             accumulate,
             ..Problem::UNIT
         })?)
@@ -213,7 +215,7 @@ impl AxisRule {
         // What is to be padded on both sides together; of a transposed axis, what is to be cut off.
         let all = match (transposed, self.output, self.padding) {
             (_, None, Padding::Explicit(pads)) => {
-                return Ok(self.padded(input, pads, transposed, output_padding));
+                return Ok(self.padded(input, pads, output_padding));
             }
             (false, ..) => (input.div_ceil(stride).saturating_sub(1) * stride + reach).saturating_sub(input),
             (true, output, _) => {
@@ -234,18 +236,12 @@ impl AxisRule {
         // Of an output_shape without auto_pad the standard says the same as of SAME_LOWER.
         let upper = self.padding == Padding::SameUpper;
         let pads = if upper { [half, all - half] } else { [all - half, half] };
-        Ok(self.padded(input, pads, transposed, output_padding))
+        Ok(self.padded(input, pads, output_padding))
     }
 
-    fn padded(
-        &self,
-        input: usize,
-        [pad_before, pad_after]: [usize; 2],
-        transposed: bool,
-        output_padding: usize,
-    ) -> Axis {
+    fn padded(&self, input: usize, [pad_before, pad_after]: [usize; 2], output_padding: usize) -> Axis {
         let Self { kernel, stride, dilation, .. } = *self;
-        Axis { input, kernel, output: 0, stride, dilation, pad_before, pad_after, transposed, output_padding }
+        Axis { input, kernel, output: 0, stride, dilation, pad_before, pad_after, output_padding }
     }
 }
 

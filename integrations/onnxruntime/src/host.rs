@@ -598,6 +598,9 @@ impl Listed for f64 {
 pub trait Number: convlow::Element + Listed + AddAssign + SubAssign + MulAssign + DivAssign {
     /// Itself, or times the slope if it is negative.
     fn steepened(self, slope: Self) -> Self;
+
+    /// `min(max(self, min), max)`; a NaN stays a NaN.
+    fn clamped(self, min: Self, max: Self) -> Self;
 }
 
 impl Number for f32 {
@@ -605,12 +608,24 @@ impl Number for f32 {
     fn steepened(self, slope: Self) -> Self {
         if self < 0.0 { self * slope } else { self }
     }
+
+    #[inline(always)]
+    fn clamped(self, min: Self, max: Self) -> Self {
+        // `min` and `max` of the language would replace a NaN by a bound.
+        self.clamp(min, max)
+    }
 }
 
 impl Number for f64 {
     #[inline(always)]
     fn steepened(self, slope: Self) -> Self {
         if self < 0.0 { self * slope } else { self }
+    }
+
+    #[inline(always)]
+    fn clamped(self, min: Self, max: Self) -> Self {
+        // `min` and `max` of the language would replace a NaN by a bound.
+        self.clamp(min, max)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use convlow::{
-    AlgorithmChoice, Arguments, Buffer, Clamp, DataType, EachTile, Effort, Layout, Options, ParallelFor,
+    Activation, AlgorithmChoice, Arguments, Buffer, DataType, EachTile, Effort, Layout, Options, ParallelFor,
     Plan, Pool, Problem,
 };
 
@@ -99,7 +99,7 @@ pub fn usual_problem(chain: &Chain<'_>, layouts: [Layout; 2]) -> Result<Problem>
         f32::ELEMENT => DataType::F32,
         _ => DataType::F64,
     };
-    let end = End { data_type, layouts, clamp: clamp(chain), accumulate: chain.residual.is_some() };
+    let end = End { data_type, layouts, activation: activation(chain), accumulate: chain.residual.is_some() };
     geometry.problem(&sizes, end)
 }
 
@@ -107,8 +107,8 @@ fn geometry(chain: &Chain<'_>) -> Result<Geometry> {
     Geometry::new(chain.nodes[0], chain.transposed, chain.groups, &chain.weights.sizes)
 }
 
-fn clamp(chain: &Chain<'_>) -> Option<Clamp> {
-    chain.clamp.map(|[min, max]| Clamp { min, max })
+fn activation(chain: &Chain<'_>) -> Activation {
+    chain.clamp.map_or(Activation::None, |[min, max]| Activation::Clamp { min, max })
 }
 
 /// A layer of elements of one type.
@@ -117,7 +117,7 @@ struct Typed<T> {
     /// The name of the convolution's own output.
     output: String,
     geometry: Geometry,
-    clamp: Option<Clamp>,
+    activation: Activation,
     places: Places,
     bias: Option<Vec<T>>,
     /// What is done with each output behind the clamp.
@@ -146,7 +146,7 @@ impl<T: Number> Typed<T> {
             session: session.clone(),
             output,
             geometry: geometry(chain)?,
-            clamp: clamp(chain),
+            activation: activation(chain),
             places,
             bias,
             steps: chain.steps.iter().map(|step| step.of_type()).collect(),
@@ -187,7 +187,7 @@ impl<T: Number> Typed<T> {
         let end = End {
             data_type: T::TYPE,
             layouts: self.places.layouts(),
-            clamp: self.clamp.filter(|_| !is_alone),
+            activation: if is_alone { Activation::None } else { self.activation },
             accumulate: self.places.residual.is_some() && !is_alone,
         };
         let problem = self.geometry.problem(sizes, end)?;
@@ -333,12 +333,14 @@ impl<T: Number> Typed<T> {
             let alone = &mut alone.elements_mut()[..len];
             self.execute(call, &plan, src, None, alone)?;
             let alone = Placed { elements: alone, sizes: &dst_sizes, layout: self.places.dst };
-            let clamp =
-                self.clamp.map(|Clamp { min, max }| Clamp { min: T::from_f64(min), max: T::from_f64(max) });
+            let bounds = match self.activation {
+                Activation::None => None,
+                Activation::Clamp { min, max } => Some([T::from_f64(min), T::from_f64(max)]),
+            };
             combine([alone, placed], sum, &sum_sizes, self.places.dst, |a, b| {
                 // Rounded once more it is what the addition in their own type gives.
                 let sum = T::from_f64(a.into() + b.into());
-                clamp.map_or(sum, |clamp| sum.clamped(clamp))
+                bounds.map_or(sum, |[min, max]| sum.clamped(min, max))
             });
             Ok::<_, Failure>(())
         })??;

@@ -4,7 +4,6 @@
 //! ONNX Runtime reads and writes a tensor for each of these operators. Here all of them are done with a few outputs after the
 //! other, in the order and in the type in which the model says them, so that the bits are the same.
 
-use convlow::Clamp;
 use pulp::WithSimd;
 
 use crate::chain::bounds;
@@ -182,7 +181,7 @@ impl<T: Number> WithSimd for Steps<'_, T> {
                     Step::Multiply(constant) => values.iter_mut().for_each(|value| *value *= constant),
                     Step::Divide(constant) => values.iter_mut().for_each(|value| *value /= constant),
                     Step::Clamp(min, max) => {
-                        values.iter_mut().for_each(|value| *value = value.clamped(Clamp { min, max }));
+                        values.iter_mut().for_each(|value| *value = value.clamped(min, max));
                     }
                     Step::Steepen(slope) => {
                         values.iter_mut().for_each(|value| *value = value.steepened(slope));

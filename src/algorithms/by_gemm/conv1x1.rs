@@ -8,6 +8,7 @@ use super::algorithm::{
 };
 use super::cost::Cost;
 use super::product::{Form, Product};
+use crate::lowering::image::matrix_of;
 use crate::lowering::weights::WeightOrder;
 use crate::matrix::MatrixMut;
 use crate::problem::Problem;
@@ -40,6 +41,6 @@ impl Prepared for PreparedConv1x1 {
     }
 
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, _: &mut [T]) {
-        self.product.multiply(unit, unit.src.matrix(&self.product.problem), dst);
+        self.product.multiply(unit, matrix_of(&unit.src, &self.product.problem), dst);
     }
 }

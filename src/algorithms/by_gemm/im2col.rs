@@ -10,9 +10,9 @@ use super::cost::Cost;
 use super::patches::{Fill, fill_channel};
 use super::product::{Form, Product};
 use crate::lowering::weights::WeightOrder;
-use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
 
 /// The patch matrix, filled one way and multiplied in one form.
 pub struct Im2col(pub Fill, pub Form);

@@ -8,9 +8,9 @@ use super::cost::Cost;
 use super::patches::{copy_patch, scan_patch};
 use super::product::{Form, Product};
 use crate::lowering::weights::WeightOrder;
-use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
 
 /// Patches as rows, multiplied in one form.
 #[derive(Clone, Copy)]

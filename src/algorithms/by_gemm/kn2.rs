@@ -10,10 +10,11 @@ use super::algorithm::{
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::product::tile_size;
 use super::shifted_add::{add_cols, add_rows};
+use crate::lowering::image::matrix_of;
 use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
-use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
+use crate::matrix::{Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
 
 /// Which factor comes first, and whether all taps are multiplied at once.
 #[derive(Clone, Copy)]
@@ -52,7 +53,7 @@ impl PreparedKn2 {
     /// products ← the GEMM of all taps (`weights` whole) or of one tap (`weights` from that tap on).
     fn multiply<T: Element>(&self, unit: &Unit<'_, T>, weights: &[T], products: &mut [T]) {
         let (m, c) = (self.channels, self.problem.group_in());
-        let image = unit.src.matrix(&self.problem);
+        let image = matrix_of(&unit.src, &self.problem);
         let (a, b): (Operand<'_, T>, Operand<'_, T>) = if self.variant.by_rows() {
             let image = match self.problem.src_layout {
                 Layout::Nchw => image.into(),

@@ -21,10 +21,11 @@ use super::algorithm::{
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::product::{Form, tile_size};
 use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
+use crate::lowering::image::matrix_of;
 use crate::lowering::weights::{IJCM, IJMC, WeightOrder};
-use crate::matrix::{Grid, MatrixMut, Tile};
+use crate::matrix::MatrixMut;
 use crate::problem::{Problem, common};
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid, Tile};
 
 /// The form of each tap's product; image stored C × H·W (NCHW) or H·W × C (NHWC).
 pub struct Kn2rowAa(pub Form);
@@ -189,7 +190,7 @@ impl PreparedKn2rowAa {
     ) {
         let (m, c) = (self.problem.group_out(), self.problem.group_in());
         let kernel = self.form.kernel(&unit.weights[tap * m * c..], m, c);
-        let image = self.form.image(unit.src.matrix(&self.problem));
+        let image = self.form.image(matrix_of(&unit.src, &self.problem));
         let b = image.part(0..c, from..from + dst.cols());
         unit.multiply(dst, kernel.part(tile.rows.clone(), 0..c), b, T::ONE);
     }

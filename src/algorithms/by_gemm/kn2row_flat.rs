@@ -17,9 +17,9 @@ use super::taps::{self, TapTile};
 use super::tiling::{dst_grid, flattened};
 use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Grid, MatrixMut};
+use crate::matrix::MatrixMut;
 use crate::problem::{Problem, common};
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
 
 /// The taps of one tile of dst after the other, all rows at once.
 pub struct Kn2rowFlat;

@@ -13,12 +13,12 @@ use super::patches::fill_pixel_patches;
 use super::strips::{channels_of_group, groups_for_threads, rows_and_columns, tile_size};
 use super::taps::{beginning_with, overwriting_tap};
 use super::tiling::{dst_grid, flattened, part_of_channels, pixels_and_channels};
-use crate::lowering::image::Image;
-use crate::lowering::moves::transpose;
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Grid, Matrix, MatrixMut};
+use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Layout, Problem, common, product};
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
+use convlow_kernels::image::Image;
+use convlow_kernels::moves::transpose;
 
 /// One kernel row of one tile of dst after the other.
 pub struct Kn2rowFold;

@@ -11,9 +11,9 @@ use super::strips::tile_size;
 use super::taps::{self, TapTile};
 use super::tiling::{dst_grid, flattened};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Grid, MatrixMut};
+use crate::matrix::MatrixMut;
 use crate::problem::Problem;
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
 
 /// The taps of one tile of dst after the other.
 pub struct Kn2rowTiled;

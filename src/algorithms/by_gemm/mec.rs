@@ -11,9 +11,9 @@ use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Sc
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::product::tile_size;
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
+use crate::matrix::{Matrix, MatrixMut, Operand};
 use crate::problem::{Axis, Problem};
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
 
 /// How the compact lowering is stored.
 #[derive(Clone, Copy)]

@@ -7,11 +7,11 @@
 
 use std::ops::Range;
 
-use crate::lowering::image::Image;
 use crate::lowering::patches::{copy_part, segments};
 use crate::matrix::MatrixMut;
 use crate::number::Number;
 use crate::problem::{Axis, Problem, common};
+use convlow_kernels::image::Image;
 
 /// How one channel's Kh·Kw patch rows are filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use super::algorithm::{Element, Unit};
 use super::cost::{Calls, Cost, weights_streamed, work};
 use super::tiling::dst_grid;
 use crate::lowering::weights::{CIJM, IJCM, MCIJ, MIJC, WeightOrder};
-use crate::matrix::{Grid, Matrix, MatrixMut, Operand};
+use crate::matrix::{Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
-use crate::tiles::EachTile;
+use crate::tiles::{EachTile, Grid};
 
 /// Which factor comes first, and how each is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,88 @@
+//! [`Row`]: a kernel row of some outputs and channels.
+
+use crate::depthwise_tile::MOST;
+use crate::depthwise_tile::tile::Channels;
+use crate::lanes::prefetch_line;
+use crate::number::Number;
+use crate::places::Place;
+use crate::sums::Sums;
+use crate::vectors::Vectors;
+use crate::width::Reading;
+
+/// Writes a block for each of some numbers, which is a constant there: sums stay in registers.
+macro_rules! for_each {
+    ($name:ident => $body:block) => {
+        for_each! { $name in [0 1 2 3 4 5 6] => $body }
+    };
+    ($name:ident in [$($number:literal)+] => $body:block) => { $({
+        const $name: usize = $number;
+        $body
+    })+ };
+}
+
+pub(super) use for_each;
+
+/// A kernel row from one of its taps on, for the first output of a tile and some channels.
+#[derive(Clone, Copy)]
+pub struct Row<T> {
+    pub src: *const T,
+    pub weights: *const T,
+    /// To the next tap: of the image, and of the weights.
+    pub tap: Place,
+    /// To the next output of the image.
+    pub output: usize,
+}
+
+impl<T: Number> Row<T> {
+    /// So many taps farther.
+    #[inline(always)]
+    pub fn plus(self, taps: usize) -> Self {
+        Self {
+            src: self.src.wrapping_add(self.tap.src.wrapping_mul(taps)),
+            weights: self.weights.wrapping_add(self.tap.dst.wrapping_mul(taps)),
+            ..self
+        }
+    }
+
+    /// Adds the products of the tap of those outputs that see it.
+    ///
+    /// # Safety
+    /// The channels are there: weights of the tap, and the pixels that the outputs see.
+    #[inline(always)]
+    pub unsafe fn add<S: Vectors, const V: usize, R: Reading<S, T>>(
+        &self,
+        simd: S,
+        reading: R,
+        sees: impl Fn(usize) -> bool,
+        sums: &mut Sums<S, T, MOST, V>,
+    ) {
+        for_each!(VECTOR in [0 1] => {
+            if const { VECTOR < V } {
+                // SAFETY: a tap of these channels.
+                let weight = unsafe { reading.vector(simd, self.weights, VECTOR) };
+                for_each!(OUTPUT => {
+                    if sees(OUTPUT) {
+                        let pixel = self.src.wrapping_add(self.output.wrapping_mul(OUTPUT));
+                        // SAFETY: the output sees the tap.
+                        let value = unsafe { reading.vector(simd, pixel, VECTOR) };
+                        sums[OUTPUT][VECTOR] = T::multiply_add(simd, value, weight, sums[OUTPUT][VECTOR]);
+                    }
+                });
+            }
+        });
+    }
+
+    /// Asks for the next channels of the pixels under the tap, or if earlier taps have read all others, of the last one: they
+    /// are too many, and lie too far apart, for the machine to foresee.
+    #[inline(always)]
+    pub fn ask<const V: usize, S: Vectors>(&self, channels: &Channels<T>, fresh: bool) {
+        if channels.is_far {
+            let ahead = self.src.wrapping_add(V * T::lanes::<S>());
+            for_each!(OUTPUT => {
+                if fresh || OUTPUT + 1 == MOST {
+                    prefetch_line(ahead.wrapping_add(self.output.wrapping_mul(OUTPUT)));
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! [`Tile`]: some outputs that lie one behind the other, and their sums.
+
+use crate::activation::Applied;
+use crate::axis::Axis;
+use crate::depthwise_tile::MOST;
+use crate::depthwise_tile::row::{Row, for_each};
+use crate::number::Number;
+use crate::places::Place;
+use crate::sums::{Sums, VECTORS, finish, reread};
+use crate::vectors::{Apart, Vectors};
+use crate::width::{Reading, Whole, Width};
+
+/// What all tiles of a class share.
+#[derive(Clone, Copy)]
+pub struct Channels<T> {
+    pub count: usize,
+    /// Those of the class's tap (0, 0, 0) of the first block.
+    pub weights: *const T,
+    pub bias: Option<*const T>,
+    pub activation: Applied<T>,
+    /// Whether the image is larger than the first cache level.
+    pub is_far: bool,
+    /// Taps of a channel, all classes together, and the class's first one.
+    pub taps: usize,
+    pub first_tap: usize,
+    /// From one tap to the next of the two outer axes and of that along which the tiles lie: elements of the image, and
+    /// taps.
+    pub tap_steps: [(usize, usize); 3],
+    /// The axis along which the tiles lie, and the one across.
+    pub along: Axis,
+    pub across: Axis,
+    /// From one output to the next of both.
+    pub output_step: Place,
+    pub row_step: Place,
+    /// The outputs across, from one to before another.
+    pub rows: [usize; 2],
+}
+
+/// Some outputs that lie one behind the other.
+#[derive(Clone, Copy)]
+pub struct Tile<T> {
+    /// Where the first output's first tap would lie.
+    pub src: *const T,
+    pub dst: *mut T,
+    pub addend: Option<*const T>,
+    /// Outputs, at most [`MOST`].
+    pub count: usize,
+    /// The taps of the two other axes that are inside the input: from one to before another.
+    pub outer: [usize; 2],
+    pub inner: [usize; 2],
+    /// The taps that some output sees, and those that [`MOST`] of them see.
+    pub taps: [usize; 2],
+    pub of_all: [usize; 2],
+    /// Where on its axis the first output's first tap would lie, which wraps around.
+    pub position: usize,
+    /// Tiles side by side that differ in nothing but their place.
+    pub alike: usize,
+}
+
+/// Any number of taps, with any stride and dilation.
+pub const ANY: usize = 0;
+
+/// Whether padding of half the kernel's width may cover this input column of a tile.
+const fn is_edge(taps: usize, stride: usize, column: usize) -> bool {
+    column < taps / 2 || column + taps / 2 + stride > (MOST - 1) * stride + taps
+}
+
+/// All rows of a tile and of those that are alike: the channels of whole blocks, or those behind them.
+struct Rows<'a, S, T, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool> {
+    simd: S,
+    tile: &'a Tile<T>,
+    channels: &'a Channels<T>,
+    /// Channels of whole blocks.
+    whole: usize,
+}
+
+impl<S: Vectors, T: Number, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool> Apart
+    for Rows<'_, S, T, TAPS, STRIDE, ALL, WHOLE>
+{
+    #[inline(always)]
+    fn run(self) {
+        // Copied, so that they are known to be the same after dst is written.
+        let (mut first, channels) = (*self.tile, *self.channels);
+        let [mut row, end] = channels.rows;
+        while row < end {
+            let taps = channels.across.taps_of_output(row);
+            first.inner = [taps.start, taps.end];
+            let (mut tile, mut left) = (first, first.alike);
+            while left > 0 {
+                // SAFETY: a tile of these channels is made only where all that it sees is there.
+                unsafe {
+                    if const { WHOLE } {
+                        tile.add_blocks::<S, TAPS, STRIDE, ALL>(self.simd, &channels, self.whole);
+                    } else {
+                        tile.add_rest(self.simd, &channels, self.whole);
+                    }
+                }
+                tile = tile.plus(channels.output_step, MOST);
+                tile.position = tile.position.wrapping_add(channels.along.stride.wrapping_mul(MOST));
+                left -= 1;
+            }
+            first = first.plus(channels.row_step, 1);
+            row += 1;
+        }
+    }
+}
+
+impl<T: Number> Tile<T> {
+    /// All channels, whose kernel rows have so many taps that lie side by side, with outputs so many columns apart.
+    ///
+    /// # Safety
+    /// The image, weights, bias, dst and its addend have the channels, and of each output what it sees.
+    #[inline(always)]
+    pub unsafe fn run<S: Vectors, const TAPS: usize, const STRIDE: usize>(
+        &self,
+        simd: S,
+        channels: &Channels<T>,
+    ) {
+        let (tile, whole) = (self, channels.count - channels.count % (VECTORS * T::lanes::<S>()));
+        if whole > 0 {
+            if const { TAPS != ANY } && self.of_all == [0, TAPS] {
+                simd.apart(Rows::<S, T, TAPS, STRIDE, true, true> { simd, tile, channels, whole });
+            } else {
+                simd.apart(Rows::<S, T, TAPS, STRIDE, false, true> { simd, tile, channels, whole });
+            }
+        }
+        if whole < channels.count {
+            simd.apart(Rows::<S, T, ANY, ANY, false, false> { simd, tile, channels, whole });
+        }
+    }
+
+    /// So many outputs farther.
+    #[inline(always)]
+    fn plus(self, step: Place, count: usize) -> Self {
+        let [src, dst] = [step.src, step.dst].map(|step| step.wrapping_mul(count));
+        Self {
+            src: self.src.wrapping_add(src),
+            dst: self.dst.wrapping_add(dst),
+            addend: self.addend.map(|addend| addend.wrapping_add(dst)),
+            ..self
+        }
+    }
+
+    /// The channels of whole blocks.
+    #[inline(always)]
+    unsafe fn add_blocks<S: Vectors, const TAPS: usize, const STRIDE: usize, const ALL: bool>(
+        &self,
+        simd: S,
+        channels: &Channels<T>,
+        whole: usize,
+    ) {
+        let block = VECTORS * T::lanes::<S>();
+        let mut first = 0;
+        while first < whole {
+            let weights = (first * channels.taps + channels.first_tap * block, block);
+            // SAFETY: the caller's promise; there are so many channels.
+            unsafe {
+                self.add::<S, VECTORS, _, TAPS, STRIDE, ALL>(
+                    simd,
+                    (Whole, Width(block)),
+                    channels,
+                    first,
+                    weights,
+                );
+            }
+            first += block;
+        }
+    }
+
+    /// The channels behind them.
+    #[inline(always)]
+    unsafe fn add_rest<S: Vectors>(&self, simd: S, channels: &Channels<T>, whole: usize) {
+        let (lanes, of_block) = (T::lanes::<S>(), channels.count - whole);
+        let first_weight = whole * channels.taps + channels.first_tap * of_block;
+        let mut lane = 0;
+        // SAFETY: the caller's promise; there are so many channels.
+        unsafe {
+            while lane + lanes <= of_block {
+                let (width, weights) = ((Whole, Width(lanes)), (first_weight + lane, of_block));
+                self.add::<S, 1, _, ANY, ANY, false>(simd, width, channels, whole + lane, weights);
+                lane += lanes;
+            }
+            if lane < of_block {
+                let width = Width(of_block - lane);
+                let (width, weights) = ((width, width), (first_weight + lane, of_block));
+                self.add::<S, 1, _, ANY, ANY, false>(simd, width, channels, whole + lane, weights);
+            }
+        }
+    }
+
+    /// `V` vectors of channels from this one on, and where their weights begin and how far those of a tap lie from those of
+    /// the next.
+    #[inline(always)]
+    unsafe fn add<
+        S: Vectors,
+        const V: usize,
+        R: Reading<S, T>,
+        const TAPS: usize,
+        const STRIDE: usize,
+        const ALL: bool,
+    >(
+        &self,
+        simd: S,
+        (reading, width): (R, Width<V>),
+        channels: &Channels<T>,
+        first: usize,
+        (weights, of_tap): (usize, usize),
+    ) {
+        let mut sums: Sums<S, T, MOST, V> = [std::array::from_fn(|v| match channels.bias {
+            // SAFETY: bias has these channels.
+            Some(bias) => unsafe { width.load(simd, bias.wrapping_add(first), v) },
+            None => T::splat(simd, T::ZERO),
+        }); MOST];
+        let steps = channels.tap_steps.map(|(src, taps)| Place { src, dst: taps.wrapping_mul(of_tap) });
+        let output = channels.output_step.src;
+        let ([mut outer, outer_end], [inner, inner_end]) = (self.outer, self.inner);
+        while outer < outer_end {
+            let begin = Place { src: first, dst: weights }.plus(steps[0], outer).plus(steps[1], inner);
+            let (mut src, mut weights) =
+                (self.src.wrapping_add(begin.src), channels.weights.wrapping_add(begin.dst));
+            let mut inner = inner;
+            while inner < inner_end {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    if const { TAPS == ANY } {
+                        let row = Row { src, weights, tap: steps[2], output };
+                        self.add_row(simd, reading, channels, row, &mut sums);
+                    } else {
+                        for_each!(TAP => {
+                            if const { TAP < TAPS } {
+                                let src = reread(src.wrapping_add(steps[2].src.wrapping_mul(TAP)));
+                                let weights = weights.wrapping_add(steps[2].dst.wrapping_mul(TAP));
+                                let row = Row { src, weights, tap: steps[2], output };
+                                row.ask::<V, S>(channels, TAP < STRIDE);
+                                let sees = |output| {
+                                    let column = output * STRIDE + TAP;
+                                    ALL || !is_edge(TAPS, STRIDE, column)
+                                        || self.position.wrapping_add(column) < channels.along.input
+                                };
+                                row.add(simd, reading, sees, &mut sums);
+                            }
+                        });
+                    }
+                }
+                src = src.wrapping_add(steps[1].src);
+                weights = weights.wrapping_add(steps[1].dst);
+                inner += 1;
+            }
+            outer += 1;
+        }
+        let step = channels.output_step.dst;
+        let of_output = |output: usize| step.wrapping_mul(output).wrapping_add(first);
+        // SAFETY: dst has these outputs and channels, and so has its addend.
+        unsafe {
+            if const { TAPS != ANY } || self.count == MOST {
+                let dst = std::array::from_fn(|p| self.dst.wrapping_add(of_output(p)));
+                let addend =
+                    self.addend.map(|addend| std::array::from_fn(|p| addend.wrapping_add(of_output(p))));
+                finish(simd, width, dst, sums, addend, &channels.activation);
+            } else {
+                for_each!(OUTPUT => {
+                    if OUTPUT < self.count {
+                        let dst = [self.dst.wrapping_add(of_output(OUTPUT))];
+                        let addend = self.addend.map(|addend| [addend.wrapping_add(of_output(OUTPUT))]);
+                        finish::<S, T, 1, V>(simd, width, dst, [sums[OUTPUT]], addend, &channels.activation);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Adds a kernel row of any number of taps.
+    #[inline(always)]
+    unsafe fn add_row<S: Vectors, const V: usize, R: Reading<S, T>>(
+        &self,
+        simd: S,
+        reading: R,
+        channels: &Channels<T>,
+        mut row: Row<T>,
+        sums: &mut Sums<S, T, MOST, V>,
+    ) {
+        let along = &channels.along;
+        let [mut tap, last] = self.taps;
+        let fresh = if along.dilation == 1 { along.stride } else { last };
+        row = row.plus(tap);
+        let mut end = self.of_all[0];
+        loop {
+            while tap < end {
+                let first = self.position.wrapping_add(tap.wrapping_mul(along.dilation));
+                row.ask::<V, S>(channels, tap < fresh);
+                for_each!(OUTPUT => {
+                    let at = first.wrapping_add(along.stride.wrapping_mul(OUTPUT));
+                    if OUTPUT < self.count && at < along.input {
+                        // SAFETY: the output sees the tap.
+                        unsafe { row.add(simd, reading, |output| output == OUTPUT, sums) };
+                    }
+                });
+                (row, tap) = (row.plus(1), tap + 1);
+            }
+            if tap >= last {
+                break;
+            }
+            while tap < self.of_all[1] {
+                row.ask::<V, S>(channels, tap < fresh);
+                // SAFETY: all outputs see the tap.
+                unsafe { row.add(simd, reading, |_| true, sums) };
+                (row, tap) = (row.plus(1), tap + 1);
+            }
+            end = last;
+        }
+    }
+
+    /// Whether the outputs are as many as a register tile has, and see all taps but for those at [its edges](is_edge).
+    #[inline(always)]
+    pub fn is_regular<const TAPS: usize, const STRIDE: usize>(&self, along: &Axis) -> bool {
+        let reach = (MOST - 1) * STRIDE + TAPS;
+        let first = self.position.wrapping_add(TAPS / 2);
+        let last = self.position.wrapping_add(reach - TAPS / 2 - STRIDE);
+        self.count == MOST && first < along.input && last < along.input && first <= last
+    }
+}

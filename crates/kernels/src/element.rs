@@ -1,0 +1,74 @@
+//! [`Element`]: the kernels of each type of element. They are functions that are not generic, so that they are compiled here
+//! and nowhere else.
+
+use crate::copies::Copies;
+use crate::data_type::Layout;
+use crate::depthwise_tile::DepthwiseTile;
+use crate::end::End;
+use crate::flat_tile::FlatTile;
+use crate::matrix::{Matrix, MatrixMut};
+use crate::moves::transpose_checked;
+use crate::number::Number;
+use crate::pixel_tile::PixelTile;
+use crate::plane_tile::PlaneTile;
+#[cfg(feature = "winograd")]
+use crate::product::Product;
+#[cfg(feature = "winograd")]
+use crate::winograd::{InputTransform, OutputTransform};
+
+/// Writes the trait and, for each type of element, the functions that run its kernels. Where a build leaves a type out they are
+/// never called.
+macro_rules! element {
+    ($($(#[$attribute:meta])* $name:ident($($argument:ident: $type:ty),+) => $body:expr;)+) => {
+        /// An element with its kernels.
+        pub trait Element: Number {
+            $(
+                $(#[$attribute])*
+                fn $name($($argument: $type),+);
+            )+
+        }
+
+        element! { @implement f32, true, $($(#[$attribute])* $name($($argument: $type),+) => $body;)+ }
+        element! { @implement f64, cfg!(feature = "f64"), $($(#[$attribute])* $name($($argument: $type),+) => $body;)+ }
+    };
+    (@implement $number:ident, $built:expr, $($(#[$attribute:meta])* $name:ident($($argument:ident: $type:ty),+) => $body:expr;)+) => {
+        impl Element for $number {
+            $(
+                $(#[$attribute])*
+                fn $name($($argument: $type),+) {
+                    if const { $built } {
+                        $body
+                    } else {
+                        unreachable!("no plan is of a type that the build does not have")
+                    }
+                }
+            )+
+        }
+    };
+}
+
+element! {
+    /// Runs a [`PixelTile`].
+    pixel_tile(tile: PixelTile<'_, '_, Self>) => tile.run_checked();
+    /// Runs a [`DepthwiseTile`].
+    depthwise_tile(tile: DepthwiseTile<'_, '_, Self>, kept: &mut [Self]) => tile.run_checked(kept);
+    /// Runs a [`FlatTile`].
+    flat_tile(tile: FlatTile<'_, Self>) => tile.run_checked();
+    /// Runs a [`PlaneTile`].
+    plane_tile(tile: PlaneTile<'_, '_, Self>) => tile.run_checked();
+    /// Transposes a matrix.
+    transpose(from: &Matrix<'_, Self>, to: &mut MatrixMut<'_, Self>, add: bool) => transpose_checked(from, to, add);
+    /// Fills the phases of a plane.
+    fill(copies: &Copies, plane: &[Self], to: &mut [Self]) => copies.fill_checked(plane, to);
+    /// Finishes sums that lie in dst.
+    finish(end: &End<'_, Self>, dst: &mut MatrixMut<'_, Self>, layout: Layout) => end.finish_checked(dst, layout);
+    /// Runs a [`Product`].
+    #[cfg(feature = "winograd")]
+    product(tile: Product<'_, '_, Self>) => tile.run_checked();
+    /// Transforms the input of tiles.
+    #[cfg(feature = "winograd")]
+    winograd_input(transform: InputTransform<'_, Self>) => transform.run_checked();
+    /// Transforms the sums of tiles.
+    #[cfg(feature = "winograd")]
+    winograd_output(transform: OutputTransform<'_, '_, Self>) => transform.run_checked();
+}

@@ -1,0 +1,118 @@
+//! Sums of a plane's elements at fixed distances: some outputs that lie one behind the other, a weight for each distance.
+
+use crate::activation::{Activation, Applied};
+use crate::ahead::Ahead;
+use crate::isa;
+use crate::number::Number;
+use crate::pixel_tile::channels_of_block;
+use crate::spread::EachLane;
+use crate::sums::{FEW, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
+use crate::vectors::{Kernel, Vectors};
+use crate::width::{Whole, Width};
+
+/// Some taps of a plane.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FlatRun {
+    /// The distance of the first one.
+    pub offset: usize,
+    /// How many they are.
+    pub len: usize,
+    /// The number of the first one's weights.
+    pub weight: usize,
+}
+
+/// `dst[q]` = activation(bias + Σ `weight[t]` · `src[q + distance[t]]`) over all taps t.
+pub struct FlatTile<'a, T> {
+    /// The elements, from the first output's distance 0 on.
+    pub src: &'a [T],
+    /// The taps.
+    pub runs: &'a [FlatRun],
+    /// From one tap of a run to the next: distance, and weights.
+    pub step: [usize; 2],
+    /// Each weight for all outputs of [`channels_of_block`].
+    pub weights: &'a [T],
+    /// What is added to every output.
+    pub bias: T,
+    /// What is applied last.
+    pub activation: Activation,
+    /// The outputs, whole blocks of [`channels_of_block`].
+    pub dst: &'a mut [T],
+}
+
+impl<T: Number> FlatTile<'_, T> {
+    /// Computes dst.
+    pub(crate) fn run_checked(self) {
+        let block = channels_of_block(T::TYPE);
+        let [distance, weight] = self.step;
+        assert!(self.dst.len().is_multiple_of(block));
+        for run in self.runs {
+            let last = run.len.checked_sub(1).expect("a run has a tap");
+            assert!(run.offset + last * distance + self.dst.len() <= self.src.len());
+            assert!((run.weight + last * weight + 1) * block <= self.weights.len());
+        }
+        isa::dispatch(self);
+    }
+}
+
+impl<T: Number> Kernel for FlatTile<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Vectors>(self, simd: S) {
+        let mut tile = self;
+        let block = VECTORS * T::lanes::<S>();
+        let most = most_rows::<S>();
+        let groups = tile.dst.len() / block;
+        let mut at = groups / most * most;
+        // SAFETY: `run_checked` saw that src has every distance of these outputs, and the weights those of all taps.
+        unsafe {
+            if const { S::MANY_REGISTERS } {
+                simd.apart(|| tile.outputs::<S, MANY>(simd, 0..at));
+            } else {
+                simd.apart(|| tile.outputs::<S, FEW>(simd, 0..at));
+            }
+            while at < groups {
+                let next = at..at + rows_of_rest(groups - at);
+                at = next.end;
+                match next.len() {
+                    1 => simd.apart(|| tile.outputs::<S, 1>(simd, next)),
+                    2 => simd.apart(|| tile.outputs::<S, 2>(simd, next)),
+                    3 => simd.apart(|| tile.outputs::<S, 3>(simd, next)),
+                    _ => simd.apart(|| tile.outputs::<S, FEW>(simd, next)),
+                }
+            }
+        }
+    }
+}
+
+impl<T: Number> FlatTile<'_, T> {
+    /// Register tiles of `P` blocks of outputs.
+    #[inline(always)]
+    unsafe fn outputs<S: Vectors, const P: usize>(&mut self, simd: S, blocks: std::ops::Range<usize>) {
+        let block = VECTORS * T::lanes::<S>();
+        let width = Width::<VECTORS>(block);
+        let (src, weights, dst) = (self.src.as_ptr(), self.weights.as_ptr(), self.dst.as_mut_ptr());
+        let activation = Applied::new(self.activation);
+        let mut first = blocks.start;
+        while first + P <= blocks.end {
+            let factors = Factors {
+                rows: std::array::from_fn(|p| src.wrapping_add((first + p) * block)),
+                row_step: self.step[0],
+                // A run of one tap takes no step, and that of a large stride may be of any size.
+                vector_step: self.step[1].wrapping_mul(block),
+                spread: EachLane,
+            };
+            let mut sums = [[T::splat(simd, self.bias); VECTORS]; P];
+            for run in self.runs {
+                let vectors = weights.wrapping_add(run.weight * block);
+                let run = Run { row: run.offset, vectors, len: run.len };
+                // SAFETY: the caller's promise.
+                sums = unsafe { add(simd, Whole, &factors, run, sums, &mut Ahead::nothing()) };
+            }
+            let to = std::array::from_fn(|p| dst.wrapping_add((first + p) * block));
+            // SAFETY: dst has these blocks.
+            unsafe { finish(simd, width, to, sums, None, &activation) };
+            first += P;
+        }
+    }
+}

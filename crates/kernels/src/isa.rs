@@ -1,0 +1,253 @@
+//! Which vector instructions serve: the best that this machine has, or those that `CONVLOW_ISA` names.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+#[cfg(feature = "portable")]
+use pulp::Scalar128b;
+use pulp::Simd;
+#[cfg(target_arch = "aarch64")]
+use pulp::aarch64::Neon;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+use pulp::x86::V3;
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
+use pulp::x86::V4;
+
+use convlow_base::error::{Error, Result, text};
+
+use crate::vectors::{ByPulp, Kernel};
+use crate::word::Word;
+
+/// Vector instructions that the library's own kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// Four lanes of whatever every machine of the architecture has.
+    Portable,
+    /// AVX2 with FMA: eight lanes, 16 registers.
+    Avx2,
+    /// AVX-512: sixteen lanes, 32 registers.
+    Avx512,
+    /// NEON: four lanes, 32 registers.
+    Neon,
+}
+
+impl Isa {
+    /// All of them, the better ones of an architecture last.
+    const ALL: [Isa; 4] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Neon];
+
+    /// The word of `CONVLOW_ISA`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
+        }
+    }
+
+    /// Those that this machine has, the best last.
+    pub fn of_this_machine() -> impl Iterator<Item = Isa> {
+        Self::ALL.into_iter().filter(|isa| isa.vectors().is_some())
+    }
+
+    /// What the kernels of this process use, decided once.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if `CONVLOW_ISA` names something that this machine does not have.
+    pub fn in_use() -> Result<Isa> {
+        let choice = choice();
+        match &choice.refused {
+            None if choice.vectors.is_none() => Err(Error::Unsupported(text!("{Nothing}"))),
+            None => Ok(choice.isa),
+            Some(word) => Err(Error::Unsupported(text!("{}", Refusal(word)))),
+        }
+    }
+
+    fn vectors(self) -> Option<Vectors> {
+        match self {
+            #[cfg(feature = "portable")]
+            Isa::Portable => Some(Vectors::Portable),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Isa::Avx2 => V3::try_new().map(Vectors::Avx2),
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
+            Isa::Avx512 => V4::try_new().map(Vectors::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Neon::try_new().map(Vectors::Neon),
+            #[allow(unreachable_patterns)] // Those of other architectures and builds.
+            _ => None,
+        }
+    }
+}
+
+/// The proof that this machine has some instructions.
+#[derive(Clone, Copy)]
+enum Vectors {
+    #[cfg(feature = "portable")]
+    Portable,
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    Avx2(V3),
+    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
+    Avx512(V4),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
+}
+
+impl Vectors {
+    #[inline(always)]
+    fn run<F: Kernel>(self, f: F) -> F::Output {
+        match self {
+            #[cfg(feature = "portable")]
+            Vectors::Portable => run_portable(f),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Vectors::Avx2(simd) => Simd::vectorize(simd, ByPulp(f)),
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
+            Vectors::Avx512(simd) => Simd::vectorize(simd, ByPulp(f)),
+            #[cfg(target_arch = "aarch64")]
+            Vectors::Neon(simd) => Simd::vectorize(simd, ByPulp(f)),
+        }
+    }
+}
+
+/// A function of its own, as the other instructions' are: within the caller its stack would lie beside theirs.
+#[cfg(feature = "portable")]
+#[inline(never)]
+fn run_portable<F: Kernel>(f: F) -> F::Output {
+    Simd::vectorize(Scalar128b, ByPulp(f))
+}
+
+/// What the process decided.
+struct Choice {
+    isa: Isa,
+    /// None, and no plan is made, where the machine has nothing that this build has kernels for.
+    vectors: Option<Vectors>,
+    /// What `CONVLOW_ISA` named in vain. No plan is made then, and the best instructions serve what remains.
+    refused: Option<Word>,
+}
+
+impl Choice {
+    fn new(wanted: Option<Word>) -> Self {
+        let mut choice = Self { isa: Isa::Portable, vectors: None, refused: None };
+        for isa in Isa::ALL {
+            let vectors = isa.vectors();
+            if vectors.is_none() {
+                continue;
+            }
+            (choice.isa, choice.vectors) = (isa, vectors);
+            if wanted.as_ref().is_some_and(|wanted| wanted.is(isa.name())) {
+                return choice;
+            }
+        }
+        choice.refused = wanted;
+        choice
+    }
+}
+
+fn choice() -> &'static Choice {
+    static CHOICE: OnceLock<Choice> = OnceLock::new();
+    CHOICE.get_or_init(|| Choice::new(Word::of_isa()))
+}
+
+/// Runs `f` compiled for the instructions of this process.
+#[inline]
+pub(crate) fn dispatch<F: Kernel>(f: F) -> F::Output {
+    choice().vectors.expect("no plan is made without instructions").run(f)
+}
+
+/// Runs what `f` makes for each of this machine's instructions.
+#[cfg(all(test, feature = "winograd"))]
+pub(crate) fn dispatch_each<F: Kernel>(mut f: impl FnMut() -> F) {
+    for vectors in Isa::of_this_machine().filter_map(Isa::vectors) {
+        vectors.run(f());
+    }
+}
+
+/// The names of what this machine has.
+struct Here;
+
+impl fmt::Display for Here {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, isa) in Isa::of_this_machine().enumerate() {
+            write!(f, "{}{}", if number > 0 { ", " } else { "" }, isa.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// Why no instructions serve.
+struct Nothing;
+
+impl fmt::Display for Nothing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this machine has none of the vector instructions of this build (cargo feature portable)")
+    }
+}
+
+/// Why a value of `CONVLOW_ISA` is none.
+struct Refusal<'a>(&'a Word);
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CONVLOW_ISA = {}, but this machine has {Here}", self.0)
+    }
+}
+
+/// Writes what is in use and what there is, for the library's `build_info`.
+pub fn describe(to: &mut impl fmt::Write) -> fmt::Result {
+    let choice = choice();
+    match &choice.refused {
+        None if choice.vectors.is_none() => write!(to, "kernels: none, {Nothing}"),
+        None => write!(to, "kernels: {} (of {Here})", choice.isa.name()),
+        Some(word) => write!(to, "kernels: none, {}", Refusal(word)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::number::Number;
+    use crate::vectors::Vectors;
+
+    #[test]
+    fn a_name_is_taken_and_none_is_the_best() {
+        for isa in Isa::of_this_machine() {
+            let choice = Choice::new(Some(Word::new(isa.name().as_bytes())));
+            assert_eq!((choice.isa, choice.refused.is_some()), (isa, false));
+        }
+        let best = Choice::new(None);
+        assert_eq!(Some(best.isa), Isa::of_this_machine().last());
+        assert!(best.refused.is_none());
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused() {
+        let absent = Isa::ALL.into_iter().filter(|isa| isa.vectors().is_none()).map(Isa::name);
+        for name in absent.chain(["AVX2", "sse", "avx", "avx2 "]) {
+            let refused = Choice::new(Some(Word::new(name.as_bytes()))).refused.expect("it is no name here");
+            let here: Vec<_> = Isa::of_this_machine().map(Isa::name).collect();
+            assert_eq!(
+                Refusal(&refused).to_string(),
+                format!("CONVLOW_ISA = {name}, but this machine has {}", here.join(", "))
+            );
+        }
+    }
+
+    struct Sum;
+
+    impl Kernel for Sum {
+        type Output = f32;
+
+        fn run<S: Vectors>(self, simd: S) -> f32 {
+            let splat = |value| f32::splat(simd, value);
+            let mut sum = [0.0];
+            f32::store_part(simd, &mut sum, f32::multiply_add(simd, splat(3.0), splat(5.0), splat(-7.0)));
+            sum[0]
+        }
+    }
+
+    #[test]
+    fn all_instructions_multiply_and_add() {
+        for vectors in Isa::of_this_machine().filter_map(Isa::vectors) {
+            assert_eq!(vectors.run(Sum), 8.0);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Vectors of channels, one in each lane: loaded and stored where channels lie side by side, and where each of them
+//! has a row of its own.
+
+use crate::number::Number;
+pub use crate::number::QUAD;
+use crate::vectors::Vectors;
+
+/// Float32 lanes of the widest vectors: AVX-512's. So many fill a line of the cache, too.
+pub const LANES: usize = 16;
+
+/// Numbers that fill a line of the cache.
+pub const fn of_line<T>() -> usize {
+    LANES * size_of::<f32>() / size_of::<T>()
+}
+
+/// How many of a vector's channels there are: all of them, or fewer at the end of the channels.
+#[derive(Clone, Copy)]
+pub struct Filled<const ALL: bool>(pub usize);
+
+impl<const ALL: bool> Filled<ALL> {
+    /// The vector at the front of `from`.
+    #[inline(always)]
+    pub fn load<S: Vectors, T: Number>(self, simd: S, from: &[T]) -> T::Vector<S> {
+        if ALL { T::load::<S>(from) } else { T::load_part(simd, &from[..self.0]) }
+    }
+
+    /// Writes the front of `to`.
+    #[inline(always)]
+    pub fn store<S: Vectors, T: Number>(self, simd: S, to: &mut [T], value: T::Vector<S>) {
+        if ALL {
+            T::store::<S>(to, value);
+        } else {
+            T::store_part(simd, &mut to[..self.0], value);
+        }
+    }
+}
+
+/// Four columns of as many rows as a vector has lanes, which begin at `from`, so far apart: vector j holds column j.
+///
+/// # Safety
+/// The rows are there.
+#[inline(always)]
+pub unsafe fn load_columns_at<S: Vectors, T: Number>(
+    simd: S,
+    from: *const T,
+    ld: usize,
+) -> [T::Vector<S>; QUAD] {
+    let mut lines = [T::splat(simd, T::ZERO); QUAD];
+    let groups: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(&mut lines);
+    let mut group = 0;
+    while group < groups.len() {
+        // SAFETY: the caller's promise; arrays lie as their elements do.
+        groups[group] = unsafe { *from.add(T::lane_of_four::<S>(group) * ld).cast() };
+        group += 1;
+    }
+    T::deinterleave(simd, lines)
+}
+
+/// Asks for the cache line of an element that is needed soon, if there is such an element. Where rows of a few lines
+/// each are read or written, the machine does not foresee it.
+#[inline(always)]
+pub fn prefetch<T>(data: &[T], at: usize) {
+    if let Some(element) = data.get(at) {
+        prefetch_line(element);
+    }
+}
+
+/// Asks for the cache line of an address.
+#[inline(always)]
+pub fn prefetch_line<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint reads nothing, whatever the address, and every x86-64 machine has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}

@@ -1,0 +1,233 @@
+//! A convolution's own inner loop: some output pixels × channels, whose sums over all taps and input channels stay in
+//! registers until they are finished.
+//!
+//! Nothing but src, the weights and dst is touched: an output pixel reads its taps where they lie in the image. The
+//! pixels of a tile are taken in groups that see the same taps, so that padding costs nothing; what is left of each kind
+//! shares groups in which an absent tap reads zeros. The pixels of a transposed convolution that see the same taps lie a
+//! stride apart: nothing else tells it from an ordinary one here. Small groups lie side by side in a vector of channels, each
+//! multiplied by its own input.
+
+mod block;
+mod blocks;
+mod groups;
+mod runs;
+mod window;
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
+
+use self::block::Block;
+pub use self::blocks::{Blocks, channels_of_block};
+use self::groups::{Groups, LISTED, Listing};
+use crate::activation::Applied;
+use crate::ahead::Ahead;
+use crate::axis::Operation;
+use crate::data_type::Layout;
+use crate::end::End;
+use crate::geometry::Geometry;
+use crate::image::Image;
+use crate::isa;
+use crate::matrix::{Matrix, MatrixMut};
+use crate::moves::finish_planes;
+use crate::number::Number;
+use crate::places::{last_seen, tap_steps};
+use crate::sums::{BEHIND_WEIGHTS, VECTORS, most_rows};
+use crate::vectors::{Kernel, Vectors};
+
+/// Bytes of sums that are kept on the stack, before they are moved to planes.
+pub const KEPT_BYTES: usize = 15 << 10;
+/// They lie on lines of the cache: vectors that lie in two of them take twice as long.
+#[repr(align(64))]
+struct Kept([MaybeUninit<f64>; KEPT_BYTES / size_of::<f64>()]);
+/// Input channels that an absent tap reads at once.
+const ABSENT: usize = 1024;
+/// What an absent tap reads. Nobody writes it: of atomics it takes no room in the library's file.
+static ZEROS: [AtomicU64; ABSENT] = [const { AtomicU64::new(0) }; ABSENT];
+
+/// [`ABSENT`] zeros.
+fn zeros<T: Number>() -> *const T {
+    ZEROS.as_ptr().cast()
+}
+
+/// The most taps of an axis: they are counted in 32 bits.
+pub const MOST_TAPS: usize = u32::MAX as usize;
+
+/// Some output pixels × channels of an image.
+pub struct PixelTile<'a, 'b, T> {
+    /// The axes.
+    pub geometry: &'a Geometry,
+    /// The input, or a part of it.
+    pub image: &'a Image<'a, T>,
+    /// The input plane, row and column with which the image's data begin.
+    pub origin: [usize; 3],
+    /// The input channels of a group.
+    pub group_in: usize,
+    /// Of these the ones that the image's data hold and that are summed.
+    pub depth: Range<usize>,
+    /// How the output channels are divided. They are channels of one group, or begin with the first of a group.
+    pub blocks: Blocks,
+    /// The output channels' weights block by block, each taps × C × channels, and behind them at least [`BEHIND_WEIGHTS`] of
+    /// anything.
+    pub weights: &'a [T],
+    /// What becomes of the sums.
+    pub end: End<'a, T>,
+    /// The output planes, rows and columns.
+    pub outputs: [Range<usize>; 3],
+    /// How dst lies.
+    pub layout: Layout,
+    /// The pixels' part of dst: channels × pixels with planes, else pixels × channels.
+    pub dst: MatrixMut<'b, T>,
+}
+
+impl<T: Number> PixelTile<'_, '_, T> {
+    /// Weights of an output channel.
+    fn depth_of_channel(&self) -> usize {
+        self.group_in * self.geometry.taps()
+    }
+
+    /// Computes dst.
+    pub(crate) fn run_checked(self) {
+        let pixels = self.outputs.iter().map(Range::len).product::<usize>();
+        let (of_dst, channels) = match self.layout {
+            Layout::Nhwc => (self.dst.rows(), self.dst.cols()),
+            Layout::Nchw => (self.dst.cols(), self.dst.rows()),
+        };
+        assert_eq!(of_dst, pixels);
+        let behind = BEHIND_WEIGHTS / size_of::<T>();
+        assert!(self.weights.len() >= channels * self.depth_of_channel() + behind);
+        assert!(self.end.has(channels));
+        assert!(!self.depth.is_empty() && self.depth.end <= self.group_in);
+        assert!(self.geometry.axes.iter().all(|axis| axis.kernel <= MOST_TAPS));
+        assert!(channels <= self.blocks.of_group || self.depth == (0..self.group_in));
+        let before = (channels - 1) / self.blocks.of_group * self.group_in;
+        let deep = (before + self.depth.len() - 1) * self.image.channel;
+        let last = last_seen(self.geometry, self.image, self.origin, &self.outputs);
+        assert!(last.is_none_or(|last| last + deep < self.image.data.len()));
+        isa::dispatch(self);
+    }
+}
+
+impl<T: Number> Kernel for PixelTile<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Vectors>(mut self, simd: S) {
+        let mut groups = Groups::new(most_rows::<S>());
+        let block = VECTORS * T::lanes::<S>();
+        let (ld, listed) = match self.layout {
+            Layout::Nhwc => (self.dst.ld(), LISTED),
+            Layout::Nchw => (block, LISTED.min(KEPT_BYTES / size_of::<T>() / block)),
+        };
+        let listing = Listing { geometry: self.geometry, steps: self.image.steps(), origin: self.origin, ld };
+        let [planes, rows, cols] = self.outputs.clone();
+        let width = cols.len().min(listed);
+        let height = (listed / width).min(rows.len());
+        let depth = if (height, width) == (rows.len(), cols.len()) { listed / (height * width) } else { 1 };
+        for z in planes.clone().step_by(depth) {
+            let zs = z..(z + depth).min(planes.end);
+            for y in rows.clone().step_by(height) {
+                let ys = y..(y + height).min(rows.end);
+                for x in cols.clone().step_by(width) {
+                    let xs = x..(x + width).min(cols.end);
+                    let first =
+                        ((z - planes.start) * rows.len() + y - rows.start) * cols.len() + x - cols.start;
+                    let all = zs.len() * ys.len() * xs.len();
+                    groups.list(&listing, [&zs, &ys, &xs]);
+                    self.run_part(simd, &groups, first..first + all);
+                }
+            }
+        }
+    }
+}
+
+impl<T: Number> PixelTile<'_, '_, T> {
+    /// The listed pixels, which are these of the tile.
+    #[inline(always)]
+    fn run_part<S: Vectors>(&mut self, simd: S, groups: &Groups, pixels: Range<usize>) {
+        let is_planes = self.layout == Layout::Nchw;
+        let all = if is_planes { self.dst.rows() } else { self.dst.cols() };
+        let most = VECTORS * T::lanes::<S>();
+        let mut kept = Kept([const { MaybeUninit::uninit() }; KEPT_BYTES / size_of::<f64>()]);
+        let kept = &mut kept.0;
+        // Small groups are moved to planes together.
+        let Blocks { channels: of_block, of_group } = self.blocks;
+        let together = if of_block < of_group { of_group } else { most / of_block * of_block };
+        if is_planes && (!together.is_multiple_of(most) || !all.is_multiple_of(most)) {
+            // Blocks that are not whole leave gaps, which are moved together with what lies between them.
+            let bytes = pixels.len() * most * size_of::<T>();
+            kept[..bytes.div_ceil(size_of::<f64>())].fill(MaybeUninit::new(0.0));
+        }
+        let mut first = 0;
+        while first < all {
+            let channels = most.min(together - first % together).min(all - first);
+            // To an element of dst, as there are these pixels and channels.
+            let offset = pixels.start * self.dst.ld() + first;
+            let dst =
+                if is_planes { kept.as_mut_ptr().cast() } else { self.dst.as_mut_ptr().wrapping_add(offset) };
+            let addend = self.dst.addend_ptr().wrapping_add(offset);
+            let mut of_these = 0;
+            while of_these < channels {
+                let block_channels = of_block.min(channels - of_these);
+                let to = (dst.wrapping_add(of_these), addend.wrapping_add(of_these));
+                let block = self.block(first + of_these, block_channels, to);
+                let mut ahead = self.ahead(groups, first + of_these + block_channels, all);
+                // SAFETY: `run_checked` saw that the image holds every pixel of the input that is seen, that weights, dst and
+                // bias have these channels, and `Groups::list` that dst has the places of the pixels.
+                unsafe { block.run(simd, groups, &mut ahead) };
+                of_these += block_channels;
+            }
+            if is_planes {
+                // SAFETY: what is read has been written: all channels of all pixels of the part.
+                let sums =
+                    unsafe { std::slice::from_raw_parts(kept.as_ptr().cast::<T>(), pixels.len() * most) };
+                let mut to = self.dst.part(first..first + channels, pixels.clone());
+                let sums = Matrix::new(sums, pixels.len(), channels, most);
+                finish_planes(&sums, &mut to, &self.end.of_channels(first..first + channels).of_move());
+            }
+            first += channels;
+        }
+    }
+
+    /// The block of so many channels from one on, whose first pixel goes to `dst` and is added to `addend`.
+    #[inline(always)]
+    fn block(&self, first: usize, channels: usize, (dst, addend): (*mut T, *const T)) -> Block<T> {
+        let Self { image, group_in, geometry, .. } = *self;
+        let end = match self.layout {
+            Layout::Nhwc => self.end,
+            Layout::Nchw => self.end.before_move(),
+        };
+        let steps = tap_steps(geometry, image);
+        let [_, _, cols] = geometry.axes;
+        Block {
+            src: image.data.as_ptr().wrapping_add(first / self.blocks.of_group * group_in * image.channel),
+            weights: self.weights[first * self.depth_of_channel() + self.depth.start * channels..].as_ptr(),
+            bias: end.bias.map(|bias| bias[first..].as_ptr()),
+            dst,
+            channels,
+            of_group: self.blocks.of_group,
+            tap_depth: group_in,
+            depth: self.depth.len(),
+            steps: steps.map(|(image, _)| image),
+            channel_step: image.channel,
+            tap_steps: steps.map(|(_, taps)| taps),
+            joined: geometry.operation == Operation::Conv
+                && cols.dilation == 1
+                && image.channel == 1
+                && (image.pixel, self.depth.len()) == (group_in, group_in),
+            addend: end.accumulate.then_some(addend),
+            activation: Applied::new(end.activation),
+        }
+    }
+
+    /// The weights of the block that begins with a channel, which is read next.
+    fn ahead(&self, groups: &Groups, next: usize, all: usize) -> Ahead {
+        let of_channel = self.depth_of_channel();
+        // Of a transposed convolution's taps a pixel sees one in so many.
+        let classes = self.geometry.count_classes();
+        let of_all = groups.all.div_ceil(groups.most).max(classes.min(groups.all));
+        let elements = of_all * self.geometry.taps().div_ceil(classes) * self.depth.len();
+        let of_next = self.blocks.channels.min(all - next);
+        Ahead::new(&self.weights[next * of_channel..][..of_next * of_channel], all * of_channel, elements)
+    }
+}

@@ -1,0 +1,51 @@
+//! [`Window`]: the taps that a pixel sees.
+
+/// The taps that a pixel sees, or that some pixel of a group sees: of each axis those from one to before another, as the
+/// pixel's class counts them.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Window {
+    pub taps: [[u32; 2]; 3],
+    /// The tap (0, 0, 0) of the class, as the weights count taps.
+    pub first_tap: usize,
+}
+
+impl Window {
+    /// No tap.
+    pub const NONE: Self = Self { taps: [[0; 2]; 3], first_tap: 0 };
+
+    /// Whether this tap is seen.
+    pub fn holds(&self, taps: [usize; 3]) -> bool {
+        self.taps.iter().zip(taps).all(|([first, end], tap)| (*first as usize..*end as usize).contains(&tap))
+    }
+
+    /// The first tap of an axis.
+    pub fn first(&self, axis: usize) -> usize {
+        self.taps[axis][0] as usize
+    }
+
+    /// How many taps of an axis are seen.
+    pub fn len(&self, axis: usize) -> usize {
+        let [first, end] = self.taps[axis];
+        end.saturating_sub(first) as usize
+    }
+
+    /// How many taps are seen.
+    pub fn count(&self) -> usize {
+        self.len(0).saturating_mul(self.len(1)).saturating_mul(self.len(2))
+    }
+
+    /// All taps between those of both, which are of one class.
+    pub fn around(&self, other: &Self) -> Self {
+        let around = |[a, b]: [u32; 2], [c, d]: [u32; 2]| match (a < b, c < d) {
+            (true, true) => [a.min(c), b.max(d)],
+            (true, false) => [a, b],
+            (false, _) => [c, d],
+        };
+        Self { taps: std::array::from_fn(|at| around(self.taps[at], other.taps[at])), ..*self }
+    }
+}
+
+/// How many windows are of the first one's class.
+pub fn of_first_class(windows: &[Window]) -> usize {
+    windows.iter().take_while(|window| window.first_tap == windows[0].first_tap).count()
+}

@@ -1,0 +1,179 @@
+//! Products for planes: some output channels × pixels, of patches that lie as depth × pixels.
+
+use std::ops::Range;
+
+use crate::activation::Applied;
+use crate::ahead::Ahead;
+use crate::end::End;
+use crate::isa;
+use crate::lanes::prefetch_line;
+use crate::matrix::{Matrix, MatrixMut};
+use crate::number::Number;
+use crate::spread::Shared;
+use crate::sums::{FEW, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
+use crate::vectors::{Kernel, Vectors};
+use crate::width::{Reading, Whole, Width};
+
+/// Output channels of a block of packed weights, depth × channels each: those of a register tile of this machine.
+pub fn channels_of_rows() -> usize {
+    struct Channels;
+    impl Kernel for Channels {
+        type Output = usize;
+        #[inline(always)]
+        fn run<S: Vectors>(self, _: S) -> usize {
+            most_rows::<S>()
+        }
+    }
+    isa::dispatch(Channels)
+}
+
+/// Some output channels of some pixels.
+pub struct PlaneTile<'a, 'b, T> {
+    /// Depth × pixels.
+    pub patches: Matrix<'a, T>,
+    /// The channels' weights in blocks of [`channels_of_rows`], each depth × channels.
+    pub weights: &'a [T],
+    /// What becomes of the products.
+    pub end: End<'a, T>,
+    /// Channels × pixels.
+    pub dst: MatrixMut<'b, T>,
+}
+
+impl<T: Number> PlaneTile<'_, '_, T> {
+    /// Computes dst.
+    pub(crate) fn run_checked(self) {
+        let (channels, pixels, depth) = (self.dst.rows(), self.dst.cols(), self.patches.rows());
+        assert_eq!(self.patches.cols(), pixels);
+        assert!(self.weights.len() >= channels * depth);
+        assert!(self.end.has(channels));
+        isa::dispatch(self);
+    }
+}
+
+impl<T: Number> Kernel for PlaneTile<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Vectors>(mut self, simd: S) {
+        let most = most_rows::<S>();
+        let channels = self.dst.rows();
+        let mut first = 0;
+        while first < channels {
+            let rows = most.min(channels - first);
+            // All pixels of a block of channels, whose weights then stay in the first cache level.
+            let mut row = 0;
+            while row < rows {
+                let few = if rows - row >= most { most } else { rows_of_rest(rows - row) };
+                let block = self.rows(first, row, rows);
+                // SAFETY: `run_checked` saw that weights, bias, patches and dst have these rows and pixels.
+                unsafe {
+                    match few {
+                        1 => block.run::<S, 1>(simd, &self.patches),
+                        2 => block.run::<S, 2>(simd, &self.patches),
+                        3 => block.run::<S, 3>(simd, &self.patches),
+                        _ if const { S::MANY_REGISTERS } && few == MANY => {
+                            block.run::<S, MANY>(simd, &self.patches);
+                        }
+                        _ => block.run::<S, FEW>(simd, &self.patches),
+                    }
+                }
+                row += few;
+            }
+            first += rows;
+        }
+    }
+}
+
+impl<T: Number> PlaneTile<'_, '_, T> {
+    /// The channels of the block of `rows` that begins with `first`, from its one of number `row` on.
+    #[inline(always)]
+    fn rows(&mut self, first: usize, row: usize, rows: usize) -> Rows<T> {
+        let ld = self.dst.ld();
+        Rows {
+            weights: self.weights[first * self.patches.rows() + row..].as_ptr(),
+            step: rows,
+            bias: self.end.bias.map(|bias| bias[first + row..].as_ptr()),
+            // A pointer to an element of dst, as there is this row.
+            dst: self.dst.as_mut_ptr().wrapping_add((first + row) * ld),
+            ld,
+            addend: self.end.accumulate.then(|| self.dst.addend_ptr().wrapping_add((first + row) * ld)),
+            activation: Applied::new(self.end.activation),
+        }
+    }
+}
+
+/// Some channels.
+struct Rows<T> {
+    weights: *const T,
+    /// Channels of the block of weights.
+    step: usize,
+    bias: Option<*const T>,
+    dst: *mut T,
+    ld: usize,
+    /// What they are added to, if they are.
+    addend: Option<*const T>,
+    activation: Applied<T>,
+}
+
+impl<T: Number> Rows<T> {
+    /// `P` channels of all pixels.
+    #[inline(always)]
+    unsafe fn run<S: Vectors, const P: usize>(&self, simd: S, patches: &Matrix<'_, T>) {
+        let (pixels, step) = (patches.cols(), VECTORS * T::lanes::<S>());
+        let mut pixel = 0;
+        simd.apart(|| {
+            while pixel + step <= pixels {
+                // SAFETY: the caller's promise.
+                unsafe { self.tile::<S, _, P, VECTORS>(simd, Whole, patches, pixel..pixel + step) };
+                pixel += step;
+            }
+        });
+        let (rest, left) = (pixels - pixel, pixel..pixels);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match rest.div_ceil(T::lanes::<S>()) {
+                0 => {}
+                1 => simd.apart(|| self.tile::<S, _, P, 1>(simd, Width::<1>(rest), patches, left)),
+                _ => simd.apart(|| self.tile::<S, _, P, 2>(simd, Width::<2>(rest), patches, left)),
+            }
+        }
+    }
+
+    /// One register tile of `P` channels × `V` vectors of pixels.
+    #[inline(always)]
+    unsafe fn tile<S: Vectors, R: Reading<S, T>, const P: usize, const V: usize>(
+        &self,
+        simd: S,
+        reading: R,
+        patches: &Matrix<'_, T>,
+        pixels: Range<usize>,
+    ) {
+        let dst: [*mut T; P] = std::array::from_fn(|p| self.dst.wrapping_add(p * self.ld + pixels.start));
+        let mut sums = [[T::splat(simd, T::ZERO); V]; P];
+        let mut p = 0;
+        while p < P {
+            // They come from far away while the sums are built.
+            prefetch_line(dst[p]);
+            if let Some(bias) = self.bias {
+                // SAFETY: the caller has as many biases as channels.
+                sums[p] = [T::splat(simd, unsafe { *bias.add(p) }); V];
+            }
+            p += 1;
+        }
+        let factors = Factors {
+            rows: std::array::from_fn(|p| self.weights.wrapping_add(p)),
+            row_step: self.step,
+            vector_step: patches.ld(),
+            spread: Shared,
+        };
+        let vectors = patches.data().as_ptr().wrapping_add(pixels.start);
+        let run = Run { row: 0, vectors, len: patches.rows() };
+        // SAFETY: the caller's promise.
+        unsafe {
+            let sums = add(simd, reading, &factors, run, sums, &mut Ahead::nothing());
+            let addend =
+                self.addend.map(|at| std::array::from_fn(|p| at.wrapping_add(p * self.ld + pixels.start)));
+            finish(simd, Width::<V>(pixels.len()), dst, sums, addend, &self.activation);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The plain product of rows and packed weights, as Winograd's transforms need it.
+
+use crate::activation::Applied;
+use crate::ahead::Ahead;
+use crate::isa;
+use crate::matrix::{Matrix, MatrixMut};
+use crate::number::Number;
+use crate::spread::Shared;
+use crate::sums::{BEHIND_WEIGHTS, FEW, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
+use crate::vectors::{Kernel, Vectors};
+use crate::width::{Whole, Width};
+
+/// dst ← rows · weights, or added to dst.
+pub struct Product<'a, 'b, T> {
+    /// Rows × depth.
+    pub rows: Matrix<'a, T>,
+    /// Depth × columns, without gaps, and behind them at least [`BEHIND_WEIGHTS`] of anything.
+    pub weights: &'a [T],
+    /// Weights that are needed next.
+    pub next: &'a [T],
+    /// Whether the products are added to what dst holds.
+    pub accumulate: bool,
+    /// Rows × columns.
+    pub dst: MatrixMut<'b, T>,
+}
+
+impl<T: Number> Product<'_, '_, T> {
+    /// Multiplies.
+    pub(crate) fn run_checked(self) {
+        assert_eq!(self.rows.rows(), self.dst.rows());
+        let elements = self.rows.cols() * self.dst.cols();
+        assert!(self.weights.len() >= elements + BEHIND_WEIGHTS / size_of::<T>());
+        isa::dispatch(self);
+    }
+}
+
+impl<T: Number> Kernel for Product<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Vectors>(mut self, simd: S) {
+        let (all, step) = (self.dst.cols(), VECTORS * T::lanes::<S>());
+        let runs = all.div_ceil(step) * self.dst.rows().div_ceil(most_rows::<S>());
+        let mut ahead = Ahead::new(self.next, usize::MAX, runs * self.rows.cols());
+        let mut first = 0;
+        while first < all {
+            let width = step.min(all - first);
+            if width <= T::lanes::<S>() {
+                self.run_rows::<S, 1>(simd, first, width, &mut ahead);
+            } else {
+                self.run_rows::<S, 2>(simd, first, width, &mut ahead);
+            }
+            first += width;
+        }
+    }
+}
+
+impl<T: Number> Product<'_, '_, T> {
+    /// All rows of so many columns from one on.
+    #[inline(always)]
+    fn run_rows<S: Vectors, const V: usize>(&mut self, simd: S, col: usize, width: usize, ahead: &mut Ahead) {
+        let all = self.dst.rows();
+        let mut first = 0;
+        if const { S::MANY_REGISTERS } {
+            simd.apart(|| {
+                while first + MANY <= all {
+                    self.tile::<S, MANY, V>(simd, (first, col), width, ahead);
+                    first += MANY;
+                }
+            });
+        }
+        simd.apart(|| {
+            while first + FEW <= all {
+                self.tile::<S, FEW, V>(simd, (first, col), width, ahead);
+                first += FEW;
+            }
+        });
+        while first < all {
+            let rows = rows_of_rest(all - first);
+            match rows {
+                1 => simd.apart(|| self.tile::<S, 1, V>(simd, (first, col), width, ahead)),
+                2 => simd.apart(|| self.tile::<S, 2, V>(simd, (first, col), width, ahead)),
+                _ => simd.apart(|| self.tile::<S, 3, V>(simd, (first, col), width, ahead)),
+            }
+            first += rows;
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Vectors, const P: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        (first, col): (usize, usize),
+        width: usize,
+        ahead: &mut Ahead,
+    ) {
+        let (from, ld) = (self.rows.data().as_ptr(), self.dst.ld());
+        let factors = Factors {
+            rows: std::array::from_fn(|p| from.wrapping_add((first + p) * self.rows.ld())),
+            row_step: 1,
+            vector_step: self.dst.cols(),
+            spread: Shared,
+        };
+        let to = self.dst.as_mut_ptr();
+        let dst: [*mut T; P] = std::array::from_fn(|p| to.wrapping_add((first + p) * ld + col));
+        let sums = [[T::splat(simd, T::ZERO); V]; P];
+        // SAFETY: `run_checked` saw that rows, weights and dst have these rows and columns.
+        unsafe {
+            let run = Run { row: 0, vectors: self.weights[col..].as_ptr(), len: self.rows.cols() };
+            let sums = add(simd, Whole, &factors, run, sums, ahead);
+            let addend = self.accumulate.then_some(dst.map(|dst| dst.cast_const()));
+            finish(simd, Width::<V>(width), dst, sums, addend, &Applied::None);
+        }
+    }
+}

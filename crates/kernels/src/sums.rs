@@ -1,0 +1,353 @@
+//! The sums of a register tile: `P` rows × `V` vectors that stay in registers while runs of products are added to them.
+
+use crate::activation::Applied;
+use crate::ahead::Ahead;
+use crate::number::{Number, QUAD};
+use crate::spread::{Shared, Spread};
+use crate::vectors::Vectors;
+use crate::width::{Reading, Width, store_whole};
+
+/// Vectors of a register tile.
+pub const VECTORS: usize = 2;
+/// The most rows of a register tile, but on machines with many registers: with two vectors their sums fill 12 registers,
+/// which is what hides the latency of the multiply-adds, and leave three of AVX2's 16 for the factors.
+pub const FEW: usize = 6;
+/// The same with 32 registers.
+pub const MANY: usize = 12;
+/// Bytes that may be read behind packed weights: a vector that begins with the last weight is read whole.
+pub const BEHIND_WEIGHTS: usize = 64;
+
+/// The most rows of a register tile of these instructions.
+pub const fn most_rows<S: Vectors>() -> usize {
+    if S::MANY_REGISTERS { MANY } else { FEW }
+}
+
+/// Rows of the next register tile where so many are left: of those of which there is a tile, so that the fewest tiles leave
+/// nothing over and none is much narrower than the others.
+pub const fn rows_of_rest(left: usize) -> usize {
+    match left {
+        0..=3 => left,
+        4 => 2,
+        5 => 3,
+        _ => FEW,
+    }
+}
+
+/// Where the factors lie: those of row p from `rows[p]` on, the elements from one to the next of a row and of the vectors,
+/// and which of them a lane is multiplied by.
+#[derive(Clone, Copy)]
+pub struct Factors<T, const P: usize, F = Shared> {
+    pub rows: [*const T; P],
+    pub row_step: usize,
+    pub vector_step: usize,
+    pub spread: F,
+}
+
+/// Elements that are multiplied one after the other: where the first lies behind each row's begin (places wrap around),
+/// the vectors that it multiplies, and how many they are.
+pub struct Run<T> {
+    pub row: usize,
+    pub vectors: *const T,
+    pub len: usize,
+}
+
+impl<T> Clone for Run<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Run<T> {}
+
+/// `P` rows of `V` vectors.
+pub type Sums<S, T, const P: usize, const V: usize> = [[<T as Number>::Vector<S>; V]; P];
+
+/// Sets of sums that take turns: few sums would wait for themselves.
+const fn sets(sums: usize) -> usize {
+    match sums {
+        1..=3 => 4,
+        4..=7 => 2,
+        _ => 1,
+    }
+}
+
+/// sums += the products of a run; meanwhile, what is ahead is asked for.
+///
+/// # Safety
+/// The factors of the run are there.
+#[inline(always)]
+pub unsafe fn add<
+    S: Vectors,
+    T: Number,
+    const P: usize,
+    const V: usize,
+    F: Spread<S, T>,
+    R: Reading<S, T>,
+>(
+    simd: S,
+    reading: R,
+    factors: &Factors<T, P, F>,
+    run: Run<T>,
+    sums: Sums<S, T, P, V>,
+    ahead: &mut Ahead,
+) -> Sums<S, T, P, V> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if const { sets(P * V) > 1 } {
+            add_in_turns(simd, reading, factors, run, sums, ahead)
+        } else {
+            add_in_pieces(simd, reading, factors, run, sums, ahead)
+        }
+    }
+}
+
+/// Enough sums that each is ready when its turn comes.
+#[inline(always)]
+unsafe fn add_in_pieces<
+    S: Vectors,
+    T: Number,
+    const P: usize,
+    const V: usize,
+    F: Spread<S, T>,
+    R: Reading<S, T>,
+>(
+    simd: S,
+    reading: R,
+    factors: &Factors<T, P, F>,
+    mut run: Run<T>,
+    mut sums: Sums<S, T, P, V>,
+    ahead: &mut Ahead,
+) -> Sums<S, T, P, V> {
+    loop {
+        let rest = run.len.saturating_sub(ahead.piece());
+        while run.len > rest {
+            // SAFETY: the caller's promise.
+            unsafe { add_some(simd, reading, factors, &mut run, &mut sums) };
+        }
+        if run.len == 0 {
+            return sums;
+        }
+        ahead.ask();
+    }
+}
+
+/// Few sums: several sets of them, added up at the end.
+#[inline(always)]
+unsafe fn add_in_turns<
+    S: Vectors,
+    T: Number,
+    const P: usize,
+    const V: usize,
+    F: Spread<S, T>,
+    R: Reading<S, T>,
+>(
+    simd: S,
+    reading: R,
+    factors: &Factors<T, P, F>,
+    mut run: Run<T>,
+    sums: Sums<S, T, P, V>,
+    ahead: &mut Ahead,
+) -> Sums<S, T, P, V> {
+    let sets = const { sets(P * V) };
+    let mut local = [[[T::splat(simd, T::ZERO); V]; P]; 4];
+    local[0] = sums;
+    while run.len >= sets * F::AT_ONCE {
+        let rest = run.len.saturating_sub(ahead.piece());
+        while run.len >= sets * F::AT_ONCE && run.len > rest {
+            let mut set = 0;
+            while set < sets {
+                // SAFETY: the caller's promise.
+                unsafe { add_some(simd, reading, factors, &mut run, &mut local[set]) };
+                set += 1;
+            }
+        }
+        ahead.ask();
+    }
+    while run.len > 0 {
+        // SAFETY: the caller's promise.
+        unsafe { add_some(simd, reading, factors, &mut run, &mut local[0]) };
+    }
+    let mut set = 1;
+    while set < sets {
+        let mut p = 0;
+        while p < P {
+            let mut v = 0;
+            while v < V {
+                local[0][p][v] = T::add_vectors(simd, local[0][p][v], local[set][p][v]);
+                v += 1;
+            }
+            p += 1;
+        }
+        set += 1;
+    }
+    local[0]
+}
+
+/// The same place, of which the compiler no longer knows that: what lies there is read again where it is needed rather
+/// than kept in registers that sums need.
+#[inline(always)]
+#[allow(
+    clippy::pointers_in_nomem_asm_block,
+    reason = "nothing is read through it, and not everywhere is it asked for"
+)]
+pub fn reread<T>(at: *const T) -> *const T {
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+    let at = {
+        let mut at = at;
+        // SAFETY: no instruction.
+        unsafe {
+            std::arch::asm!("/* {at} */", at = inout(reg) at, options(nomem, nostack, preserves_flags))
+        };
+        at
+    };
+    at
+}
+
+/// The same for a place that is counted from others.
+#[inline(always)]
+fn reread_from(place: usize) -> usize {
+    reread(std::ptr::without_provenance::<u8>(place)).addr()
+}
+
+/// sums += the products of a run's first elements in every row; the run then begins with those behind them.
+#[inline(always)]
+unsafe fn add_some<
+    S: Vectors,
+    T: Number,
+    const P: usize,
+    const V: usize,
+    F: Spread<S, T>,
+    R: Reading<S, T>,
+>(
+    simd: S,
+    reading: R,
+    factors: &Factors<T, P, F>,
+    run: &mut Run<T>,
+    sums: &mut Sums<S, T, P, V>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        add_one::<S, T, P, V, F, R, 0>(simd, reading, factors, run, sums);
+        if const { F::AT_ONCE == QUAD } {
+            run.row = reread_from(run.row);
+            add_one::<S, T, P, V, F, R, 1>(simd, reading, factors, run, sums);
+            run.row = reread_from(run.row);
+            add_one::<S, T, P, V, F, R, 2>(simd, reading, factors, run, sums);
+            run.row = reread_from(run.row);
+            add_one::<S, T, P, V, F, R, 3>(simd, reading, factors, run, sums);
+        }
+    }
+    run.row = run.row.wrapping_add(factors.row_step.wrapping_mul(F::AT_ONCE));
+    run.len -= F::AT_ONCE;
+}
+
+/// sums += the products of the `K`-th of a run's first elements in every row.
+#[inline(always)]
+unsafe fn add_one<
+    S: Vectors,
+    T: Number,
+    const P: usize,
+    const V: usize,
+    F: Spread<S, T>,
+    R: Reading<S, T>,
+    const K: usize,
+>(
+    simd: S,
+    reading: R,
+    factors: &Factors<T, P, F>,
+    run: &mut Run<T>,
+    sums: &mut Sums<S, T, P, V>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let vectors: [T::Vector<S>; V] = std::array::from_fn(|v| reading.vector(simd, run.vectors, v));
+        let mut p = 0;
+        while p < P {
+            let at = factors.rows[p].wrapping_add(run.row);
+            let mut value = factors.spread.factor::<K>(simd, at, 0);
+            let mut v = 0;
+            while v < V {
+                if const { !F::SAME } && v > 0 {
+                    value = factors.spread.factor::<K>(simd, at, v);
+                }
+                sums[p][v] = T::multiply_add(simd, value, vectors[v], sums[p][v]);
+                v += 1;
+            }
+            p += 1;
+        }
+    }
+    run.vectors = run.vectors.wrapping_add(factors.vector_step);
+}
+
+/// dst ← activation(sums), or activation(addend + sums).
+///
+/// # Safety
+/// dst has a row of vectors for each row of sums, and so has the addend.
+#[inline(always)]
+pub unsafe fn finish<S: Vectors, T: Number, const P: usize, const V: usize>(
+    simd: S,
+    width: Width<V>,
+    dst: [*mut T; P],
+    mut sums: Sums<S, T, P, V>,
+    addend: Option<[*const T; P]>,
+    activation: &Applied<T>,
+) {
+    // Step by step: a loop with a decision in it is not unrolled, and its sums leave the registers.
+    if let Some(addend) = addend {
+        let mut p = 0;
+        while p < P {
+            let mut v = 0;
+            while v < V {
+                // SAFETY: the caller's promise.
+                sums[p][v] = T::add_vectors(simd, sums[p][v], unsafe { width.load(simd, addend[p], v) });
+                v += 1;
+            }
+            p += 1;
+        }
+    }
+    if !matches!(activation, Applied::None) {
+        let mut p = 0;
+        while p < P {
+            let mut v = 0;
+            while v < V {
+                sums[p][v] = activation.of_vector(simd, sums[p][v]);
+                v += 1;
+            }
+            p += 1;
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(simd, width, dst, sums) };
+}
+
+/// dst ← sums.
+#[inline(always)]
+unsafe fn store<S: Vectors, T: Number, const P: usize, const V: usize>(
+    simd: S,
+    width: Width<V>,
+    dst: [*mut T; P],
+    sums: Sums<S, T, P, V>,
+) {
+    let mut p = 0;
+    if width.is_whole::<S, T>() {
+        while p < P {
+            let mut v = 0;
+            while v < V {
+                // SAFETY: the caller's promise.
+                unsafe { store_whole::<S, T>(dst[p], v, sums[p][v]) };
+                v += 1;
+            }
+            p += 1;
+        }
+        return;
+    }
+    while p < P {
+        let mut v = 0;
+        while v < V {
+            // SAFETY: the caller's promise.
+            unsafe { width.store(simd, dst[p], v, sums[p][v]) };
+            v += 1;
+        }
+        p += 1;
+    }
+}

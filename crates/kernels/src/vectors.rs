@@ -1,0 +1,242 @@
+//! [`Vectors`]: the vector instructions that kernels are written against, and pulp's implementation of them.
+//!
+//! The trait is the library's own, so that instructions which pulp does not have (dot products of bytes, SVE) are one more
+//! implementation and change no kernel.
+
+use std::any::TypeId;
+use std::fmt;
+
+use pulp::{NullaryFnOnce, Scalar128b, Simd};
+
+/// Columns that are exchanged with lanes at once.
+pub const QUAD: usize = 4;
+
+/// The vectors of one type of element.
+pub trait Lanes<T>: Copy {
+    /// A vector.
+    type Vector: bytemuck::Pod + fmt::Debug + Send + Sync;
+
+    /// Elements of a vector.
+    const LANES: usize;
+
+    /// The same number in all lanes.
+    fn splat(self, value: T) -> Self::Vector;
+    /// a + b.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a − b.
+    fn subtract(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a·b.
+    fn multiply(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a·b + c, rounded once where the machine has an instruction for it. Without one, rounding once is a call of the C
+    /// library for each lane, so that the portable instructions round twice.
+    fn multiply_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// In each lane `then` where a < b, else `otherwise`; a NaN is less than nothing.
+    fn if_less(
+        self,
+        a: Self::Vector,
+        b: Self::Vector,
+        then: Self::Vector,
+        otherwise: Self::Vector,
+    ) -> Self::Vector;
+    /// The vector at the front of as many or more numbers.
+    fn load(from: &[T]) -> Self::Vector;
+    /// Fewer numbers than a vector holds, and zeros behind them.
+    fn load_part(self, from: &[T]) -> Self::Vector;
+    /// Writes a vector to the front of as many or more numbers.
+    fn store(to: &mut [T], value: Self::Vector);
+    /// Writes the first lanes, as many as there are numbers.
+    fn store_part(self, to: &mut [T], value: Self::Vector);
+    /// Brings element j of each four to vector j.
+    fn deinterleave(self, lines: [Self::Vector; QUAD]) -> [Self::Vector; QUAD];
+    /// The inverse of [`Lanes::deinterleave`].
+    fn interleave(self, columns: [Self::Vector; QUAD]) -> [Self::Vector; QUAD];
+}
+
+/// A kernel that is compiled for each machine's vector instructions.
+pub trait Kernel {
+    /// What it gives.
+    type Output;
+
+    /// Runs it with these instructions.
+    fn run<S: Vectors>(self, simd: S) -> Self::Output;
+}
+
+/// A part of a kernel that is compiled as a function of its own. A large one is a type whose `run` is always inlined into that
+/// function, which a closure may not be.
+pub trait Apart {
+    /// Runs it.
+    fn run(self);
+}
+
+impl<F: FnOnce()> Apart for F {
+    #[inline(always)]
+    fn run(self) {
+        self();
+    }
+}
+
+/// The vector instructions of a machine.
+pub trait Vectors: Lanes<f32> + Lanes<f64> + Send + Sync + 'static {
+    /// Whether there are 32 registers rather than 16.
+    const MANY_REGISTERS: bool;
+
+    /// Runs a part of a kernel as a function of its own, compiled for these instructions: within a larger one, not all of a
+    /// tile's sums get a register.
+    fn apart(self, part: impl Apart);
+}
+
+impl<S: Simd> Vectors for S {
+    const MANY_REGISTERS: bool = S::REGISTER_COUNT >= 32;
+
+    #[inline(never)]
+    fn apart(self, part: impl Apart) {
+        self.vectorize(ApartByPulp(part));
+    }
+}
+
+/// A part as pulp runs it.
+struct ApartByPulp<F>(F);
+
+impl<F: Apart> NullaryFnOnce for ApartByPulp<F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.0.run();
+    }
+}
+
+/// A kernel as pulp runs it.
+pub(crate) struct ByPulp<F>(pub F);
+
+impl<F: Kernel> pulp::WithSimd for ByPulp<F> {
+    type Output = F::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> F::Output {
+        self.0.run(simd)
+    }
+}
+
+/// Writes what pulp has under two names.
+macro_rules! lanes {
+    (
+        $number:ident, $vector:ident, $lanes:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident,
+        $less_than:ident, $select:ident, $load:ident, $load_mut:ident, $partial_load:ident, $partial_store:ident,
+        $interleave:ident, $deinterleave:ident
+    ) => {
+        impl<S: Simd> Lanes<$number> for S {
+            type Vector = S::$vector;
+
+            const LANES: usize = S::$lanes;
+
+            #[inline(always)]
+            fn splat(self, value: $number) -> S::$vector {
+                self.$splat(value)
+            }
+
+            #[inline(always)]
+            fn add(self, a: S::$vector, b: S::$vector) -> S::$vector {
+                self.$add(a, b)
+            }
+
+            #[inline(always)]
+            fn subtract(self, a: S::$vector, b: S::$vector) -> S::$vector {
+                self.$sub(a, b)
+            }
+
+            #[inline(always)]
+            fn multiply(self, a: S::$vector, b: S::$vector) -> S::$vector {
+                self.$mul(a, b)
+            }
+
+            #[inline(always)]
+            fn multiply_add(self, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+                // Known when this is compiled.
+                if TypeId::of::<S>() == TypeId::of::<Scalar128b>() {
+                    self.$add(self.$mul(a, b), c)
+                } else {
+                    self.$mul_add(a, b, c)
+                }
+            }
+
+            #[inline(always)]
+            fn if_less(
+                self,
+                a: S::$vector,
+                b: S::$vector,
+                then: S::$vector,
+                otherwise: S::$vector,
+            ) -> S::$vector {
+                self.$select(self.$less_than(a, b), then, otherwise)
+            }
+
+            #[inline(always)]
+            fn load(from: &[$number]) -> S::$vector {
+                S::$load(&from[..S::$lanes]).0[0]
+            }
+
+            #[inline(always)]
+            fn load_part(self, from: &[$number]) -> S::$vector {
+                self.$partial_load(from)
+            }
+
+            #[inline(always)]
+            fn store(to: &mut [$number], value: S::$vector) {
+                S::$load_mut(&mut to[..S::$lanes]).0[0] = value;
+            }
+
+            #[inline(always)]
+            fn store_part(self, to: &mut [$number], value: S::$vector) {
+                self.$partial_store(to, value);
+            }
+
+            #[inline(always)]
+            fn deinterleave(self, lines: [S::$vector; QUAD]) -> [S::$vector; QUAD] {
+                self.$deinterleave(lines)
+            }
+
+            #[inline(always)]
+            fn interleave(self, columns: [S::$vector; QUAD]) -> [S::$vector; QUAD] {
+                self.$interleave(columns)
+            }
+        }
+    };
+}
+
+lanes!(
+    f32,
+    f32s,
+    F32_LANES,
+    splat_f32s,
+    add_f32s,
+    sub_f32s,
+    mul_f32s,
+    mul_add_e_f32s,
+    less_than_f32s,
+    select_f32s,
+    as_simd_f32s,
+    as_mut_simd_f32s,
+    partial_load_f32s,
+    partial_store_f32s,
+    interleave_shfl_f32s,
+    deinterleave_shfl_f32s
+);
+lanes!(
+    f64,
+    f64s,
+    F64_LANES,
+    splat_f64s,
+    add_f64s,
+    sub_f64s,
+    mul_f64s,
+    mul_add_e_f64s,
+    less_than_f64s,
+    select_f64s,
+    as_simd_f64s,
+    as_mut_simd_f64s,
+    partial_load_f64s,
+    partial_store_f64s,
+    interleave_shfl_f64s,
+    deinterleave_shfl_f64s
+);

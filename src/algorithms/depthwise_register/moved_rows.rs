@@ -1,0 +1,59 @@
+//! Pixels that are moved from planes, whole rows or parts of one at a time.
+
+use std::ops::Range;
+
+use convlow_kernels::depthwise_tile::DepthwiseTile;
+use convlow_kernels::moves::moved;
+use convlow_kernels::pixel_tile::KEPT_BYTES;
+
+use super::super::algorithm::{Element, Unit};
+use super::super::tiling::{count, part_of_channels, part_of_pixels};
+use super::words::{WORD, Words};
+use super::{PART_BYTES, PreparedDepthwiseRegister, steps};
+use crate::matrix::MatrixMut;
+
+impl PreparedDepthwiseRegister {
+    /// Some outputs, so many rows and columns of so many channels at a time. Apart, since its arrays are on the
+    /// stack.
+    #[inline(never)]
+    pub(super) fn run_moved_rows<T: Element>(
+        &self,
+        unit: &Unit<'_, T>,
+        ([height, width], at_once): ([usize; 2], usize),
+        [planes, rows, cols]: &[Range<usize>; 3],
+        channels: &Range<usize>,
+        mut dst: MatrixMut<'_, T>,
+    ) {
+        let (problem, geometry) = (&self.problem, self.problem.geometry());
+        let mut pixels = Words::<{ PART_BYTES / WORD }>::ZEROS;
+        let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
+        let parts = || {
+            let rows = planes.clone().flat_map(|z| steps(rows, height).map(move |y| (z, y)));
+            rows.flat_map(|(z, y)| steps(cols, width).map(move |x| [z..z + 1, y.clone(), x]))
+        };
+        for part in steps(channels, at_once) {
+            let of_dst = part.start - channels.start..part.end - channels.start;
+            let mut dst = part_of_channels(problem, &mut dst, of_dst);
+            let src = unit.src.channels_from(part.start);
+            let mut first = 0;
+            for outputs in parts() {
+                let of_part = first..first + count(&outputs);
+                first = of_part.end;
+                // 1. Move what these pixels see.
+                let (image, origin) = moved(&src, &geometry, &outputs, part.len(), pixels.elements());
+                // 2. Sum all taps, 3. and finish.
+                let tile = DepthwiseTile {
+                    geometry: &geometry,
+                    image: &image,
+                    origin,
+                    weights: self.weights(unit, &part),
+                    end: unit.end().of_channels(part.clone()),
+                    outputs,
+                    layout: problem.dst_layout,
+                    dst: part_of_pixels(problem, &mut dst, of_part),
+                };
+                T::depthwise_tile(tile, kept.elements());
+            }
+        }
+    }
+}
