@@ -17,16 +17,6 @@ use convlow::{
 pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
 pub const WEIGHTS: [WeightsLayout; 3] = [WeightsLayout::Oihw, WeightsLayout::Hwio, WeightsLayout::Ohwi];
 
-/// The shared library that cargo built beside this test.
-pub fn shared_library() -> std::path::PathBuf {
-    let test = std::env::current_exe().expect("a running program has a path");
-    let deps = test.parent().expect("in the deps folder");
-    [deps.join("libconvlow.so"), deps.parent().expect("in a profile folder").join("libconvlow.so")]
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("cargo builds the cdylib for the tests")
-}
-
 fn lists_folder() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("problems")
 }
@@ -226,22 +216,24 @@ pub fn instructions_to_try() -> Vec<Isa> {
     tried
 }
 
-/// Runs tests of this program once more, in part, for each of the machine's instructions that do not serve here. The choice
+/// Runs tests of a module of this program once more, in part, for each of the machine's instructions that do not serve here. The choice
 /// is a process's, so that each is a process.
-pub fn on_other_instructions(tests: &[&str]) {
+pub fn on_other_instructions(module: &str, tests: &[&str]) {
     let own = instructions();
     for isa in instructions_to_try().into_iter().filter(|isa| isa.name() != own) {
-        let text = with_instructions(isa, tests);
+        let text = with_instructions(isa, module, tests);
         assert!(text.contains(&format!("instructions: {}", isa.name())), "{text}");
         assert!(text.contains(&format!("{} passed", tests.len())), "{text}");
         println!("{text}");
     }
 }
 
-/// What these tests of this program print on other instructions.
-pub fn with_instructions(isa: Isa, tests: &[&str]) -> String {
+/// What these tests of a module of this program print on other instructions.
+pub fn with_instructions(isa: Isa, module: &str, tests: &[&str]) -> String {
+    // The program's own name is no part of theirs.
+    let (_, module) = module.split_once("::").expect("a module of a program");
     let output = Command::new(std::env::current_exe().expect("a running program has a path"))
-        .args(tests)
+        .args(tests.iter().map(|test| format!("{module}::{test}")))
         .args(["--exact", "--nocapture"])
         .env("CONVLOW_ISA", isa.name())
         .env(PART, "1")

@@ -20,6 +20,7 @@ use crate::problem::{Axis, Layout, Problem, common, product};
 use crate::tiles::{EachTile, Grid};
 use convlow_kernels::image::Image;
 use convlow_kernels::moves::transpose;
+use convlow_kernels::view::View;
 
 /// One kernel row of one tile of dst after the other.
 pub struct Kn2rowFold;
@@ -243,7 +244,7 @@ impl PreparedKn2rowFold {
 /// Moves columns `ws` of row `h` of an NCHW image: |ws| × C.
 fn move_row<T: Element>(unit: &Unit<'_, T>, problem: &Problem, h: usize, ws: &Range<usize>, to: &mut [T]) {
     let (channels, plane) = (problem.group_in(), unit.src.channel);
-    let from = &unit.src.data[h * problem.cols.input + ws.start..];
+    let from = unit.src.data.from(h * problem.cols.input + ws.start);
     let from = Matrix::new(from, channels, ws.len(), plane);
     transpose(&from, &mut MatrixMut::new(to, ws.len(), channels, channels), false);
 }
@@ -281,8 +282,13 @@ fn fold<'a, T: Element>(
             Layout::Nchw if ws.is_empty() => to.fill(T::ZERO),
             Layout::Nchw => {
                 move_row(unit, problem, h, &ws, moved);
-                let image =
-                    Image { data: moved, channel: 1, plane: 0, row: ws.len() * channels, pixel: channels };
+                let image = Image {
+                    data: View::new(moved),
+                    channel: 1,
+                    plane: 0,
+                    row: ws.len() * channels,
+                    pixel: channels,
+                };
                 fill_pixel_patches(&row_of_window, &image, &(0..xs.len()), to);
             }
             Layout::Nhwc => {

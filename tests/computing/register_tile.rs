@@ -1,11 +1,10 @@
 //! What the grid of the conformance tests does not hold: sizes beyond those that register tiles take at once.
 
-mod common;
-
-use common::{Data, dilated, padded, plan_for};
 use convlow::algorithms::{Element, Entry};
 use convlow::gemm::BackendChoice;
 use convlow::{Axis, DataType, Layout, Options, Pool, Problem};
+
+use crate::common::{self, Data, dilated, padded, plan_for};
 
 fn check(problem: Problem) {
     let nhwc = Layout::Nhwc;
@@ -32,13 +31,16 @@ fn check_within<T: Element>(problem: Problem, max_workspace_bytes: usize) {
 
 #[test]
 fn other_instructions_compute_the_same() {
-    common::on_other_instructions(&[
-        "absent_taps_of_many_channels_are_absent",
-        "long_rows_and_large_tiles_are_taken_in_parts",
-        "windows_of_many_runs_are_listed_in_parts",
-        "far_taps_do_not_disturb_near_ones",
-        "groups_of_every_size_are_computed_side_by_side",
-    ]);
+    common::on_other_instructions(
+        module_path!(),
+        &[
+            "absent_taps_of_many_channels_are_absent",
+            "long_rows_and_large_tiles_are_taken_in_parts",
+            "windows_of_many_runs_are_listed_in_parts",
+            "far_taps_do_not_disturb_near_ones",
+            "groups_of_every_size_are_computed_side_by_side",
+        ],
+    );
 }
 
 /// Groups that share a vector, fill one or several, or leave a part of one, some of which are left over from whole blocks;

@@ -1,13 +1,12 @@
 //! Results are bitwise the same for every number and kind of threads, and one plan serves many callers.
 
-mod common;
-
 use std::ffi::c_void;
 
-use common::{Data, LAYOUTS, bits, bits_of, padded, plain, plan_for, run};
 use convlow::algorithms::REGISTRY;
 use convlow::gemm::BackendChoice;
 use convlow::{Axis, Buffer, DataType, Element, Operation, Options, Plan, Pool, Problem, Strides};
+
+use crate::common::{self, Data, LAYOUTS, bits, bits_of, padded, plain, plan_for, run};
 
 /// A host's parallel-for: a thread a job, in reverse.
 unsafe extern "C" fn reversed(

@@ -1,12 +1,11 @@
 //! What is said of the algorithms that are not exact: their errors, and when they may be chosen.
 
-mod common;
-
-use common::{Data, LAYOUTS, dst_sizes, padded, places, plan_for, run};
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::reference::{self, Tensors};
 use convlow::{AlgorithmChoice, Effort, Error, Layout, Math, Options, Plan, Pool, Problem};
+
+use crate::common::{self, Data, LAYOUTS, dst_sizes, padded, places, plan_for, run};
 
 /// No plan may take a tile size that errs by more, as a share of the largest output.
 const MOST: f64 = 1e-4;
@@ -51,7 +50,7 @@ fn errors(entry: &'static Entry, problem: &Problem, data: &Data, limit: usize) -
 
 #[test]
 fn errors_are_the_same_on_other_instructions() {
-    common::on_other_instructions(&["errors_are_within_what_is_stated"]);
+    common::on_other_instructions(module_path!(), &["errors_are_within_what_is_stated"]);
 }
 
 #[test]

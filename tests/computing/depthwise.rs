@@ -1,11 +1,10 @@
 //! Sizes of depthwise convolutions beyond those that are moved at once, which the grid of the conformance tests does not hold.
 
-mod common;
-
-use common::{Data, dilated, padded, plan_for};
 use convlow::algorithms::Entry;
 use convlow::gemm::BackendChoice;
 use convlow::{Axis, Layout, Pool, Problem};
+
+use crate::common::{self, Data, dilated, padded, plan_for};
 
 /// Integers, so that every sum is exact in any order.
 fn check(problem: Problem, multiplier: usize) {
@@ -37,13 +36,16 @@ fn check(problem: Problem, multiplier: usize) {
 
 #[test]
 fn other_instructions_compute_the_same() {
-    common::on_other_instructions(&[
-        "large_kernels_are_taken_in_parts",
-        "far_taps_are_moved_without_what_lies_between",
-        "long_rows_are_taken_in_parts",
-        "rows_of_every_width_are_computed",
-        "transposed_deep_and_tall_ones_have_tiles",
-    ]);
+    common::on_other_instructions(
+        module_path!(),
+        &[
+            "large_kernels_are_taken_in_parts",
+            "far_taps_are_moved_without_what_lies_between",
+            "long_rows_are_taken_in_parts",
+            "rows_of_every_width_are_computed",
+            "transposed_deep_and_tall_ones_have_tiles",
+        ],
+    );
 }
 
 #[test]

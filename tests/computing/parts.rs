@@ -1,15 +1,14 @@
 //! What a build has: AUTO serves every problem with any parts left out, and what is not there is refused by name.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{Data, plain, run};
 use convlow::algorithms::{Products, REGISTRY};
 use convlow::gemm::{Backend, BackendChoice};
 use convlow::{
     Axis, DataType, Element, Error, Kind, Layout, Math, Operation, Options, Plan, Problem, Strides,
 };
+
+use crate::common::{Data, plain, run};
 
 /// Of every kind: one to three dimensions, transposed, strided, dilated, grouped, depthwise, padded unevenly, slices.
 fn problems() -> Vec<Problem> {

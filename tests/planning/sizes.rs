@@ -1,11 +1,11 @@
 //! No size, however large, makes a plan of nonsense: hostile problems are planned or refused. The tests' profile checks
 //! every operation for overflow, so that one that nobody thought of is a panic here.
 
-mod common;
-
 use convlow::algorithms::REGISTRY;
 use convlow::planner::query;
 use convlow::{Axis, Error, Math, Options, Plan, Pool, Problem};
+
+use crate::common;
 
 /// What the packed weights of one algorithm take, from the definition of Winograd's F(m×m, r×r): (m+r−1)² values a
 /// kernel. In 128 bits nothing wraps.

@@ -1,14 +1,13 @@
 //! What workspace figures keep to: bounds, limits, and the schedule of units on threads. `formulas.rs` has their formulas.
 
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 
-use common::{LAYOUTS, plan_for};
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::{Options, Plan, Pool, Problem, descriptor};
+
+use crate::common::{self, LAYOUTS, plan_for};
 
 fn layers_of(names: impl IntoIterator<Item = PathBuf>) -> Vec<Problem> {
     let lists = names.into_iter().map(|file| fs::read_to_string(&file).expect("a list of problems/"));

@@ -1,13 +1,13 @@
 //! AUTO takes the quickest of what fits: by the estimate, or by the clock once something was measured.
 
-mod common;
-
 use convlow::algorithms::Products;
 use convlow::gemm::BackendChoice;
 use convlow::planner::{query, wisdom};
 use convlow::{
     AlgorithmChoice, Axis, DataType, Effort, Info, Layout, Math, Operation, Options, Plan, Pool, Problem,
 };
+
+use crate::common;
 
 /// One test for all measuring, because what is measured is known to the whole process.
 #[test]

@@ -77,7 +77,11 @@ fn every_promise_has_tests_that_are_run_and_name_it() {
         assert!(is_run(&source, function, file.ends_with(".rs")), "{file} runs no {function}");
         let name = file.rsplit('/').next().unwrap_or_default();
         match file.split('/').next() {
-            Some("tests") => {}
+            Some("tests") => {
+                let (folder, stem) = (file.trim_end_matches(name), name.trim_end_matches(".rs"));
+                let program = read(&format!("{folder}main.rs"));
+                assert!(program.contains(&format!("\nmod {stem};\n")), "no program has {file}");
+            }
             Some("c_tests") => assert!(cmake.contains(&format!(" {name}")), "ctest does not run {file}"),
             // By the names that unittest discovers.
             Some("integrations") => assert!(name.starts_with("test_") && name.ends_with(".py"), "{file}"),
@@ -92,7 +96,10 @@ fn every_test_that_names_a_promise_is_listed_with_it() {
     let document = read("docs/promises.md");
     let (_, tests) = listed(&document);
     let mut found = 0;
-    for folder in ["tests", "c_tests", "fuzz/fuzz_targets", "integrations/onnxruntime/tests"] {
+    let programs = ["tests/computing", "tests/planning", "tests/documents"];
+    for folder in
+        programs.into_iter().chain(["c_tests", "fuzz/fuzz_targets", "integrations/onnxruntime/tests"])
+    {
         for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("a folder")
         {
             let name = entry.expect("a file").file_name().into_string().expect("an ASCII name");
@@ -119,5 +126,5 @@ fn numbers_are_read_from_comments() {
         named("/// Promise 4: padding\n// Promises 5 and 8: bits\n/* Promises 1, 2 and 3: a */"),
         [4, 5, 8, 1, 2, 3]
     );
-    assert_eq!(named("the Promise of 4: no\nPromise4: no"), []);
+    assert_eq!(named("the Promise of 4: no\nPromise4: no"), [0usize; 0]);
 }

@@ -1,15 +1,14 @@
-//! What the README shows is true: its C program compiles and runs, its table is the registry's.
-
-mod common;
+//! What the README shows is true: its table and errors are the registry's, its sample is one that is compiled. Its C program is
+//! compiled and run by `c_tests/readme_test.cmake`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 
-use common::padded;
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::{Kind, Layout, Problem};
+
+use crate::common::padded;
 
 const BEGIN: &str = "<!-- algorithms: written by ./dev generate -->\n";
 const END: &str = "<!-- end of algorithms -->";
@@ -96,7 +95,7 @@ fn the_table_of_algorithms_is_the_registry() {
 /// What an algorithm looks like, from the file that the crate compiles and tests.
 #[test]
 fn the_sample_of_an_algorithm_is_the_one_that_is_compiled() {
-    let file = include_str!("../src/algorithms/sample.rs");
+    let file = include_str!("../../src/algorithms/sample.rs");
     let (sample, _) = file.split_once("\n#[cfg(test)]").expect("its tests stand behind it");
     let [begin, end] = ["<!-- sample: written by ./dev generate -->\n", "<!-- end of sample -->"];
     check_or_write(begin, end, &format!("\n```rust\n{sample}```\n\n"));
@@ -114,35 +113,4 @@ fn check_or_write(begin: &str, end: &str, expected: &str) {
     } else {
         assert!(found == expected, "the README differs from the source: run ./dev generate");
     }
-}
-
-/// The program, built as "by hand" says, prints what the README says it prints.
-#[test]
-fn the_c_example_compiles_and_runs() {
-    let text = readme();
-    let (_, rest) = text.split_once("```c\n").expect("README.md has a C program");
-    let (program, _) = rest.split_once("```").expect("the program ends");
-    let library = common::shared_library();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
-    std::fs::create_dir_all(&folder).expect("a folder of our own");
-    let (source, binary) = (folder.join("example.c"), folder.join("example"));
-    std::fs::write(&source, program).expect("written");
-    // The library's soname, which cargo does not give the file.
-    let soname = folder.join("libconvlow.so.0.1");
-    let _ = std::fs::remove_file(&soname);
-    std::os::unix::fs::symlink(&library, &soname).expect("linked");
-    let output = Command::new("cc")
-        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
-        .arg("-I")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
-        .args([&source, &library])
-        .arg("-o")
-        .arg(&binary)
-        .output()
-        .expect("cc runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let output = Command::new(&binary).env("LD_LIBRARY_PATH", &folder).output().expect("the program runs");
-    let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(printed.contains("dst[0] = 36"), "{printed}");
 }

@@ -1,12 +1,11 @@
 //! A NaN or an infinity in one input pixel reaches exactly the outputs whose window holds it; with Winograd's algorithms,
 //! those and no others than the rest of their tiles.
 
-mod common;
-
-use common::{Data, LAYOUTS, dst_sizes, padded, places, plain, plan_for, run};
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::{Activation, Axis, DataType, Element, Operation, Pool, Problem, Strides};
+
+use crate::common::{self, Data, LAYOUTS, dst_sizes, padded, places, plain, plan_for, run};
 
 fn problems() -> Vec<Problem> {
     let mut uneven = plain([3, 5], [9, 8], [3, 3]);
@@ -64,10 +63,10 @@ fn tile_sees(problem: &Problem, [n, m, z, y, x]: [usize; 5], spoiled: [usize; 5]
 
 #[test]
 fn other_instructions_spread_them_alike() {
-    common::on_other_instructions(&[
-        "nan_and_infinity_reach_exactly_the_windows_that_hold_them",
-        "a_clamp_lets_nan_through",
-    ]);
+    common::on_other_instructions(
+        module_path!(),
+        &["nan_and_infinity_reach_exactly_the_windows_that_hold_them", "a_clamp_lets_nan_through"],
+    );
 }
 
 /// Poisons inputs of a problem one by one, and looks which outputs each algorithm on these GEMMs spoils; how many runs.

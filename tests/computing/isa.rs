@@ -1,13 +1,12 @@
 //! Weights that were packed under other vector instructions are refused or lie alike; they are never misread.
 
-mod common;
-
 use std::path::PathBuf;
 
-use common::{Data, from_layout, padded, plan_for, weights_to_layout};
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::{Buffer, Error, Layout, Plan, Pool, Problem};
+
+use crate::common::{self, Data, from_layout, padded, plan_for, weights_to_layout};
 
 /// Channels in several blocks of any instructions.
 fn problem() -> Problem {
@@ -57,7 +56,7 @@ fn weights_packed_under_other_instructions_are_never_misread() {
     let own = common::instructions();
     let expected: Vec<f64> = data().expected(&problem()).iter().map(|output| output.value).collect();
     for isa in common::instructions_to_try().into_iter().filter(|isa| isa.name() != own) {
-        common::with_instructions(isa, &["weights_are_packed"]);
+        common::with_instructions(isa, module_path!(), &["weights_are_packed"]);
         let mut refused = 0;
         for (number, (entry, plan)) in plans().iter().enumerate() {
             let foreign = std::fs::read(blob(isa.name(), number)).expect("it was packed");

@@ -6,16 +6,15 @@
 //! Numerical Algorithms, §3.1). Winograd's algorithms are held to their stated error, as a share of the largest such
 //! sum, on both.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::{Activation, Axis, DataType, Element, Kind, Layout, Operation, Pool, Problem, Strides};
+
+use crate::common::{self, Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
 
 /// Shapes that seeded choice adds to the ones written out.
 const CHOSEN_SHAPES: usize = 1400;
@@ -358,7 +357,7 @@ fn tried() -> impl Iterator<Item = &'static Entry> {
 
 #[test]
 fn other_instructions_compute_the_same() {
-    common::on_other_instructions(&["every_algorithm_computes_the_definition"]);
+    common::on_other_instructions(module_path!(), &["every_algorithm_computes_the_definition"]);
 }
 
 /// Promise 6: the definition of ONNX.

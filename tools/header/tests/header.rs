@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const COMMITTED: &str = include_str!("../include/convlow.h");
-const GENERATED: &str = include_str!(concat!(env!("OUT_DIR"), "/convlow.h"));
+use convlow_header::GENERATED;
+
+const COMMITTED: &str = include_str!("../../../include/convlow.h");
+
+fn include() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include")
+}
 
 #[test]
 fn the_committed_header_is_the_generated_one() {
     if std::env::var_os("CONVLOW_GENERATE").is_some() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/convlow.h");
-        std::fs::write(path, GENERATED).expect("the header can be written");
+        std::fs::write(include().join("convlow.h"), GENERATED).expect("the header can be written");
         return;
     }
     assert!(COMMITTED == GENERATED, "include/convlow.h differs from src/ffi: run ./dev generate");
@@ -25,7 +29,7 @@ fn compile(compiler: &str, standard: &str, extension: &str, header: &str) {
     let output = Command::new(compiler)
         .args([&format!("-std={standard}"), "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"])
         .arg("-I")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
+        .arg(include())
         .arg(&source)
         .output()
         .unwrap_or_else(|error| panic!("{compiler}: {error}"));

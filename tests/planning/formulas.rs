@@ -2,15 +2,14 @@
 //! sources. Letters that an algorithm chooses (the rows of a strip, the channels of a block) may be any that there are; that
 //! no element is left over then is scanned by `c_tests/workspace.c`.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 
-use common::{LAYOUTS, plan_for};
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::{Axis, DataType, Layout, Operation, Plan, Pool, Problem, descriptor};
+
+use crate::common::{self, LAYOUTS, plan_for};
 
 /// Every line of every list: plain layers, grouped and depthwise ones, volumes, rows, and transposed ones.
 fn layers() -> Vec<Problem> {
