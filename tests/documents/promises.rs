@@ -67,7 +67,7 @@ fn every_promise_has_tests_that_are_run_and_name_it() {
     let document = read("docs/promises.md");
     let (numbers, tests) = listed(&document);
     assert!(numbers.len() >= 12 && numbers.iter().copied().eq(1..=numbers.len()), "{numbers:?}");
-    let (cmake, fuzz) = (read("c_tests/CMakeLists.txt"), read("fuzz/Cargo.toml"));
+    let (cmake, attacks) = (read("c_tests/CMakeLists.txt"), read("crates/attacks/src/lib.rs"));
     for number in &numbers {
         assert!(tests.iter().any(|test| test.promise == *number), "promise {number} has no test");
     }
@@ -85,7 +85,10 @@ fn every_promise_has_tests_that_are_run_and_name_it() {
             Some("c_tests") => assert!(cmake.contains(&format!(" {name}")), "ctest does not run {file}"),
             // By the names that unittest discovers.
             Some("integrations") => assert!(name.starts_with("test_") && name.ends_with(".py"), "{file}"),
-            _ => assert!(fuzz.contains(&format!("/{name}\"")), "{file} is no target"),
+            _ => assert!(
+                attacks.contains(&format!("{}::run", name.trim_end_matches(".rs"))),
+                "{file} is no attack"
+            ),
         }
     }
 }
@@ -97,9 +100,8 @@ fn every_test_that_names_a_promise_is_listed_with_it() {
     let (_, tests) = listed(&document);
     let mut found = 0;
     let programs = ["tests/computing", "tests/planning", "tests/documents"];
-    for folder in
-        programs.into_iter().chain(["c_tests", "fuzz/fuzz_targets", "integrations/onnxruntime/tests"])
-    {
+    let others = ["c_tests", "crates/attacks/src", "integrations/onnxruntime/tests"];
+    for folder in programs.into_iter().chain(others) {
         for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("a folder")
         {
             let name = entry.expect("a file").file_name().into_string().expect("an ASCII name");

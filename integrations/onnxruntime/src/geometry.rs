@@ -29,7 +29,7 @@ struct AxisRule {
 
 /// What a problem has beside its geometry and sizes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct End {
+pub struct Form {
     pub data_type: DataType,
     /// Of the input and of the output.
     pub layouts: [Layout; 2],
@@ -121,14 +121,14 @@ impl Geometry {
     /// If they leave no output.
     pub fn window(&self, inputs: &[usize], rounds_up: bool) -> Result<[Axis; 3]> {
         let sizes: Vec<usize> = [1, 1].into_iter().chain(inputs.iter().copied()).collect();
-        let end = End {
+        let form = Form {
             data_type: DataType::F32,
             layouts: [Layout::Nhwc; 2],
             activation: Activation::None,
             accumulate: false,
         };
         let axes = |geometry: &Self| {
-            geometry.problem(&sizes, end).map(|problem| [problem.planes, problem.rows, problem.cols])
+            geometry.problem(&sizes, form).map(|problem| [problem.planes, problem.rows, problem.cols])
         };
         let mut longer = self.clone();
         for (rule, input) in longer.axes.iter_mut().zip(inputs) {
@@ -164,7 +164,7 @@ impl Geometry {
     ///
     /// # Errors
     /// If they do not fit the weights, or leave no output.
-    pub fn problem(&self, sizes: &[usize], end: End) -> Result<Problem> {
+    pub fn problem(&self, sizes: &[usize], form: Form) -> Result<Problem> {
         let [batch, channels, inputs @ ..] = sizes else {
             return Err(Failure(format!("an input of {} dimensions has no channels", sizes.len())));
         };
@@ -182,7 +182,7 @@ impl Geometry {
         }
         let [planes, rows, cols] = axes;
         let (groups, in_channels, out_channels) = (self.groups, self.in_channels, self.out_channels);
-        let End { data_type, layouts: [src_layout, dst_layout], activation, accumulate } = end;
+        let Form { data_type, layouts: [src_layout, dst_layout], activation, accumulate } = form;
         Ok(Problem::new(Problem {
             operation: if self.transposed { Operation::ConvTranspose } else { Operation::Conv },
             data_type,

@@ -1,8 +1,13 @@
 //! What a session asks for: the entries `ep.convlow.*` of its configuration.
 
+use std::ffi::CStr;
+
 use convlow::Math;
 
 use crate::host::Failure;
+
+/// The provider's name: options are entries `ep.convlow.*`.
+pub const NAME: &CStr = c"convlow";
 
 /// The options of a session.
 #[derive(Debug, Clone, PartialEq)]

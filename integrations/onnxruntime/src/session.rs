@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
-use convlow::{Buffer, Pool};
+use convlow::{Buffer, EachTile, Element, Pool};
 
-use crate::host::{Call, Result};
+use crate::host::{Call, Lent, Result};
 use crate::options::Options;
 
 /// The layers' common ground.
@@ -33,6 +33,36 @@ pub struct Told {
     pub packed_bytes: usize,
     /// Why it is left to ONNX Runtime.
     pub reason: Option<String>,
+}
+
+/// Threads that compute a call.
+pub enum Threads<'c> {
+    /// convlow's own.
+    Own(&'c Pool),
+    /// The host's.
+    Lent(Lent<'c>),
+}
+
+impl Threads<'_> {
+    /// [`EachTile::for_each_piece`] on these threads.
+    pub fn for_each_piece<T: Element>(&self, data: &mut [T], len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+        match self {
+            Self::Own(pool) => pool.for_each_piece(data, len, f),
+            Self::Lent(lent) => lent.for_each_piece(data, len, f),
+        }
+    }
+
+    /// What takes the place of a plan's pool for the call: none where that is convlow's own already.
+    ///
+    /// # Safety
+    /// The pool and everything that is made of it are gone before these threads are.
+    pub unsafe fn in_place_of_plans(&self) -> Option<Pool> {
+        match self {
+            Self::Own(_) => None,
+            // SAFETY: the caller's promise.
+            Self::Lent(lent) => Some(unsafe { lent.pool() }),
+        }
+    }
 }
 
 /// Workspaces that no call has now, all as large as the largest layer's.
@@ -88,11 +118,10 @@ impl Session {
     ///
     /// # Errors
     /// For very many threads.
-    pub fn pool_of(&self, call: &Call<'_>) -> Result<Pool> {
+    pub fn threads_of<'c>(&'c self, call: &'c Call<'_>) -> Result<Threads<'c>> {
         match &self.pool {
-            Some(pool) => Ok(pool.clone()),
-            // SAFETY: the caller's pool is gone when its call is.
-            None => unsafe { call.pool(self.threads) },
+            Some(pool) => Ok(Threads::Own(pool)),
+            None => call.lend(self.threads).map(Threads::Lent),
         }
     }
 

@@ -19,8 +19,8 @@ import models
 import numpy as np
 import onnx
 import onnxruntime as ort
+from comparing import Feeds, assigned, error, plain, session
 from onnx import helper, numpy_helper, shape_inference
-from test_provider import Feeds, assigned, error, plain, session
 
 #: Of the process that tries the models; what asks for more fails.
 MOST_BYTES = 8 << 30

@@ -181,6 +181,7 @@ def small(
     sizes: Sequence[int | str | None],
     dtype: type = np.float32,
     outputs: Sequence[str] = ("y",),
+    opset: int = 17,
 ) -> onnx.ModelProto:
     """A model of a few nodes, from x to y. Sizes may have names."""
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -191,4 +192,6 @@ def small(
         [helper.make_tensor_value_info(name, element, None) for name in outputs],
         [numpy_helper.from_array(values, name) for name, values in constants.items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    imports = [helper.make_opsetid("", opset)]
+    imports += [helper.make_opsetid(domain, 1) for domain in {node.domain for node in nodes} - {""}]
+    return helper.make_model(graph, opset_imports=imports, ir_version=9)

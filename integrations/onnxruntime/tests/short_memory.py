@@ -12,7 +12,7 @@ import convlow_onnxruntime as convlow
 import models
 import numpy as np
 import onnxruntime as ort
-from test_provider import Runs, node, session, values
+from comparing import network, node, session, values
 
 #: More than the code and the data of the provider take.
 LIBRARY_BYTES = 64 << 20
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--step", type=int, default=1, help="let one in so many fail")
     step = parser.parse_args().step
-    model = Runs().network()
+    model = network()
     # More weights than the provider keeps memory back for.
     large = models.small([node("Conv", ["x", "w"], ["y"], "c")], {"w": values(512, 1024, 1, 1)}, (1, 1024, 4, 4))
     feeds = [{"x": values(1, 8, 10 + at, 12)} for at in range(3)]

@@ -1,0 +1,159 @@
+//! What does the same to all pixels of a channel: BatchNormalization, arithmetic with constants, PRelu, and bounds behind them.
+
+use super::operation::{Image, Operation, Piecewise, Target, in_pieces};
+use crate::fuse::{Channeled, Line, bounds};
+use crate::host::{Failure, Graph, Listed, Node, Result, Shape, Size, Tensor, Value};
+use crate::layer::PIECE;
+use crate::number::Number;
+use crate::session::Threads;
+
+/// Each channel's value times its factor, plus its shift; clamped, or times its slope where it is negative.
+pub struct ByChannel {
+    factors: Vec<f32>,
+    shifts: Vec<f32>,
+    clamp: Option<[f32; 2]>,
+    slopes: Option<Vec<f32>>,
+}
+
+/// Nodes of a graph that do something by channel.
+pub struct Found<'a> {
+    pub by_channel: ByChannel,
+    pub nodes: Vec<Node<'a>>,
+    /// The output of the last node.
+    pub dst: Value<'a>,
+}
+
+/// What a node, whose output is `dst`, does by channel to a value of this shape, with what follows of the same kind; none if it
+/// is something else.
+///
+/// # Errors
+/// The host's.
+pub fn of<'a>(
+    node: Node<'a>,
+    src: Value<'a>,
+    shape: &Shape,
+    dst: Value<'a>,
+    graph: &Graph<'a>,
+) -> Result<Option<Found<'a>>> {
+    let Some(by_channel) = ByChannel::of(node, src, shape)? else { return Ok(None) };
+    let mut found = Found { by_channel, nodes: vec![node], dst };
+    while found.take_next(graph)? {}
+    Ok(Some(found))
+}
+
+impl<'a> Found<'a> {
+    /// Adds the only reader of the output, if it is something by channel, too; whether it is.
+    fn take_next(&mut self, graph: &Graph<'a>) -> Result<bool> {
+        let Some(next) = graph.only_reader(self.dst)? else { return Ok(false) };
+        let (own, inputs) = (&mut self.by_channel, next.inputs()?);
+        let (Some(Some(first)), Some(dst)) = (inputs.first(), next.only_output()?) else { return Ok(false) };
+        if own.clamp.is_some() || own.slopes.is_some() || first.name()? != self.dst.name()? {
+            return Ok(false);
+        }
+        let Some(shape) = self.dst.shape()? else { return Ok(false) };
+        match next.operator()?.as_str() {
+            "Relu" | "Clip" => match bounds(next)? {
+                Some(bounds) => own.clamp = Some(bounds.map(|bound| bound as f32)),
+                None => return Ok(false),
+            },
+            _ => match ByChannel::of(next, self.dst, &shape)? {
+                Some(behind) if behind.factors.len() == own.factors.len() => own.then(behind),
+                _ => return Ok(false),
+            },
+        }
+        self.nodes.push(next);
+        self.dst = dst;
+        Ok(true)
+    }
+}
+
+impl ByChannel {
+    /// What a node of constants does to a value of this shape; none if that is something else.
+    fn of(node: Node<'_>, value: Value<'_>, shape: &Shape) -> Result<Option<Self>> {
+        let Some(&Size::Known(channels)) = shape.sizes.get(1) else { return Ok(None) };
+        let values = Channeled { element: f32::ELEMENT, channels, spatial: shape.sizes.len() - 2 };
+        if let Some(line) = Line::of(node, value, values)? {
+            let [factors, shifts] = [line.factors, line.shifts].map(singles);
+            return Ok(Some(Self { factors, shifts, clamp: None, slopes: None }));
+        }
+        let slopes = match (node.operator()?.as_str(), node.inputs()?.as_slice()) {
+            ("PRelu", &[_, Some(slopes)]) => slopes.constant()?,
+            _ => None,
+        };
+        let Some(slopes) = slopes.filter(|slopes| values.is_by_channel(slopes)) else { return Ok(None) };
+        Ok(Some(Self {
+            factors: vec![1.0; channels],
+            shifts: vec![0.0; channels],
+            clamp: None,
+            slopes: Some(slopes.elements()?.to_vec()),
+        }))
+    }
+
+    /// Does the other one behind this one, which ends with its shift.
+    fn then(&mut self, behind: Self) {
+        let of = |own: &Self| Line {
+            factors: own.factors.iter().map(|&value| value.into()).collect(),
+            shifts: own.shifts.iter().map(|&value| value.into()).collect(),
+        };
+        let mut line = of(self);
+        line.then(&of(&behind));
+        [self.factors, self.shifts] = [line.factors, line.shifts].map(singles);
+        (self.clamp, self.slopes) = (behind.clamp, behind.slopes);
+    }
+}
+
+/// Numbers as float32.
+fn singles(numbers: Vec<f64>) -> Vec<f32> {
+    numbers.into_iter().map(|number| number as f32).collect()
+}
+
+impl Operation for ByChannel {
+    fn sizes(&self, inputs: &[Tensor<'_>]) -> Result<Vec<usize>> {
+        let channels = Image::of(&inputs[0])?.channels;
+        if self.factors.len() != channels {
+            return Err(Failure(format!("{} factors do not fit {channels} channels", self.factors.len())));
+        }
+        Ok(inputs[0].sizes.clone())
+    }
+
+    fn run(&self, inputs: &[Tensor<'_>], output: Target<'_>, threads: &Threads<'_>) -> Result<()> {
+        let pixels = Pixels { of: self, from: inputs[0].elements()? };
+        in_pieces(&pixels, output.to, self.factors.len() * PIECE, threads);
+        Ok(())
+    }
+
+    fn keeps_shape(&self) -> bool {
+        true
+    }
+}
+
+/// Pixels, of which the same is done to each.
+struct Pixels<'a> {
+    of: &'a ByChannel,
+    from: &'a [f32],
+}
+
+impl Piecewise for Pixels<'_> {
+    #[inline(always)]
+    fn piece(&self, index: usize, to: &mut [f32]) {
+        let ByChannel { factors, shifts, clamp, slopes } = self.of;
+        let channels = factors.len();
+        let from = self.from[index * PIECE * channels..].chunks_exact(channels);
+        for (from, to) in from.zip(to.chunks_exact_mut(channels)) {
+            for ((x, to), (factor, shift)) in from.iter().zip(&mut *to).zip(factors.iter().zip(shifts)) {
+                *to = x * factor + shift;
+            }
+            if let &Some([min, max]) = clamp {
+                for to in &mut *to {
+                    let y = if *to < min { min } else { *to };
+                    *to = if y > max { max } else { y };
+                }
+            }
+            if let Some(slopes) = slopes {
+                for (to, slope) in to.iter_mut().zip(slopes) {
+                    *to = to.steepened(*slope);
+                }
+            }
+        }
+    }
+}

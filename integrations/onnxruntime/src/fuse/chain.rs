@@ -1,0 +1,196 @@
+//! A convolution and what follows it that its end can do: what is claimed as one node.
+//!
+//! Each node of a chain but the last has one reader, the next one, and is no output of the graph. So no path leaves a chain
+//! and comes back to it, and it can be fused wherever it stands.
+
+use super::constants::{Channeled, numbers};
+use super::ending::Ending;
+use super::line::Line;
+use super::tail::Tail;
+use super::term::Term;
+use crate::host::{Failure, Graph, Listed, Node, Result, Tensor, Value};
+use crate::layouts::Claim;
+
+/// A chain of nodes, and what they compute together.
+pub struct Chain<'a> {
+    pub nodes: Vec<Node<'a>>,
+    /// Whether it is a ConvTranspose.
+    pub transposed: bool,
+    /// The input that it is computed of.
+    pub src: Value<'a>,
+    pub weights: Tensor<'a>,
+    /// Groups.
+    pub groups: usize,
+    /// What is done to each output channel before anything else.
+    pub line: Option<Line>,
+    /// What is added: as far as is known, of the output's shape.
+    pub residual: Option<Value<'a>>,
+    /// What is done with each output behind that.
+    pub ending: Ending,
+    /// What negative outputs of each channel are multiplied by, if the ending has slopes.
+    pub slopes: Option<Tensor<'a>>,
+    /// The output of the last node.
+    pub dst: Value<'a>,
+}
+
+/// Why a node is left to ONNX Runtime.
+pub type Reason = String;
+
+impl<'a> Chain<'a> {
+    /// The chain that begins with a convolution of a graph, which nobody must have; none for other nodes.
+    ///
+    /// # Errors
+    /// The reason why it is not claimed.
+    pub fn of(node: Node<'a>, graph: &Graph<'a>) -> std::result::Result<Option<Self>, Reason> {
+        Self::begin(node, graph).map_err(|Failure(reason)| reason)
+    }
+
+    fn begin(node: Node<'a>, graph: &Graph<'a>) -> Result<Option<Self>> {
+        let transposed = match node.operator()?.as_str() {
+            "Conv" => false,
+            "ConvTranspose" => true,
+            _ => return Ok(None),
+        };
+        let inputs = node.inputs()?;
+        let input = |index: usize| inputs.get(index).copied().flatten();
+        let (Some(src), Some(weights), Some(dst)) =
+            (input(0), input(1), node.outputs()?.first().copied().flatten())
+        else {
+            return refuse("an input or output is missing");
+        };
+        let Some(weights) = weights.constant()? else { return refuse("its weights are no constants") };
+        if src.constant()?.is_some() {
+            return refuse("its input is a constant");
+        }
+        if ![f32::ELEMENT, f64::ELEMENT].contains(&weights.element) {
+            return refuse("its elements are neither float32 nor float64");
+        }
+        if !(3..=5).contains(&weights.sizes.len()) {
+            return refuse("it has neither one, two nor three dimensions");
+        }
+        let groups = usize::try_from(node.int(c"group")?.unwrap_or(1))?;
+        let mut chain = Self {
+            nodes: vec![node],
+            transposed,
+            src,
+            weights,
+            groups,
+            line: None,
+            residual: None,
+            ending: Ending::NONE,
+            slopes: None,
+            dst,
+        };
+        if let Some(bias) = input(2) {
+            let Some(bias) = bias.constant()? else { return refuse("its bias is no constant") };
+            let shifts = numbers(&bias)?;
+            if bias.element != chain.weights.element || shifts.len() != chain.channels() {
+                return refuse("its bias does not fit its weights");
+            }
+            chain.line = Some(Line { shifts, ..Line::none(chain.channels()) });
+        }
+        while chain.take_by_channel(graph)? {}
+        chain.take_ending(graph)?;
+        if !graph.is_read(chain.dst)? {
+            return refuse("nobody reads what it computes");
+        }
+        Ok(Some(chain))
+    }
+
+    /// Adds what reads the output, if it is done by channel or adds a tensor; whether it did.
+    fn take_by_channel(&mut self, graph: &Graph<'a>) -> Result<bool> {
+        let Some(next) = graph.only_reader(self.dst)? else { return Ok(false) };
+        let Some(dst) = next.only_output()? else { return Ok(false) };
+        if !self.take_line(next)? && !self.take_residual(next)? {
+            return Ok(false);
+        }
+        self.nodes.push(next);
+        self.dst = dst;
+        Ok(true)
+    }
+
+    /// Multiplies what a node does with constants into the weights and the bias, as long as no residual is added; whether it
+    /// did.
+    fn take_line(&mut self, next: Node<'a>) -> Result<bool> {
+        if self.residual.is_some() {
+            return Ok(false);
+        }
+        let line = match Line::of(next, self.dst, self.values())? {
+            Some(line) => Some(line),
+            None => match Tail::one(next, self.dst, self.values())?.map(|tail| tail.terms).as_deref() {
+                Some(&[Term::Step(step)]) => Line::of_step(step, self.channels()),
+                _ => None,
+            },
+        };
+        let Some(line) = line else { return Ok(false) };
+        let channels = self.channels();
+        self.line.get_or_insert_with(|| Line::none(channels)).then(&line);
+        Ok(true)
+    }
+
+    /// Adds a tensor that is, as far as is known, of the output's shape, if that is what a node does; whether it is.
+    fn take_residual(&mut self, next: Node<'a>) -> Result<bool> {
+        let ("Add" | "Sum", &[Some(first), Some(second)]) =
+            (next.operator()?.as_str(), next.inputs()?.as_slice())
+        else {
+            return Ok(false);
+        };
+        let own = self.dst.name()?;
+        let other = if first.name()? == own { second } else { first };
+        if self.residual.is_some() || other.name()? == own || other.constant()?.is_some() {
+            return Ok(false);
+        }
+        let (Some(shape), Some(its)) = (self.dst.shape()?, other.shape()?) else { return Ok(false) };
+        let may_be = shape.may_be(&its);
+        if may_be {
+            self.residual = Some(other);
+        }
+        Ok(may_be)
+    }
+
+    /// Adds what is done with each output alone, as far as there is a way to do all of it.
+    fn take_ending(&mut self, graph: &Graph<'a>) -> Result<()> {
+        let mut tail = Tail::none(self.dst);
+        let mut longest = None;
+        while let Some(next) = Tail::of(tail.dst, self.values(), graph)? {
+            tail.then(next);
+            if let Some(ending) = Ending::of(&tail.terms) {
+                longest = Some((ending, tail.clone()));
+            }
+            // Nothing comes behind slopes.
+            if tail.slopes.is_some() {
+                break;
+            }
+        }
+        if let Some((ending, tail)) = longest {
+            (self.ending, self.slopes, self.dst) = (ending, tail.slopes, tail.dst);
+            self.nodes.extend(tail.nodes);
+        }
+        Ok(())
+    }
+
+    /// The convolution's outputs.
+    fn values(&self) -> Channeled {
+        let spatial = self.weights.sizes.len() - 2;
+        Channeled { element: self.weights.element, channels: self.channels(), spatial }
+    }
+
+    /// Output channels.
+    pub fn channels(&self) -> usize {
+        if self.transposed { self.groups * self.weights.sizes[1] } else { self.weights.sizes[0] }
+    }
+
+    /// What it does with values that may lie either way.
+    pub fn claim(&self) -> Claim<'a> {
+        Claim {
+            reads: std::iter::once(self.src).chain(self.residual).collect(),
+            writes: self.dst,
+            rank: self.weights.sizes.len(),
+            is_like: None,
+        }
+    }
+}
+
+fn refuse<T>(reason: &str) -> Result<T> {
+    Err(Failure(reason.to_string()))
+}

@@ -1,0 +1,77 @@
+//! What is done with each output behind bias and residual: one activation, and what follows it.
+
+use super::activation::Activation;
+use super::step::Step;
+use super::term::Term;
+
+/// What is done with each output behind bias and residual.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    pub activation: Activation,
+    /// What follows, in the model's own order and type, so that its bits are the same.
+    pub steps: Vec<Step<f64>>,
+    /// Whether negative values are multiplied by their channel's slope in the end.
+    pub has_slopes: bool,
+}
+
+impl Ending {
+    /// What does nothing.
+    pub const NONE: Self = Self { activation: Activation::None, steps: Vec::new(), has_slopes: false };
+
+    /// What these terms are, as much of them as may be in one activation; none if there is no way to do all of them.
+    pub fn of(terms: &[Term]) -> Option<Self> {
+        (0..=terms.len()).rev().find_map(|first| {
+            let (front, behind) = terms.split_at(first);
+            let activation = if front.is_empty() { Activation::None } else { Activation::of(front)? };
+            activation.steps()?;
+            // Nothing comes behind slopes.
+            let (behind, has_slopes) = match (activation, behind.split_last()) {
+                (Activation::Prelu, None) => (behind, true),
+                (Activation::Prelu, Some(_)) => return None,
+                (_, Some((Term::Slopes, before))) => (before, true),
+                _ => (behind, false),
+            };
+            let step = |term: &Term| match *term {
+                Term::Step(step) => Some(step),
+                Term::Curve(_) | Term::Slopes => None,
+            };
+            let steps = behind.iter().map(step).collect::<Option<Vec<_>>>()?;
+            // What notes a value must use it.
+            let notes = |of: Step<f64>| steps.iter().filter(|&&step| step == of).count();
+            let are_whole = notes(Step::Note) == notes(Step::MultiplyByNoted);
+            are_whole.then_some(Self { activation, steps, has_slopes })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::term::Curve;
+    use super::*;
+
+    #[test]
+    fn as_much_as_may_be_is_one_activation() {
+        let swish = [Step::Note, Step::Add(3.0), Step::Clamp(0.0, 6.0), Step::MultiplyByNoted];
+        let terms: Vec<Term> =
+            [&swish[..], &[Step::Divide(6.0), Step::Add(1.0)]].concat().into_iter().map(Term::Step).collect();
+        // As long as it is not divided it is no activation.
+        let Some(ending) = Ending::of(&terms[..4]) else { panic!("it can be done") };
+        assert_eq!((ending.activation, ending.steps), (Activation::None, swish.to_vec()));
+        for count in [5, 6] {
+            let Some(ending) = Ending::of(&terms[..count]) else { panic!("it can be done") };
+            assert!(matches!(ending.activation, Activation::HardSwish { .. }));
+            assert_eq!(ending.steps.len(), count - 5);
+        }
+        assert_eq!(Ending::of(&[]), Some(Ending::NONE));
+    }
+
+    #[test]
+    fn slopes_come_last() {
+        let relu = Term::Step(Step::Clamp(0.0, 1.0));
+        let ending = |terms: &[Term]| Ending::of(terms).map(|ending| (ending.activation, ending.has_slopes));
+        assert_eq!(ending(&[Term::Slopes]), Some((Activation::Prelu, true)));
+        assert_eq!(ending(&[relu, Term::Slopes]), Some((Activation::Clamp { min: 0.0, max: 1.0 }, true)));
+        assert_eq!(ending(&[Term::Slopes, relu]), None);
+        assert_eq!(ending(&[Term::Curve(Curve::Erf)]), None);
+    }
+}

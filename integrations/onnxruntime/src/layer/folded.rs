@@ -1,0 +1,33 @@
+//! The weights of a chain, with what is done to each channel multiplied in.
+
+use crate::fuse::Chain;
+use crate::host::{Failure, Result};
+use crate::number::Number;
+
+/// The weights and biases of a chain, with what is done to each channel multiplied in.
+///
+/// # Errors
+/// If there is no memory for them.
+pub fn folded<T: Number>(chain: &Chain<'_>) -> Result<(Vec<T>, Option<Vec<T>>)> {
+    let given = chain.weights.elements::<T>()?;
+    let mut weights = Vec::new();
+    weights
+        .try_reserve_exact(given.len())
+        .map_err(|_| Failure(format!("{} weights could not be copied: there is no memory", given.len())))?;
+    weights.extend_from_slice(given);
+    let Some(line) = &chain.line else { return Ok((weights, None)) };
+    if line.factors.iter().any(|&factor| factor != 1.0) {
+        // Weights are M × C/groups × taps or, transposed, C × M/groups × taps.
+        let taps: usize = chain.weights.sizes[2..].iter().product();
+        let (second, of_group) = (chain.weights.sizes[1], chain.weights.sizes[0] / chain.groups);
+        for (at, kernel) in weights.chunks_exact_mut(taps).enumerate() {
+            let m = match chain.transposed {
+                false => at / second,
+                true => at / second / of_group * second + at % second,
+            };
+            let factor = line.factors[m];
+            kernel.iter_mut().for_each(|weight| *weight = T::from_f64(Into::<f64>::into(*weight) * factor));
+        }
+    }
+    Ok((weights, Some(line.shifts.iter().map(|&shift| T::from_f64(shift)).collect())))
+}

@@ -1,0 +1,35 @@
+//! A chain made ready: packed weights, and plans for the sizes of input that were seen.
+
+mod behind;
+mod execute;
+mod folded;
+mod places;
+mod plans;
+mod problem;
+mod typed;
+
+use std::sync::Arc;
+
+use crate::fuse::Chain;
+use crate::host::{Listed, Result};
+use crate::session::Session;
+
+pub use places::{Input, Layer, PIECE, Places, output_of};
+pub use problem::usual_problem;
+use typed::Typed;
+
+/// The layer of a chain.
+///
+/// # Errors
+/// The reason why convlow does not compute it.
+pub fn layer(
+    chain: &Chain<'_>,
+    places: Places,
+    output: String,
+    session: &Arc<Session>,
+) -> Result<Box<dyn Layer>> {
+    match chain.weights.element {
+        f32::ELEMENT => Ok(Box::new(Typed::<f32>::new(chain, places, output, session)?)),
+        _ => Ok(Box::new(Typed::<f64>::new(chain, places, output, session)?)),
+    }
+}

@@ -1,0 +1,228 @@
+//! A layer of elements of one type.
+
+use std::sync::Arc;
+
+use convlow::{Activation, AlgorithmChoice, Buffer, Layout, Plan};
+
+use super::behind::Behind;
+use super::execute::{Constants, Tensors, execute};
+use super::folded::folded;
+use super::places::{Layer, Places};
+use super::plans::{Key, Plans, new_plan};
+use super::problem::{geometry, usual_problem};
+use crate::fuse::Chain;
+use crate::geometry::{Form, Geometry};
+use crate::host::{Call, Failure, Output, Result, Tensor};
+use crate::moves::{Placed, broadcast, combine, transpose};
+use crate::number::Number;
+use crate::session::{Session, Threads};
+
+/// A layer of elements of one type.
+pub struct Typed<T> {
+    session: Arc<Session>,
+    /// The name of the convolution's own output.
+    output: String,
+    geometry: Geometry,
+    /// The library's own end.
+    activation: Activation,
+    places: Places,
+    constants: Constants<T>,
+    behind: Behind<T>,
+    packing: u64,
+    /// The algorithm whose packing it is.
+    algorithm: &'static convlow::algorithms::Entry,
+    plans: Plans,
+}
+
+impl<T: Number> Typed<T> {
+    /// # Errors
+    /// The reason why convlow does not compute the chain.
+    pub fn new(chain: &Chain<'_>, places: Places, output: String, session: &Arc<Session>) -> Result<Self> {
+        let problem = usual_problem(chain, places.layouts())?;
+        let plan = new_plan(&problem, session, AlgorithmChoice::Auto)?;
+        let (weights, bias) = folded::<T>(chain)?;
+        let mut packed = Buffer::new(plan.info().packed_weights_bytes)?;
+        plan.pack_weights(&weights, packed.bytes_mut())?;
+        let layer = Self {
+            session: session.clone(),
+            output,
+            geometry: geometry(chain)?,
+            activation: chain.ending.activation.of_library(),
+            places,
+            constants: Constants { packed, bias },
+            behind: Behind::of(chain)?,
+            packing: plan.packing_id(),
+            algorithm: plan.info().entry,
+            plans: Plans::default(),
+        };
+        layer.tell(&plan);
+        Ok(layer)
+    }
+
+    fn tell(&self, plan: &Plan) {
+        let info = plan.info();
+        self.session.correct(&self.output, |told| {
+            told.algorithm = info.entry.name.to_string_lossy().into_owned();
+            told.workspace_bytes = info.workspace_bytes;
+            told.packed_bytes = info.packed_weights_bytes;
+        });
+    }
+
+    /// The plan for an input of these sizes, which ends with a residual and the activation unless it is alone.
+    fn plan(&self, sizes: &[usize], is_alone: bool) -> Result<Arc<Plan>> {
+        let key = Key { sizes: sizes.to_vec(), is_alone };
+        if let Some(plan) = self.plans.known(&key) {
+            return Ok(plan);
+        }
+        let form = Form {
+            data_type: T::TYPE,
+            layouts: self.places.layouts(),
+            activation: if is_alone { Activation::None } else { self.activation },
+            accumulate: self.places.residual.is_some() && !is_alone,
+        };
+        let problem = self.geometry.problem(sizes, form)?;
+        let mut plan = new_plan(&problem, &self.session, AlgorithmChoice::Auto)?;
+        if plan.packing_id() != self.packing {
+            // AUTO has an opinion of its own on maps of one pixel. The algorithm of usual ones computes them, too.
+            plan = new_plan(&problem, &self.session, AlgorithmChoice::One(self.algorithm))?;
+        }
+        if plan.packing_id() != self.packing {
+            return Err(Failure(format!("convlow has a defect: weights for {problem} are packed otherwise")));
+        }
+        let plan = Arc::new(plan);
+        self.tell(&plan);
+        self.plans.keep(key, plan.clone());
+        Ok(plan)
+    }
+}
+
+impl<T: Number> Layer for Typed<T> {
+    fn run(&self, call: Call<'_>, output: Output<'_>) -> Result<()> {
+        self.session.begin();
+        let threads = self.session.threads_of(&call)?;
+        let src = call.input(self.places.src.index)?;
+        let residual =
+            self.places.residual.map(|input| Ok::<_, Failure>((call.input(input.index)?, input.layout)));
+        let residual = residual.transpose()?;
+        let run = Run::new(self, &src, &threads)?;
+        let (dst, sizes) = match &residual {
+            None => run.without_residual(output)?,
+            Some((residual, layout)) => {
+                let residual =
+                    Placed { elements: residual.elements::<T>()?, sizes: &residual.sizes, layout: *layout };
+                if residual.sizes == run.dst_sizes {
+                    run.with_residual(residual, output)?
+                } else {
+                    run.with_broadcast(residual, output)?
+                }
+            }
+        };
+        self.behind.finish(dst, &sizes, self.places.dst, &threads);
+        Ok(())
+    }
+}
+
+/// One call of a layer. Its methods compute the output but for what comes behind the library's end, and tell its sizes.
+struct Run<'r, T> {
+    layer: &'r Typed<T>,
+    threads: &'r Threads<'r>,
+    src: &'r [T],
+    /// The input's sizes, but of one image at least: of no images the output's other sizes are those of one.
+    sizes: Vec<usize>,
+    plan: Arc<Plan>,
+    dst_sizes: Vec<usize>,
+}
+
+impl<'r, T: Number> Run<'r, T> {
+    fn new(layer: &'r Typed<T>, src: &'r Tensor<'_>, threads: &'r Threads<'r>) -> Result<Self> {
+        let batch = src.sizes.first().copied().unwrap_or_default();
+        let mut sizes = src.sizes.clone();
+        if let Some(size) = sizes.first_mut() {
+            *size = batch.max(1);
+        }
+        let plan = layer.plan(&sizes, false)?;
+        let mut dst_sizes = sizes_of_dst(&plan, layer.geometry.dimensions());
+        dst_sizes[0] = batch;
+        Ok(Self { layer, threads, src: src.elements::<T>()?, sizes, plan, dst_sizes })
+    }
+
+    fn execute(&self, plan: &Plan, residual: Option<&[T]>, dst: &mut [T]) -> Result<()> {
+        let Typed { session, constants, .. } = self.layer;
+        execute(session, plan, constants, Tensors { src: self.src, residual, dst }, self.threads)
+    }
+
+    fn without_residual<'o>(self, output: Output<'o>) -> Result<(&'o mut [T], Vec<usize>)> {
+        let dst = output.of::<T>(&self.dst_sizes)?;
+        if !dst.is_empty() {
+            self.execute(&self.plan, None, dst)?;
+        }
+        Ok((dst, self.dst_sizes))
+    }
+
+    /// With a residual of the output's shape, which may lie otherwise.
+    fn with_residual<'o>(
+        self,
+        residual: Placed<'_, T>,
+        output: Output<'o>,
+    ) -> Result<(&'o mut [T], Vec<usize>)> {
+        let dst = output.of::<T>(&self.dst_sizes)?;
+        if dst.is_empty() {
+            return Ok((dst, self.dst_sizes));
+        }
+        let Placed { elements, layout, .. } = residual;
+        if layout == self.layer.places.dst {
+            self.execute(&self.plan, Some(elements), dst)?;
+            return Ok((dst, self.dst_sizes));
+        }
+        self.layer.session.with_workspace(size_of_val(elements), |moved| {
+            let moved = &mut moved.elements_mut()[..elements.len()];
+            let (channels, pixels) = (self.dst_sizes[1], self.dst_sizes[2..].iter().product());
+            match layout {
+                Layout::Nchw => transpose(elements, moved, channels, pixels),
+                Layout::Nhwc => transpose(elements, moved, pixels, channels),
+            }
+            self.execute(&self.plan, Some(moved), dst)
+        })??;
+        Ok((dst, self.dst_sizes))
+    }
+
+    /// With a residual of another shape: the convolution alone, then the sum.
+    fn with_broadcast<'o>(
+        self,
+        residual: Placed<'_, T>,
+        output: Output<'o>,
+    ) -> Result<(&'o mut [T], Vec<usize>)> {
+        let sum_sizes = broadcast(&self.dst_sizes, residual.sizes)?;
+        let sum = output.of::<T>(&sum_sizes)?;
+        if sum.is_empty() {
+            return Ok((sum, sum_sizes));
+        }
+        let plan = self.layer.plan(&self.sizes, true)?;
+        let len = self.dst_sizes.iter().product::<usize>();
+        self.layer.session.with_workspace(len * size_of::<T>(), |alone| {
+            let alone = &mut alone.elements_mut()[..len];
+            self.execute(&plan, None, alone)?;
+            let layout = self.layer.places.dst;
+            let alone = Placed { elements: alone, sizes: &self.dst_sizes, layout };
+            let bounds = match self.layer.activation {
+                Activation::None => None,
+                Activation::Clamp { min, max } => Some([T::from_f64(min), T::from_f64(max)]),
+            };
+            combine([alone, residual], sum, &sum_sizes, layout, |a, b| {
+                // Rounded once more it is what the addition in their own type gives.
+                let sum = T::from_f64(a.into() + b.into());
+                bounds.map_or(sum, |[min, max]| sum.clamped(min, max))
+            });
+            Ok::<_, Failure>(())
+        })??;
+        Ok((sum, sum_sizes))
+    }
+}
+
+/// The sizes of a plan's output.
+fn sizes_of_dst(plan: &Plan, dimensions: usize) -> Vec<usize> {
+    let problem = plan.problem();
+    let axes = [problem.planes, problem.rows, problem.cols];
+    let outputs = axes[axes.len() - dimensions..].iter().map(|axis| axis.output);
+    [problem.batch, problem.out_channels].into_iter().chain(outputs).collect()
+}

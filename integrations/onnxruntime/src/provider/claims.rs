@@ -1,0 +1,141 @@
+//! What is claimed of a graph.
+
+use std::collections::BTreeSet;
+
+use convlow::Layout;
+
+use super::part::{Part, outputs};
+use crate::between::Between;
+use crate::fuse::Chain;
+use crate::host::{Failure, Graph, Log, Node, Result, Support};
+use crate::layer::{output_of, usual_problem};
+use crate::layouts::{Claim, channels_last};
+use crate::session::{Session, Told};
+
+/// What was claimed of the graph that was seen last, which is the next to be compiled.
+#[derive(Default)]
+pub struct Claimed {
+    /// The names of what is written.
+    pub outputs: BTreeSet<String>,
+    /// The names of what lies channels last.
+    pub channels_last: BTreeSet<String>,
+}
+
+/// Claims for a session.
+pub struct Claims<'s> {
+    session: &'s Session,
+    log: &'s Log,
+}
+
+impl<'s> Claims<'s> {
+    pub fn new(session: &'s Session, log: &'s Log) -> Self {
+        Self { session, log }
+    }
+
+    /// Claims what there is in a graph.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn of(&self, mut graph: Graph<'_>, support: &mut Support<'_>) -> Result<Claimed> {
+        let mut parts = self.convolutions(&mut graph)?;
+        parts.extend(between_them(&mut graph)?);
+        let (parts, channels_last) = worth_it(parts, &graph.nodes)?;
+        let last = channels_last.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        self.log.line(&format!("convlow keeps channels last: {last}"));
+        for part in &parts {
+            if let Part::Between(between) = part {
+                let names = between.nodes.iter().map(|node| node.name()).collect::<Result<Vec<_>>>()?;
+                self.log.line(&format!("convlow computes {} between convolutions", names.join(", ")));
+            }
+            support.fuse(part.nodes())?;
+        }
+        Ok(Claimed { outputs: outputs(&parts)?, channels_last })
+    }
+
+    /// All chains, from the last one on: where two convolutions are added, the other one is computed first.
+    fn convolutions<'a>(&self, graph: &mut Graph<'a>) -> Result<Vec<Part<'a>>> {
+        let mut parts = Vec::new();
+        for node in graph.nodes.clone().into_iter().rev() {
+            if graph.taken.contains(&node.id()?) {
+                continue;
+            }
+            let Some((chain, told)) = self.chain(node, graph)? else { continue };
+            self.log.line(&format!("convlow computes {} with {:?}", told.node, told.fused));
+            self.session.tell(output_of(node)?, told);
+            let part = Part::Convolution(Box::new(chain));
+            graph.taken.extend(part.ids()?);
+            parts.push(part);
+        }
+        Ok(parts)
+    }
+
+    /// The chain that begins with a node, and what is to be told of it.
+    fn chain<'a>(&self, node: Node<'a>, graph: &Graph<'a>) -> Result<Option<(Chain<'a>, Told)>> {
+        let chain = match Chain::of(node, graph) {
+            Ok(None) => return Ok(None),
+            Ok(Some(chain)) => chain,
+            Err(reason) => return self.leave(node, reason).map(|()| None),
+        };
+        let least = self.session.options.min_macs;
+        match usual_problem(&chain, [Layout::Nchw; 2]) {
+            Err(Failure(reason)) => return self.leave(node, reason).map(|()| None),
+            Ok(problem) if problem.macs() < least => {
+                let reason =
+                    format!("it has {} multiplications, fewer than min_macs = {least}", problem.macs());
+                return self.leave(node, reason).map(|()| None);
+            }
+            Ok(_) => {}
+        }
+        let fused = chain.nodes[1..].iter().map(|node| node.operator()).collect::<Result<_>>()?;
+        let told = Told { node: node.name()?, id: node.id()?, fused, ..Told::default() };
+        Ok(Some((chain, told)))
+    }
+
+    /// Leaves a convolution to ONNX Runtime.
+    fn leave(&self, node: Node<'_>, reason: String) -> Result<()> {
+        let name = node.name()?;
+        self.log.line(&format!("convlow leaves {name} to ONNX Runtime: {reason}"));
+        let told = Told { node: name, id: node.id()?, reason: Some(reason), ..Told::default() };
+        self.session.tell(output_of(node)?, told);
+        Ok(())
+    }
+}
+
+/// What stands between the convolutions.
+fn between_them<'a>(graph: &mut Graph<'a>) -> Result<Vec<Part<'a>>> {
+    let mut parts = Vec::new();
+    for node in graph.nodes.clone() {
+        if graph.taken.contains(&node.id()?) {
+            continue;
+        }
+        // What cannot be read is left to the host.
+        if let Ok(Some(between)) = Between::of(node, graph) {
+            let part = Part::Between(between);
+            graph.taken.extend(part.ids()?);
+            parts.push(part);
+        }
+    }
+    Ok(parts)
+}
+
+/// The parts that are worth their claim, and the names of what lies channels last then. What is not is left to the host, until
+/// nothing is left off any more.
+fn worth_it<'a>(mut parts: Vec<Part<'a>>, nodes: &[Node<'a>]) -> Result<(Vec<Part<'a>>, BTreeSet<String>)> {
+    loop {
+        let claims: Vec<Claim<'_>> = parts.iter().map(Part::claim).collect();
+        let is_other = |node: &Node<'_>| !parts.iter().any(|part| part.nodes().contains(node));
+        let others: Vec<Node<'_>> = nodes.iter().copied().filter(is_other).collect();
+        let channels_last = channels_last(&claims, &others)?;
+        let count = parts.len();
+        let mut kept = Vec::new();
+        for part in parts {
+            if part.is_worth(&channels_last)? {
+                kept.push(part);
+            }
+        }
+        parts = kept;
+        if parts.len() == count {
+            return Ok((parts, channels_last));
+        }
+    }
+}
