@@ -7,6 +7,31 @@
 
 #include "convolution.h"
 
+/* A problem of two dimensions as the longer descriptor has it. */
+static inline convlow_convnd_desc long_form(const problem *problem) {
+    convlow_convnd_desc desc;
+    convlow_convnd_desc_init(&desc, sizeof(desc));
+    desc.batch = or_default(problem->batch, desc.batch);
+    desc.groups = or_default(problem->groups, desc.groups);
+    desc.in_channels = problem->in[0];
+    desc.out_channels = problem->out_channels;
+    for (int axis = 0; axis < 2; ++axis) {
+        desc.in_size[axis] = problem->in[1 + axis];
+        desc.kernel_size[axis] = problem->kernel[axis];
+        desc.stride[axis] = or_default(problem->stride[axis], 1);
+        desc.dilation[axis] = or_default(problem->dilation[axis], 1);
+        desc.pad_before[axis] = problem->pad[axis];
+        desc.pad_after[axis] = problem->pad[2 + axis];
+    }
+    desc.accumulate = problem->accumulate;
+    if (problem->clamp) {
+        desc.activation = CONVLOW_ACTIVATION_CLAMP;
+        desc.activation_min = 0.0;
+        desc.activation_max = 6.0;
+    }
+    return desc;
+}
+
 /* Positions and sizes of up to three axes, outermost first; those behind spatial_dims are 0 and 1. */
 typedef struct place {
     size_t at[3];

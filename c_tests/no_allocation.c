@@ -11,6 +11,7 @@
 
 #define _GNU_SOURCE /* dl_iterate_phdr, scandir */
 #include "allocations.h"
+#include "coverage.h"
 #include "lists.h"
 
 #include <link.h>
@@ -67,23 +68,72 @@ static void note(came_to *of, size_t runs, size_t made, size_t kept_bytes) {
     of->kept_bytes += kept_bytes;
 }
 
+/* What an execute of an example takes, and the plan. */
+typedef struct call {
+    convlow_plan *plan;
+    convlow_execute_args args;
+    guarded src, bias, residual, dst, packed, workspace;
+} call;
+
+static guarded numbers_of(int32_t type, const float *floats, size_t count) {
+    guarded made = guarded_new(floats != NULL ? bytes_of(type, count) : 0);
+    if (floats != NULL) {
+        copy_as(type, made.data, floats, count);
+    }
+    return made;
+}
+
+static call call_new(const example *e, const convlow_plan_options *options) {
+    const int32_t type = e->desc.type;
+    call c;
+    REQUIRE_OK(convlow_plan_create_nd(&e->desc, options, &c.plan));
+    guarded weights = numbers_of(type, e->weights, e->weights_len);
+    c.src = numbers_of(type, e->src, span_of(&e->src_lie));
+    c.bias = numbers_of(type, e->bias, e->desc.out_channels);
+    c.residual = numbers_of(type, e->residual, span_of(&e->dst_lie));
+    c.dst = numbers_of(type, e->before, span_of(&e->dst_lie));
+    c.packed = guarded_new(convlow_plan_packed_weights_bytes(c.plan));
+    c.workspace = guarded_new(convlow_plan_workspace_bytes(c.plan));
+    REQUIRE_OK(pack_as(type, c.plan, weights.data, c.packed.data, c.packed.bytes));
+    guarded_free(&weights);
+    convlow_execute_args_init(&c.args, sizeof(c.args));
+    c.args.src = c.src.data;
+    c.args.packed_weights = c.packed.data;
+    c.args.bias = e->bias != NULL ? c.bias.data : NULL;
+    c.args.dst = c.dst.data;
+    c.args.workspace = c.workspace.data;
+    c.args.workspace_bytes = c.workspace.bytes;
+    c.args.residual = e->residual != NULL ? c.residual.data : NULL;
+    return c;
+}
+
+static void call_free(call *c) {
+    convlow_plan_destroy(c->plan);
+    guarded *const all[] = {&c->src, &c->bias, &c->residual, &c->dst, &c->packed, &c->workspace};
+    for (size_t index = 0; index < sizeof(all) / sizeof(all[0]); ++index) {
+        guarded_free(all[index]);
+    }
+}
+
+static coverage tried_by_name, tried_by_auto;
+
 /* Executes a plan several times, and counts from the first on. */
-static void count_executes(const convlow_conv2d_desc *desc, const convlow_plan_options *options, int bias) {
+static void count_executes(const example *e, const convlow_plan_options *options, coverage *tried) {
     enum { RUNS = 3 };
-    tensors t = tensors_without_result(desc, bias);
-    float *dst = floats_new(t.dst_len);
-    prepared p = prepare(desc, options, &t);
+    const int32_t type = e->desc.type;
+    call c = call_new(e, options);
     convlow_plan_info info = {.struct_size = sizeof(info)};
-    REQUIRE_OK(convlow_plan_get_info(p.plan, &info));
+    REQUIRE_OK(convlow_plan_get_info(c.plan, &info));
     if (info.gemm == CONVLOW_GEMM_EMBEDDED && embedded.set_up == 0) {
         const size_t before = counted();
-        CHECK_OK(execute_prepared(&p, &t, dst));
+        CHECK_OK(execute_as(type, c.plan, &c.args));
         embedded.set_up = counted() - before;
     }
     const size_t all_before = read_count(&allocations.calls), before = counted();
     const size_t bytes_before = read_count(&allocations.live_bytes);
     for (int run = 0; run < RUNS; ++run) {
-        CHECK_OK(execute_prepared(&p, &t, dst));
+        CHECK_OK(execute_as(type, c.plan, &c.args));
+        cover(tried, e, info.algorithm);
     }
     const size_t made = counted() - before, made_by_all = read_count(&allocations.calls) - all_before;
     const size_t kept_bytes = read_count(&allocations.live_bytes) - bytes_before;
@@ -99,34 +149,63 @@ static void count_executes(const convlow_conv2d_desc *desc, const convlow_plan_o
         CHECK_SIZE(made_by_all, 0);
         CHECK_SIZE(kept_bytes, 0);
     }
-    prepared_free(&p);
-    free(dst);
-    tensors_free(&t);
+    call_free(&c);
 }
 
-static void every_algorithm(const problem *problem, int layout_pair, int32_t gemm, convlow_pool *pool,
-                            size_t *executed) {
-    size_t count;
-    convlow_conv2d_desc desc;
+static void every_algorithm(const example *e, const char *name, int32_t gemm, convlow_pool *pool) {
+    convlow_plan_info infos[MOST_ALGORITHMS] = {{.struct_size = sizeof(infos[0])}};
     convlow_plan_options options;
-    describe(&desc, problem, layout_pair);
+    size_t count;
     convlow_plan_options_init(&options, sizeof(options));
     options.gemm = gemm;
     options.math = CONVLOW_MATH_FAST;
     options.pool = pool;
-    convlow_plan_info *infos = query_all(&desc, &options, &count);
+    REQUIRE_OK(convlow_query_nd(&e->desc, &options, infos, MOST_ALGORITHMS, &count));
     for (size_t i = 0; i < count; ++i) {
         if (!infos[i].applicable) {
             continue;
         }
-        snprintf(check_context, sizeof(check_context), "%s on %s, layouts %d, gemm %d",
-                 convlow_algorithm_name(infos[i].algorithm), problem->name, layout_pair, (int)gemm);
+        snprintf(check_context, sizeof(check_context),
+                 "%s on %s in %d dimensions, layouts %d > %d, type %d, gemm %d",
+                 convlow_algorithm_name(infos[i].algorithm), name, (int)e->desc.spatial_dims,
+                 (int)e->desc.src_layout, (int)e->desc.dst_layout, (int)e->desc.type, (int)gemm);
         options.algorithm = infos[i].algorithm;
-        count_executes(&desc, &options, problem->bias);
-        ++*executed;
+        count_executes(e, &options, &tried_by_name);
     }
     check_context[0] = '\0';
-    free(infos);
+}
+
+/* Beyond what fits a small-matrix kernel, so that OpenBLAS packs its factors. */
+static const problem large = {.name = "large",
+                              .in = {40, 40, 40},
+                              .out_channels = 48,
+                              .kernel = {3, 3},
+                              .pad = {1, 1, 1, 1},
+                              .bias = 1};
+
+/* The planes of all tests, on every GEMM; and whatever else a problem may be, on one after the other. */
+static void every_kind(convlow_pool *pool) {
+    for (int at = 0; at < (PROBLEMS + 1) * LAYOUT_PAIRS * 2; ++at) {
+        const problem *problem = at / LAYOUT_PAIRS / 2 < PROBLEMS ? &problems[at / LAYOUT_PAIRS / 2] : &large;
+        convlow_convnd_desc desc = long_form(problem);
+        desc.src_layout = at / 2 % LAYOUT_PAIRS / 2;
+        desc.dst_layout = at / 2 % 2;
+        desc.weights_layout = at / 2 % 3;
+        example e = example_without_result(&desc, problem->bias, problem->accumulate ? DST : NOTHING);
+        every_algorithm(&e, problem->name, CONVLOW_GEMM_EMBEDDED, at % 2 == 0 ? NULL : pool);
+        if (CONVLOW_TEST_BLAS) {
+            every_algorithm(&e, problem->name, CONVLOW_GEMM_BLAS, at % 2 == 0 ? NULL : pool);
+        }
+        example_free(&e);
+    }
+    for (size_t number = 0; number < count_examples(QUICK_VARIANTS); ++number) {
+        const char *name;
+        const int32_t gemm =
+            number / 2 % 2 == 0 && CONVLOW_TEST_BLAS ? CONVLOW_GEMM_BLAS : CONVLOW_GEMM_EMBEDDED;
+        example e = example_at(number, QUICK_VARIANTS, &name);
+        every_algorithm(&e, name, gemm, number / 4 % 2 == 0 ? NULL : pool);
+        example_free(&e);
+    }
 }
 
 /* Memory that serves one plan after the other. */
@@ -151,6 +230,8 @@ static void *at_least(shared *shared, size_t bytes) {
 static struct {
     shared src, weights, bias, dst, packed, workspace;
     size_t plans, executes, on_kernels, allocations;
+    size_t of_type[2][LAYOUT_PAIRS][2][2]; /* executes by type, layouts, math, and whether there was a pool */
+    size_t picked[MOST_ALGORITHMS];        /* plans by the algorithm's place in the registry */
 } automatic;
 
 /* A plan and what an execute of it takes. */
@@ -234,8 +315,10 @@ static void what_auto_picks(const convlow_convnd_desc *layer, const char *name, 
         CHECK_SIZE(e.live_behind, e.live_before);
         automatic.allocations += e.made;
         automatic.executes += 1;
+        automatic.of_type[desc.type][layout_pair][math][pool != NULL] += 1;
     }
     automatic.plans += 1;
+    automatic.picked[registered(info.algorithm)] += 1;
     automatic.on_kernels += info.gemm == CONVLOW_GEMM_KERNELS;
     convlow_plan_destroy(e.plan);
     check_context[0] = '\0';
@@ -252,6 +335,26 @@ static size_t macs_of(const line *line) {
         macs *= desc->kernel_size[axis] * out_size[axis];
     }
     return macs;
+}
+
+/* Each line was executed in float by both kinds of arithmetic, in both layouts, without a pool and with one,
+ * and most in double; by each of the algorithms that are AUTO's own. */
+static void check_auto_did_all(size_t lines) {
+    static const char *const own[] = {"kn2row-register", "im2col-register", "depthwise-register",
+                                      "winograd-strip-4x4-3x3", "winograd-strip-6x6-3x3"};
+    for (int at = 0; at < 2 * 2 * 2; ++at) {
+        const int layout_pair = at / 4 * 3, math = at / 2 % 2, pooled = at % 2;
+        snprintf(check_context, sizeof(check_context), "layouts %d, math %d, pool %d", layout_pair, math,
+                 pooled);
+        CHECK(automatic.of_type[CONVLOW_TYPE_F32][layout_pair][math][pooled] >= lines);
+        CHECK(math == CONVLOW_MATH_FAST ||
+              automatic.of_type[CONVLOW_TYPE_F64][layout_pair][math][pooled] >= lines / 4 * 3);
+    }
+    for (size_t at = 0; at < sizeof(own) / sizeof(own[0]); ++at) {
+        snprintf(check_context, sizeof(check_context), "%s", own[at]);
+        CHECK(check_quickly() || automatic.picked[registered(convlow_algorithm_from_name(own[at]))] > 0);
+    }
+    check_context[0] = '\0';
 }
 
 /* Promise 2: every line of every list; where it has to be quick, every tenth of those that are small. */
@@ -282,39 +385,12 @@ static void auto_on_all_lists(const char *folder, convlow_pool *pool) {
                             at % 2 == 0 ? NULL : pool, 0);
         }
     }
-    CHECK(doubles > 0);
-    CHECK(taken >= (check_quickly() ? 10 : lists.count));
-    CHECK_SIZE(automatic.plans, 8 * taken + doubles);
     printf("AUTO on %zu of %zu lines of %zu lists: %zu plans (%zu in double), %zu on the library's kernels "
            "and %zu on plain loops; %zu executes, %zu allocations\n",
            taken, lists.count, lists.files, automatic.plans, doubles, automatic.on_kernels,
            automatic.plans - automatic.on_kernels, automatic.executes, automatic.allocations);
+    check_auto_did_all(check_quickly() ? 10 : 390);
     lists_free(&lists);
-}
-
-/* A problem of two dimensions as the longer descriptor has it. */
-static convlow_convnd_desc long_form(const problem *problem) {
-    convlow_convnd_desc desc;
-    convlow_convnd_desc_init(&desc, sizeof(desc));
-    desc.batch = or_default(problem->batch, desc.batch);
-    desc.groups = or_default(problem->groups, desc.groups);
-    desc.in_channels = problem->in[0];
-    desc.out_channels = problem->out_channels;
-    for (int axis = 0; axis < 2; ++axis) {
-        desc.in_size[axis] = problem->in[1 + axis];
-        desc.kernel_size[axis] = problem->kernel[axis];
-        desc.stride[axis] = or_default(problem->stride[axis], 1);
-        desc.dilation[axis] = or_default(problem->dilation[axis], 1);
-        desc.pad_before[axis] = problem->pad[axis];
-        desc.pad_after[axis] = problem->pad[2 + axis];
-    }
-    desc.accumulate = problem->accumulate;
-    if (problem->clamp) {
-        desc.activation = CONVLOW_ACTIVATION_CLAMP;
-        desc.activation_min = 0.0;
-        desc.activation_max = 6.0;
-    }
-    return desc;
 }
 
 /* Batches, groups, uneven padding, sums and clamps, src and dst of different layouts; and threads that are
@@ -331,6 +407,27 @@ static void auto_on_small_problems(convlow_pool *pool) {
     }
     printf("AUTO on small problems, also on new threads: %zu plans, %zu executes, %zu allocations\n",
            automatic.plans - plans, automatic.executes - executes, automatic.allocations - made);
+    for (size_t number = 0; number < count_examples(VARIANTS); ++number) {
+        convlow_plan_options options;
+        const char *name;
+        example e = example_at(number, VARIANTS, &name);
+        convlow_plan_options_init(&options, sizeof(options));
+        options.pool = number % 2 == 0 ? NULL : pool;
+        snprintf(check_context, sizeof(check_context),
+                 "AUTO on %s in %d dimensions, layouts %d > %d, type %d", name, (int)e.desc.spatial_dims,
+                 (int)e.desc.src_layout, (int)e.desc.dst_layout, (int)e.desc.type);
+        count_executes(&e, &options, &tried_by_auto);
+        example_free(&e);
+    }
+    /* Every kind, and none of it on a GEMM. */
+    const size_t general = registered(convlow_algorithm_from_name("kn2row-register"));
+    for (int at = 0; at < KINDS; ++at) {
+        snprintf(check_context, sizeof(check_context), "AUTO, %s", kind_names[at]);
+        CHECK(tried_by_auto.of_kind[general][at] > 0);
+    }
+    CHECK_SIZE(embedded.plans + openblas.plans, 0);
+    printf("AUTO on every kind of problem: %zu executes\n", tried_by_auto.executes);
+    check_context[0] = '\0';
 }
 
 static void free_shared(void) {
@@ -362,16 +459,7 @@ static void after_a_refusal(void) {
     tensors_free(&t);
 }
 
-/* Beyond what fits a small-matrix kernel, so that OpenBLAS packs its factors. */
-static const problem large = {.name = "large",
-                              .in = {40, 40, 40},
-                              .out_channels = 48,
-                              .kernel = {3, 3},
-                              .pad = {1, 1, 1, 1},
-                              .bias = 1};
-
 int main(int count, char **arguments) {
-    size_t executed = 0;
     convlow_pool *pool;
     REQUIRE(count == 2); /* the folder of the lists */
     dl_iterate_phdr(find_openblas, NULL);
@@ -381,20 +469,8 @@ int main(int count, char **arguments) {
     auto_on_small_problems(pool);
     free_shared();
 
-    for (int pooled = 0; pooled < 2; ++pooled) {
-        for (int layout_pair = 0; layout_pair < LAYOUT_PAIRS; ++layout_pair) {
-            for (int32_t gemm = CONVLOW_GEMM_EMBEDDED; gemm >= CONVLOW_GEMM_BLAS; --gemm) {
-                if (gemm == CONVLOW_GEMM_BLAS && !CONVLOW_TEST_BLAS) {
-                    continue;
-                }
-                for (int i = 0; i < PROBLEMS; ++i) {
-                    every_algorithm(&problems[i], layout_pair, gemm, pooled ? pool : NULL, &executed);
-                }
-                every_algorithm(&large, layout_pair, gemm, pooled ? pool : NULL, &executed);
-            }
-        }
-    }
-    CHECK(executed >= 2 * LAYOUT_PAIRS * (PROBLEMS + 1)); /* direct-sum2d at least serves every problem */
+    every_kind(pool);
+    check_nothing_is_left_out("every algorithm", &tried_by_name);
     printf("every algorithm: %zu of %zu plans on the embedded GEMM allocate, at worst %zu times an execute\n",
            embedded.allocating, embedded.plans, embedded.worst);
     printf("it keeps %zu bytes for %d threads, and asks for the caches by %zu allocations once a process\n",

@@ -117,6 +117,30 @@ pub struct Arguments<'a, T = f32> {
     pub pool: Option<Pool>,
 }
 
+/// [`Arguments`] whose tensors may take turns in memory.
+pub(crate) struct Tensors<'a, T> {
+    pub src: *const T,
+    pub packed: &'a [u8],
+    pub bias: Option<&'a [T]>,
+    pub residual: Option<*const T>,
+    pub dst: *mut T,
+    pub workspace: &'a mut [T],
+    pub pool: Option<Pool>,
+}
+
+/// A src that all threads of an execute read.
+#[derive(Clone, Copy)]
+struct Shared<T>(*const T);
+
+impl<T> Shared<T> {
+    fn first(&self) -> *const T {
+        self.0
+    }
+}
+
+// SAFETY: nobody writes what is read through it, as `Plan::execute_raw` is promised.
+unsafe impl<T: Sync> Sync for Shared<T> {}
+
 /// A convolution ready to run. It never changes, so any number of threads may execute it at once.
 pub struct Plan {
     problem: Problem,
@@ -206,19 +230,43 @@ impl Plan {
     /// # Errors
     /// As [`Plan::execute`]; [`Error::InvalidArgument`] for a residual without `accumulate`.
     pub fn execute_with<T: Element>(&self, arguments: Arguments<'_, T>) -> Result<()> {
-        self.check_type::<T>()?;
         let Arguments { src, packed, bias, residual, dst, workspace, pool } = arguments;
         let problem = &self.problem;
         check_len("src", src.len(), problem.src_len())?;
         check_len("dst", dst.len(), problem.dst_len())?;
+        if let Some(residual) = residual {
+            check_len("residual", residual.len(), problem.dst_len())?;
+        }
+        let tensors = Tensors {
+            src: src.as_ptr(),
+            packed,
+            bias,
+            residual: residual.map(<[T]>::as_ptr),
+            dst: dst.as_mut_ptr(),
+            workspace,
+            pool,
+        };
+        // SAFETY: the borrows are those of whole tensors, as just checked, and dst's is exclusive.
+        unsafe { self.execute_raw(tensors) }
+    }
+
+    /// [`Plan::execute_with`] on tensors that may be slices which take turns in memory.
+    ///
+    /// # Errors
+    /// As [`Plan::execute_with`].
+    ///
+    /// # Safety
+    /// The pointers are to tensors of the problem's layouts and strides. Nobody writes an element of src or of the residual
+    /// during the call, and nobody else uses one of dst; what lies between them may be somebody else's.
+    pub(crate) unsafe fn execute_raw<T: Element>(&self, tensors: Tensors<'_, T>) -> Result<()> {
+        self.check_type::<T>()?;
+        let Tensors { src, packed, bias, residual, dst, workspace, pool } = tensors;
+        let problem = &self.problem;
         if let Some(bias) = bias {
             check_len("bias", bias.len(), problem.out_channels)?;
         }
-        if let Some(residual) = residual {
-            check_len("residual", residual.len(), problem.dst_len())?;
-            if !problem.accumulate {
-                return invalid!("residual is given, but accumulate = 0 in the plan's descriptor");
-            }
+        if residual.is_some() && !problem.accumulate {
+            return invalid!("residual is given, but accumulate = 0 in the plan's descriptor");
         }
         check_len("packed_weights", packed.len(), self.info.packed_weights_bytes)?;
         let header = packed.first_chunk().expect("a blob is longer than its header");
@@ -231,7 +279,8 @@ impl Plan {
         };
         let pool = pool.as_ref().unwrap_or(&self.pool);
         let _one_thread = self.info.backend.map(Backend::on_one_thread);
-        panics::catch_failure(|| self.run(src, weights, bias, (dst, residual), workspace, pool))
+        // SAFETY: the caller's promise.
+        panics::catch_failure(|| unsafe { self.run(src, weights, bias, (dst, residual), workspace, pool) })
     }
 
     /// `Err` unless the plan's elements are of this type.
@@ -248,16 +297,18 @@ impl Plan {
         Ok(())
     }
 
-    fn run<T: Element>(
+    /// # Safety
+    /// As [`Plan::execute_raw`].
+    unsafe fn run<T: Element>(
         &self,
-        src: &[T],
+        src: *const T,
         weights: &[T],
         bias: Option<&[T]>,
-        (dst, residual): (&mut [T], Option<&[T]>),
+        (dst, residual): (*mut T, Option<*const T>),
         scratch: &mut [T],
         all_threads: &Pool,
     ) {
-        let problem = &self.problem;
+        let (problem, src) = (&self.problem, Shared(src));
         let Schedule { prepared, units_at_once } = &self.schedule;
         let (pixels, group_out) = (problem.out_pixels(), problem.group_out());
         let ([_, ld], [_, image_step]) = (problem.channel_strides(), problem.batch_strides());
@@ -283,7 +334,8 @@ impl Plan {
             let weights_len = packed_groups * self.packing.group_len();
             let unit = Unit {
                 problem,
-                src: image_of(problem, src, image, &groups),
+                // SAFETY: the caller's promise.
+                src: unsafe { image_of(problem, src.first(), image, &groups) },
                 weights: &weights[unit_of_image * weights_len..],
                 bias: bias.map(|bias| &bias[groups.start * group_out..groups.end * group_out]),
                 gemm: self.info.backend.map(Backend::gemm),
@@ -294,7 +346,8 @@ impl Plan {
             }
             T::run(&**prepared, &unit, dst, scratch);
         };
-        let tiles = Tiles::of_images(dst, residual, images, units);
+        // SAFETY: the caller's promise; the images lie in dst as the problem's strides say.
+        let tiles = unsafe { Tiles::of_images(dst, residual, images, units) };
         if *units_at_once == 1 {
             for index in 0..tiles.len() {
                 // SAFETY: each index once, and its view is dropped before the next.
@@ -402,7 +455,7 @@ mod tests {
             dst.for_each_row(|row, values| {
                 for (col, value) in values.iter_mut().enumerate() {
                     let (m, pixel) = if by_channels { (row, col) } else { (col, row) };
-                    let src = unit.src.at(m, 0, pixel)[0];
+                    let src = unit.src.at(m, 0, pixel).value(0);
                     *value = unit.weights[m] * src + unit.bias.unwrap_or_default()[m];
                 }
             });

@@ -1,9 +1,9 @@
 /*
  * The ABI of convlow 0.1: what programs that were compiled with any header of this version rely on.
  *
- * c_tests/abi.c holds the header and the library against these lines, and tests/symbols.rs misses a line for whatever else
- * the header declares. New lines are added, and a struct that has grown at its end gets its new size; all else stays as it
- * is until a version 0.2 begins a list of its own.
+ * c_tests/abi.c holds the header and the library against these lines, and tests/documents/symbols.rs misses a line for
+ * whatever else the header declares. New lines are added, and a struct that has grown at its end gets its new size; all else
+ * stays as it is until a version 0.2 begins a list of its own.
  */
 
 CONSTANT(CONVLOW_LAYOUT_NCHW, 0)

@@ -124,10 +124,10 @@ fn add_class<T: Element>(unit: &Unit<'_, T>, c: usize, classes: [&Class; 3], wei
             let pixels = unit.src.planes_from(input[0]).at(c, input[1], input[2]);
             let add = |(sum, pixel): (&mut T, &T)| *sum += weight * *pixel;
             match (dst_step, src_step) {
-                (1, 1) => sums.iter_mut().zip(pixels).take(xs.len()).for_each(add),
+                (1, 1) => sums.iter_mut().zip(pixels.run(0, xs.len())).for_each(add),
                 _ => {
                     let sums = sums.iter_mut().step_by(dst_step).take(xs.len());
-                    sums.zip(pixels.iter().step_by(src_step)).for_each(add);
+                    sums.enumerate().for_each(|(at, sum)| *sum += weight * pixels.value(at * src_step));
                 }
             }
         }
@@ -164,7 +164,7 @@ fn add_pixel<T: Element>(unit: &Unit<'_, T>, output: [usize; 3], sums: &mut [T])
             let tap = number_of_tap(first_tap, steps, [h, i, j]);
             let tap = &unit.weights[tap * channels * sums.len()..];
             for (c, weights) in tap.chunks_exact(sums.len()).take(channels).enumerate() {
-                let value = pixel[c * unit.src.channel];
+                let value = pixel.value(c * unit.src.channel);
                 sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += *weight * value);
             }
         }

@@ -4,7 +4,8 @@
 //! Small groups are tiles of one unit and lie side by side in vectors, as far as they fill them.
 //! Workspace: 0 for an NHWC src. Of an NCHW src, for each thread the W·R·Cd elements that a tile sees, moved to NHWC: R rows
 //! of Cd channels, where C is taken in parts of Cd if that makes larger tiles, and Cd is the channels of several groups if
-//! these are small; or 0, which reads one channel after the other where it lies.
+//! these are small; or 0, which reads one channel after the other where it lies. W and R are the most that a tile sees, of
+//! more than 4096 tiles what one in the middle of the image sees.
 //! Wins wherever no GEMM is asked for: no tap reads or writes what another one left in dst, nothing is packed or lowered
 //! at run time but what NCHW needs, and nothing is allocated.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
@@ -16,7 +17,8 @@ use super::algorithm::{
 };
 use super::cost::{Cost, weights_streamed, work};
 use super::tiling::{
-    boxes, channels_of_tile, count, dst_grid, flattened, part_of_pixels, pixels_and_channels, pixels_of_tile,
+    Outputs, boxes, channels_of_tile, count, dst_grid, flattened, part_of_pixels, pixels_and_channels,
+    pixels_of_tile,
 };
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::MatrixMut;
@@ -144,6 +146,23 @@ fn window_elements(problem: &Problem, pixels: usize, depth: usize) -> Option<usi
     ])
 }
 
+/// Tiles up to which each is looked at for what it sees of the image; of more, one in the middle tells.
+const MOST_TILES: usize = 1 << 12;
+
+/// The most pixels of the input that one of the tiles of so many output pixels sees: near a border, fewer than in the middle.
+fn largest_window(problem: &Problem, pixels: usize) -> Option<usize> {
+    let all = problem.out_pixels();
+    if all.div_ceil(pixels) > MOST_TILES {
+        return window_elements(problem, pixels, 1);
+    }
+    let geometry = problem.geometry();
+    let seen = |outputs: &Outputs| -> usize {
+        outputs.iter().enumerate().map(|(axis, outputs)| geometry.window(axis, outputs).len()).product()
+    };
+    let tiles = (0..all).step_by(pixels).map(|first| first..all.min(first + pixels));
+    tiles.flat_map(|tile| boxes(problem, &tile)).map(|(_, outputs)| seen(&outputs)).max()
+}
+
 struct PreparedKn2rowRegister {
     /// Flattened; of several groups at once as if they were one, of one group's input channels and all output channels.
     problem: Problem,
@@ -167,7 +186,9 @@ impl Algorithm for Kn2rowRegister {
             0 => Scratch::NONE,
             moved => {
                 let tiles = tiling.grid(&problem, groups, blocks, limits.threads).tiles();
-                Scratch::of_tiles(moved, tiles, limits)?
+                let in_the_middle = window_elements(&problem, tiling.pixels, 1).ok_or(Scratch::OVERFLOW)?;
+                let window = largest_window(&problem, tiling.pixels).ok_or(Scratch::OVERFLOW)?;
+                Scratch::of_tiles(moved / in_the_middle * window, tiles, limits)?
             }
         };
         let threads = if tiling.moved == 0 { limits.threads } else { scratch.slots };

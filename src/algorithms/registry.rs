@@ -412,7 +412,8 @@ mod cost_tests {
             let packing = prepared.packing(problem);
             let unit = Unit {
                 problem,
-                src: image_of(problem, &src, 0, &(0..1)),
+                // SAFETY: src is the whole tensor, and nobody writes it.
+                src: unsafe { image_of(problem, src.as_ptr(), 0, &(0..1)) },
                 weights: &vec![T::ONE; packing.group_len() + convlow_kernels::BEHIND_WEIGHTS],
                 bias: None,
                 gemm: Some(&counting),

@@ -95,7 +95,8 @@ mod tests {
         packing.pack(&weights, blob.bytes_mut());
         let unit = Unit {
             problem: &problem,
-            src: image_of(&problem, &src, 0, &(0..1)),
+            // SAFETY: src is the whole tensor, and nobody writes it.
+            src: unsafe { image_of(&problem, src.as_ptr(), 0, &(0..1)) },
             weights: packing.unpack(blob.bytes()).expect("just packed"),
             bias: Some(&bias),
             gemm: Some(Backend::Embedded.gemm()),

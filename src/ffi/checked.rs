@@ -27,6 +27,12 @@ pub(super) unsafe fn reference<'a, T>(name: &str, pointer: *const T) -> Result<&
     Ok(unsafe { &*pointer })
 }
 
+/// A tensor to read, whose elements may take turns with those of another one.
+pub(super) fn input<T>(name: &str, pointer: *const T) -> Result<*const T> {
+    check(name, pointer.addr(), align_of::<T>())?;
+    Ok(pointer)
+}
+
 /// A place to write a result.
 ///
 /// # Safety

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use convlow_threads::Pool;
 
-use super::checked::{disjoint, malloc_aligned, output, reference, slice, slice_mut};
+use super::checked::{disjoint, input, malloc_aligned, output, reference, slice, slice_mut};
 use super::pool::PoolHandle;
 use super::problem::{problem_of, problem_of_nd};
 use super::status::{Status, guard, guard_value};
@@ -19,7 +19,7 @@ use crate::error::{Result, invalid};
 use crate::gemm::BackendChoice;
 use crate::lowering::weights::HEADER_BYTES;
 use crate::memory;
-use crate::plan::{Arguments, Info, Plan, workspace_too_small};
+use crate::plan::{Info, Plan, Tensors, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
 use crate::problem::{DataType, Problem};
 
@@ -413,7 +413,7 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         plan.check_type::<T>()?;
         let (problem, info) = (plan.problem(), plan.info());
         let ExecuteArgs { packed_weights, workspace, workspace_bytes, .. } = *args;
-        let src: &[T] = slice("src", args.src.cast(), problem.src_len())?;
+        let src: *const T = input("src", args.src.cast())?;
         malloc_aligned("packed_weights", packed_weights)?;
         let optional = |name: &str, pointer: *const c_void, len: usize| -> Result<Option<&[T]>> {
             if pointer.is_null() { Ok(None) } else { slice(name, pointer.cast(), len).map(Some) }
@@ -425,7 +425,10 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         if !args.residual.is_null() && !problem.accumulate {
             return invalid!("residual = {:p}, but accumulate = 0 in the descriptor", args.residual);
         }
-        let residual = optional("residual", residual, problem.dst_len())?;
+        let residual = match residual.is_null() {
+            true => None,
+            false => Some(input::<T>("residual", residual.cast())?),
+        };
         let pool = match args.pool_context.is_null() {
             true => None,
             false => Some(plan.pool_with_context(args.pool_context)?),
@@ -444,12 +447,13 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
 
         let range = |name, slice: &[T]| (name, slice.as_ptr().addr(), size_of_val(slice));
         let dst_range = ("dst", dst.addr(), problem.dst_len() * size_of::<T>());
+        let residual_bytes = residual.map_or(0, |_| problem.dst_len() * size_of::<T>());
         let reads = [
             range("bias", bias.unwrap_or_default()),
-            range("residual", residual.unwrap_or_default()),
+            ("residual", residual.map_or(0, |residual| residual.addr()), residual_bytes),
             ("packed_weights", packed.as_ptr().addr(), packed.len()),
         ];
-        let src_range = range("src", src);
+        let src_range = ("src", src.addr(), problem.src_len() * size_of::<T>());
         if !problem.interleave(src_range.1, dst_range.1) {
             disjoint(dst_range, &[src_range])?;
         }
@@ -457,11 +461,10 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         disjoint(("workspace", workspace.addr(), needed), &reads)?;
         disjoint(("workspace", workspace.addr(), needed), &[src_range, dst_range])?;
 
-        let dst = slice_mut("dst", dst, problem.dst_len())?;
         let workspace: &mut [T] = match needed {
             0 => &mut [],
             _ => slice_mut("workspace", workspace.cast(), needed / size_of::<T>())?,
         };
-        plan.execute_with(Arguments { src, packed, bias, residual, dst, workspace, pool })
+        plan.execute_raw(Tensors { src, packed, bias, residual, dst, workspace, pool })
     }
 }

@@ -209,8 +209,10 @@ mod tests {
         let start = if beta == 0.0 { f64::NAN } else { 2.0 };
         let mut c = vec![T::from_f64(start); m * (n + 1)];
         let operand = |matrix, t| Operand { stored: matrix, transposed: t };
-        let (a, b) =
-            (operand(Matrix::new(&a, ar, ac, ac + 2), ta), operand(Matrix::new(&b, br, bc, bc + 3), tb));
+        let (a, b) = (
+            operand(Matrix::new(&a[..], ar, ac, ac + 2), ta),
+            operand(Matrix::new(&b[..], br, bc, bc + 3), tb),
+        );
         {
             let _guard = backend.on_one_thread();
             let c = MatrixMut::new(&mut c, m, n, n + 1);
@@ -218,7 +220,7 @@ mod tests {
         }
         let at = |x: &Operand<'_, T>, r: usize, c: usize| -> f64 {
             let (r, c) = if x.transposed { (c, r) } else { (r, c) };
-            x.stored.data()[r * x.stored.ld() + c].into()
+            x.stored.data().value(r * x.stored.ld() + c).into()
         };
         for row in 0..m {
             for col in 0..n {

@@ -3,29 +3,38 @@
 use std::ops::Range;
 
 use convlow_kernels::image::Image;
+use convlow_kernels::view::View;
 
 use crate::matrix::Matrix;
 use crate::number::Number;
 use crate::problem::{Layout, Problem};
 
 /// The first of these groups in an image of a whole src tensor; the others lie behind it.
-pub fn image_of<'a, T: Number>(
+///
+/// # Safety
+/// `src` points to the problem's src, whose elements nobody writes during `'a`. Others may write what lies between them, where
+/// it is a slice of a wider tensor.
+pub unsafe fn image_of<'a, T: Number>(
     problem: &Problem,
-    src: &'a [T],
+    src: *const T,
     image: usize,
     groups: &Range<usize>,
 ) -> Image<'a, T> {
-    let ([between, _], [image_len, _]) = (problem.channel_strides(), problem.batch_strides());
-    let src = &src[image * image_len..];
-    let first_channel = groups.start * problem.group_in();
-    let (pixel, channel) = match problem.src_layout {
-        Layout::Nchw => (1, between),
-        Layout::Nhwc => (between, 1),
+    let ([between, _], [image_step, _]) = (problem.channel_strides(), problem.batch_strides());
+    let (first_channel, channels) = (groups.start * problem.group_in(), groups.len() * problem.group_in());
+    let pixels = problem.in_pixels();
+    let (pixel, channel, dense, begin, len) = match problem.src_layout {
+        Layout::Nchw => (1, between, pixels, 0, (channels - 1) * between + pixels),
+        Layout::Nhwc => {
+            let dense = problem.in_channels;
+            (between, 1, dense, first_channel, (pixels - 1) * between + dense - first_channel)
+        }
     };
-    let data = &src[first_channel * channel..];
-    let data = match problem.src_layout {
-        Layout::Nchw => &data[..(groups.len() * problem.group_in() - 1) * between + problem.in_pixels()],
-        Layout::Nhwc => data,
+    let turns = if between == dense { [usize::MAX; 2] } else { [between, dense] };
+    // SAFETY: the image begins there, and of each step of its slice the dense elements are src's, as the problem's strides say.
+    let data = unsafe {
+        let first = src.add(image * image_step + first_channel * channel);
+        View::in_turns(first, len, begin, turns)
     };
     let row = problem.cols.input * pixel;
     Image { data, channel, plane: problem.rows.input * row, row, pixel }

@@ -55,7 +55,7 @@ pub fn fill_plane_patches<T: Number>(
 ) {
     let mut rows = patches.chunks_exact_mut(pixels.len());
     for c in 0..problem.group_in() {
-        let plane = image.at(c, 0, 0);
+        let plane = image.at(c, 0, 0).run(0, problem.rows.input * problem.cols.input);
         for i in 0..problem.rows.kernel {
             for (j, row) in (0..problem.cols.kernel).zip(&mut rows) {
                 let mut row = row;

@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // Each test program uses its part.
 
+use std::io::Write;
 use std::process::Command;
 
 use convlow::algorithms::Entry;
@@ -15,16 +16,6 @@ use convlow::{
 
 pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
 pub const WEIGHTS: [WeightsLayout; 3] = [WeightsLayout::Oihw, WeightsLayout::Hwio, WeightsLayout::Ohwi];
-
-/// The shared library that cargo built beside this test.
-pub fn shared_library() -> std::path::PathBuf {
-    let test = std::env::current_exe().expect("a running program has a path");
-    let deps = test.parent().expect("in the deps folder");
-    [deps.join("libconvlow.so"), deps.parent().expect("in a profile folder").join("libconvlow.so")]
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("cargo builds the cdylib for the tests")
-}
 
 fn lists_folder() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("problems")
@@ -200,25 +191,52 @@ pub fn instructions() -> &'static str {
     name
 }
 
-/// Runs tests of this program once more, in part, for each of the machine's instructions that do not serve here. The choice
-/// is a process's, so that each is a process. Where `CONVLOW_ISA` asks for some, no others are tried.
-pub fn on_other_instructions(tests: &[&str]) {
-    let own = instructions();
-    if std::env::var_os("CONVLOW_ISA").is_some() {
-        return;
+/// The vector instructions that there are kernels for on this architecture.
+const INSTRUCTIONS: &[&str] = if cfg!(target_arch = "x86_64") {
+    &["portable", "avx2", "avx512"]
+} else if cfg!(target_arch = "aarch64") {
+    &["portable", "neon"]
+} else {
+    &["portable"]
+};
+
+/// The instructions of this machine, for a test that tries each; none but those of `CONVLOW_ISA` where that is set. Says which
+/// they are, and past the capture of a test's output which it does not try.
+pub fn instructions_to_try() -> Vec<Isa> {
+    let asked_for = std::env::var("CONVLOW_ISA").ok();
+    let is_asked_for = |isa: &Isa| asked_for.as_ref().is_none_or(|name| name == isa.name());
+    let tried: Vec<Isa> = Isa::of_this_machine().filter(is_asked_for).collect();
+    let names: Vec<&str> = tried.iter().map(|isa| isa.name()).collect();
+    println!("instructions tried: {}", names.join(", "));
+    for name in INSTRUCTIONS.iter().filter(|name| !names.contains(name) && !in_part()) {
+        let reason = match &asked_for {
+            Some(other) => format!("CONVLOW_ISA = {other}"),
+            None => "this machine has none, or this build".to_string(),
+        };
+        let test = std::thread::current().name().unwrap_or("a test").to_string();
+        writeln!(std::io::stderr(), "NOT TESTED: {name} ({reason}), {test}").expect("a line is written");
     }
-    for isa in Isa::of_this_machine().filter(|isa| isa.name() != own) {
-        let text = with_instructions(isa, tests);
+    tried
+}
+
+/// Runs tests of a module of this program once more, in part, for each of the machine's instructions that do not serve here. The choice
+/// is a process's, so that each is a process.
+pub fn on_other_instructions(module: &str, tests: &[&str]) {
+    let own = instructions();
+    for isa in instructions_to_try().into_iter().filter(|isa| isa.name() != own) {
+        let text = with_instructions(isa, module, tests);
         assert!(text.contains(&format!("instructions: {}", isa.name())), "{text}");
         assert!(text.contains(&format!("{} passed", tests.len())), "{text}");
         println!("{text}");
     }
 }
 
-/// What these tests of this program print on other instructions.
-pub fn with_instructions(isa: Isa, tests: &[&str]) -> String {
+/// What these tests of a module of this program print on other instructions.
+pub fn with_instructions(isa: Isa, module: &str, tests: &[&str]) -> String {
+    // The program's own name is no part of theirs.
+    let (_, module) = module.split_once("::").expect("a module of a program");
     let output = Command::new(std::env::current_exe().expect("a running program has a path"))
-        .args(tests)
+        .args(tests.iter().map(|test| format!("{module}::{test}")))
         .args(["--exact", "--nocapture"])
         .env("CONVLOW_ISA", isa.name())
         .env(PART, "1")

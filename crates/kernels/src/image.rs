@@ -1,12 +1,13 @@
 //! [`Image`]: the channels of one group of one input image, wherever they lie.
 
 use crate::number::Number;
+use crate::view::View;
 
 /// One group of one image: C/groups × planes × H × W elements, addressed as `data[c·channel + z·plane + y·row + x·pixel]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a, T = f32> {
     /// The elements from the group's first one on.
-    pub data: &'a [T],
+    pub data: View<'a, T>,
     /// Elements from one channel to the next.
     pub channel: usize,
     /// Elements from one plane of a volume to the next.
@@ -23,18 +24,23 @@ impl<'a, T: Number> Image<'a, T> {
         [self.plane, self.row, self.pixel]
     }
 
+    /// Where `[channel, y, x]` of the first plane lies.
+    pub fn place(&self, channel: usize, y: usize, x: usize) -> usize {
+        channel * self.channel + y * self.row + x * self.pixel
+    }
+
     /// The elements from `[channel, y, x]` of the first plane on.
-    pub fn at(&self, channel: usize, y: usize, x: usize) -> &'a [T] {
-        &self.data[channel * self.channel + y * self.row + x * self.pixel..]
+    pub fn at(&self, channel: usize, y: usize, x: usize) -> View<'a, T> {
+        self.data.from(self.place(channel, y, x))
     }
 
     /// The planes from this one on.
     pub fn planes_from(&self, plane: usize) -> Self {
-        Self { data: &self.data[plane * self.plane..], ..*self }
+        Self { data: self.data.from(plane * self.plane), ..*self }
     }
 
     /// The channels from this one on.
     pub fn channels_from(&self, channel: usize) -> Self {
-        Self { data: &self.data[channel * self.channel..], ..*self }
+        Self { data: self.data.from(channel * self.channel), ..*self }
     }
 }

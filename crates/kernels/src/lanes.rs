@@ -4,6 +4,7 @@
 use crate::number::Number;
 pub use crate::number::QUAD;
 use crate::vectors::Vectors;
+use crate::view::View;
 
 /// Float32 lanes of the widest vectors: AVX-512's. So many fill a line of the cache, too.
 pub const LANES: usize = 16;
@@ -59,9 +60,10 @@ pub unsafe fn load_columns_at<S: Vectors, T: Number>(
 /// Asks for the cache line of an element that is needed soon, if there is such an element. Where rows of a few lines
 /// each are read or written, the machine does not foresee it.
 #[inline(always)]
-pub fn prefetch<T>(data: &[T], at: usize) {
-    if let Some(element) = data.get(at) {
-        prefetch_line(element);
+pub fn prefetch<'a, T: Copy + 'a>(data: impl Into<View<'a, T>>, at: usize) {
+    let data = data.into();
+    if at < data.len() {
+        prefetch_line(data.as_ptr().wrapping_add(at));
     }
 }
 

@@ -39,6 +39,7 @@ mod spread;
 mod sums;
 pub mod tiles;
 pub mod vectors;
+pub mod view;
 mod width;
 #[cfg(feature = "winograd")]
 pub mod winograd;

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::number::Number;
+use crate::view::View;
 
 /// Whether a matrix that is not empty lies inside `len` elements.
 #[inline]
@@ -19,7 +20,7 @@ pub(crate) fn lies_inside(rows: usize, cols: usize, ld: usize, len: usize) -> bo
 /// A read-only rows × cols matrix, rows `ld` elements apart.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a, T = f32> {
-    data: &'a [T],
+    data: View<'a, T>,
     rows: usize,
     cols: usize,
     ld: usize,
@@ -31,8 +32,9 @@ impl<'a, T: Number> Matrix<'a, T> {
     /// # Panics
     /// If the matrix does not lie inside `data` or its rows overlap.
     #[inline]
-    pub fn new(data: &'a [T], rows: usize, cols: usize, ld: usize) -> Self {
-        assert!(cols <= ld && lies_inside(rows, cols, ld, data.len()));
+    pub fn new(data: impl Into<View<'a, T>>, rows: usize, cols: usize, ld: usize) -> Self {
+        let data = data.into();
+        assert!(cols <= ld && lies_inside(rows, cols, ld, data.len()) && data.holds_rows(rows, cols, ld));
         Self { data, rows, cols, ld }
     }
 
@@ -41,8 +43,9 @@ impl<'a, T: Number> Matrix<'a, T> {
     /// # Panics
     /// If the matrix does not lie inside `data`.
     #[inline]
-    pub fn overlapping(data: &'a [T], rows: usize, cols: usize, ld: usize) -> Self {
-        assert!(lies_inside(rows, cols, ld, data.len()));
+    pub fn overlapping(data: impl Into<View<'a, T>>, rows: usize, cols: usize, ld: usize) -> Self {
+        let data = data.into();
+        assert!(lies_inside(rows, cols, ld, data.len()) && data.holds_rows(rows, cols, ld));
         Self { data, rows, cols, ld }
     }
 
@@ -62,7 +65,7 @@ impl<'a, T: Number> Matrix<'a, T> {
     }
 
     /// The elements from the first one on.
-    pub fn data(&self) -> &'a [T] {
+    pub fn data(&self) -> View<'a, T> {
         self.data
     }
 
@@ -70,14 +73,14 @@ impl<'a, T: Number> Matrix<'a, T> {
     #[inline]
     pub fn row(&self, row: usize) -> &'a [T] {
         assert!(row < self.rows);
-        // SAFETY: `new` and `overlapping` checked that every row lies inside `data`.
-        unsafe { self.data.get_unchecked(row * self.ld..row * self.ld + self.cols) }
+        // SAFETY: `new` and `overlapping` checked that every row lies inside `data` and is its own.
+        unsafe { std::slice::from_raw_parts(self.data.as_ptr().add(row * self.ld), self.cols) }
     }
 
     /// The part with these rows and columns.
     pub fn part(&self, rows: Range<usize>, cols: Range<usize>) -> Self {
         assert!(rows.end <= self.rows && cols.end <= self.cols);
-        Self::new(&self.data[rows.start * self.ld + cols.start..], rows.len(), cols.len(), self.ld)
+        Self::new(self.data.from(rows.start * self.ld + cols.start), rows.len(), cols.len(), self.ld)
     }
 
     /// The same memory read as the transposed matrix.
@@ -280,10 +283,11 @@ mod tests {
             [(3, 2, 2), (2, 3, 3), (1, 5, 5), (0, 1, 1), (1, 0, 1), (2, 2, 1), ((1 << 63) + 1, 1, 2)]
         {
             let mut data = [0.0; 4];
-            let refused = convlow_base::panics::catch_quietly(|| Matrix::new(&data, rows, cols, ld).rows());
+            let refused =
+                convlow_base::panics::catch_quietly(|| Matrix::new(&data[..], rows, cols, ld).rows());
             assert!(refused.is_err(), "{rows} x {cols}, ld {ld}");
             let overlapping =
-                convlow_base::panics::catch_quietly(|| Matrix::overlapping(&data, rows, cols, ld).rows());
+                convlow_base::panics::catch_quietly(|| Matrix::overlapping(&data[..], rows, cols, ld).rows());
             assert_eq!(overlapping.is_ok(), (rows, cols, ld) == (2, 2, 1), "{rows} x {cols}, ld {ld}");
             let refused =
                 convlow_base::panics::catch_quietly(|| MatrixMut::new(&mut data, rows, cols, ld).rows());

@@ -12,6 +12,7 @@ use crate::lanes::{QUAD, load_columns_at};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::vectors::{Kernel, Vectors};
+use crate::view::View;
 
 /// to ← fromᵀ, or to ← to + fromᵀ.
 ///
@@ -54,7 +55,7 @@ pub fn moved<'a, T: Element>(
             transpose(&from, &mut MatrixMut::new(to, pixels, depth, depth), false);
         }
     }
-    let moved = Image { data: to, channel: 1, plane: hs.len() * row, row, pixel: depth };
+    let moved = Image { data: View::new(to), channel: 1, plane: hs.len() * row, row, pixel: depth };
     (moved, [zs.start, hs.start, ws.start])
 }
 
@@ -231,7 +232,7 @@ mod tests {
     fn check<T: Element>() {
         for (rows, cols) in [(1, 1), (8, 8), (7, 9), (16, 8), (17, 31), (3, 40), (21, 4), (40, 3), (5, 5)] {
             let from: Vec<T> = (0..rows * (cols + 1)).map(|index| T::from_f64(index as f64)).collect();
-            let from = Matrix::new(&from, rows, cols, cols + 1);
+            let from = Matrix::new(&from[..], rows, cols, cols + 1);
             for add in [false, true] {
                 let mut to = vec![T::from_f64(0.5); cols * (rows + 2)];
                 transpose(&from, &mut MatrixMut::new(&mut to, cols, rows, rows + 2), add);

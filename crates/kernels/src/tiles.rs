@@ -114,20 +114,20 @@ impl<'a, T: Number> Tiles<'a, T> {
         Self { first, addend, matrices, grid, borrow: PhantomData }
     }
 
-    /// The tiles of several matrices at the front of `data`, each divided by the grid, and added to what `addend` holds, or to
-    /// what they hold themselves.
+    /// The tiles of several matrices that begin at `first`, each divided by the grid, and added to what lies alike from `addend`
+    /// on, or to what they hold themselves.
     ///
     /// # Panics
-    /// If the grid is not one of these matrices, they do not lie inside `data` and `addend`, or they overlap.
-    pub fn of_images(data: &'a mut [T], addend: Option<&'a [T]>, matrices: Matrices, grid: Grid) -> Self {
+    /// If the grid is not one of these matrices, or they overlap.
+    ///
+    /// # Safety
+    /// The matrices lie in memory that may be written, and nobody else uses their elements during `'a`; those that lie alike
+    /// from `addend` on nobody writes. What lies between the rows may be somebody else's.
+    pub unsafe fn of_images(first: *mut T, addend: Option<*const T>, matrices: Matrices, grid: Grid) -> Self {
         let Matrices { count, step, rows, cols, ld } = matrices;
         assert!(rows == grid.rows && cols == grid.cols && cols <= ld && count > 0);
-        let last = (count - 1).checked_mul(step).filter(|&last| last <= data.len());
-        assert!(last.is_some_and(|last| lies_inside(rows, cols, ld, data.len() - last)));
         assert!(count == 1 || lies_inside(rows, cols, ld, step));
-        assert!(addend.is_none_or(|addend| addend.len() == data.len()));
-        let first = data.as_mut_ptr();
-        let addend = addend.map_or(first.cast_const(), <[T]>::as_ptr);
+        let addend = addend.unwrap_or(first.cast_const());
         Self { first, addend, matrices, grid, borrow: PhantomData }
     }
 

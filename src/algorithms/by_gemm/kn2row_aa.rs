@@ -1,7 +1,7 @@
 //! `kn2row-aa-*`: per tap, dst[M × shifted pixels] += weights[M × C]·src[C × pixels], one GEMM with β = 1
 //! straight into dst.
-//! Workspace: (Kw−1)·d−pad_left columns (one side's wrapped columns; with `accumulate` the wider side's) of M
-//! channels × the rows of a strip, at most 64 KiB for one thread; 0 where OW ≠ W.
+//! Workspace: (Kw−1)·d−pad_left columns (one side's wrapped columns; with `accumulate` the wider side's) of the Mb
+//! channels of a tile × the rows of a strip, at most 64 KiB for one thread; 0 where OW ≠ W.
 //! Wins on stride-1 layers with many channels: no patches, no scratch plane.
 //! Source: arXiv 1709.03395 (accumulating with holes); the column repair, which leaves src untouched and
 //! writes nothing outside dst, is convlow's.

@@ -1,7 +1,8 @@
 //! `kn2row-fold`: the kernel columns are folded into the depth: with `L[h][x][j][c] = src[c, h, x·s+j·d−pad]`, for a tile
 //! of rows and each kernel row i, dst[pixels × M] += L[rows of i as pixels × Kw·C]·weights[Kw·C × M]. The input rows
 //! that one kernel row reads lie one behind the other in L, those of another phase of the stride apart from them.
-//! Workspace: for each thread R·s+Kh−1 rows of OW·Kw·C elements, W·C for an NCHW src and R·OW·Mb for an NCHW dst.
+//! Workspace: for each thread rows of OW·Kw·C elements, W·C for an NCHW src and R·OW·Mb for an NCHW dst. With g = gcd(s, d)
+//! there are min(s/g, Kh) phases of R + ⌊(Kh−1)·g/s⌋·d/g rows, or of ⌈H/s⌉ where these are fewer: R+Kh−1 rows for s = d = 1.
 //! Wins where C is small under a large kernel, and with strides: GEMMs are deep and span rows, for 1/Kh of the patches.
 //! Source: convlow; L is the compact lowering of MEC (arXiv 1706.06873) with its two outer axes exchanged.
 
@@ -19,6 +20,7 @@ use crate::problem::{Axis, Layout, Problem, common, product};
 use crate::tiles::{EachTile, Grid};
 use convlow_kernels::image::Image;
 use convlow_kernels::moves::transpose;
+use convlow_kernels::view::View;
 
 /// One kernel row of one tile of dst after the other.
 pub struct Kn2rowFold;
@@ -242,7 +244,7 @@ impl PreparedKn2rowFold {
 /// Moves columns `ws` of row `h` of an NCHW image: |ws| × C.
 fn move_row<T: Element>(unit: &Unit<'_, T>, problem: &Problem, h: usize, ws: &Range<usize>, to: &mut [T]) {
     let (channels, plane) = (problem.group_in(), unit.src.channel);
-    let from = &unit.src.data[h * problem.cols.input + ws.start..];
+    let from = unit.src.data.from(h * problem.cols.input + ws.start);
     let from = Matrix::new(from, channels, ws.len(), plane);
     transpose(&from, &mut MatrixMut::new(to, ws.len(), channels, channels), false);
 }
@@ -280,8 +282,13 @@ fn fold<'a, T: Element>(
             Layout::Nchw if ws.is_empty() => to.fill(T::ZERO),
             Layout::Nchw => {
                 move_row(unit, problem, h, &ws, moved);
-                let image =
-                    Image { data: moved, channel: 1, plane: 0, row: ws.len() * channels, pixel: channels };
+                let image = Image {
+                    data: View::new(moved),
+                    channel: 1,
+                    plane: 0,
+                    row: ws.len() * channels,
+                    pixel: channels,
+                };
                 fill_pixel_patches(&row_of_window, &image, &(0..xs.len()), to);
             }
             Layout::Nhwc => {

@@ -51,11 +51,11 @@ impl Mec {
         for x in 0..cols.output {
             let js = cols.taps_of_output(x);
             for j in 0..cols.kernel {
-                let pixel = js.contains(&j).then(|| unit.src.at(0, h, cols.input_of(x, j)));
+                let pixel = js.contains(&j).then(|| unit.src.at(0, h, cols.input_of(x, j)).run(0, channels));
                 let depths = j * channels..(j + 1) * channels;
                 match (self, pixel) {
                     (Mec::RowPartition, Some(pixel)) => {
-                        lowered.row_mut(x)[depths].copy_from_slice(&pixel[..channels]);
+                        lowered.row_mut(x)[depths].copy_from_slice(pixel);
                     }
                     (Mec::RowPartition, None) => lowered.row_mut(x)[depths].fill(T::ZERO),
                     (Mec::Col, Some(pixel)) => {

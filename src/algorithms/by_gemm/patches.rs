@@ -38,8 +38,8 @@ pub fn fill_channel<T: Number>(
     for (h, z) in (0..planes.kernel).flat_map(|h| (0..planes.output).map(move |z| (h, z))) {
         let mut part = patches.part(h * taps..(h + 1) * taps, z * pixels..(z + 1) * pixels);
         if planes.taps_of_output(z).contains(&h) {
-            let plane = image.planes_from(planes.input_of(z, h)).data;
-            fill_plane(fill, problem, &plane[..rows.input * cols.input], &mut part);
+            let plane = image.planes_from(planes.input_of(z, h)).data.run(0, rows.input * cols.input);
+            fill_plane(fill, problem, plane, &mut part);
         } else {
             part.fill(T::ZERO);
         }
@@ -180,6 +180,7 @@ pub fn scan_patch<T: Number>(
     let mut patch = patch.iter_mut();
     for (c, h) in (0..problem.group_in()).flat_map(|c| (0..planes.kernel).map(move |h| (c, h))) {
         let plane = hs.contains(&h).then(|| image.planes_from(planes.input_of(z, h)).at(c, 0, 0));
+        let plane = plane.map(|plane| plane.run(0, rows.input * cols.input));
         for i in 0..rows.kernel {
             for (j, value) in (0..cols.kernel).zip(&mut patch) {
                 *value = match plane {
@@ -216,10 +217,10 @@ pub fn copy_patch<T: Number>(
         let inside = &mut row[js.start * channels..js.end * channels];
         let (plane, y) = (image.planes_from(planes.input_of(z, h)), rows.input_of(y, i));
         if joined {
-            inside.copy_from_slice(&plane.at(0, y, cols.input_of(x, js.start))[..inside.len()]);
+            inside.copy_from_slice(plane.at(0, y, cols.input_of(x, js.start)).run(0, inside.len()));
         } else {
             for (j, pixel) in js.clone().zip(inside.chunks_exact_mut(channels)) {
-                pixel.copy_from_slice(&plane.at(0, y, cols.input_of(x, j))[..channels]);
+                pixel.copy_from_slice(plane.at(0, y, cols.input_of(x, j)).run(0, channels));
             }
         }
     }
@@ -251,7 +252,8 @@ pub fn fill_pixel_patches<T: Number>(
             let parts = parts.map(|patch| &mut patch[i * run..][..run]);
             if is.contains(&i) {
                 let from = image.at(0, rows.input_of(y, i), cols.input_of(fast.start, 0));
-                copy_runs(from, cols.step() * problem.group_in(), run, parts);
+                let step = cols.step() * problem.group_in();
+                copy_runs(from.run(0, (fast.len() - 1) * step + run), step, run, parts);
             } else {
                 parts.for_each(|part| part.fill(T::ZERO));
             }

@@ -14,7 +14,7 @@ pub fn add_rows<T: Number>(
 ) {
     dst.for_each_row(|m, sums| {
         for (to, from, len) in rows_of_tap(problem, tap) {
-            let products = &products.data()[m * products.ld() + from..];
+            let products = products.data().run(m * products.ld() + from, len);
             sums[to..][..len].iter_mut().zip(products).for_each(|(sum, product)| *sum += *product);
         }
     });
@@ -29,9 +29,8 @@ pub fn add_cols<T: Number>(
 ) {
     // Row by row, so that the products of one row of pixels stay in the cache for all channels.
     for (to, from, len) in rows_of_tap(problem, tap) {
-        let pixels = &products.data()[from * products.ld()..];
         dst.for_each_row(|m, sums| {
-            let products = pixels[m..].iter().step_by(products.ld());
+            let products = (0..len).map(|pixel| &products.row(from + pixel)[m]);
             sums[to..][..len].iter_mut().zip(products).for_each(|(sum, product)| *sum += *product);
         });
     }

@@ -10,6 +10,7 @@ use super::cost::{Calls, Cost, weights_streamed, work};
 use super::strips::rows_and_columns;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, common};
+use convlow_kernels::view::View;
 
 /// A tap of an axis that all these outputs see: its products may overwrite what dst holds.
 pub fn overwriting_tap(axis: &Axis, outputs: &Range<usize>) -> Option<usize> {
@@ -60,7 +61,7 @@ impl<T: Element> TapTile<'_, T> {
     }
 
     /// dst ← the product of pixels that lie `ld` elements apart and a tap's weights + β·dst.
-    pub fn add(&self, (i, j): (usize, usize), from: &[T], ld: usize, beta: T, dst: MatrixMut<'_, T>) {
+    pub fn add(&self, (i, j): (usize, usize), from: View<'_, T>, ld: usize, beta: T, dst: MatrixMut<'_, T>) {
         let (depth, channels) = (self.problem.group_in(), dst.cols());
         let tap = &self.weights[(i * self.problem.cols.kernel + j) * depth * channels..];
         let tap = Matrix::new(tap, depth, channels, channels);

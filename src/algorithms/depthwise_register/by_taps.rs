@@ -8,6 +8,7 @@ use convlow_kernels::geometry::Geometry;
 use convlow_kernels::image::Image;
 use convlow_kernels::moves::transpose;
 use convlow_kernels::pixel_tile::KEPT_BYTES;
+use convlow_kernels::view::View;
 
 use super::super::algorithm::{Element, Unit};
 use super::super::tiling::{part_of_channels, part_of_pixels};
@@ -211,10 +212,10 @@ impl PreparedDepthwiseRegister {
             }
             for (col, pixel) in to.chunks_exact_mut(depth).enumerate() {
                 for (channel, value) in channels.clone().zip(pixel) {
-                    *value = src.at(channel / self.multiplier, y, cols.first + col * cols.step)[0];
+                    *value = src.at(channel / self.multiplier, y, cols.first + col * cols.step).value(0);
                 }
             }
         }
-        Image { data: to, channel: 1, plane: 0, row: width * depth, pixel: depth }
+        Image { data: View::new(to), channel: 1, plane: 0, row: width * depth, pixel: depth }
     }
 }

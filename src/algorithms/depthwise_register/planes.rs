@@ -26,7 +26,7 @@ impl PreparedDepthwiseRegister {
         channels: &Range<usize>,
         mut dst: MatrixMut<'_, T>,
     ) {
-        let all = self.problem.cols.output;
+        let (all, plane) = (self.problem.cols.output, self.problem.rows.input * self.problem.cols.input);
         let mut of_phases = Words::<{ PHASE_BYTES / WORD }>::ZEROS;
         let of_phases: &mut [T] = of_phases.elements();
         let mut sums = Words::<{ SUM_BYTES / WORD }>::ZEROS;
@@ -43,7 +43,7 @@ impl PreparedDepthwiseRegister {
             let outputs = phases.outputs([height, xs.len()], all);
             for channel in channels.clone() {
                 // 1. Copy what the rows see.
-                copies.fill(unit.src.at(channel / self.multiplier, 0, 0), of_phases);
+                copies.fill(unit.src.at(channel / self.multiplier, 0, 0).run(0, plane), of_phases);
                 // 2. Sum all taps.
                 self.repeat_weights(unit, channel, weights);
                 let end = unit.end().of_channels(channel..channel + 1);

@@ -114,7 +114,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
             ..*self
         });
         let mut to = self.dst.part(channels.clone(), first_pixel..first_pixel + pixels);
-        let sums = Matrix::new(sums, pixels, channels.len(), channels.len());
+        let sums = Matrix::new(&*sums, pixels, channels.len(), channels.len());
         finish_planes(&sums, &mut to, &end.of_move());
     }
 }
@@ -177,7 +177,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
             weights: self.weights.as_ptr(),
             bias: self.end.bias.map(<[T]>::as_ptr),
             activation: Applied::new(self.end.activation),
-            is_far: size_of_val(self.image.data) > FIRST_LEVEL_BYTES,
+            is_far: self.image.data.len() * size_of::<T>() > FIRST_LEVEL_BYTES,
             taps: self.geometry.taps(),
             first_tap: self.geometry.first_tap(classes),
             tap_steps: [steps[a], steps[b], steps[c]],

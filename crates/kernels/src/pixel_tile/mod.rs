@@ -182,7 +182,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
                 let sums =
                     unsafe { std::slice::from_raw_parts(kept.as_ptr().cast::<T>(), pixels.len() * most) };
                 let mut to = self.dst.part(first..first + channels, pixels.clone());
-                let sums = Matrix::new(sums, pixels.len(), channels, most);
+                let sums = Matrix::new(&*sums, pixels.len(), channels, most);
                 finish_planes(&sums, &mut to, &self.end.of_channels(first..first + channels).of_move());
             }
             first += channels;

@@ -76,19 +76,19 @@ impl<T: Number, const A: usize> OfAlpha<'_, T, A> {
                 }
             }
             Layout::Nchw => {
-                let at = first * image.channel + h * image.row + window.w;
-                let end = at + (T::lanes::<S>() - 1) * image.channel + A;
-                if ALL && at >= js.start && end - js.start <= image.data.len() {
-                    // Where the image goes on around the row; what is outside is cleared then.
-                    let data = &image.data[at - js.start..];
-                    // What the next tiles read.
-                    for channel in 0..T::lanes::<S>() {
+                let at = image.place(first, h, window.w);
+                let lanes_of_line = T::lanes::<S>();
+                let around = at.checked_sub(js.start).map(|at| image.data.from(at));
+                let around = around.filter(|data| ALL && data.holds_rows(lanes_of_line, A, image.channel));
+                if let Some(data) = around {
+                    // Where the image goes on around the row; what is outside is cleared then. What the next tiles read:
+                    for channel in 0..lanes_of_line {
                         prefetch(data, channel * image.channel + LANES);
                     }
-                    row = load_line(simd, &Matrix::overlapping(data, T::lanes::<S>(), A, image.channel));
+                    row = load_line(simd, &Matrix::overlapping(data, lanes_of_line, A, image.channel));
                 } else {
                     for (channel, pixels) in pixels.iter_mut().enumerate().take(lanes.0) {
-                        let from = &image.data[at + channel * image.channel..][..js.len()];
+                        let from = image.data.run(at + channel * image.channel, js.len());
                         pixels[js.clone()].copy_from_slice(from);
                     }
                     row = load_line(simd, &Matrix::new(pixels.as_flattened(), T::lanes::<S>(), A, MOST));

@@ -230,7 +230,7 @@ mod tests {
         fn run<S: Vectors>(self, simd: S) {
             let (lanes, number) = (T::lanes::<S>(), |value: usize| T::from_f64(value as f64));
             let from: Vec<T> = (0..LANES * 7).map(number).collect();
-            let from = Matrix::new(&from, lanes, 6, 7);
+            let from = Matrix::new(&from[..], lanes, 6, 7);
             let columns = load_columns(simd, &from, 2);
             for (j, column) in columns.iter().enumerate() {
                 let expected: Vec<T> = (0..lanes).map(|row| number(row * 7 + 2 + j)).collect();

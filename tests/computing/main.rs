@@ -1,0 +1,14 @@
+//! What plans compute: the definition, by every algorithm, on every instructions, pool and part of a build.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod conformance;
+mod depthwise;
+mod isa;
+mod parts;
+mod propagation;
+mod register_tile;
+mod threads;
+#[cfg(feature = "winograd")]
+mod winograd;

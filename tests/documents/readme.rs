@@ -1,0 +1,116 @@
+//! What the README shows is true: its table and errors are the registry's, its sample is one that is compiled. Its C program is
+//! compiled and run by `c_tests/readme_test.cmake`.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use convlow::algorithms::{Entry, REGISTRY};
+use convlow::{Kind, Layout, Problem};
+
+use crate::common::padded;
+
+const BEGIN: &str = "<!-- algorithms: written by ./dev generate -->\n";
+const END: &str = "<!-- end of algorithms -->";
+
+fn readme_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(readme_path()).expect("README.md is there")
+}
+
+/// What the registry says of an algorithm, and what else it needs, asked of the algorithm itself.
+fn row(entry: &Entry) -> String {
+    let layouts = match entry.layouts {
+        [(src, dst)] => format!("{} → {}", src.name(), dst.name()).to_uppercase(),
+        all => {
+            assert_eq!(all, Layout::PAIRS, "{entry:?}: the table has no words for its layouts");
+            "any → any".to_string()
+        }
+    };
+    let (src_layout, dst_layout) = entry.layouts[0];
+    let in_groups = |groups: usize, size: usize, pad: usize, stride: usize| {
+        let mut problem = padded([4, 4], [6, 6], [size, size], pad);
+        problem.rows.stride = stride;
+        let problem = Problem::new(Problem { groups, src_layout, dst_layout, ..problem });
+        entry.check(&problem.expect("the probes are valid")).is_ok()
+    };
+    let (groups, kind) =
+        if in_groups(1, 1, 0, 1) || !in_groups(4, 1, 0, 1) { (1, "") } else { (4, "C = groups") };
+    let accepts = |size: usize, pad: usize, stride: usize| in_groups(groups, size, pad, stride);
+    // Of the kernels that some algorithms are made for, those that this one takes.
+    let sizes: Vec<_> = [1, 3, 5].into_iter().filter(|&size| accepts(size, size / 2, 1)).collect();
+    let needs = match sizes[..] {
+        [1] => "1×1, stride 1, no padding".to_string(),
+        [size] => format!("{size}×{size}, stride 1"),
+        _ if accepts(3, 1, 2) => String::new(),
+        _ if accepts(3, 0, 1) => "stride 1".to_string(),
+        _ => "stride 1, OW = W".to_string(),
+    };
+    let math = if entry.is_exact() { "" } else { ", `MATH_FAST`" };
+    let kinds = Kind::ALL.into_iter().filter(|kind| entry.kinds.contains(kind));
+    let kinds: Vec<&str> = kinds
+        .map(|kind| match kind {
+            Kind::Grouped => "groups",
+            Kind::Transposed => "transposed",
+            Kind::Volume => "3-D",
+            Kind::Strided => "slices",
+            Kind::Float64 => "float64",
+        })
+        .collect();
+    format!(
+        "| `{}` | {layouts} | {} | {kind}{needs}{math} | {} |",
+        entry.name(),
+        kinds.join(", "),
+        entry.space
+    )
+}
+
+/// The errors that the README states are those that the registry states and the tests hold.
+#[test]
+fn the_stated_errors_are_the_registry_s() {
+    for entry in REGISTRY {
+        if let Some(error) = entry.stated_error {
+            let row = format!("| `{}` | {error:e} |", entry.name());
+            assert!(readme().contains(&row), "README.md has no {row}");
+        }
+    }
+}
+
+#[test]
+fn the_table_of_algorithms_is_the_registry() {
+    let mut table =
+        "\n| name | layouts | takes | needs | workspace, elements |\n|---|---|---|---|---|\n".to_string();
+    for entry in REGISTRY {
+        writeln!(table, "{}", row(entry)).expect("a string takes everything");
+    }
+    table.push('\n');
+    if cfg!(feature = "mec") {
+        check_or_write(BEGIN, END, &table);
+    }
+}
+
+/// What an algorithm looks like, from the file that the crate compiles and tests.
+#[test]
+fn the_sample_of_an_algorithm_is_the_one_that_is_compiled() {
+    let file = include_str!("../../src/algorithms/sample.rs");
+    let (sample, _) = file.split_once("\n#[cfg(test)]").expect("its tests stand behind it");
+    let [begin, end] = ["<!-- sample: written by ./dev generate -->\n", "<!-- end of sample -->"];
+    check_or_write(begin, end, &format!("\n```rust\n{sample}```\n\n"));
+}
+
+/// Makes sure that the README holds this text between two marks, or writes it there if that is asked for.
+fn check_or_write(begin: &str, end: &str, expected: &str) {
+    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+    let _one_by_one = ONE_BY_ONE.lock();
+    let text = readme();
+    let (before, rest) = text.split_once(begin).expect("README.md marks where it begins");
+    let (found, after) = rest.split_once(end).expect("README.md marks where it ends");
+    if std::env::var_os("CONVLOW_GENERATE").is_some() {
+        std::fs::write(readme_path(), format!("{before}{begin}{expected}{end}{after}")).expect("written");
+    } else {
+        assert!(found == expected, "the README differs from the source: run ./dev generate");
+    }
+}

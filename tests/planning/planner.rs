@@ -1,0 +1,224 @@
+//! AUTO takes the quickest of what fits: by the estimate, or by the clock once something was measured.
+
+use convlow::algorithms::Products;
+use convlow::gemm::BackendChoice;
+use convlow::planner::{query, wisdom};
+use convlow::{
+    AlgorithmChoice, Axis, DataType, Effort, Info, Layout, Math, Operation, Options, Plan, Pool, Problem,
+};
+
+use crate::common;
+
+/// One test for all measuring, because what is measured is known to the whole process.
+#[test]
+fn auto_takes_the_quickest_that_fits() {
+    let problem = common::padded([16, 24], [20, 20], [3, 3], 1);
+    let limits = [0, 20_000, 200_000, usize::MAX];
+    for limit in limits {
+        let options = Options { max_workspace_bytes: limit, ..Options::default() };
+        check(&problem, &options);
+    }
+    for limit in limits {
+        let options = Options {
+            max_workspace_bytes: limit,
+            effort: Effort::Measure,
+            measure_budget_seconds: 60.0,
+            ..Options::default()
+        };
+        check(&problem, &options);
+    }
+    // What was measured serves plans that do not measure, in this process and, as text, in the next.
+    let known = wisdom::export().expect("a small copy").to_string();
+    let by_measure = Plan::new(&problem, &Options::default()).expect("a valid problem");
+    assert!(by_measure.info().measured_seconds > 0.0);
+    wisdom::forget();
+    let by_estimate = Plan::new(&problem, &Options::default()).expect("a valid problem");
+    assert_eq!(by_estimate.info().measured_seconds, 0.0);
+    wisdom::import(&known).expect("its own text");
+    let again = Plan::new(&problem, &Options::default()).expect("a valid problem");
+    assert_eq!(again.info().entry.id, by_measure.info().entry.id);
+    assert_eq!(again.info().measured_seconds, by_measure.info().measured_seconds);
+}
+
+/// Of those that read the layer's packing, estimates within 6 % of the least say nothing on which is faster: the least
+/// workspace is taken, and of these the quickest. What the clock says is taken as it is.
+fn check(problem: &Problem, options: &Options) -> bool {
+    let infos = query(problem, options).expect("a valid problem");
+    let chosen: Vec<_> = infos.iter().filter(|info| info.reason.is_none()).collect();
+    let [chosen] = chosen[..] else { panic!("{} were chosen", chosen.len()) };
+    let plan = Plan::new(problem, options).expect("a valid problem");
+    assert_eq!(plan.info().entry.id, chosen.entry.id);
+    let fitting: Vec<_> = infos
+        .iter()
+        .filter(|info| info.applicable && info.workspace_bytes <= options.max_workspace_bytes)
+        .filter(|info| match (options.gemm, info.entry.products) {
+            (BackendChoice::Auto, products) => products != Products::Gemm,
+            (_, products) => products != Products::Kernels && info.entry.in_parts,
+        })
+        .collect();
+    assert!(chosen.workspace_bytes <= options.max_workspace_bytes);
+    let least = |seconds: &mut dyn Iterator<Item = f64>| seconds.fold(f64::INFINITY, f64::min);
+    if options.effort == Effort::Measure {
+        assert!(fitting.iter().all(|info| info.measured_seconds > 0.0), "every one has a time");
+        let quickest = least(&mut fitting.iter().map(|info| info.measured_seconds));
+        assert_eq!(chosen.measured_seconds, quickest, "{}", chosen.entry.name());
+        return false;
+    }
+    let packing = |info: &&&Info| {
+        let options = Options { algorithm: AlgorithmChoice::One(info.entry), ..options.clone() };
+        Plan::new(problem, &options).expect("it fits").packing_id()
+    };
+    let of_layer = plan.packing_id();
+    // With a GEMM it follows from the algorithm.
+    let any = options.gemm != BackendChoice::Auto;
+    let fitting: Vec<_> = fitting.iter().filter(|info| any || packing(info) == of_layer).collect();
+    let quickest = least(&mut fitting.iter().map(|info| info.estimated_seconds));
+    let level: Vec<_> = fitting.iter().filter(|info| info.estimated_seconds <= 1.06 * quickest).collect();
+    let bytes =
+        level.iter().map(|info| info.workspace_bytes).min().expect("the quickest is level with itself");
+    let frugal = level.iter().filter(|info| info.workspace_bytes == bytes);
+    let expected = least(&mut frugal.map(|info| info.estimated_seconds));
+    let name = chosen.entry.name();
+    assert_eq!((chosen.workspace_bytes, chosen.estimated_seconds), (bytes, expected), "{name} on {problem}");
+    chosen.estimated_seconds > quickest
+}
+
+/// The rule is no empty word: on some layers of real networks it takes another one than the quickest.
+#[test]
+fn of_those_estimated_level_the_least_workspace_is_taken() {
+    let mut decided = 0;
+    for layer in layers() {
+        for (src_layout, dst_layout) in common::LAYOUTS {
+            for max_workspace_bytes in [0, 100_000, usize::MAX] {
+                for gemm in [BackendChoice::Auto, BackendChoice::Embedded] {
+                    let options = Options { max_workspace_bytes, gemm, ..Options::default() };
+                    let problem = Problem { src_layout, dst_layout, ..layer };
+                    decided += usize::from(check(&problem, &options));
+                }
+            }
+        }
+    }
+    println!("planner: the least workspace decided {decided} times");
+    assert!(decided > 0);
+}
+
+/// Where a GEMM is asked for, AUTO lowers no whole image: its workspace stays that of a few rows on every layer.
+#[test]
+fn with_a_gemm_auto_lowers_no_whole_image() {
+    let mut by_gemm = 0;
+    for layer in layers() {
+        for (src_layout, dst_layout) in common::LAYOUTS {
+            for (gemm, _) in common::backends() {
+                let problem = Problem { src_layout, dst_layout, ..layer };
+                let plan = Plan::new(&problem, &Options { gemm, ..Options::default() }).expect("valid");
+                let info = plan.info();
+                assert!(info.entry.in_parts, "{} on {problem}", info.entry.name());
+                assert_ne!(info.entry.products, Products::Kernels);
+                by_gemm += usize::from(info.entry.products == Products::Gemm);
+            }
+        }
+    }
+    assert!(by_gemm > 1000, "{by_gemm}");
+}
+
+/// A network with dynamic shapes packs its weights once: the packing is a layer's, whatever the image, batch and threads.
+#[test]
+fn the_packing_is_the_same_for_every_image() {
+    let pool = Pool::new(2).expect("two threads");
+    let sized = |operation: Operation, axis: &Axis, outputs: usize| {
+        let read = (outputs - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1;
+        let input = read.saturating_sub(axis.pad_before + axis.pad_after).max(1);
+        Axis { input: if operation == Operation::ConvTranspose { outputs } else { input }, ..*axis }
+    };
+    let mut packings = 0;
+    for layer in layers().filter(|layer| layer.in_pixels() > 1) {
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            for (data_type, math) in [
+                (DataType::F32, Math::Exact),
+                (DataType::F32, Math::Fast),
+                (DataType::F64, Math::Exact),
+                (DataType::F64, Math::Fast),
+            ] {
+                let problem = Problem { src_layout: layout, dst_layout: layout, data_type, ..layer };
+                let plan = |problem: &Problem, pool: &Pool| {
+                    let options = Options { math, pool: pool.clone(), ..Options::default() };
+                    Plan::new(problem, &options).expect("valid").packing_id()
+                };
+                let packing = plan(&problem, &Pool::SERIAL);
+                for (outputs, batch) in [(3, 1), (9, 4), (28, 1), (31, 2), (100, 1)] {
+                    let cols = sized(problem.operation, &problem.cols, outputs);
+                    let rows = if problem.rows == Axis::ONE {
+                        Axis::ONE
+                    } else {
+                        sized(problem.operation, &problem.rows, outputs)
+                    };
+                    let other = Problem { batch, rows, cols, ..problem };
+                    let Ok(other) = Problem::new(other) else { continue };
+                    if other.in_pixels() == 1 {
+                        continue;
+                    }
+                    packings += 1;
+                    assert_eq!(plan(&other, &pool), packing, "{math:?}: {problem} and {other}");
+                }
+            }
+        }
+    }
+    println!("planner: {packings} packings kept");
+    assert!(packings > 10_000, "{packings}");
+}
+
+/// With default options, whatever the layouts: no channel of a depthwise convolution is computed alone.
+#[test]
+fn auto_takes_all_channels_of_depthwise_at_once() {
+    for text in [
+        "g64ic64ih28oc64oh28kh3ph1",
+        "g40ic40ih28oc40oh14kh5sh2ph2",
+        "g32ic32ih9oc32oh18kh4sh2ph1tr1",
+        "g32ic32id8ih14oc32od8oh14kd3kh3pd1ph1",
+        "g32ic32id5ih7oc32od10oh14kd2kh2sd2sh2pd0ph0tr1",
+        "g64ic64iw500oc64kw3dw8pw16pr0",
+    ] {
+        let problem = convlow::descriptor::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}")).problem;
+        for (src_layout, dst_layout) in Layout::PAIRS {
+            let problem = Problem { src_layout, dst_layout, ..problem };
+            let plan = Plan::new(&problem, &Options::default()).expect("a valid problem");
+            assert_eq!(plan.info().entry.name, c"depthwise-register", "{problem}");
+        }
+    }
+}
+
+/// Of large problems of every kind a part is measured, within its budget.
+#[test]
+fn measuring_ends_on_problems_of_every_kind() {
+    for text in [
+        "ic64ih64oc64oh128kh4sh2ph1tr1",
+        "g64ic64ih100oc64oh203kh5sh2ph1tr1",
+        "mb2ic16id40ih40oc32od40oh40kd3kh3pd1ph1",
+        "ic16id20ih20oc16od40oh40kd2kh2sd2sh2tr1",
+        "ic64ih100oc64kh3ph1sc20000dc30000",
+        "ic16iw90000oc16kw2dw511",
+    ] {
+        let problem = convlow::descriptor::parse(text).expect("a problem").problem;
+        for data_type in [DataType::F32, DataType::F64] {
+            let problem = Problem { data_type, ..problem };
+            let options = Options {
+                effort: Effort::Measure,
+                measure_budget_seconds: 0.05,
+                measure_max_bytes: 1 << 20,
+                ..Options::default()
+            };
+            let start = std::time::Instant::now();
+            let plan = Plan::new(&problem, &options).expect("a valid problem");
+            assert!(plan.info().measured_seconds > 0.0, "{problem}");
+            assert!(start.elapsed().as_secs_f64() < 5.0, "{problem}: {:?}", start.elapsed());
+        }
+    }
+}
+
+/// Every layer of every list.
+fn layers() -> impl Iterator<Item = Problem> {
+    common::lists().into_iter().flat_map(|file| {
+        let list = std::fs::read_to_string(&file).expect("a list of problems/");
+        convlow::descriptor::parse_list(&list).expect("a list").into_iter().map(|layer| layer.problem)
+    })
+}

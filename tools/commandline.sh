@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# The command line, and the Python of benches/ that calls it.
+
+# Builds the command line, and tells its path in `program`.
+build_convlow() {
+    local build=release
+    need_openblas || {
+        echo "./dev: no OpenBLAS here and it could not be installed; going on with the embedded GEMM" >&2
+        build=embedded
+    }
+    cargo_in "$build" build --bin convlow
+    program=$(folder_of "$build")/convlow
+}
+
+# Builds the command line and runs it.
+convlow() {
+    local program
+    build_convlow
+    exec "$program" "$@"
+}
+
+# run_demo [ocr|upscale] ARGUMENTS: a photograph through ONNX Runtime, or through VGG-16's convolutions.
+run_demo() {
+    case "${1:-}" in
+        ocr | upscale)
+            provider_environment
+            provider_python "integrations/onnxruntime/demos/$1.py" "${@:2}"
+            return
+            ;;
+    esac
+    # Not for the demo itself, but so that the library's own build is ready to be tried next.
+    need cmake cmake || echo "./dev: going on without cmake; the demo does not need it" >&2
+    convlow demo "$@"
+}
+
+run_bench() {
+    if [ $# = 0 ]; then
+        set -- --network paper --threads 1,2 --time-limit 200 \
+            --json bench.json --csv bench.csv --plot bench.svg --plot bench.png
+    fi
+    convlow bench "$@"
+}
+
+# run_evaluation ARGUMENTS: measures with the command line as it is built for users.
+run_evaluation() {
+    local program
+    need python3 python3
+    build_convlow
+    python_module evaluation --convlow "$program" "$@"
+}
+
+run_fit() {
+    local program
+    need python3 python3
+    build_convlow
+    python_module fit --convlow "$program" "$@"
+}
+
+# The evaluation's verdicts, and all of it on tiny problems.
+test_evaluation() {
+    local folder=target/evaluation
+    python_module unittest --quiet evaluation.test_noise
+    mkdir -p $folder
+    printf 'ic8ih9oc12kh3ph1n"tiny:first*2"\nic8ih9oc12kh1n"tiny:second"\n' >$folder/tiny.txt
+    python_module evaluation --convlow "$(folder_of check)/convlow" --network $folder/tiny.txt --seconds 2 --peer-rounds 0 \
+        --results $folder --document $folder/tiny.md
+    grep -q '^| im2col | O(K²CHW) | C·Kh·Kw·OH·OW | 1.000 to 1.000 |' $folder/tiny.md
+}

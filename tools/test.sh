@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# The quick and the full test.
+
+# run_test [quick]
+run_test() {
+    case "$*" in
+        '') run_full_test ;;
+        quick) run_quick_test ;;
+        *)
+            echo "./dev: test takes nothing, or quick, but not $*" >&2
+            return 2
+            ;;
+    esac
+}
+
+# All that it compiles is the build `check`.
+run_quick_test() {
+    need_for_tests
+    begin_stages quick
+    stage format check_format
+    stage lints check_lints
+    stage rust test_rust_quick
+    stage c test_c_quick
+    say "all quick checks passed"
+}
+
+run_full_test() {
+    need_for_tests
+    need valgrind valgrind
+    need pkg-config pkg-config
+    begin_stages test
+    stage format check_format
+    stage python check_python
+    stage crates check_crates
+    stage lints check_lints
+    stage documentation check_documentation
+    stage rust test_rust
+    stage smallest test_smallest
+    stage pool test_pool_models
+    stage evaluation test_evaluation
+    stage arm test_arm depthwise:: conformance::
+    stage provider test_provider
+    stage c test_c
+    stage valgrind test_c_valgrind
+    stage sanitized test_sanitized
+    stage c_sanitized test_c_sanitized
+    say "all checks passed"
+}
+
+# Every Rust test.
+test_rust() {
+    cargo_in check test -- --show-output
+}
+
+# Those that do not take minutes.
+test_rust_quick() {
+    cargo_in check test --lib --test command --test documents --test header --test planning --test seeds
+    cargo_in check test --test computing -- depthwise:: register_tile::
+}
