@@ -104,7 +104,9 @@ add_target() {
     options+=(--target "$target")
     case $target in
         aarch64-*)
-            environment+=("${variable}_LINKER=aarch64-linux-gnu-gcc" "${variable}_RUNNER=qemu-aarch64 -L /usr/aarch64-linux-gnu")
+            # The whole path, as CMake names it: another linker is another build to cargo.
+            environment+=("${variable}_LINKER=$(command -v aarch64-linux-gnu-gcc)"
+                "${variable}_RUNNER=qemu-aarch64 -L /usr/aarch64-linux-gnu")
             ;;
     esac
 }
