@@ -1,8 +1,9 @@
 //! [`Buffer`]: memory for tensors, packed weights and workspaces.
 
+use convlow_base::error::Result;
+use convlow_base::memory;
+
 use crate::algorithms::Element;
-use crate::error::Result;
-use crate::memory;
 
 /// A line of the cache.
 #[derive(Debug, Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]

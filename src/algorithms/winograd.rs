@@ -11,6 +11,10 @@
 
 use std::ops::Range;
 
+use convlow_kernels::matrix::{Matrix, MatrixMut};
+use convlow_kernels::product::Product;
+use convlow_kernels::winograd::{Form, InputTransform, OutputTransform, Strip};
+
 use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
     require_unit_stride,
@@ -18,11 +22,8 @@ use super::algorithm::{
 use super::cost::{Calls, Cost, streamed_elements, work};
 use super::tiling::{channels_of_block, channels_of_tile, dst_grid, part_of_channels, pixels_and_channels};
 use crate::lowering::weights::WeightOrder;
-use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, product};
 use crate::tiles::{EachTile, Grid};
-use convlow_kernels::product::Product;
-use convlow_kernels::winograd::{Form, InputTransform, OutputTransform, Strip};
 
 /// F(m×m, r×r) with α = `A` and r = `R`.
 pub struct Winograd<const A: usize, const R: usize>;

@@ -2,6 +2,8 @@
 
 use std::ffi::c_void;
 
+use convlow_base::error::{Result, invalid};
+use convlow_base::memory;
 use convlow_threads::Pool;
 
 use super::checked::{NamedRange, disjoint, input, malloc_aligned, output, reference, slice, slice_mut};
@@ -15,10 +17,8 @@ use super::types::{
 };
 use super::versioned::{self, Versioned};
 use crate::algorithms::{Element, Entry, Products};
-use crate::error::{Result, invalid};
 use crate::gemm::BackendChoice;
 use crate::lowering::weights::HEADER_BYTES;
-use crate::memory;
 use crate::plan::{Info, Plan, Tensors, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
 use crate::problem::{DataType, Problem};

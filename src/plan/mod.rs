@@ -6,6 +6,9 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
+use convlow_base::error::{Error, Result, invalid, text};
+use convlow_base::panics;
+use convlow_kernels::matrix::MatrixMut;
 use convlow_threads::Pool;
 
 pub use self::arguments::Arguments;
@@ -13,12 +16,9 @@ pub(crate) use self::arguments::Tensors;
 pub use self::info::Info;
 pub(crate) use self::schedule::Schedule;
 use crate::algorithms::{Element, Unit};
-use crate::error::{Error, Result, invalid, text};
 use crate::gemm::Backend;
 use crate::lowering::image::image_of;
 use crate::lowering::weights::Packing;
-use crate::matrix::MatrixMut;
-use crate::panics;
 use crate::problem::{Activation, DataType, Layout, Problem};
 use crate::tiles::{self, Grid, Matrices, Tiles};
 

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io::Write;
 
+use convlow_base::error::text;
+
 use crate::algorithms::Reason;
-use crate::error::text;
 use crate::plan::Info;
 use crate::problem::Problem;
 

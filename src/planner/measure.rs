@@ -5,13 +5,14 @@
 
 use std::time::{Duration, Instant};
 
+use convlow_base::error::Result;
+use convlow_base::memory;
+
 use super::candidate::{Answer, Candidate, examine};
 use super::options::{AlgorithmChoice, Options};
 use super::wisdom;
 use crate::algorithms::{Element, Entry};
 use crate::buffer::Buffer;
-use crate::error::Result;
-use crate::memory;
 use crate::plan::{Info, Plan};
 use crate::problem::{DataType, Problem, Strides, with_outputs};
 

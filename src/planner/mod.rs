@@ -15,14 +15,15 @@ mod tests;
 mod usual;
 pub mod wisdom;
 
+use convlow_base::error::Result;
+use convlow_base::memory;
+
 use self::candidate::Candidate;
 use self::line::print_choice;
 pub use self::options::{AlgorithmChoice, Effort, Math, Options};
 use self::survey::Survey;
 use crate::algorithms::REGISTRY;
 use crate::environment::is_verbose;
-use crate::error::Result;
-use crate::memory;
 use crate::plan::{Info, Plan};
 use crate::problem::Problem;
 

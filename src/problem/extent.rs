@@ -4,7 +4,7 @@ use std::fmt;
 
 use convlow_kernels::data_type::{DataType, Layout};
 
-use crate::error::{Error, Result, invalid, text};
+use convlow_base::error::{Error, Result, invalid, text};
 
 /// How far apart the elements of a tensor lie that is a slice of a wider one, in elements; 0 where it is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

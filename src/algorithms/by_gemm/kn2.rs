@@ -4,15 +4,16 @@
 //! Wins on many channels and small maps: no patch is ever built, every GEMM reads src as it lies.
 //! Source: arXiv 1704.04428 (kn2row, kn2col), arXiv 1709.03395 (accumulating).
 
-use super::algorithm::{
-    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_unit_stride,
-};
-use super::cost::{Calls, Cost, weights_streamed, work};
+use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
+
 use super::product::tile_size;
 use super::shifted_add::{add_cols, add_rows};
+use crate::algorithms::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_unit_stride,
+};
+use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
 use crate::lowering::image::matrix_of;
 use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
-use crate::matrix::{Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
 use crate::tiles::{EachTile, Grid};
 

@@ -14,16 +14,17 @@
 
 use std::ops::Range;
 
-use super::algorithm::{
+use convlow_kernels::matrix::MatrixMut;
+
+use super::product::{Form, tile_size};
+use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
+use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready,
     require_unit_stride,
 };
-use super::cost::{Calls, Cost, weights_streamed, work};
-use super::product::{Form, tile_size};
-use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
+use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
 use crate::lowering::image::matrix_of;
 use crate::lowering::weights::{IJCM, IJMC, WeightOrder};
-use crate::matrix::MatrixMut;
 use crate::problem::{Problem, common};
 use crate::tiles::{EachTile, Grid, Tile};
 

@@ -7,17 +7,18 @@
 
 use std::ops::Range;
 
-use super::algorithm::{
+use convlow_kernels::matrix::MatrixMut;
+
+use super::strips::{rows_and_columns, tile_size};
+use super::taps::{self, TapTile};
+use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
+use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
     require_unit_stride,
 };
-use super::cost::{Calls, Cost, work};
-use super::strips::{rows_and_columns, tile_size};
-use super::taps::{self, TapTile};
-use super::tiling::{dst_grid, flattened};
-use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
+use crate::algorithms::cost::{Calls, Cost, work};
+use crate::algorithms::tiling::{dst_grid, flattened};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::MatrixMut;
 use crate::problem::{Problem, common};
 use crate::tiles::{EachTile, Grid};
 

@@ -8,18 +8,21 @@
 
 use std::ops::Range;
 
-use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready};
-use super::cost::{Calls, Cost, weights_streamed, work};
+use convlow_kernels::image::Image;
+use convlow_kernels::matrix::{Matrix, MatrixMut};
+use convlow_kernels::view::View;
+
 use super::patches::fill_pixel_patches;
 use super::strips::{channels_of_group, groups_for_threads, rows_and_columns, tile_size};
 use super::taps::{beginning_with, overwriting_tap};
-use super::tiling::{dst_grid, flattened, part_of_channels, pixels_and_channels};
+use crate::algorithms::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready,
+};
+use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
+use crate::algorithms::tiling::{dst_grid, flattened, part_of_channels, pixels_and_channels};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Layout, Problem, common, product};
 use crate::tiles::{EachTile, Grid};
-use convlow_kernels::image::Image;
-use convlow_kernels::view::View;
 
 /// One kernel row of one tile of dst after the other.
 pub struct Kn2rowFold;

@@ -4,11 +4,12 @@
 //! D is the depth of the sum, P the pixels. `ki` gives M × P (an NCHW dst), `ik` gives P × M (an NHWC dst);
 //! a `t` says that the factor before it is stored transposed and passed with the transpose flag.
 
-use super::algorithm::{Element, Unit};
-use super::cost::{Calls, Cost, weights_streamed, work};
-use super::tiling::dst_grid;
+use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
+
+use crate::algorithms::algorithm::{Element, Unit};
+use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
+use crate::algorithms::tiling::dst_grid;
 use crate::lowering::weights::{CIJM, IJCM, MCIJ, MIJC, WeightOrder};
-use crate::matrix::{Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
 use crate::tiles::{EachTile, Grid};
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::tiling::channels_of_block;
+use crate::algorithms::tiling::channels_of_block;
 use crate::problem::Problem;
 
 /// Output channels of a tile, if there are more: enough for a GEMM to run near its peak, and few enough that a
