@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use self::outcome::Failure;
+use self::outcome::{Failure, INTERRUPTED};
 
 /// Convolutions through GEMM, with exact figures for the memory that each algorithm needs
 #[derive(Parser)]
@@ -42,8 +42,6 @@ enum Command {
 
 const WRONG: u8 = 1;
 const REFUSED: u8 = 2;
-/// As shells have it: 128 and the number of SIGINT.
-const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {

@@ -27,3 +27,6 @@ impl From<io::Error> for Failure {
 }
 
 pub(crate) type Outcome<T> = Result<T, Failure>;
+
+/// The exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;

@@ -29,7 +29,7 @@ use self::record::{Record, Setting};
 use self::select::{Selection, Settings, Wanted};
 use crate::layouts::LayoutArguments;
 use crate::options::Arithmetic;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, INTERRUPTED, Outcome};
 use crate::seeded::Seeded;
 use crate::{lists, options};
 
@@ -316,7 +316,7 @@ fn interruption() -> Outcome<Arc<AtomicBool>> {
     let flag = Arc::clone(&interrupted);
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(crate::INTERRUPTED.into());
+            std::process::exit(INTERRUPTED.into());
         }
     })
     .map_err(|error| Failure::Refused(format!("Ctrl-C cannot be caught: {error}")))?;
