@@ -12,8 +12,8 @@
 use std::ops::Range;
 
 use convlow_kernels::matrix::{Matrix, MatrixMut};
-use convlow_kernels::product::Product;
-use convlow_kernels::winograd::{Form, InputTransform, OutputTransform, Strip};
+use convlow_kernels::packed_product::PackedProduct;
+use convlow_kernels::winograd::{Filtering, InputTransform, OutputTransform, Strip};
 
 use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
@@ -72,7 +72,7 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
     /// m.
     const OUTPUTS: usize = A - R + 1;
     /// m and r.
-    const FORM: Form = Form { outputs: Self::OUTPUTS, taps: R };
+    const FILTERING: Filtering = Filtering { outputs: Self::OUTPUTS, taps: R };
     /// α².
     const POSITIONS: usize = A * A;
 
@@ -295,7 +295,13 @@ impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
                     next if next < Self::POSITIONS => weights(channels.start, next),
                     _ => (of_panel, 0),
                 };
-                T::product(Product { rows, weights: of_panel, next: &next[..len], accumulate, dst });
+                T::packed_product(PackedProduct {
+                    rows,
+                    weights: of_panel,
+                    next: &next[..len],
+                    accumulate,
+                    dst,
+                });
             }
         }
     }
@@ -367,7 +373,7 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
             for first in tiles.clone().step_by(self.tiling.strip) {
                 let strip = Strip {
                     geometry: &geometry,
-                    form: Winograd::<A, R>::FORM,
+                    filtering: Winograd::<A, R>::FILTERING,
                     tiles: first..(first + self.tiling.strip).min(tiles.end),
                 };
                 self.run_strip(unit, &strip, &channels, (&mut view, first_row), scratch);

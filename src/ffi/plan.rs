@@ -19,7 +19,7 @@ use super::versioned::{self, Versioned};
 use crate::algorithms::{Element, Entry, Products};
 use crate::gemm::BackendChoice;
 use crate::lowering::weights::HEADER_BYTES;
-use crate::plan::{Info, Plan, Tensors, workspace_too_small};
+use crate::plan::{Info, Plan, RawArguments, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
 use crate::problem::{DataType, Problem};
 
@@ -458,7 +458,7 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
             0 => &mut [],
             _ => slice_mut("workspace", workspace.cast(), needed / size_of::<T>())?,
         };
-        plan.execute_raw(Tensors { src, packed, bias, slopes, residual, dst, workspace, pool })
+        plan.execute_raw(RawArguments { src, packed, bias, slopes, residual, dst, workspace, pool })
     }
 }
 

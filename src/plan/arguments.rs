@@ -23,7 +23,7 @@ pub struct Arguments<'a, T = f32> {
 }
 
 /// [`Arguments`] whose tensors may take turns in memory.
-pub(crate) struct Tensors<'a, T> {
+pub(crate) struct RawArguments<'a, T> {
     pub src: *const T,
     pub packed: &'a [u8],
     pub bias: Option<&'a [T]>,

@@ -6,7 +6,7 @@
 
 use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
 
-use super::product::tile_size;
+use super::product::gemm_tile;
 use super::shifted_add::{add_cols, add_rows};
 use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_unit_stride,
@@ -103,7 +103,7 @@ impl Algorithm for Kn2 {
         let taps = if self.at_once() { problem.taps() } else { 1 };
         let scratch = Scratch::shared(&[taps, problem.group_out(), problem.in_pixels()])?;
         let (channels, pixels) = (problem.group_out() * taps, problem.in_pixels());
-        let (pixel_block, channel_block) = tile_size(pixels, channels);
+        let (pixel_block, channel_block) = gemm_tile(pixels, channels);
         let grid = if self.by_rows() {
             Grid::new(channels, pixels, channel_block, pixel_block)
         } else {

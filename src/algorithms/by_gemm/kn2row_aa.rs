@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use convlow_kernels::matrix::MatrixMut;
 
-use super::product::{Form, tile_size};
+use super::product::{Form, gemm_tile};
 use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
 use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready,
@@ -53,7 +53,7 @@ fn rows_and_channels(problem: &Problem) -> (usize, usize) {
     let rows = problem.rows.output.div_ceil((pixels / STRIP_PIXELS).max(1));
     // A strip that is alone is shared by two threads.
     let most = if rows == problem.rows.output { channels.div_ceil(2) } else { channels };
-    (rows, tile_size(pixels, channels).1.min(most.next_multiple_of(16)))
+    (rows, gemm_tile(pixels, channels).1.min(most.next_multiple_of(16)))
 }
 
 impl Algorithm for Kn2rowAa {

@@ -7,7 +7,7 @@
 
 use convlow_kernels::matrix::MatrixMut;
 
-use super::strips::tile_size;
+use super::strips::strip_tile;
 use super::taps::{self, TapTile};
 use crate::algorithms::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
 use crate::algorithms::cost::Cost;
@@ -30,7 +30,7 @@ struct PreparedKn2rowTiled {
 impl Algorithm for Kn2rowTiled {
     fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         let problem = flattened(problem);
-        let tile = tile_size(&problem);
+        let tile = strip_tile(&problem);
         ready(PreparedKn2rowTiled { problem, tile, grid: dst_grid(&problem, tile.0, tile.1) })
     }
 }

@@ -9,7 +9,7 @@
 
 use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
 
-use super::product::tile_size;
+use super::product::gemm_tile;
 use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready,
 };
@@ -83,7 +83,7 @@ impl Algorithm for Mec {
     fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         let Problem { rows, cols, .. } = problem;
         let scratch = Scratch::shared(&[cols.kernel, problem.group_in(), rows.input, cols.output])?;
-        let (_, channel_block) = tile_size(cols.output, problem.group_out());
+        let (_, channel_block) = gemm_tile(cols.output, problem.group_out());
         ready(PreparedMec { variant: *self, problem: *problem, channel_block, scratch })
     }
 }

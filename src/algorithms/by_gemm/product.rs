@@ -45,7 +45,7 @@ const TILE_CHANNELS: usize = 128;
 const TARGET_TILES: usize = 8;
 
 /// Pixels and channels of the tiles into which a pixels × channels result is divided.
-pub fn tile_size(pixels: usize, channels: usize) -> (usize, usize) {
+pub fn gemm_tile(pixels: usize, channels: usize) -> (usize, usize) {
     let along = |across: usize| (TARGET_TILES / across).min(channels / TILE_CHANNELS).max(1);
     let across = (pixels / TILE_PIXELS).max(1);
     // Two threads may share what would be a single tile, unless it is small.
@@ -111,7 +111,7 @@ pub struct Product {
 
 impl Product {
     pub fn new(form: Form, problem: &Problem) -> Self {
-        let (pixels, channels) = tile_size(problem.out_pixels(), problem.group_out());
+        let (pixels, channels) = gemm_tile(problem.out_pixels(), problem.group_out());
         let (grid, passes) = (dst_grid(problem, pixels, channels), problem.out_pixels().div_ceil(pixels));
         Self { form, problem: *problem, grid, passes }
     }

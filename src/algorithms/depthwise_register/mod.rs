@@ -21,7 +21,7 @@ use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moves::KEPT_BYTES;
 use convlow_kernels::register::channels_of_register_tile;
 
-use self::prepared::{PreparedDepthwiseRegister, Reading};
+use self::prepared::{PreparedDepthwiseRegister, SrcReading};
 use self::words::{WORD, Words};
 use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready, require, require_countable_taps,
@@ -47,9 +47,9 @@ impl Algorithm for DepthwiseRegister {
         require(groups > 1 && problem.group_in() == 1, c"needs several groups of one input channel each")?;
         let problem = Problem { groups: 1, in_channels: 1, ..*problem };
         require_countable_taps(&problem)?;
-        let reading = Reading::new(&problem, multiplier, block)?;
+        let reading = SrcReading::new(&problem, multiplier, block)?;
         let grid = match &reading {
-            Reading::Planes(phases) => {
+            SrcReading::Planes(phases) => {
                 // Whole rows, in parts that a thread takes one after the other.
                 let [height, _] = phases.part();
                 let strips = problem.rows.output.div_ceil(height);
@@ -79,12 +79,14 @@ impl PreparedDepthwiseRegister {
         for (first, outputs) in boxes(problem, &pixels) {
             let part = part_of_pixels(problem, &mut dst, first..first + count(&outputs));
             match &self.reading {
-                Reading::Planes(phases) => self.run_planes(unit, phases, outputs[1].start, &channels, part),
-                Reading::InPlace => self.run_in_place(unit, outputs, &channels, part),
-                Reading::MovedRows(of_part, at_once) => {
+                SrcReading::Planes(phases) => {
+                    self.run_planes(unit, phases, outputs[1].start, &channels, part)
+                }
+                SrcReading::InPlace => self.run_in_place(unit, outputs, &channels, part),
+                SrcReading::MovedRows(of_part, at_once) => {
                     self.run_moved_rows(unit, (*of_part, *at_once), &outputs, &channels, part);
                 }
-                Reading::ByTaps(steps) => self.run_by_taps(unit, *steps, &outputs, &channels, part),
+                SrcReading::ByTaps(steps) => self.run_by_taps(unit, *steps, &outputs, &channels, part),
             }
         }
     }
@@ -140,9 +142,9 @@ impl Prepared for PreparedDepthwiseRegister {
         const LOADED: usize = 2;
         let Self { problem, grid, .. } = self;
         let (pixels, channels) = (problem.out_pixels(), problem.out_channels);
-        let planes = matches!(self.reading, Reading::Planes(_));
+        let planes = matches!(self.reading, SrcReading::Planes(_));
         let moved = match self.reading {
-            Reading::ByTaps(_) | Reading::MovedRows(..) => work(&[problem.in_pixels(), channels]),
+            SrcReading::ByTaps(_) | SrcReading::MovedRows(..) => work(&[problem.in_pixels(), channels]),
             _ => 0.0,
         };
         let stored = match problem.dst_layout {

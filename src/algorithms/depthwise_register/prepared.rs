@@ -29,13 +29,13 @@ pub struct PreparedDepthwiseRegister {
     pub multiplier: usize,
     /// Output channels of a block of weights.
     pub block: usize,
-    pub reading: Reading,
+    pub reading: SrcReading,
     pub grid: Grid,
 }
 
 /// How src is read.
 #[expect(clippy::large_enum_variant, reason = "one is held for each plan, on the heap")]
-pub enum Reading {
+pub enum SrcReading {
     /// Pixels where they lie.
     InPlace,
     /// Pixels that are moved from planes, so many output rows and columns of so many channels at a time.
@@ -46,10 +46,10 @@ pub enum Reading {
     Planes(Phases),
 }
 
-impl Reading {
+impl SrcReading {
     pub fn new(problem: &Problem, multiplier: usize, block: usize) -> Result<Self, Declined> {
         if problem.src_layout == Layout::Nhwc && multiplier == 1 {
-            return Ok(Reading::InPlace);
+            return Ok(SrcReading::InPlace);
         }
         let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
         let of_planes = (problem.src_layout, problem.dst_layout) == (Layout::Nchw, Layout::Nchw);
@@ -61,7 +61,7 @@ impl Reading {
         if let Some(part) = moved.flatten() {
             let channels =
                 problem.elements(PART_BYTES) / pixels_seen(&problem.geometry(), part) / block * block;
-            return Ok(Reading::MovedRows(part, channels));
+            return Ok(SrcReading::MovedRows(part, channels));
         }
         require(is_plane, c"needs smaller rows, or src_layout NHWC and one output channel a group here")?;
         let phases = of_planes.then(|| {
@@ -72,8 +72,8 @@ impl Reading {
             )
         });
         Ok(match phases.flatten() {
-            Some(phases) => Reading::Planes(phases),
-            None => Reading::ByTaps(Steps::of_axes(problem, problem.elements(MOVED_BYTES) / block)),
+            Some(phases) => SrcReading::Planes(phases),
+            None => SrcReading::ByTaps(Steps::of_axes(problem, problem.elements(MOVED_BYTES) / block)),
         })
     }
 }

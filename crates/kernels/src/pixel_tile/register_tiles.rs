@@ -9,7 +9,7 @@ use crate::pixel_tile::groups::{Groups, SameTaps};
 use crate::pixel_tile::runs::Runs;
 use crate::pixel_tile::tap_box::{TapBox, of_first_class};
 use crate::places::Place;
-use crate::spread::{EachFour, EachVector, FoursApart, Shared, Spread};
+use crate::spread::{AllLanes, EachFour, EachVector, FoursApart, Spread};
 use crate::sums::{FEW, Factors, MANY, Run, Sums, add, finish};
 use crate::vectors::Vectors;
 use crate::width::{Whole, Width};
@@ -30,9 +30,9 @@ impl<T: Number> Block<T> {
             if self.of_group < self.channels {
                 self.run_groups(simd, groups, ahead);
             } else if self.channels <= T::lanes::<S>() {
-                self.run_tiles::<S, _, 1>(simd, Shared, groups, ahead);
+                self.run_tiles::<S, _, 1>(simd, AllLanes, groups, ahead);
             } else {
-                self.run_tiles::<S, _, 2>(simd, Shared, groups, ahead);
+                self.run_tiles::<S, _, 2>(simd, AllLanes, groups, ahead);
             }
         }
     }
