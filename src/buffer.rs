@@ -24,7 +24,7 @@ impl Buffer {
     /// Memory of exactly this many bytes.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] if the system has no more.
+    /// [`OutOfMemory`](crate::Error::OutOfMemory) if the system has no more.
     pub fn new(bytes: usize) -> Result<Self> {
         let count = bytes.div_ceil(size_of::<CacheLine>());
         let mut lines = memory::vec(count)?;

@@ -101,7 +101,7 @@ impl Backend {
         }
     }
 
-    /// Writes name, version and configuration, for [`crate::build_info`].
+    /// Writes name, version and configuration, for [`crate::build_info()`].
     ///
     /// # Errors
     /// Those of the writer.

@@ -6,7 +6,7 @@ use convlow_threads::Pool;
 pub struct Arguments<'a, T = f32> {
     /// The whole input in the problem's layout.
     pub src: &'a [T],
-    /// From [`Plan::pack_weights`], aligned as an element.
+    /// From [`Plan::pack_weights`](super::Plan::pack_weights), aligned as an element.
     pub packed: &'a [u8],
     /// One value an output channel.
     pub bias: Option<&'a [T]>,

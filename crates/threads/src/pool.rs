@@ -39,6 +39,7 @@ pub struct Pool {
     deadline: Option<Instant>,
 }
 
+/// The threads that run the slots.
 #[derive(Clone)]
 enum Runner {
     Serial,

@@ -21,7 +21,7 @@ impl<T: Number> Block<T> {
     /// All pixels.
     ///
     /// # Safety
-    /// The image holds every tap that the tap_boxes of the pixels hold, weights (with a vector behind them) and bias have the
+    /// The image holds every tap that the tap boxes of the pixels hold, weights (with a vector behind them) and bias have the
     /// block's channels, and so have dst and its addend at the places of the pixels.
     #[inline(always)]
     pub unsafe fn run<S: Vectors>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
