@@ -169,6 +169,7 @@ impl<T: Number> Applied<T> {
     }
 
     /// The same of rows of one vector in memory.
+    #[cfg(feature = "winograd")]
     #[inline(always)]
     pub fn apply_to_rows<S: Vectors>(&self, simd: S, lanes: usize, sums: &mut [T::Vector<S>]) {
         match self.activation {
