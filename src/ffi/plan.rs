@@ -21,7 +21,7 @@ use crate::lowering::weights::HEADER_BYTES;
 use crate::memory;
 use crate::plan::{Info, Plan, Tensors, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
-use crate::problem::{DataType, Problem};
+use crate::problem::{Activation, DataType, Problem};
 
 /// A convolution ready to run. It never changes: any number of threads may execute it at once, each with its
 /// own dst and workspace.
@@ -388,8 +388,8 @@ pub unsafe extern "C" fn convlow_execute_args_init(args: *mut ExecuteArgs, struc
     guard(|| unsafe { versioned::init(args, struct_size) });
 }
 
-/// convlow_execute with what not every call has: a residual from its own tensor, and the context of an external pool for this
-/// call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
+/// convlow_execute with what not every call has: a residual from its own tensor, the slopes of CONVLOW_ACTIVATION_PRELU, and the
+/// context of an external pool for this call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *const ExecuteArgs) -> Status {
     guard(|| {
@@ -415,10 +415,10 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         let ExecuteArgs { packed_weights, workspace, workspace_bytes, .. } = *args;
         let src: *const T = input("src", args.src.cast())?;
         malloc_aligned("packed_weights", packed_weights)?;
-        let optional = |name: &str, pointer: *const c_void, len: usize| -> Result<Option<&[T]>> {
-            if pointer.is_null() { Ok(None) } else { slice(name, pointer.cast(), len).map(Some) }
+        let bias = match args.bias.is_null() {
+            true => None,
+            false => Some(slice("bias", args.bias.cast(), problem.out_channels)?),
         };
-        let bias = optional("bias", args.bias, problem.out_channels)?;
         let dst: *mut T = output("dst", args.dst.cast())?;
         // What equals dst is dst.
         let residual = if std::ptr::eq(args.residual, args.dst) { std::ptr::null() } else { args.residual };
@@ -429,7 +429,17 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
             true => None,
             false => Some(input::<T>("residual", residual.cast())?),
         };
-        let slopes = optional("slopes", args.slopes, problem.out_channels)?;
+        let slopes = match problem.activation == Activation::Prelu {
+            // What is not read may be anything.
+            false => None,
+            true if args.slopes.is_null() => {
+                return invalid!(
+                    "slopes is NULL, but activation = CONVLOW_ACTIVATION_PRELU in the descriptor: set slopes, one for \
+                     each of its out_channels, in convlow_execute_args, and call convlow_execute_with"
+                );
+            }
+            true => Some(slice("slopes", args.slopes.cast(), problem.out_channels)?),
+        };
         let pool = match args.pool_context.is_null() {
             true => None,
             false => Some(plan.pool_with_context(args.pool_context)?),
