@@ -129,10 +129,15 @@ static inline long double activation_bound(const activation *a, int32_t type, lo
     return (long double)(steepest(a) * of_sum) + (units == 0.0L ? 0.0L : units * last_place(type, exact));
 }
 
-/* Whether a result is the exact one within the bound. */
-static inline int is_activated(double found, long double exact, long double bound) {
+/* Whether a result of the type is the exact one within the bound, or as large as it gets where the exact one
+ * is larger. */
+static inline int is_activated(int32_t type, double found, long double exact, long double bound) {
+    const long double most = type == CONVLOW_TYPE_F64 ? (long double)DBL_MAX : (long double)FLT_MAX;
     if (isnan(exact) || isinf(exact)) {
         return isnan(exact) ? isnan(found) : (long double)found == exact;
+    }
+    if (fabsl(exact) > most && isinf(found)) {
+        return (found > 0.0) == (exact > 0.0L);
     }
     return fabsl((long double)found - exact) <= bound;
 }

@@ -175,10 +175,10 @@ static void check_results(const sums *s, const convlow_convnd_desc *desc, const 
         const size_t m = index / s->e.dst_lie.pixels % desc->out_channels;
         const activation a = activation_of(desc, (double)s->slopes[m]);
         found[index] = number_at(desc->type, dst, place_in(&s->e.dst_lie, index));
-        const int right = is_activated(found[index], r->exact[index],
+        const int right = is_activated(desc->type, found[index], r->exact[index],
                                        activation_bound(&a, desc->type, r->exact[index], of_sum));
         if (!right && wrong++ == 0) {
-            fprintf(stderr, "of %.9g: %.17g, not %.20Lg\n", s->e.expected[index], found[index],
+            fprintf(stderr, "of %.20Lg: %.17g, not %.20Lg\n", s->e.expected[index], found[index],
                     r->exact[index]);
         }
         different += !rounds && r->found != NULL && !isnan(found[index]) && found[index] != r->found[index];
@@ -223,7 +223,7 @@ static void every_algorithm(const sums *s, const convlow_conv2d_desc *two, const
     for (size_t index = 0; index < elements; ++index) {
         const activation a =
             activation_of(&desc, (double)s->slopes[index / s->e.dst_lie.pixels % desc.out_channels]);
-        r.exact[index] = activated(&a, (long double)s->e.expected[index]);
+        r.exact[index] = activated(&a, s->e.expected[index]);
     }
     convlow_plan_info infos[MOST_ALGORITHMS] = {{.struct_size = sizeof(infos[0])}};
     size_t count;
