@@ -1,7 +1,7 @@
 //! Packed weights that somebody has changed: a header or an end mark that is not the plan's is refused, with dst and
 //! workspace untouched; other numbers between them are computed with.
 
-use crate::case::{CPlan, Case, MAX_MACS, default_options, message};
+use crate::case::{CPlan, Case, Function, MAX_MACS, default_options, message};
 use arbitrary::Arbitrary;
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::ffi::status::{CONVLOW_ERROR_WEIGHTS_MISMATCH, CONVLOW_OK};
@@ -15,6 +15,7 @@ pub struct Input {
     case: Case,
     algorithm: Option<u8>,
     changes: Vec<Change>,
+    function: Option<Function>,
 }
 
 /// A byte of the blob, counted from its end or its beginning, to which bits are added.
@@ -57,6 +58,7 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
     let marks_changed = changed[..elements.start] != original[..elements.start]
         || changed[elements.end..] != original[elements.end..];
 
+    let slopes: Vec<T> = (0..problem.out_channels).map(whole).collect();
     let dirt = T::from_f64(DIRT);
     let mut dst = vec![dirt; problem.dst_len()];
     let mut workspace = Buffer::new(info.workspace_bytes).expect("a small workspace");
@@ -65,7 +67,7 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
         src: &src,
         packed: packed.bytes(),
         bias: None,
-        slopes: None,
+        slopes: Some(&slopes),
         residual: None,
         dst: &mut dst,
         workspace: workspace.elements_mut(),
@@ -93,7 +95,7 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
         src: &src,
         weights: &weights,
         bias: None,
-        slopes: None,
+        slopes: Some(&slopes),
         dst_before: &vec![dirt; dst.len()],
     };
     let half_epsilon = if T::TYPE == DataType::F64 { 2f64.powi(-53) } else { 2f64.powi(-24) };
@@ -106,8 +108,9 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
         let (row, col) = (pixel / problem.cols.output, pixel % problem.cols.output);
         let place = [image, channel, row / problem.rows.output, row % problem.rows.output, col];
         let found: f64 = dst[reference::index(problem.dst_layout, &place, &sizes)].into();
+        let allowed = bound * expected.magnitude + expected.of_activation + f64::from(f32::MIN_POSITIVE);
         assert!(
-            (found - expected.value).abs() <= bound * expected.magnitude + f64::from(f32::MIN_POSITIVE),
+            (found - expected.value).abs() <= allowed,
             "{problem}: output {place:?} is {found}, not {}",
             expected.value
         );
@@ -118,7 +121,8 @@ const PACKED: (Strides, Strides) = (Strides::PACKED, Strides::PACKED);
 
 /// Holds the promises.
 pub fn run(input: &Input) {
-    let Ok(problem) = Problem::new(input.case.problem) else { return };
+    let case = input.case.with(input.function);
+    let Ok(problem) = Problem::new(case.problem) else { return };
     if problem.macs() > MAX_MACS {
         return;
     }
@@ -128,7 +132,7 @@ pub fn run(input: &Input) {
         ..default_options()
     };
     // SAFETY: there is no pool.
-    let Ok(plan) = (unsafe { CPlan::new(&input.case.desc(), &options) }) else { return };
+    let Ok(plan) = (unsafe { CPlan::new(&case.desc(), &options) }) else { return };
     match problem.data_type {
         DataType::F32 => check::<f32>(input, &problem, &plan),
         DataType::F64 => check::<f64>(input, &problem, &plan),
