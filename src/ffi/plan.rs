@@ -21,7 +21,7 @@ use crate::lowering::weights::HEADER_BYTES;
 use crate::memory;
 use crate::plan::{Info, Plan, Tensors, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
-use crate::problem::{DataType, Problem};
+use crate::problem::{Activation, DataType, Problem};
 
 /// A convolution ready to run. It never changes: any number of threads may execute it at once, each with its
 /// own dst and workspace.
@@ -388,8 +388,8 @@ pub unsafe extern "C" fn convlow_execute_args_init(args: *mut ExecuteArgs, struc
     guard(|| unsafe { versioned::init(args, struct_size) });
 }
 
-/// convlow_execute with what not every call has: a residual from its own tensor, and the context of an external pool for this
-/// call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
+/// convlow_execute with what not every call has: a residual from its own tensor, the slopes of CONVLOW_ACTIVATION_PRELU, and the
+/// context of an external pool for this call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *const ExecuteArgs) -> Status {
     guard(|| {
@@ -418,7 +418,7 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         let bias = optional("bias", args.bias, problem.out_channels)?;
         let dst: *mut T = output("dst", args.dst.cast())?;
         let residual = residual_of::<T>(args, problem)?;
-        let slopes = optional("slopes", args.slopes, problem.out_channels)?;
+        let slopes = slopes_of::<T>(args, problem)?;
         let pool = match args.pool_context.is_null() {
             true => None,
             false => Some(plan.pool_with_context(args.pool_context)?),
@@ -469,6 +469,24 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
 unsafe fn optional<'a, T>(name: &str, pointer: *const c_void, len: usize) -> Result<Option<&'a [T]>> {
     // SAFETY: the caller's promise.
     if pointer.is_null() { Ok(None) } else { unsafe { slice(name, pointer.cast(), len) }.map(Some) }
+}
+
+/// PRELU's slopes; what other activations have there may be anything, since it is not read.
+///
+/// # Safety
+/// Non-null slopes point to one for each output channel.
+unsafe fn slopes_of<'a, T>(args: &ExecuteArgs, problem: &Problem) -> Result<Option<&'a [T]>> {
+    if problem.activation != Activation::Prelu {
+        return Ok(None);
+    }
+    if args.slopes.is_null() {
+        return invalid!(
+            "slopes is NULL, but activation = CONVLOW_ACTIVATION_PRELU in the descriptor: set slopes, one for each of its \
+             out_channels, in convlow_execute_args, and call convlow_execute_with"
+        );
+    }
+    // SAFETY: the caller's promise.
+    unsafe { slice("slopes", args.slopes.cast(), problem.out_channels) }.map(Some)
 }
 
 /// The residual, if it is another tensor than dst.

@@ -46,7 +46,8 @@ macro_rules! multiply {
                     false => CblasNoTrans,
                 };
                 let int = |size: usize| {
-                    c_int::try_from(size).expect("a plan uses a BLAS only where `Backend::largest_size` holds every size")
+                    c_int::try_from(size)
+                        .expect("a plan uses a BLAS only where `Backend::largest_size` holds every size")
                 };
                 let _openmp = OpenMp::one_thread();
                 // SAFETY: the views guarantee that all three matrices lie inside their borrows with these leading

@@ -97,7 +97,7 @@ impl<T: Number> PlaneTile<'_, '_, T> {
             dst: self.dst.as_mut_ptr().wrapping_add((first + row) * ld),
             ld,
             addend: self.end.accumulate.then(|| self.dst.addend_ptr().wrapping_add((first + row) * ld)),
-            activation: self.end.of_rows().from_channel(first + row),
+            activation: self.end.of_rows().behind(first + row),
         }
     }
 }

@@ -132,7 +132,7 @@ impl<'a, T: Number> Tiles<'a, T> {
     }
 
     /// How many tiles they are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.matrices.count * self.grid.tiles()
     }
 
@@ -141,7 +141,7 @@ impl<'a, T: Number> Tiles<'a, T> {
     /// # Safety
     /// No two views of one index may live at the same time.
     pub unsafe fn take(&self, index: usize) -> (Tile, MatrixMut<'_, T>) {
-        assert!(index < self.len());
+        assert!(index < self.count());
         let Matrices { step, ld, .. } = self.matrices;
         let tile = self.grid.tile(index % self.grid.tiles());
         let offset = index / self.grid.tiles() * step + tile.rows.start * ld + tile.cols.start;

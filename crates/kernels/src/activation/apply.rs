@@ -127,7 +127,7 @@ impl<T> Applied<T> {
 impl<T: Number> Applied<T> {
     /// The same for the channels from this one on.
     #[inline(always)]
-    pub fn from_channel(self, channel: usize) -> Self {
+    pub fn behind(self, channel: usize) -> Self {
         let slopes = match self.slopes {
             Slopes::OfLanes(first) => Slopes::OfLanes(first.wrapping_add(channel)),
             Slopes::OfRows(first) => Slopes::OfRows(first.wrapping_add(channel)),

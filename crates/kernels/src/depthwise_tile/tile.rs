@@ -238,7 +238,7 @@ impl<T: Number> RegisterTile<T> {
     ) {
         let step = channels.output_step.dst;
         let of_output = |output: usize| step.wrapping_mul(output).wrapping_add(first);
-        let activation = &channels.activation.from_channel(first);
+        let activation = &channels.activation.behind(first);
         // SAFETY: dst has these outputs and channels, and so has its addend.
         unsafe {
             if const { TAPS != ANY } || self.count == MOST {

@@ -181,7 +181,8 @@ impl<T: Number> Block<T> {
         runs: &mut Runs<'_, T>,
         ahead: &mut Ahead,
     ) {
-        for group in places.as_chunks::<P>().0 {
+        for group in places.chunks_exact(P) {
+            let group = group.first_chunk().expect("the chunk has as many places");
             // SAFETY: the caller's promise.
             let (factors, dst, mut sums) = unsafe { self.begin::<S, F, P, V>(simd, spread, group) };
             loop {

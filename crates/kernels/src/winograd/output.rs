@@ -85,7 +85,7 @@ impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
         (pixel, width): (usize, usize),
         mut outputs: [T::Vector<S>; A],
     ) {
-        let (accumulate, activation) = (self.0.end.accumulate, self.1.from_channel(first));
+        let (accumulate, activation) = (self.0.end.accumulate, self.1.behind(first));
         // What the next tile writes.
         let next = pixel + Self::OUTPUTS;
         for pixel in next..(next + Self::OUTPUTS).min(self.0.dst.rows()) {
@@ -114,7 +114,7 @@ impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
         mut outputs: [T::Vector<S>; A],
         pixels: &mut Pixels<T>,
     ) {
-        let (accumulate, activation) = (self.0.end.accumulate, self.1.from_channel(first));
+        let (accumulate, activation) = (self.0.end.accumulate, self.1.behind(first));
         let channels = first..first + lanes.0;
         // What the next tiles write.
         for channel in channels.clone() {
