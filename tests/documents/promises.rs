@@ -49,8 +49,11 @@ fn named(source: &str) -> Vec<usize> {
         .collect()
 }
 
-/// Whether the source defines the function as something that is run: a test of Rust's, or what is called besides.
+/// Whether the source defines the function as something that is run: a test of Rust's or Python's, or what is called besides.
 fn is_run(source: &str, function: &str, in_rust: bool) -> bool {
+    if source.contains(&format!("    def {function}(self")) {
+        return function.starts_with("test_");
+    }
     let calls =
         source.matches(&format!("{function}(")).count() + source.matches(&format!("{function}::<")).count();
     let Some((before, _)) = source.split_once(&format!("fn {function}")) else {
@@ -80,6 +83,8 @@ fn every_promise_has_tests_that_are_run_and_name_it() {
                 assert!(program.contains(&format!("\nmod {stem};\n")), "no program has {file}");
             }
             Some("c_tests") => assert!(cmake.contains(&format!(" {name}")), "ctest does not run {file}"),
+            // By the names that unittest discovers.
+            Some("integrations") => assert!(name.starts_with("test_") && name.ends_with(".py"), "{file}"),
             _ => assert!(
                 attacks.contains(&format!("{}::run", name.trim_end_matches(".rs"))),
                 "{file} is no attack"
@@ -94,12 +99,14 @@ fn every_test_that_names_a_promise_is_listed_with_it() {
     let document = read("docs/promises.md");
     let (_, tests) = listed(&document);
     let mut found = 0;
-    for folder in ["tests/computing", "tests/planning", "tests/documents", "c_tests", "crates/attacks/src"] {
+    let programs = ["tests/computing", "tests/planning", "tests/documents"];
+    let others = ["c_tests", "crates/attacks/src", "integrations/onnxruntime/tests"];
+    for folder in programs.into_iter().chain(others) {
         for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("a folder")
         {
             let name = entry.expect("a file").file_name().into_string().expect("an ASCII name");
             let file = format!("{folder}/{name}");
-            if ![".rs", ".c"].iter().any(|end| name.ends_with(end)) || name == "promises.rs" {
+            if ![".rs", ".c", ".py"].iter().any(|end| name.ends_with(end)) || name == "promises.rs" {
                 continue;
             }
             for promise in named(&read(&file)) {

@@ -1,4 +1,4 @@
-//! The factory that ONNX Runtime makes providers with: what it is called, which devices it computes on, and what it creates.
+//! The factory of providers: its name, its devices, and the objects that it creates.
 
 use std::ffi::{CStr, c_char};
 use std::ptr::NonNull;
@@ -20,7 +20,7 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Err(_) => panic!("a version has no zero in it"),
 };
 
-/// What the host sees of a factory comes first.
+/// A factory. The host sees its first field.
 #[repr(C)]
 pub struct Factory {
     factory: EpFactory,
@@ -79,7 +79,7 @@ unsafe extern "system" fn get_supported_devices(
     max_ep_devices: usize,
     num_ep_devices: *mut usize,
 ) -> OrtStatusPtr {
-    // SAFETY: the host passes what `Factory` is shown as.
+    // SAFETY: the host passes a shown `Factory`.
     let host = unsafe { Factory::whole(this) }.host;
     // SAFETY: the host passes a place for the number.
     let count = unsafe { &mut *num_ep_devices };
@@ -109,7 +109,7 @@ unsafe extern "system" fn create_ep(
     logger: *const OrtLogger,
     ep: *mut *mut Ep,
 ) -> OrtStatusPtr {
-    // SAFETY: the host passes what `Factory` is shown as.
+    // SAFETY: the host passes a shown `Factory`.
     let host = unsafe { Factory::whole(this) }.host;
     // SAFETY: the host passes a place for the provider.
     let ep = unsafe { &mut *ep };
@@ -129,7 +129,7 @@ unsafe extern "system" fn create_ep(
 }
 
 unsafe extern "system" fn release_ep(_: *mut EpFactory, ep: *mut Ep) {
-    // SAFETY: the host passes what `create_ep` made, when nothing uses it any more.
+    // SAFETY: the host passes a `Provider` that `create_ep` showed, when nothing uses it any more.
     unsafe { Provider::take_back(ep) };
 }
 

@@ -27,7 +27,7 @@ struct AxisRule {
     output: Option<usize>,
 }
 
-/// What a problem has beside its geometry and sizes.
+/// The properties of a problem beside its geometry and sizes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Form {
     pub data_type: DataType,
@@ -52,7 +52,7 @@ impl Geometry {
     /// Reads a node's attributes, its weights being of these sizes.
     ///
     /// # Errors
-    /// What contradicts the weights, or makes no sense.
+    /// An attribute that contradicts the weights, or makes no sense.
     pub fn new(node: Node<'_>, transposed: bool, groups: usize, weights: &[usize]) -> Result<Self> {
         let kernel = &weights[2..];
         let count = kernel.len();

@@ -41,13 +41,13 @@ const OF_ONE: [&str; 26] = [
 /// Operators that do so with two tensors of one shape.
 const OF_TWO: [&str; 4] = ["Add", "Div", "Mul", "Sub"];
 
-/// What a claimed node does with values that may lie either way.
+/// The values of a claimed node that may lie either way.
 pub struct Claim<'a> {
     pub reads: Vec<Value<'a>>,
     pub writes: Value<'a>,
     /// Dimensions of all of them.
     pub rank: usize,
-    /// What it reads that is of the shape of what it writes, whatever that is.
+    /// The value that it reads whose shape is always that of the value that it writes.
     pub is_like: Option<Value<'a>>,
 }
 
@@ -76,7 +76,7 @@ pub fn channels_last(claims: &[Claim<'_>], others: &[Node<'_>]) -> Result<BTreeS
     flow.free()
 }
 
-/// A value, and what is done with it.
+/// A value, and its uses.
 struct Known<'a> {
     value: Value<'a>,
     name: String,

@@ -1,11 +1,11 @@
 //! A plug-in execution provider for ONNX Runtime 1.23 and newer: its convolutions are computed by convlow.
 //!
 //! # Map
-//! [`sys`] declares what a provider implements; [`host`] is what ONNX Runtime shows and does, behind results and views. A
-//! [`factory`] makes a [`provider`] for each session by its [`options`]. The provider claims each chain of a convolution and
-//! what its end can do, which [`fuse`] recognises, and makes a [`layer`] of it: weights packed once by its [`geometry`], plans
-//! for the sizes that are seen. What stands [`between`] convolutions is claimed where that spares a change of layout, which
-//! [`layouts`] finds out. Layers share a [`session`]. Where memory is short there is a [`reserve`].
+//! [`sys`] declares the structs that a provider implements; [`host`] wraps ONNX Runtime's functions into results and views. A
+//! [`factory`] makes a [`provider`] for each session by its [`options`]. The provider claims each convolution with the nodes
+//! behind it that its end can do, which [`fuse`] recognises, and makes a [`layer`] of them: weights packed once by its
+//! [`geometry`], plans for the sizes that are seen. Operations [`between`] convolutions are claimed where that spares a
+//! change of layout, which [`layouts`] finds out. Layers share a [`session`]. Where memory is short there is a [`reserve`].
 
 mod between;
 mod factory;
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn CreateEpFactories(
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)]
 pub unsafe extern "C" fn ReleaseEpFactory(factory: *mut EpFactory) -> OrtStatusPtr {
-    // SAFETY: the host passes what `CreateEpFactories` made, when nothing uses it any more.
+    // SAFETY: the host passes a `Factory` that `CreateEpFactories` showed, when nothing uses it any more.
     unsafe { Factory::take_back(factory) };
     OK
 }
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn ReleaseEpFactory(factory: *mut EpFactory) -> OrtStatusP
 const _: CreateEpFactories = CreateEpFactories;
 const _: ReleaseEpFactory = ReleaseEpFactory;
 
-/// Writes what is told of the session of this id (its option `id`), up to `len` bytes with a zero at the end, and returns how
+/// Writes the report of the session of this id (its option `id`), up to `len` bytes with a zero at the end, and returns how
 /// many bytes there are without the zero; 0 if no session of this id is open. A line for each Conv and ConvTranspose: name,
 /// fused nodes, algorithm, bytes of workspace and of packed weights, and the reason if it is left to ONNX Runtime.
 ///

@@ -1,4 +1,4 @@
-//! Tensors that do not lie as they should, or are of another shape than what they are combined with.
+//! Tensors of another layout or shape than their operation needs.
 
 use convlow::Layout;
 
@@ -35,7 +35,7 @@ pub struct Placed<'a, T> {
     pub layout: Layout,
 }
 
-/// The shape of what is combined by broadcasting.
+/// The shape of two tensors that are combined by broadcasting.
 ///
 /// # Errors
 /// If a size is neither the other's nor 1.

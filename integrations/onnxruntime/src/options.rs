@@ -1,4 +1,4 @@
-//! What a session asks for: the entries `ep.convlow.*` of its configuration.
+//! The options of a session: the entries `ep.convlow.*` of its configuration.
 
 use std::ffi::CStr;
 
@@ -14,7 +14,7 @@ pub const NAME: &CStr = c"convlow";
 pub struct Options {
     /// `math`: `exact`, or `fast` for Winograd where it is quicker.
     pub fast: bool,
-    /// `max_workspace_bytes`: what a layer may need beside its tensors and packed weights.
+    /// `max_workspace_bytes`: the most memory of a layer beside its tensors and packed weights.
     pub max_workspace_bytes: usize,
     /// `threads`: so many of convlow's own; 0 for ONNX Runtime's.
     pub threads: usize,
@@ -22,7 +22,7 @@ pub struct Options {
     pub intra_op_threads: usize,
     /// `min_macs`: layers of fewer multiplications are left to ONNX Runtime.
     pub min_macs: usize,
-    /// `verbose`: whether the log says what becomes of each node whatever its level.
+    /// `verbose`: whether the log names each node and its provider at every level.
     pub verbose: bool,
     /// `id`: a name under which the library answers for the session.
     pub id: String,
@@ -42,7 +42,7 @@ impl Default for Options {
     }
 }
 
-/// What there is, in the words of a refusal.
+/// All options, in the words of a refusal.
 const THERE_IS: &str = "math (exact or fast), max_workspace_bytes, threads, intra_op_threads, min_macs (numbers), \
     verbose (0 or 1) and id";
 
@@ -53,7 +53,7 @@ impl Options {
     /// Those of a configuration's entries that begin with the prefix.
     ///
     /// # Errors
-    /// An unknown name or value, with what there is.
+    /// An unknown name or value, with all options.
     pub fn of(entries: impl IntoIterator<Item = (String, String)>) -> Result<Self, Failure> {
         let mut options = Self::default();
         for (key, value) in entries {

@@ -1,9 +1,9 @@
 //! Memory kept back for when there is no more: Rust's collections end the process where an allocation fails, and a host must
 //! not end because a session has no room.
 //!
-//! What the system refuses, and is not too large, is taken from a reserve that costs nothing until then, so that the call which
-//! needs it comes to its end. [`is_intact`] tells the calls behind it to do nothing but say so. What is large is asked for in
-//! ways that may be refused, here as in the library.
+//! If the system refuses a small piece, the piece comes from a reserve that costs nothing until then, so that the running
+//! call comes to its end. [`is_intact`] tells the calls behind it to do nothing but report the shortage. Large pieces are
+//! asked for in ways that may be refused, here as in the library.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// More than any one call of the host's takes in small pieces.
 const BYTES: usize = 1 << 20;
-/// What the system must be able to give again before a call begins on a reserve of which half is gone.
+/// If half of the reserve is gone, a call begins only where the system has this many bytes again.
 const ENOUGH: usize = 64 << 10;
 
 #[global_allocator]
@@ -67,7 +67,7 @@ unsafe impl GlobalAlloc for Memory {
         if self.reserve.holds(memory) {
             self.reserve.give_back();
         } else {
-            // SAFETY: what is not of the reserve is the system's.
+            // SAFETY: memory that is not the reserve's is the system's.
             unsafe { System.dealloc(memory, layout) };
         }
     }
@@ -114,7 +114,7 @@ impl Reserve {
         (self.state.load(Ordering::Relaxed) >> 32) as usize
     }
 
-    /// A piece, or null where what is left is too small.
+    /// A piece, or null where the rest is too small.
     fn take(&self, layout: Layout) -> *mut u8 {
         let first = self.room.0.get().cast::<u8>();
         let mut begin = 0;

@@ -1,4 +1,4 @@
-//! What the layers of a session share: its options, threads and workspaces, and what is told of them.
+//! The common ground of a session's layers: options, threads, workspaces, and the report.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
@@ -20,7 +20,7 @@ pub struct Session {
     told: Mutex<BTreeMap<String, Told>>,
 }
 
-/// What is told of a Conv or ConvTranspose.
+/// The line of the report of a Conv or ConvTranspose.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Told {
     pub node: String,
@@ -52,7 +52,7 @@ impl Threads<'_> {
         }
     }
 
-    /// What takes the place of a plan's pool for the call: none where that is convlow's own already.
+    /// The pool that takes the place of a plan's for the call; none where the plan has convlow's own threads already.
     ///
     /// # Safety
     /// The pool and everything that is made of it are gone before these threads are.
@@ -72,10 +72,10 @@ struct Workspaces {
     bytes: usize,
 }
 
-/// The sessions that are open, in case somebody asks for what is told of one.
+/// The sessions that are open, in case somebody asks for the report of one.
 static SESSIONS: Mutex<Vec<Weak<Session>>> = Mutex::new(Vec::new());
 
-/// What a lock guards stays whole if a thread panics: every change is one assignment.
+/// The guarded value stays whole if a thread panics: every change is one assignment.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -103,11 +103,12 @@ impl Session {
         Ok(session)
     }
 
-    /// Gives the system back what the model's own weights lay in, when the first run begins: by then the host has dropped them.
+    /// Gives the system back the memory of the model's own weights, when the first run begins: by then the host has dropped
+    /// them.
     pub fn begin(&self) {
         self.begun.call_once(|| {
             #[cfg(target_env = "gnu")]
-            // SAFETY: it gives back only what is free.
+            // SAFETY: it gives back free memory only.
             unsafe {
                 libc::malloc_trim(0)
             };
@@ -159,20 +160,20 @@ impl Session {
         Ok(result)
     }
 
-    /// Notes what is told of a node, which is known by the name of its output: numbers and names of nodes are not unique where
+    /// Notes the line of a node, which is known by the name of its output: numbers and names of nodes are not unique where
     /// graphs are nested, and a host may show a graph again when it has changed it.
     pub fn tell(&self, output: String, told: Told) {
         lock(&self.told).insert(output, told);
     }
 
-    /// Changes what is told of a node.
+    /// Changes the line of a node.
     pub fn correct(&self, output: &str, change: impl FnOnce(&mut Told)) {
         if let Some(told) = lock(&self.told).get_mut(output) {
             change(told);
         }
     }
 
-    /// What is told, one line a node: name, fused nodes, algorithm, bytes of workspace and of packed weights, and the reason
+    /// The report, one line a node: name, fused nodes, algorithm, bytes of workspace and of packed weights, and the reason
     /// if it is not claimed; with tabs between.
     pub fn report(&self) -> String {
         let told = lock(&self.told);

@@ -10,8 +10,8 @@ from typing import Any
 import models
 import numpy as np
 import onnx
+from comparing import assigned, plain, session
 from onnx import helper
-from test_provider import assigned, plain, session
 
 Random = np.random.Generator
 

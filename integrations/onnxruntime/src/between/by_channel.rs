@@ -1,4 +1,4 @@
-//! What does the same to all pixels of a channel: BatchNormalization, arithmetic with constants, PRelu, and bounds behind them.
+//! Arithmetic that is the same for all pixels of a channel: BatchNormalization, constants, PRelu, and bounds behind them.
 
 use super::operation::{Image, Operation, Piecewise, Target, in_pieces};
 use crate::fuse::{Channeled, Line, bounds};
@@ -16,15 +16,15 @@ pub struct ByChannel {
 }
 
 /// Nodes of a graph that do something by channel.
-pub struct Found<'a> {
+pub struct ByChannelFound<'a> {
     pub by_channel: ByChannel,
     pub nodes: Vec<Node<'a>>,
     /// The output of the last node.
     pub dst: Value<'a>,
 }
 
-/// What a node, whose output is `dst`, does by channel to a value of this shape, with what follows of the same kind; none if it
-/// is something else.
+/// The arithmetic by channel of a node, whose output is `dst`, with a value of this shape, and of the nodes behind it; none
+/// if it is no such node.
 ///
 /// # Errors
 /// The host's.
@@ -34,14 +34,14 @@ pub fn of<'a>(
     shape: &Shape,
     dst: Value<'a>,
     graph: &Graph<'a>,
-) -> Result<Option<Found<'a>>> {
+) -> Result<Option<ByChannelFound<'a>>> {
     let Some(by_channel) = ByChannel::of(node, src, shape)? else { return Ok(None) };
-    let mut found = Found { by_channel, nodes: vec![node], dst };
+    let mut found = ByChannelFound { by_channel, nodes: vec![node], dst };
     while found.take_next(graph)? {}
     Ok(Some(found))
 }
 
-impl<'a> Found<'a> {
+impl<'a> ByChannelFound<'a> {
     /// Adds the only reader of the output, if it is something by channel, too; whether it is.
     fn take_next(&mut self, graph: &Graph<'a>) -> Result<bool> {
         let Some(next) = graph.only_reader(self.dst)? else { return Ok(false) };
@@ -68,7 +68,7 @@ impl<'a> Found<'a> {
 }
 
 impl ByChannel {
-    /// What a node of constants does to a value of this shape; none if that is something else.
+    /// The arithmetic of a node of constants with a value of this shape; none if it is not by channel.
     fn of(node: Node<'_>, value: Value<'_>, shape: &Shape) -> Result<Option<Self>> {
         let Some(&Size::Known(channels)) = shape.sizes.get(1) else { return Ok(None) };
         let values = Channeled { element: f32::ELEMENT, channels, spatial: shape.sizes.len() - 2 };

@@ -1,4 +1,4 @@
-//! Which operation a node begins.
+//! Recognises the operation that a node begins.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Between<'a> {
     rank: usize,
 }
 
-/// A node that may begin an operation, and what is known of it.
+/// A node that may begin an operation, and its properties.
 struct First<'a> {
     node: Node<'a>,
     operator: String,
@@ -67,14 +67,14 @@ impl<'a> First<'a> {
 }
 
 impl<'a> Between<'a> {
-    /// What begins with a node of a graph, which nobody must have; none if it is nothing of this kind.
+    /// The operation that begins with a node of a graph, which nobody must have; none if there is none.
     ///
     /// # Errors
     /// The host's.
     pub fn of(node: Node<'a>, graph: &Graph<'a>) -> Result<Option<Self>> {
         let Some(first) = First::of(node, graph)? else { return Ok(None) };
         let Some(between) = Self::read(&first, graph)? else { return Ok(None) };
-        // The host keeps what is constant to itself.
+        // The host gives fused nodes no constants.
         for value in &between.reads {
             if value.constant()?.is_some() {
                 return Ok(None);
@@ -130,7 +130,7 @@ impl<'a> Between<'a> {
         }
     }
 
-    /// Something by channel, with what follows of the same kind.
+    /// An operation by channel, with those behind it.
     fn by_channel(first: &First<'a>, graph: &Graph<'a>) -> Result<Option<Self>> {
         let found = by_channel::of(first.node, first.src, &first.shape, first.dst, graph)?;
         Ok(found.map(|found| Self {
@@ -140,7 +140,7 @@ impl<'a> Between<'a> {
         }))
     }
 
-    /// What it does with values that may lie either way.
+    /// The values that may lie either way.
     pub fn claim(&self) -> Claim<'a> {
         Claim {
             reads: self.reads.clone(),

@@ -21,8 +21,8 @@ impl Enlarge {
         if text(c"mode", "nearest")? != "nearest" || node.ints(c"axes")?.is_some() {
             return Ok(None);
         }
-        // Enlarged by whole numbers, what is nearest to the middle of a new pixel is the one that it is a part of; so it is
-        // where the new pixel begins, rounded down.
+        // Enlarged by whole numbers, a new pixel is a part of the old pixel that is nearest to its middle; so it is of the
+        // one where it begins, rounded down.
         let is_part = match text(c"coordinate_transformation_mode", "half_pixel")?.as_str() {
             "half_pixel" => true,
             "asymmetric" => text(c"nearest_mode", "round_prefer_floor")? == "floor",

@@ -1,11 +1,11 @@
-//! Operators that stand between convolutions and are computed where values lie channels last: pooling, concatenation, and what
-//! does the same to all pixels of a channel.
+//! Operators that stand between convolutions and are computed where values lie channels last: pooling, concatenation, and
+//! arithmetic that is the same for all pixels of a channel.
 //!
 //! ONNX Runtime would compute them channels first, and the convolutions before and behind would have to move their pixels
 //! apart and together again. They are claimed where that is spared, and nowhere else.
 //!
-//! Each file reads one kind of operator, and computes it: an [`Operation`](operation::Operation). [`claimed`] finds which one a
-//! node begins, [`ready`] runs it.
+//! Each file reads one kind of operator, and computes it: an [`Operation`](operation::Operation). [`claimed`] finds which one
+//! a node begins, [`ready`] runs it.
 
 mod by_channel;
 mod claimed;

@@ -1,4 +1,4 @@
-//! What is computed between convolutions, and how pieces of its output are.
+//! Operations between convolutions, and the pieces of their output.
 
 use convlow::Layout;
 use pulp::{Simd, WithSimd};
@@ -7,7 +7,7 @@ use crate::host::{Failure, Result, Tensor};
 use crate::moves::Placed;
 use crate::session::Threads;
 
-/// What is computed, of float32 tensors that lie channels last.
+/// An operation between convolutions, of float32 tensors that lie channels last.
 pub trait Operation: Send + Sync {
     /// The sizes of the output.
     ///
@@ -33,7 +33,7 @@ pub struct Target<'a> {
     pub sizes: &'a [usize],
 }
 
-/// What computes a piece of the output by itself.
+/// An output whose pieces are computed each by itself.
 pub trait Piecewise: Sync {
     /// Computes the piece of this number. To be inlined, so that it is compiled for the vectors that are there.
     fn piece(&self, index: usize, to: &mut [f32]);

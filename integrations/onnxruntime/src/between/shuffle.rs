@@ -11,7 +11,7 @@ pub struct Shuffle {
 }
 
 /// A shuffle of a graph.
-pub struct Found<'a> {
+pub struct ShuffleFound<'a> {
     pub shuffle: Shuffle,
     pub nodes: Vec<Node<'a>>,
     /// The output of the last node.
@@ -27,7 +27,7 @@ pub fn of<'a>(
     split: Value<'a>,
     shape: &Shape,
     graph: &Graph<'a>,
-) -> Result<Option<Found<'a>>> {
+) -> Result<Option<ShuffleFound<'a>>> {
     let (mut nodes, mut dst) = (vec![node], split);
     let Some(split) = split.shape()?.filter(|split| split.sizes.len() == shape.sizes.len() + 1) else {
         return Ok(None);
@@ -53,7 +53,7 @@ pub fn of<'a>(
         && split.sizes[0] == shape.sizes[0]
         && nodes[1].ints(c"perm")? == Some(exchanged)
         && dst.shape()?.is_some_and(|joined| joined.are_same(shape));
-    Ok(is_shuffle.then_some(Found { shuffle: Shuffle { groups: *groups }, nodes, dst }))
+    Ok(is_shuffle.then_some(ShuffleFound { shuffle: Shuffle { groups: *groups }, nodes, dst }))
 }
 
 impl Operation for Shuffle {

@@ -32,7 +32,7 @@ impl Windows {
             return Ok(None);
         }
         let geometry = Geometry::new(node, false, 1, &sizes)?;
-        // What the automatic padding counts is told nowhere.
+        // The standard does not say whether automatic padding counts.
         if is_mean && counts_padding && !geometry.is_padded_explicitly() {
             return Ok(None);
         }

@@ -1,8 +1,8 @@
-//! What the end of a convolution makes of each output.
+//! The activations of a convolution's end.
 
 use super::step::Step;
 
-/// What the end of a convolution makes of each output y, behind bias and residual.
+/// A function of each output y, behind bias and residual.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Activation {
     /// y.
@@ -30,7 +30,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// What of it the library's own end does.
+    /// The activation of the library's own end.
     pub fn of_library(self) -> convlow::Activation {
         match self {
             Self::Clamp { min, max } => convlow::Activation::Clamp { min, max },
@@ -38,8 +38,8 @@ impl Activation {
         }
     }
 
-    /// What of it a pass over the outputs does behind the library's end, slopes aside; none if that would be slower than the
-    /// host's own kernels, so that it is left to them.
+    /// The rest, which a pass over the outputs does behind the library's end, slopes aside; none if the host's own kernels
+    /// are faster, so that the activation is left to them.
     pub fn steps(self) -> Option<Vec<Step<f64>>> {
         let hard_sigmoid =
             |alpha, beta| [Step::Multiply(alpha), Step::Add(beta), Step::Clamp(0.0, 1.0)].to_vec();

@@ -1,4 +1,4 @@
-//! A convolution and what follows it that its end can do: what is claimed as one node.
+//! A convolution and the nodes behind it that its end can do, which are claimed as one node.
 //!
 //! Each node of a chain but the last has one reader, the next one, and is no output of the graph. So no path leaves a chain
 //! and comes back to it, and it can be fused wherever it stands.
@@ -11,7 +11,7 @@ use super::term::Term;
 use crate::host::{Failure, Graph, Listed, Node, Result, Tensor, Value};
 use crate::layouts::Claim;
 
-/// A chain of nodes, and what they compute together.
+/// A chain of nodes, and their common arithmetic.
 pub struct Chain<'a> {
     pub nodes: Vec<Node<'a>>,
     /// Whether it is a ConvTranspose.
@@ -21,13 +21,13 @@ pub struct Chain<'a> {
     pub weights: Tensor<'a>,
     /// Groups.
     pub groups: usize,
-    /// What is done to each output channel before anything else.
+    /// A factor and a shift of each output channel, which come first.
     pub line: Option<Line>,
-    /// What is added: as far as is known, of the output's shape.
+    /// A tensor that is added: as far as is known, of the output's shape.
     pub residual: Option<Value<'a>>,
-    /// What is done with each output behind that.
+    /// The arithmetic of each output behind that.
     pub ending: Ending,
-    /// What negative outputs of each channel are multiplied by, if the ending has slopes.
+    /// The factors of negative outputs, one a channel, if the ending has slopes.
     pub slopes: Option<Tensor<'a>>,
     /// The output of the last node.
     pub dst: Value<'a>,
@@ -97,7 +97,7 @@ impl<'a> Chain<'a> {
         Ok(Some(chain))
     }
 
-    /// Adds what reads the output, if it is done by channel or adds a tensor; whether it did.
+    /// Adds the reader of the output, if it works by channel or adds a tensor; whether it does.
     fn take_by_channel(&mut self, graph: &Graph<'a>) -> Result<bool> {
         let Some(next) = graph.only_reader(self.dst)? else { return Ok(false) };
         let Some(dst) = next.only_output()? else { return Ok(false) };
@@ -109,8 +109,8 @@ impl<'a> Chain<'a> {
         Ok(true)
     }
 
-    /// Multiplies what a node does with constants into the weights and the bias, as long as no residual is added; whether it
-    /// did.
+    /// Multiplies a node's constants into the weights and the bias, as long as no residual is added; whether that is
+    /// possible.
     fn take_line(&mut self, next: Node<'a>) -> Result<bool> {
         if self.residual.is_some() {
             return Ok(false);
@@ -128,7 +128,7 @@ impl<'a> Chain<'a> {
         Ok(true)
     }
 
-    /// Adds a tensor that is, as far as is known, of the output's shape, if that is what a node does; whether it is.
+    /// Takes a node that adds a tensor of the output's shape, as far as shapes are known; whether it is one.
     fn take_residual(&mut self, next: Node<'a>) -> Result<bool> {
         let ("Add" | "Sum", &[Some(first), Some(second)]) =
             (next.operator()?.as_str(), next.inputs()?.as_slice())
@@ -148,7 +148,7 @@ impl<'a> Chain<'a> {
         Ok(may_be)
     }
 
-    /// Adds what is done with each output alone, as far as there is a way to do all of it.
+    /// Adds the nodes that work on each output alone, as many as there is a way to compute all of.
     fn take_ending(&mut self, graph: &Graph<'a>) -> Result<()> {
         let mut tail = Tail::none(self.dst);
         let mut longest = None;
@@ -180,7 +180,7 @@ impl<'a> Chain<'a> {
         if self.transposed { self.groups * self.weights.sizes[1] } else { self.weights.sizes[0] }
     }
 
-    /// What it does with values that may lie either way.
+    /// The values that may lie either way.
     pub fn claim(&self) -> Claim<'a> {
         Claim {
             reads: std::iter::once(self.src).chain(self.residual).collect(),

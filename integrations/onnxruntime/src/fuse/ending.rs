@@ -1,24 +1,24 @@
-//! What is done with each output behind bias and residual: one activation, and what follows it.
+//! The arithmetic of each output behind bias and residual: one activation, and the steps behind it.
 
 use super::activation::Activation;
 use super::step::Step;
 use super::term::Term;
 
-/// What is done with each output behind bias and residual.
+/// The arithmetic of each output behind bias and residual.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
     pub activation: Activation,
-    /// What follows, in the model's own order and type, so that its bits are the same.
+    /// The arithmetic behind it, in the model's own order and type, so that its bits are the same.
     pub steps: Vec<Step<f64>>,
     /// Whether negative values are multiplied by their channel's slope in the end.
     pub has_slopes: bool,
 }
 
 impl Ending {
-    /// What does nothing.
+    /// The ending that leaves outputs as they are.
     pub const NONE: Self = Self { activation: Activation::None, steps: Vec::new(), has_slopes: false };
 
-    /// What these terms are, as much of them as may be in one activation; none if there is no way to do all of them.
+    /// The ending of these terms, as many of them as possible in one activation; none if there is no way to compute all.
     pub fn of(terms: &[Term]) -> Option<Self> {
         (0..=terms.len()).rev().find_map(|first| {
             let (front, behind) = terms.split_at(first);
@@ -36,7 +36,7 @@ impl Ending {
                 Term::Curve(_) | Term::Slopes => None,
             };
             let steps = behind.iter().map(step).collect::<Option<Vec<_>>>()?;
-            // What notes a value must use it.
+            // A note needs its product.
             let notes = |of: Step<f64>| steps.iter().filter(|&&step| step == of).count();
             let are_whole = notes(Step::Note) == notes(Step::MultiplyByNoted);
             are_whole.then_some(Self { activation, steps, has_slopes })

@@ -25,7 +25,7 @@ impl Affine {
         self.factor * value + self.shift
     }
 
-    /// What this and then the step is; none if that is something else.
+    /// This and then the step; none if that is not affine.
     fn then(self, step: Step<f64>) -> Option<Self> {
         let Self { factor, shift } = self;
         Some(match step {
@@ -38,7 +38,7 @@ impl Affine {
     }
 }
 
-/// What is not straight in a formula.
+/// The part of a formula that is not affine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Bend {
     Clamp(f64, f64),
@@ -60,7 +60,7 @@ impl Formula {
     /// The formula that leaves a value as it is.
     const NONE: Self = Self { inner: Affine::IDENTITY, bend: None, outer: Affine::IDENTITY, is_gated: false };
 
-    /// What these terms are together; none if that is no such formula.
+    /// The formula of these terms; none if they are no such formula.
     fn of(terms: &[Term]) -> Option<Self> {
         let (is_noted, terms) = match terms.split_first() {
             Some((Term::Step(Step::Note), rest)) => (true, rest),
@@ -155,7 +155,7 @@ mod tests {
         steps.iter().map(|&step| step.into()).collect()
     }
 
-    /// y times what the terms make of it, and then the steps.
+    /// y times the terms of y, and then the steps.
     fn gated(terms: &[Term], behind: &[Step<f64>]) -> Vec<Term> {
         [&steps(&[Step::Note])[..], terms, &steps(&[Step::MultiplyByNoted]), &steps(behind)].concat()
     }
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(Activation::of(&silu), Some(Activation::Silu { alpha: 1.0 }));
         let scaled = [&steps(&[Step::Multiply(1.702)])[..], &curve(Curve::Sigmoid)].concat();
         assert_eq!(Activation::of(&gated(&scaled, &[])), Some(Activation::Silu { alpha: 1.702 }));
-        // A sigmoid of something else than a multiple, and what comes behind.
+        // A sigmoid of a shifted value, and steps behind a gate.
         let shifted = [&steps(&[Step::Add(1.0)])[..], &curve(Curve::Sigmoid)].concat();
         assert_eq!(Activation::of(&shifted), None);
         assert_eq!(Activation::of(&gated(&shifted, &[])), None);

@@ -1,4 +1,4 @@
-//! What constants do to a whole channel: its values times a factor, plus a shift.
+//! Constants of a whole channel: its values times a factor, plus a shift.
 
 use super::constants::{Channeled, numbers};
 use super::step::Step;
@@ -12,12 +12,12 @@ pub struct Line {
 }
 
 impl Line {
-    /// What leaves values as they are.
+    /// The line that leaves values as they are.
     pub fn none(channels: usize) -> Self {
         Self { factors: vec![1.0; channels], shifts: vec![0.0; channels] }
     }
 
-    /// What a node does to a value by channel, all its other inputs being constants; none if it is something else.
+    /// The line of a node that combines a value with constants of one number a channel; none for other nodes.
     ///
     /// # Errors
     /// The host's.
@@ -91,7 +91,7 @@ impl Line {
         }
     }
 
-    /// What a step does to so many channels; none if that is something else.
+    /// The line of a step, the same for so many channels; none for other steps.
     pub fn of_step(step: Step<f64>, channels: usize) -> Option<Self> {
         let (factor, shift) = match step {
             Step::Add(shift) => (1.0, shift),

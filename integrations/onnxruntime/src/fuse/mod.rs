@@ -1,9 +1,9 @@
-//! What the end of a convolution can do of what follows it in a graph.
+//! Recognises the nodes behind a convolution that its end can do.
 //!
-//! [`Chain`] collects the nodes behind a convolution as long as it may. What [`line`] finds is multiplied into the weights and
-//! the bias; a residual is added. Behind that, [`tail`] reads what is done with each output alone, as [`term`]s, and
-//! [`formula`] finds the [`Activation`](activation::Activation) that they spell: one value, whichever operators a model says it with. What follows an
-//! activation remains as [`step`]s. All of them read their operands by [`constants`].
+//! [`Chain`] collects these nodes. A [`line`](mod@line) is multiplied into the weights and the bias; a residual is added.
+//! Behind that, [`tail`] reads the nodes that work on each output alone, as [`term`]s, and [`formula`] finds the
+//! [`Activation`](activation::Activation) that the terms spell: one value, whichever operators a model uses. Arithmetic
+//! behind an activation remains as [`step`]s; [`ending`] holds both. All of them read their operands by [`constants`].
 
 mod activation;
 mod chain;

@@ -1,5 +1,5 @@
-//! What is done to each output of a convolution alone: arithmetic with constants, bounds, and activations like HardSwish that
-//! multiply a value by what they make of it.
+//! Steps with each output of a convolution alone: arithmetic with constants, bounds, and products with an earlier value, as
+//! in HardSwish.
 //!
 //! ONNX Runtime reads and writes a tensor for each of these operators. Here all of them are done with a few outputs after the
 //! other, in the order and in the type in which the model says them, so that the bits are the same.
@@ -11,7 +11,7 @@ use crate::number::Number;
 /// Outputs that all steps are done with before the next ones.
 const BLOCK: usize = 256;
 
-/// What is done with a value.
+/// A step with a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step<T> {
     Add(T),
@@ -19,7 +19,7 @@ pub enum Step<T> {
     Multiply(T),
     Divide(T),
     Clamp(T, T),
-    /// Multiplies what is negative.
+    /// Multiplies negative values.
     Steepen(T),
     /// Notes the value as it is.
     Note,

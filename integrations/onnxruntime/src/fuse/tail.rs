@@ -5,7 +5,7 @@ use super::step::Step;
 use super::term::{Curve, Term};
 use crate::host::{Failure, Graph, Node, Result, Tensor, Value};
 
-/// Nodes behind a value, and what they do with it together. All of them but the last are read by each other alone.
+/// Nodes behind a value, and their terms. All of them but the last are read by each other alone.
 #[derive(Clone)]
 pub struct Tail<'a> {
     pub nodes: Vec<Node<'a>>,
@@ -30,7 +30,7 @@ impl<'a> Tail<'a> {
         self.dst = behind.dst;
     }
 
-    /// What follows next of a value; none if it is nothing of this kind.
+    /// The next nodes behind a value; none if they need more than the value and constants.
     ///
     /// # Errors
     /// The host's.
@@ -52,8 +52,7 @@ impl<'a> Tail<'a> {
         Ok(found.map(|(terms, slopes)| Self { nodes: vec![node], terms, slopes, dst }))
     }
 
-    /// What two nodes and those behind them make of a value and then multiply: the value itself, or a multiple of it, times
-    /// anything.
+    /// Two branches of a value that are multiplied: the value itself, or a multiple of it, times any terms.
     fn product(
         value: Value<'a>,
         [a, b]: [Node<'a>; 2],
@@ -86,7 +85,7 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// What becomes of a value on one way.
+/// The nodes behind a value on one way.
 struct Branch<'a> {
     tail: Tail<'a>,
     /// The first node on it that does something with other values, too.
@@ -112,7 +111,7 @@ impl<'a> Branch<'a> {
     }
 }
 
-/// A node that is read: what it does with one of its inputs, all others being constants.
+/// A node that is read as terms of one of its inputs, all others being constants.
 struct Reading<'a> {
     node: Node<'a>,
     operator: String,
@@ -123,7 +122,7 @@ struct Reading<'a> {
 }
 
 /// Terms, and the slopes of [`Term::Slopes`].
-type Found<'a> = (Vec<Term>, Option<Tensor<'a>>);
+type TermsFound<'a> = (Vec<Term>, Option<Tensor<'a>>);
 
 impl<'a> Reading<'a> {
     fn new(node: Node<'a>, value: Value<'a>, values: Channeled) -> Result<Self> {
@@ -135,8 +134,8 @@ impl<'a> Reading<'a> {
         Ok(Self { node, operator: node.operator()?, inputs, is_first, values })
     }
 
-    /// What the node does; none if it is nothing of this kind.
-    fn terms(&self) -> Result<Option<Found<'a>>> {
+    /// The node's terms; none if it has none.
+    fn terms(&self) -> Result<Option<TermsFound<'a>>> {
         let found = match (self.operator.as_str(), self.inputs.as_slice()) {
             ("Add" | "Sub" | "Mul" | "Div", &[first, second]) => {
                 self.arithmetic(if self.is_first { second } else { first })?.map(|step| vec![step.into()])
@@ -163,7 +162,7 @@ impl<'a> Reading<'a> {
     }
 
     /// One slope for all channels, or one for each.
-    fn slopes(&self, slopes: Value<'a>) -> Result<Option<Found<'a>>> {
+    fn slopes(&self, slopes: Value<'a>) -> Result<Option<TermsFound<'a>>> {
         if let Some(slope) = self.values.scalar(slopes)? {
             return Ok(Some((vec![Step::Steepen(slope).into()], None)));
         }

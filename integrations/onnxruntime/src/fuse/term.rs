@@ -1,15 +1,15 @@
-//! What operators do with a value, in the order in which a model says them.
+//! Terms: the operators behind a value, in a model's order.
 
 use super::step::Step;
 
-/// What is done with a value.
+/// An operator behind a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Term {
     /// Arithmetic.
     Step(Step<f64>),
     /// A function that is no arithmetic.
     Curve(Curve),
-    /// What is negative is multiplied by the slope of its channel.
+    /// Negative values times the slope of their channel.
     Slopes,
 }
 

@@ -60,8 +60,8 @@ impl<'a> Call<'a> {
     /// For 0 threads or very many.
     pub fn lend(&self, threads: usize) -> Result<Lent<'_>> {
         let context = std::ptr::from_ref(self).cast_mut().cast();
-        // SAFETY: `parallel_for` does what is asked of it with this call as its context. The pool lives in the `Lent`, which
-        // borrows the call; whoever takes it out there promises the same.
+        // SAFETY: `parallel_for` keeps the contract of `ParallelFor` with this call as its context. The pool lives in the
+        // `Lent`, which borrows the call; whoever takes it out there promises the same.
         let pool = unsafe { Pool::external(parallel_for, context, threads) }?;
         Ok(Lent { pool, call: PhantomData })
     }

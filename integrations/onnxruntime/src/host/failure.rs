@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// What went wrong, in a sentence.
+/// An error, in a sentence.
 #[derive(Debug)]
 pub struct Failure(pub String);
 
-/// A value, or what went wrong.
+/// A value or an error.
 pub type Result<T> = std::result::Result<T, Failure>;
 
 impl<E: fmt::Display> From<E> for Failure {

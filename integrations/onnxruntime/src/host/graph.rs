@@ -60,7 +60,7 @@ impl<'a> Graph<'a> {
         Ok(readers)
     }
 
-    /// Whether anybody wants a value. Of what nobody reads the host gives a fused node no memory.
+    /// Whether anybody reads a value. The host gives a fused node no memory for others.
     pub fn is_read(&self, value: Value<'a>) -> Result<bool> {
         Ok(self.readers.contains_key(&value.name()?) || value.is_graph_output()?)
     }

@@ -1,7 +1,8 @@
 //! Objects of the host's, and the functions that read them.
 //!
-//! A [`Getter`] or [`Lister`] can only be made here, in the list at the end, of a function that does nothing but read an object
-//! and write one value, or so many. So whoever has a [`Handle`] may call any of them: [`Handle`] holds that the object lives.
+//! A [`Getter`] or [`Lister`] can only be made here, in the list at the end, of a function that does nothing but read an
+//! object and write one value, or so many. So whoever has a [`Handle`] may call any of them: [`Handle`] holds that the object
+//! lives.
 
 use std::ffi::{c_char, c_void};
 use std::marker::PhantomData;
@@ -39,7 +40,7 @@ pub struct Lister<T, V>(unsafe extern "system" fn(*const T, *mut V, usize) -> Or
 /// A function that ends an object that a [`Getter`] made.
 pub struct Releaser<T>(unsafe extern "system" fn(*mut T));
 
-/// What a getter may write: each pattern of bits is one, and the host finds `NONE` there.
+/// A type that a getter may write: each pattern of bits is a value, and `NONE` stands there before.
 pub trait Plain: Copy {
     const NONE: Self;
 }
@@ -82,7 +83,7 @@ impl<'a, T> Handle<'a, T> {
         self.object.as_ptr()
     }
 
-    /// What a function writes of it.
+    /// The value that a function writes.
     pub(super) fn get<V: Plain>(self, getter: Getter<T, V>) -> Result<V> {
         let mut value = V::NONE;
         // SAFETY: `Handle` holds a live object, `Getter` a function that writes one `V`, which any bits are.
@@ -91,7 +92,7 @@ impl<'a, T> Handle<'a, T> {
         Ok(value)
     }
 
-    /// The number of what a function writes of it, which may be a newer one than the enum has.
+    /// The number of the enum that a function writes, which may be newer than Rust's enum.
     pub(super) fn number<E>(self, getter: Getter<T, E>) -> Result<i32> {
         const { assert!(size_of::<E>() == size_of::<i32>() && align_of::<E>() == align_of::<i32>()) };
         let mut value = 0i32;
@@ -101,7 +102,7 @@ impl<'a, T> Handle<'a, T> {
         Ok(value)
     }
 
-    /// What a function lists of it, `count` telling how much that is.
+    /// The values that a function lists; `count` tells how many.
     pub(super) fn list<V: Plain>(self, count: Getter<T, usize>, lister: Lister<T, V>) -> Result<Vec<V>> {
         let mut values = vec![V::NONE; self.get(count)?];
         if !values.is_empty() {
@@ -132,7 +133,7 @@ impl<'a, T> Handle<'a, T> {
     /// An object that a function finds, if there is one.
     pub(super) fn object<U>(self, getter: Getter<T, *const U>) -> Result<Option<Handle<'a, U>>> {
         let object = self.get(getter)?;
-        // SAFETY: what the host shows of an object without handing it over lives as long as that one.
+        // SAFETY: an object that the host shows inside another, without handing it over, lives as long as that one.
         Ok(unsafe { Handle::new(self.host, object) })
     }
 
@@ -224,12 +225,12 @@ functions! { Lister:
 }
 
 impl Host {
-    /// Ends what [`Host::shape_of_tensor`] makes.
+    /// Ends an object of [`Host::shape_of_tensor`].
     pub(super) fn release_shape(self) -> Releaser<OrtTensorTypeAndShapeInfo> {
         Releaser(self.api.ReleaseTensorTypeAndShapeInfo)
     }
 
-    /// Ends what [`Host::config_of_options`] makes.
+    /// Ends an object of [`Host::config_of_options`].
     pub(super) fn release_config(self) -> Releaser<OrtKeyValuePairs> {
         Releaser(self.api.ReleaseKeyValuePairs)
     }

@@ -54,7 +54,7 @@ impl<'a> Node<'a> {
         Value::all(self.0.objects(host.count_of_inputs(), host.inputs_of_node())?)
     }
 
-    /// What graphs inside it read.
+    /// The values that graphs inside it read.
     pub fn implicit_inputs(self) -> Result<Vec<Option<Value<'a>>>> {
         let host = self.0.host();
         Value::all(self.0.objects(host.count_of_implicit_inputs(), host.implicit_inputs_of_node())?)

@@ -5,7 +5,7 @@
 /// # Safety
 /// The struct is `repr(C)`, and its first field is a `Seen`.
 pub unsafe trait Shown: Sized {
-    /// What the host sees of it.
+    /// The part that the host sees.
     type Seen;
 
     /// Hands it over to the host.
@@ -13,10 +13,10 @@ pub unsafe trait Shown: Sized {
         Box::into_raw(Box::new(self)).cast()
     }
 
-    /// The whole of what the host sees.
+    /// The whole of which the host sees the first field.
     ///
     /// # Safety
-    /// It is one of [`Shown::show`] of this type, and is not taken back as long as `'a`.
+    /// It comes from [`Shown::show`] of this type, and is not taken back as long as `'a`.
     unsafe fn whole<'a>(seen: *const Self::Seen) -> &'a Self {
         // SAFETY: the caller's promise, and the trait's: the first field's address is that of the struct.
         unsafe { &*seen.cast() }
@@ -25,9 +25,9 @@ pub unsafe trait Shown: Sized {
     /// Takes it back and ends it.
     ///
     /// # Safety
-    /// It is one of [`Shown::show`] of this type, and nobody uses it any more.
+    /// It comes from [`Shown::show`] of this type, and nobody uses it any more.
     unsafe fn take_back(seen: *mut Self::Seen) {
-        // SAFETY: the caller's promise, and the trait's: it is what `show` made of a box.
+        // SAFETY: the caller's promise, and the trait's: `show` made it of a box.
         drop(unsafe { Box::from_raw(seen.cast::<Self>()) });
     }
 }

@@ -1,4 +1,4 @@
-//! What the host is told: claims, devices and lines of its log; and what it tells of a session.
+//! Claims, devices and lines of the log for the host, and a session's configuration from it.
 
 use std::ptr::NonNull;
 
@@ -30,7 +30,8 @@ impl<'a> Support<'a> {
         let nodes: Vec<*const OrtNode> = nodes.iter().map(|node| node.as_ptr()).collect();
         let options = NodeFusionOptions { version: API_VERSION, drop_constant_initializers: true };
         let support = self.0.as_ptr().cast_mut();
-        // SAFETY: `Handle` and `Node` hold live objects, of which there are as many as are told, and the host copies the rest.
+        // SAFETY: `Handle` and `Node` hold live objects, of which there are as many as are told, and the host copies the
+        // rest.
         host.check(unsafe { (host.ep.add_nodes_to_fuse)(support, nodes.as_ptr(), nodes.len(), &options) })
     }
 }
@@ -45,7 +46,7 @@ impl Log {
     /// A log whose lines are shown at the host's usual level, or at none but its level VERBOSE.
     ///
     /// # Safety
-    /// The logger is this host's or null, and lives as long as what is made here.
+    /// The logger is this host's or null, and lives as long as the `Log`.
     pub unsafe fn new(host: Host, logger: *const OrtLogger, are_shown: bool) -> Self {
         let level = match are_shown {
             true => OrtLoggingLevel::ORT_LOGGING_LEVEL_WARNING,
@@ -99,7 +100,7 @@ impl Host {
         kind == OrtHardwareDeviceType::OrtHardwareDeviceType_CPU as i32
     }
 
-    /// What says that a factory's providers compute on a device.
+    /// The host's object that lets a factory's providers compute on a device.
     ///
     /// # Errors
     /// The host's.
@@ -109,8 +110,8 @@ impl Host {
         device: Handle<'_, OrtHardwareDevice>,
     ) -> Result<*mut OrtEpDevice> {
         let (mut made, none) = (std::ptr::null_mut(), std::ptr::null());
-        // SAFETY: the host keeps the factory's address and reads none of it here; `Handle` holds a live device; nulls stand for
-        // nothing to say, and one pointer is written.
+        // SAFETY: the host keeps the factory's address and reads none of it here; `Handle` holds a live device; nulls stand
+        // for nothing to say, and one pointer is written.
         let status =
             unsafe { (self.ep.create_ep_device)(factory.as_ptr(), device.as_ptr(), none, none, &mut made) };
         self.check(status)?;

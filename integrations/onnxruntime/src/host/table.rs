@@ -63,7 +63,7 @@ impl Host {
         unsafe { (self.api.CreateStatus)(OrtErrorCode::ORT_EP_FAIL, text.as_ptr()) }
     }
 
-    /// Runs what the host has called. Nothing unwinds into it.
+    /// Runs the body of a function that the host has called. Nothing unwinds into the host.
     pub fn guard(self, f: impl FnOnce() -> Result<()>) -> OrtStatusPtr {
         if !reserve::is_intact() {
             return self.status(c"convlow has no memory left");

@@ -1,4 +1,4 @@
-//! A value that nodes read or write, and what is known of it before it is there.
+//! A value that nodes read or write, and its shape as far as a graph says it.
 
 use ort_sys::OrtValueInfo;
 
@@ -10,7 +10,7 @@ use super::tensor::{Tensor, element_of, sizes_of};
 #[derive(Clone, Copy)]
 pub struct Value<'a>(Handle<'a, OrtValueInfo>);
 
-/// What is known of a tensor before it is there.
+/// The shape of a tensor, as far as a graph says it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
     /// The number of ONNX's element type.
@@ -72,7 +72,7 @@ impl<'a> Value<'a> {
         self.0.object(host.constant_of_value())?.map(Tensor::new).transpose()
     }
 
-    /// What is known of its shape; none if that is nothing, or it is no tensor.
+    /// Its shape; none if the graph says nothing of it, or it is no tensor.
     pub fn shape(self) -> Result<Option<Shape>> {
         let host = self.0.host();
         let Some(kind) = self.0.object(host.type_of_value())? else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! What is done with outputs that the library's own end does not do: a pass over them, in their place.
+//! The pass over outputs, in their place, for arithmetic that the library's own end does not do.
 
 use convlow::Layout;
 use pulp::{Simd, WithSimd};
@@ -12,7 +12,7 @@ use crate::session::Threads;
 /// Outputs of a piece of which each is computed alone.
 const OUTPUTS: usize = 8192;
 
-/// What is done with outputs behind the library's end.
+/// The arithmetic of outputs behind the library's end.
 pub struct Behind<T> {
     /// With each alone.
     steps: Vec<Step<T>>,
@@ -61,8 +61,8 @@ impl<T: Number> Behind<T> {
     }
 }
 
-/// Values that are multiplied by slopes where they are negative: by the same one, or by turns. A closure would not be compiled
-/// for the vectors that are there.
+/// Values that are multiplied by slopes where they are negative: by the same one, or by turns. A closure would not be
+/// compiled for the vectors that are there.
 struct Steepen<'a, T> {
     values: &'a mut [T],
     slopes: &'a [T],

@@ -6,7 +6,7 @@ use crate::host::Result;
 use crate::number::Number;
 use crate::session::{Session, Threads};
 
-/// What is the same in every call of a layer.
+/// The operands that are the same in every call of a layer.
 pub struct Constants<T> {
     pub packed: Buffer,
     pub bias: Option<Vec<T>>,
@@ -15,7 +15,7 @@ pub struct Constants<T> {
 /// The tensors of a call. Each is memory of its own: the host gives the output none that another value is in.
 pub struct Tensors<'a, T> {
     pub src: &'a [T],
-    /// What is added, as it lies there.
+    /// The tensor that is added, laid out as dst.
     pub residual: Option<&'a [T]>,
     pub dst: &'a mut [T],
 }
@@ -41,7 +41,8 @@ pub fn execute<T: Number>(
             residual,
             dst,
             workspace: workspace.elements_mut(),
-            // SAFETY: `Plan::execute_with` takes its arguments and drops the pool before it returns, and `threads` live longer.
+            // SAFETY: `Plan::execute_with` takes its arguments and drops the pool before it returns, and `threads` live
+            // longer.
             pool: unsafe { threads.in_place_of_plans() },
         })
     })??;

@@ -1,10 +1,10 @@
-//! The weights of a chain, with what is done to each channel multiplied in.
+//! The weights of a chain, with the factors of its channels multiplied in.
 
 use crate::fuse::Chain;
 use crate::host::{Failure, Result};
 use crate::number::Number;
 
-/// The weights and biases of a chain, with what is done to each channel multiplied in.
+/// The weights and biases of a chain, with the factors and shifts of its channels multiplied in.
 ///
 /// # Errors
 /// If there is no memory for them.

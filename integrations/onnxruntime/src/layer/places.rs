@@ -1,4 +1,4 @@
-//! What ONNX Runtime runs, and where its tensors are.
+//! The layers that ONNX Runtime runs, and the places of their tensors.
 
 use convlow::Layout;
 
@@ -7,7 +7,7 @@ use crate::host::{Call, Node, Output, Result};
 /// Pixels of a piece that a thread takes at once.
 pub const PIECE: usize = 64;
 
-/// What computes a fused node.
+/// The computation of a fused node.
 pub trait Layer: Send + Sync {
     /// Computes the output of a call.
     ///

@@ -11,12 +11,12 @@ use crate::session::Session;
 /// Sizes of input whose plans are kept.
 const KEPT: usize = 16;
 
-/// What tells plans of a layer from each other.
+/// The properties that tell plans of a layer from each other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
     /// The input's.
     pub sizes: Vec<usize>,
-    /// Whether the convolution ends without the residual and what follows it.
+    /// Whether the convolution ends without residual and activation.
     pub is_alone: bool,
 }
 

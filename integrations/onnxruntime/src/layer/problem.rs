@@ -6,7 +6,7 @@ use crate::fuse::Chain;
 use crate::geometry::{Form, Geometry};
 use crate::host::{Failure, Listed, Result, Size};
 
-/// What stands for a size that is not known before the first run.
+/// The size that stands for one that is not known before the first run.
 const USUAL: usize = 56;
 
 /// The problem of a chain: of the sizes that are known before the first run, and usual ones in place of the others.

@@ -122,7 +122,7 @@ impl<T: Number> Layer for Typed<T> {
     }
 }
 
-/// One call of a layer. Its methods compute the output but for what comes behind the library's end, and tell its sizes.
+/// One call of a layer. Its methods compute the output up to the library's end, and tell its sizes.
 struct Run<'r, T> {
     layer: &'r Typed<T>,
     threads: &'r Threads<'r>,
@@ -210,7 +210,7 @@ impl<'r, T: Number> Run<'r, T> {
                 other => unreachable!("the library is given bounds alone, not {other:?}"),
             };
             combine([alone, residual], sum, &sum_sizes, layout, |a, b| {
-                // Rounded once more it is what the addition in their own type gives.
+                // Rounded once more it is the sum in their own type.
                 let sum = T::from_f64(a.into() + b.into());
                 bounds.map_or(sum, |[min, max]| sum.clamped(min, max))
             });

@@ -1,4 +1,4 @@
-//! What is claimed of a graph.
+//! The claims of a graph.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use crate::layer::{output_of, usual_problem};
 use crate::layouts::{Claim, channels_last};
 use crate::session::{Session, Told};
 
-/// What was claimed of the graph that was seen last, which is the next to be compiled.
+/// The claims of the graph that was seen last, which is the next to be compiled.
 #[derive(Default)]
 pub struct Claimed {
-    /// The names of what is written.
+    /// The names of the values that the claimed nodes write.
     pub outputs: BTreeSet<String>,
-    /// The names of what lies channels last.
+    /// The names of the values that lie channels last.
     pub channels_last: BTreeSet<String>,
 }
 
@@ -32,7 +32,7 @@ impl<'s> Claims<'s> {
         Self { session, log }
     }
 
-    /// Claims what there is in a graph.
+    /// Claims everything in a graph that convlow computes.
     ///
     /// # Errors
     /// The host's.
@@ -69,7 +69,7 @@ impl<'s> Claims<'s> {
         Ok(parts)
     }
 
-    /// The chain that begins with a node, and what is to be told of it.
+    /// The chain that begins with a node, and its line of the report.
     fn chain<'a>(&self, node: Node<'a>, graph: &Graph<'a>) -> Result<Option<(Chain<'a>, Told)>> {
         let chain = match Chain::of(node, graph) {
             Ok(None) => return Ok(None),
@@ -101,14 +101,14 @@ impl<'s> Claims<'s> {
     }
 }
 
-/// What stands between the convolutions.
+/// The operations between the convolutions.
 fn between_them<'a>(graph: &mut Graph<'a>) -> Result<Vec<Part<'a>>> {
     let mut parts = Vec::new();
     for node in graph.nodes.clone() {
         if graph.taken.contains(&node.id()?) {
             continue;
         }
-        // What cannot be read is left to the host.
+        // A node that cannot be read is left to the host.
         if let Ok(Some(between)) = Between::of(node, graph) {
             let part = Part::Between(between);
             graph.taken.extend(part.ids()?);
@@ -118,8 +118,8 @@ fn between_them<'a>(graph: &mut Graph<'a>) -> Result<Vec<Part<'a>>> {
     Ok(parts)
 }
 
-/// The parts that are worth their claim, and the names of what lies channels last then. What is not is left to the host, until
-/// nothing is left off any more.
+/// The parts that are worth their claim, and the names of the values that lie channels last then. Others are left to the
+/// host, until no more drop out.
 fn worth_it<'a>(mut parts: Vec<Part<'a>>, nodes: &[Node<'a>]) -> Result<(Vec<Part<'a>>, BTreeSet<String>)> {
     loop {
         let claims: Vec<Claim<'_>> = parts.iter().map(Part::claim).collect();

@@ -23,7 +23,7 @@ pub fn layers<'a>(
 ) -> Result<Vec<Box<dyn Layer>>> {
     let (graphs, fused): (Vec<_>, Vec<_>) = graphs.into_iter().unzip();
     let parts = graphs.into_iter().map(Part::of).collect::<Result<Vec<_>>>()?;
-    // If the host does not take every claim, somebody else reads what convlow wanted for itself.
+    // If the host does not take every claim, another node reads a value that convlow wanted for itself.
     let none = BTreeSet::new();
     let channels_last = if outputs(&parts)? == claimed.outputs { &claimed.channels_last } else { &none };
     let layer = |(part, fused): (&Part<'a>, Node<'a>)| match part {
@@ -47,7 +47,7 @@ pub fn layers<'a>(
     parts.iter().zip(fused).map(layer).collect()
 }
 
-/// The inputs of a fused node, and what lies channels last.
+/// The inputs of a fused node, and the values that lie channels last.
 struct Inputs<'s> {
     names: Vec<String>,
     channels_last: &'s BTreeSet<String>,

@@ -8,7 +8,7 @@ use crate::host::{Host, OK, Shown, begin};
 use crate::layer::Layer;
 use crate::sys::{API_VERSION, NodeComputeContext, NodeComputeInfo};
 
-/// What the host sees of a layer comes first.
+/// A layer. The host sees its first field.
 #[repr(C)]
 pub struct Computed {
     info: NodeComputeInfo,
@@ -43,7 +43,7 @@ unsafe extern "system" fn compute(
     _: *mut c_void,
     context: *mut OrtKernelContext,
 ) -> OrtStatusPtr {
-    // SAFETY: the host passes what `Computed` is shown as.
+    // SAFETY: the host passes a shown `Computed`.
     let this = unsafe { Computed::whole(this) };
     this.host.guard(|| {
         // SAFETY: the host passes a context that lives as long as this call, and is of this call alone.

@@ -18,7 +18,7 @@ use claims::{Claimed, Claims};
 use compile::layers;
 use computed::Computed;
 
-/// What the host sees of a provider comes first.
+/// A provider. The host sees its first field.
 #[repr(C)]
 pub struct Provider {
     ep: Ep,
@@ -53,7 +53,7 @@ impl Provider {
         Self { ep, host, log, session, claimed: Mutex::default() }
     }
 
-    /// Claims what there is in a graph.
+    /// Claims everything in a graph that convlow computes.
     fn claim(&self, graph: Graph<'_>, mut support: Support<'_>) -> Result<()> {
         let claimed = Claims::new(&self.session, &self.log).of(graph, &mut support)?;
         *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) = claimed;
@@ -64,7 +64,7 @@ impl Provider {
     fn compile<'a>(&self, graphs: Vec<(Graph<'a>, Node<'a>)>) -> Result<Vec<*mut NodeComputeInfo>> {
         let claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
         let layers = layers(graphs, &claimed, &self.session)?;
-        // Nothing fails any more: what is made is the host's from here on.
+        // Nothing fails any more: from here on the layers are the host's.
         Ok(layers.into_iter().map(|layer| Computed::new(self.host, layer).show()).collect())
     }
 }
@@ -78,7 +78,7 @@ unsafe extern "system" fn get_capability(
     graph: *const OrtGraph,
     support: *mut GraphSupportInfo,
 ) -> OrtStatusPtr {
-    // SAFETY: the host passes what `Provider` is shown as.
+    // SAFETY: the host passes a shown `Provider`.
     let this = unsafe { Provider::whole(this) };
     // SAFETY: the host passes a graph and a place for claims that live as long as this call.
     let passed = unsafe { (Handle::new(this.host, graph), Handle::new(this.host, support)) };
@@ -96,7 +96,7 @@ unsafe extern "system" fn compile(
     compute_infos: *mut *mut NodeComputeInfo,
     _: *mut *mut OrtNode,
 ) -> OrtStatusPtr {
-    // SAFETY: the host passes what `Provider` is shown as.
+    // SAFETY: the host passes a shown `Provider`.
     let this = unsafe { Provider::whole(this) };
     this.host.guard(|| {
         let mut passed = Vec::new();
@@ -125,7 +125,7 @@ unsafe extern "system" fn release_node_compute_infos(
         // SAFETY: the host passes an array of so many places.
         let info = unsafe { *compute_infos.add(at) };
         if !info.is_null() {
-            // SAFETY: it is what `compile` made, and the host passes it once.
+            // SAFETY: it is a `Computed` that `compile` showed, and the host passes it once.
             unsafe { Computed::take_back(info) };
         }
     }

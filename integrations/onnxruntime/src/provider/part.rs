@@ -1,4 +1,4 @@
-//! What is computed as one node: a convolution with what its end does, or something between convolutions.
+//! Nodes that are computed as one: a convolution with its end, or an operation between convolutions.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::fuse::Chain;
 use crate::host::{Failure, Graph, Node, Result};
 use crate::layouts::Claim;
 
-/// What is computed as one node.
+/// Nodes that are computed as one.
 pub enum Part<'a> {
     Convolution(Box<Chain<'a>>),
     Between(Between<'a>),
@@ -17,7 +17,7 @@ impl<'a> Part<'a> {
     /// That of a fused node's graph.
     ///
     /// # Errors
-    /// The host's, or that convlow does not know again what it claimed.
+    /// The host's, or that convlow does not recognise its own claim.
     pub fn of(mut graph: Graph<'a>) -> Result<Self> {
         // They are convlow's own.
         graph.taken.clear();

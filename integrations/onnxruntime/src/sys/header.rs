@@ -1,4 +1,4 @@
-//! What [`sys`](super) and `ort-sys` declare, held against ONNX Runtime's own header by a C compiler.
+//! Holds the declarations of [`sys`](super) and `ort-sys` against ONNX Runtime's own header, by a C compiler.
 //!
 //! Each field, signature, size and number becomes an assertion of a C program that includes the header. Where neither a
 //! compiler nor the header is to be had, the test says that nothing was tested.
@@ -29,7 +29,7 @@ struct Field {
     kind: &'static str,
 }
 
-/// The type of what a closure picks.
+/// The type of the field that a closure picks.
 fn type_of<S, T>(_: impl Fn(&S) -> &T) -> &'static str {
     type_name::<T>()
 }
@@ -57,14 +57,14 @@ macro_rules! same_fields {
 }
 
 /// A struct that the host reads or calls, up to the version that this crate is written for.
-struct Whole {
+struct Declared {
     name: &'static str,
     size: usize,
     fields: Vec<Field>,
 }
 
 /// All that is declared of the structs which the host reads up to [`API_VERSION`].
-fn whole_structs() -> [Whole; 4] {
+fn declared() -> [Declared; 4] {
     let factory = fields![EpFactory:
         version = "ort_version_supported",
         get_name = "GetName",
@@ -107,10 +107,14 @@ fn whole_structs() -> [Whole; 4] {
         drop_constant_initializers = "drop_constant_initializers",
     ];
     [
-        Whole { name: "OrtEpFactory", size: size_of::<EpFactory>(), fields: factory.into() },
-        Whole { name: "OrtEp", size: size_of::<Ep>(), fields: provider.into() },
-        Whole { name: "OrtNodeComputeInfo", size: size_of::<NodeComputeInfo>(), fields: info.into() },
-        Whole { name: "OrtNodeFusionOptions", size: size_of::<NodeFusionOptions>(), fields: options.into() },
+        Declared { name: "OrtEpFactory", size: size_of::<EpFactory>(), fields: factory.into() },
+        Declared { name: "OrtEp", size: size_of::<Ep>(), fields: provider.into() },
+        Declared { name: "OrtNodeComputeInfo", size: size_of::<NodeComputeInfo>(), fields: info.into() },
+        Declared {
+            name: "OrtNodeFusionOptions",
+            size: size_of::<NodeFusionOptions>(),
+            fields: options.into(),
+        },
     ]
 }
 
@@ -187,7 +191,7 @@ fn numbers() -> [(&'static str, i32); 12] {
     ]
 }
 
-/// A type in C's words, of one in Rust's; the qualifier stands behind what it qualifies, so that nothing needs brackets.
+/// A type in C's words, of one in Rust's. Qualifiers stand behind their type, so that nothing needs brackets.
 fn in_c(rust: &str) -> String {
     if let Some(to) = rust.strip_prefix("*const ") {
         return format!("{} const *", in_c(to));
@@ -217,7 +221,7 @@ fn in_c(rust: &str) -> String {
     .to_string()
 }
 
-/// A pointer to a function, of what stands behind `fn(` in Rust.
+/// A pointer to a function, of the text behind `fn(` in Rust.
 fn function_in_c(signature: &str) -> String {
     let (mut depth, mut parameters, mut first) = (0, Vec::new(), 0);
     let mut end = signature.len();
@@ -328,12 +332,12 @@ fn versions(text: &str) -> Vec<u32> {
 fn assertions(header: &str) -> Assertions {
     let mut all = Assertions::new();
     all.add(&format!("ORT_API_VERSION >= {API_VERSION}"));
-    for Whole { name, size, fields } in whole_structs() {
+    for Declared { name, size, fields } in declared() {
         fields.iter().for_each(|field| all.field(name, field));
         let text = text_of(name, header);
         let known = versions(text).into_iter().filter(|&version| version <= API_VERSION).count();
         assert_eq!(fields.len(), known, "members of {name} up to version {API_VERSION}");
-        // What later versions have follows.
+        // Members of later versions follow.
         let is_longer = versions(text).len() > known;
         all.add(&format!("sizeof({name}) {} {size}", if is_longer { ">" } else { "==" }));
     }
@@ -360,7 +364,7 @@ fn structs_lie_and_functions_are_called_as_the_header_declares_them() {
     if let Err(words) = all.hold(&compiler, &headers) {
         panic!("the header says otherwise:\n{words}");
     }
-    // The compiler finds what is wrong: a field one place further, another type of parameter, another number.
+    // The compiler finds mistakes: a field one place further, another type of parameter, another number.
     for wrong in [
         "offsetof(OrtEp, Compile) == 32".to_string(),
         "__builtin_types_compatible_p(__typeof__(((OrtEp *)0)->GetName), char const * (*)(OrtEp *))"

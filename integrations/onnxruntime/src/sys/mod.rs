@@ -1,5 +1,6 @@
 //! The part of ONNX Runtime's C API that execution providers implement, which `ort-sys` does not have: structs of functions,
-//! as `onnxruntime_ep_c_api.h` declares them up to API version 23. A host reads of a struct only what the version in it had.
+//! as `onnxruntime_ep_c_api.h` declares them up to API version 23. A host reads no members of a struct that are younger than
+//! the version in it.
 
 use std::ffi::{c_char, c_void};
 
@@ -11,7 +12,7 @@ use ort_sys::{
 /// The API version that everything here is written for: ONNX Runtime 1.23.
 pub const API_VERSION: u32 = 23;
 
-/// What only the host knows the inside of.
+/// Types of which only the host knows the inside.
 macro_rules! opaque {
     ($($name:ident),*) => {$(
         #[repr(C)]
@@ -23,7 +24,8 @@ macro_rules! opaque {
 
 opaque!(GraphSupportInfo, MemoryDevice, NodeComputeContext, DataTransfer, SyncStream);
 
-/// A function that a provider may leave out, and that this one does: the host never calls it, so that its type does not matter.
+/// A function that a provider may leave out, and that this one does: the host never calls it, so that its type does not
+/// matter.
 pub type LeftOut = Option<unsafe extern "system" fn()>;
 
 /// `OrtEpFactory`: creates an execution provider for each session. Members since version 22, and from `get_vendor_id` on
@@ -102,7 +104,7 @@ pub struct Ep {
     pub get_compiled_model_compatibility_info: LeftOut,
 }
 
-/// `OrtNodeComputeInfo`: what computes a fused node. Since version 23.
+/// `OrtNodeComputeInfo`: the functions of a fused node. Since version 23.
 #[repr(C)]
 pub struct NodeComputeInfo {
     pub version: u32,
@@ -126,7 +128,7 @@ pub struct NodeFusionOptions {
     pub drop_constant_initializers: bool,
 }
 
-/// The front of `OrtEpApi`: what the host does for execution providers. The first two functions since version 22, the third
+/// The front of `OrtEpApi`: the host's functions for execution providers. The first two functions since version 22, the third
 /// since 23.
 #[repr(C)]
 pub struct EpApi {
@@ -146,7 +148,7 @@ pub struct EpApi {
     ) -> OrtStatusPtr,
 }
 
-/// `CreateEpApiFactoriesFn` and `ReleaseEpApiFactoryFn`: the signatures of what the library exports.
+/// `CreateEpApiFactoriesFn` and `ReleaseEpApiFactoryFn`: the signatures of the functions that the library exports.
 pub type CreateEpFactories = unsafe extern "C" fn(
     registered_name: *const c_char,
     api: *const OrtApiBase,
