@@ -4,7 +4,8 @@ use std::ffi::c_void;
 
 use convlow_threads::Pool;
 
-use super::checked::{NamedRange, disjoint, input, malloc_aligned, output, reference, slice, slice_mut};
+use super::arguments::{check_disjoint, optional, residual_of, slopes_of};
+use super::checked::{disjoint, input, malloc_aligned, output, reference, slice, slice_mut};
 use super::pool::PoolHandle;
 use super::problem::{problem_of, problem_of_nd};
 use super::status::{Status, guard, guard_value};
@@ -21,7 +22,7 @@ use crate::lowering::weights::HEADER_BYTES;
 use crate::memory;
 use crate::plan::{Info, Plan, Tensors, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
-use crate::problem::{Activation, DataType, Problem};
+use crate::problem::{DataType, Problem};
 
 /// A convolution ready to run. It never changes: any number of threads may execute it at once, each with its
 /// own dst and workspace.
@@ -460,58 +461,4 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         };
         plan.execute_raw(Tensors { src, packed, bias, slopes, residual, dst, workspace, pool })
     }
-}
-
-/// The values behind a pointer that may be null.
-///
-/// # Safety
-/// There are so many behind one that is not.
-unsafe fn optional<'a, T>(name: &str, pointer: *const c_void, len: usize) -> Result<Option<&'a [T]>> {
-    // SAFETY: the caller's promise.
-    if pointer.is_null() { Ok(None) } else { unsafe { slice(name, pointer.cast(), len) }.map(Some) }
-}
-
-/// PRELU's slopes; what other activations have there may be anything, since it is not read.
-///
-/// # Safety
-/// Non-null slopes point to one for each output channel.
-unsafe fn slopes_of<'a, T>(args: &ExecuteArgs, problem: &Problem) -> Result<Option<&'a [T]>> {
-    if problem.activation != Activation::Prelu {
-        return Ok(None);
-    }
-    if args.slopes.is_null() {
-        return invalid!(
-            "slopes is NULL, but activation = CONVLOW_ACTIVATION_PRELU in the descriptor: set slopes, one for each of its \
-             out_channels, in convlow_execute_args, and call convlow_execute_with"
-        );
-    }
-    // SAFETY: the caller's promise.
-    unsafe { slice("slopes", args.slopes.cast(), problem.out_channels) }.map(Some)
-}
-
-/// The residual, if it is another tensor than dst.
-fn residual_of<T>(args: &ExecuteArgs, problem: &Problem) -> Result<Option<*const T>> {
-    if !args.residual.is_null() && !problem.accumulate {
-        return invalid!("residual = {:p}, but accumulate = 0 in the descriptor", args.residual);
-    }
-    if args.residual.is_null() || std::ptr::eq(args.residual, args.dst) {
-        return Ok(None);
-    }
-    input("residual", args.residual.cast()).map(Some)
-}
-
-/// `Err` where what is written overlaps with what is read; src and dst may be slices of one tensor.
-fn check_disjoint(
-    problem: &Problem,
-    src: NamedRange<'_>,
-    dst: NamedRange<'_>,
-    workspace: NamedRange<'_>,
-    reads: &[NamedRange<'_>],
-) -> Result<()> {
-    if !problem.interleave(src.1, dst.1) {
-        disjoint(dst, &[src])?;
-    }
-    disjoint(dst, reads)?;
-    disjoint(workspace, reads)?;
-    disjoint(workspace, &[src, dst])
 }

@@ -299,6 +299,7 @@ fn try_all<T: Element>([src_layout, dst_layout]: [Layout; 2], served: &mut BTree
     executes
 }
 
+/// Promise 11: what lies between the elements of a slice is somebody else's, who uses it meanwhile.
 #[test]
 fn branches_write_one_concatenation_at_the_same_time() {
     let mut served = BTreeSet::new();

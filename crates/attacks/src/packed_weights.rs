@@ -103,13 +103,8 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
 
 /// Promise 3: what other numbers give is what the definition says of them.
 fn compare<T: Element>(problem: &Problem, src: &[T], weights: &[T], slopes: &[T], dst: &[T]) {
-    let tensors = Tensors {
-        src,
-        weights,
-        bias: None,
-        slopes: Some(slopes),
-        dst_before: &vec![T::from_f64(DIRT); dst.len()],
-    };
+    let dst_before = &vec![T::from_f64(DIRT); dst.len()];
+    let tensors = Tensors { src, weights, bias: None, slopes: Some(slopes), dst_before };
     let half_epsilon = if T::TYPE == DataType::F64 { 2f64.powi(-53) } else { 2f64.powi(-24) };
     let bound = (problem.depth() + 2) as f64 * half_epsilon;
     let sizes = [problem.out_channels, problem.planes.output, problem.rows.output, problem.cols.output];
