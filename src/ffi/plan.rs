@@ -2,6 +2,8 @@
 
 use std::ffi::c_void;
 
+use convlow_base::error::{Result, invalid};
+use convlow_base::memory;
 use convlow_threads::Pool;
 
 use super::arguments::{check_disjoint, optional, residual_of, slopes_of};
@@ -16,11 +18,9 @@ use super::types::{
 };
 use super::versioned::{self, Versioned};
 use crate::algorithms::{Element, Entry, Products};
-use crate::error::{Result, invalid};
 use crate::gemm::BackendChoice;
 use crate::lowering::weights::HEADER_BYTES;
-use crate::memory;
-use crate::plan::{Info, Plan, Tensors, workspace_too_small};
+use crate::plan::{Info, Plan, RawArguments, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
 use crate::problem::{DataType, Problem};
 
@@ -459,6 +459,6 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
             0 => &mut [],
             _ => slice_mut("workspace", workspace.cast(), needed / size_of::<T>())?,
         };
-        plan.execute_raw(Tensors { src, packed, bias, slopes, residual, dst, workspace, pool })
+        plan.execute_raw(RawArguments { src, packed, bias, slopes, residual, dst, workspace, pool })
     }
 }

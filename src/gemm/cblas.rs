@@ -14,9 +14,9 @@ use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use cblas_sys::{CblasNoTrans, CblasRowMajor, CblasTrans, cblas_dgemm, cblas_sgemm};
+use convlow_kernels::matrix::{MatrixMut, Operand};
 
-use super::{Multiply, shape_of};
-use crate::matrix::{MatrixMut, Operand};
+use super::multiply::{Multiply, shape_of};
 
 // Also for CBLAS's own functions, which `cblas-sys` declares and links nowhere.
 #[link(name = "openblas")]

@@ -101,7 +101,7 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
     compare(problem, &src, &weights, &slopes, &dst);
 }
 
-/// Promise 3: what other numbers give is what the definition says of them.
+/// Other numbers give what the definition says of them.
 fn compare<T: Element>(problem: &Problem, src: &[T], weights: &[T], slopes: &[T], dst: &[T]) {
     let dst_before = &vec![T::from_f64(DIRT); dst.len()];
     let tensors = Tensors { src, weights, bias: None, slopes: Some(slopes), dst_before };

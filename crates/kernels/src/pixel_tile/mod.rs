@@ -205,7 +205,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
                 && image.channel == 1
                 && (image.pixel, self.depth.len()) == (group_in, group_in),
             addend: end.accumulate.then_some(addend),
-            activation: end.of_lanes().behind(first),
+            activation: end.of_lanes().at_channel(first),
         }
     }
 
