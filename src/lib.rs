@@ -25,6 +25,7 @@
 //! exchanges y and the row that it reads. Elements are float32 or float64 ([`DataType`]); code that touches them is generic.
 
 pub mod algorithms;
+mod buffer;
 pub mod descriptor;
 mod environment;
 pub mod ffi;
@@ -39,13 +40,14 @@ mod tiles;
 use std::fmt;
 
 pub use algorithms::Element;
+pub use buffer::Buffer;
 pub use convlow_base::error::{Error, Result};
 use convlow_base::{error, memory, panics};
 pub use convlow_kernels::isa::Isa;
 pub use convlow_kernels::matrix;
 use convlow_kernels::number;
 pub use convlow_threads::{ParallelFor, Pool};
-pub use plan::{Arguments, Buffer, Info, Plan};
+pub use plan::{Arguments, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options};
 pub use problem::{Activation, Axis, DataType, Kind, Layout, Operation, Problem, Strides, WeightsLayout};
 pub use tiles::EachTile;

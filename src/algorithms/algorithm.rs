@@ -17,7 +17,7 @@ use crate::problem::{Layout, Problem, product};
 use crate::tiles::Grid;
 use convlow_kernels::end::End;
 use convlow_kernels::image::Image;
-use convlow_kernels::pixel_tile::MOST_TAPS;
+use convlow_kernels::pixel_tile::MOST_TAPS_OF_AXIS;
 
 /// Static text for the C surface.
 pub type Reason = &'static CStr;
@@ -56,7 +56,10 @@ pub fn require_unit_stride(problem: &Problem) -> Result<(), Declined> {
 
 /// `Err` unless register tiles can count the taps.
 pub fn require_countable_taps(problem: &Problem) -> Result<(), Declined> {
-    require(problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS), c"needs kernel sizes under 2^32")
+    require(
+        problem.axes().iter().all(|axis| axis.kernel <= MOST_TAPS_OF_AXIS),
+        c"needs kernel sizes under 2^32",
+    )
 }
 
 /// A size of scratch, or why there is none.
@@ -259,6 +262,6 @@ impl<T: Element> Unit<'_, T> {
             Layout::Nchw => dst.rows(),
             Layout::Nhwc => dst.cols(),
         };
-        self.end().of_channels(first_channel..first_channel + channels).finish(dst, layout);
+        T::finish(&self.end().of_channels(first_channel..first_channel + channels), dst, layout);
     }
 }

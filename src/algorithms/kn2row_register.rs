@@ -24,7 +24,7 @@ use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::matrix::MatrixMut;
 use crate::problem::{Layout, Problem, product};
 use crate::tiles::{EachTile, Grid};
-use convlow_kernels::moves::moved;
+use convlow_kernels::moved::moved;
 use convlow_kernels::pixel_tile::{Blocks, PixelTile};
 
 /// All taps of a register tile after the other.

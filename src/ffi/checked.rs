@@ -67,9 +67,11 @@ pub(super) fn malloc_aligned(name: &str, pointer: *const c_void) -> Result<()> {
     check(name, pointer.addr(), MALLOC_ALIGN)
 }
 
-/// What is written must not overlap what is read, nor another output. Each range is a name, its first byte
-/// and its bytes.
-pub(super) fn disjoint(written: (&str, usize, usize), others: &[(&str, usize, usize)]) -> Result<()> {
+/// Memory of a name, from its first byte on: so many bytes.
+pub(super) type NamedRange<'a> = (&'a str, usize, usize);
+
+/// What is written must not overlap what is read, nor another output.
+pub(super) fn disjoint(written: NamedRange<'_>, others: &[NamedRange<'_>]) -> Result<()> {
     let (name, first, bytes) = written;
     for &(other, other_first, other_bytes) in others {
         let apart = bytes == 0

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use convlow_threads::Pool;
 
-use super::checked::{disjoint, input, malloc_aligned, output, reference, slice, slice_mut};
+use super::checked::{NamedRange, disjoint, input, malloc_aligned, output, reference, slice, slice_mut};
 use super::pool::PoolHandle;
 use super::problem::{problem_of, problem_of_nd};
 use super::status::{Status, guard, guard_value};
@@ -415,20 +415,9 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         let ExecuteArgs { packed_weights, workspace, workspace_bytes, .. } = *args;
         let src: *const T = input("src", args.src.cast())?;
         malloc_aligned("packed_weights", packed_weights)?;
-        let optional = |name: &str, pointer: *const c_void, len: usize| -> Result<Option<&[T]>> {
-            if pointer.is_null() { Ok(None) } else { slice(name, pointer.cast(), len).map(Some) }
-        };
         let bias = optional("bias", args.bias, problem.out_channels)?;
         let dst: *mut T = output("dst", args.dst.cast())?;
-        // What equals dst is dst.
-        let residual = if std::ptr::eq(args.residual, args.dst) { std::ptr::null() } else { args.residual };
-        if !args.residual.is_null() && !problem.accumulate {
-            return invalid!("residual = {:p}, but accumulate = 0 in the descriptor", args.residual);
-        }
-        let residual = match residual.is_null() {
-            true => None,
-            false => Some(input::<T>("residual", residual.cast())?),
-        };
+        let residual = residual_of::<T>(args, problem)?;
         let slopes = optional("slopes", args.slopes, problem.out_channels)?;
         let pool = match args.pool_context.is_null() {
             true => None,
@@ -447,21 +436,23 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         let packed = slice("packed_weights", packed_weights.cast::<u8>(), info.packed_weights_bytes)?;
 
         let range = |name, slice: &[T]| (name, slice.as_ptr().addr(), size_of_val(slice));
-        let dst_range = ("dst", dst.addr(), problem.dst_len() * size_of::<T>());
-        let residual_bytes = residual.map_or(0, |_| problem.dst_len() * size_of::<T>());
-        let reads = [
-            range("bias", bias.unwrap_or_default()),
-            range("slopes", slopes.unwrap_or_default()),
-            ("residual", residual.map_or(0, |residual| residual.addr()), residual_bytes),
-            ("packed_weights", packed.as_ptr().addr(), packed.len()),
-        ];
-        let src_range = ("src", src.addr(), problem.src_len() * size_of::<T>());
-        if !problem.interleave(src_range.1, dst_range.1) {
-            disjoint(dst_range, &[src_range])?;
-        }
-        disjoint(dst_range, &reads)?;
-        disjoint(("workspace", workspace.addr(), needed), &reads)?;
-        disjoint(("workspace", workspace.addr(), needed), &[src_range, dst_range])?;
+        let dst_bytes = problem.dst_len() * size_of::<T>();
+        check_disjoint(
+            problem,
+            ("src", src.addr(), problem.src_len() * size_of::<T>()),
+            ("dst", dst.addr(), dst_bytes),
+            ("workspace", workspace.addr(), needed),
+            &[
+                range("bias", bias.unwrap_or_default()),
+                range("slopes", slopes.unwrap_or_default()),
+                (
+                    "residual",
+                    residual.map_or(0, |residual| residual.addr()),
+                    residual.map_or(0, |_| dst_bytes),
+                ),
+                ("packed_weights", packed.as_ptr().addr(), packed.len()),
+            ],
+        )?;
 
         let workspace: &mut [T] = match needed {
             0 => &mut [],
@@ -469,4 +460,40 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         };
         plan.execute_raw(Tensors { src, packed, bias, slopes, residual, dst, workspace, pool })
     }
+}
+
+/// The values behind a pointer that may be null.
+///
+/// # Safety
+/// There are so many behind one that is not.
+unsafe fn optional<'a, T>(name: &str, pointer: *const c_void, len: usize) -> Result<Option<&'a [T]>> {
+    // SAFETY: the caller's promise.
+    if pointer.is_null() { Ok(None) } else { unsafe { slice(name, pointer.cast(), len) }.map(Some) }
+}
+
+/// The residual, if it is another tensor than dst.
+fn residual_of<T>(args: &ExecuteArgs, problem: &Problem) -> Result<Option<*const T>> {
+    if !args.residual.is_null() && !problem.accumulate {
+        return invalid!("residual = {:p}, but accumulate = 0 in the descriptor", args.residual);
+    }
+    if args.residual.is_null() || std::ptr::eq(args.residual, args.dst) {
+        return Ok(None);
+    }
+    input("residual", args.residual.cast()).map(Some)
+}
+
+/// `Err` where what is written overlaps with what is read; src and dst may be slices of one tensor.
+fn check_disjoint(
+    problem: &Problem,
+    src: NamedRange<'_>,
+    dst: NamedRange<'_>,
+    workspace: NamedRange<'_>,
+    reads: &[NamedRange<'_>],
+) -> Result<()> {
+    if !problem.interleave(src.1, dst.1) {
+        disjoint(dst, &[src])?;
+    }
+    disjoint(dst, reads)?;
+    disjoint(workspace, reads)?;
+    disjoint(workspace, &[src, dst])
 }

@@ -45,8 +45,9 @@ macro_rules! multiply {
                     true => CblasTrans,
                     false => CblasNoTrans,
                 };
-                // A plan uses this backend only if every size fits (`Backend::largest_size`).
-                let int = |size: usize| size as c_int;
+                let int = |size: usize| {
+                    c_int::try_from(size).expect("a plan uses a BLAS only where `Backend::largest_size` holds every size")
+                };
                 let _openmp = OpenMp::one_thread();
                 // SAFETY: the views guarantee that all three matrices lie inside their borrows with these leading
                 // dimensions, and C, being an exclusive borrow, overlaps neither factor.

@@ -1,4 +1,5 @@
-//! The embedded GEMM: the `gemm` crate with its run-time choice of SIMD kernels.
+//! The embedded GEMM: the parts of the `gemm` crate for float32 and float64, with their run-time choice of SIMD kernels. The
+//! crate itself would bring those for complex numbers, too.
 //!
 //! It keeps a buffer of the size of the L2 cache for each thread, and packs a large right-hand side on the
 //! heap for the time of a call; that memory belongs to the backend, not to the plan's workspace. Where the crate cannot
@@ -9,6 +10,7 @@ use std::fmt;
 use std::hint::black_box;
 use std::ops::Range;
 
+use gemm_common::Parallelism;
 use gemm_common::cache::CACHE_INFO;
 
 use super::{Multiply, shape_of};
@@ -19,7 +21,49 @@ use crate::panics;
 
 pub(super) struct Embedded;
 
-impl<T: Number> Multiply<T> for Embedded {
+/// C := α·C + β·A·B: m, n, k; C, its strides from column to column and from row to row, and whether it is read; A and B with
+/// their strides; α, β; what is conjugated; threads.
+type Function<T> = unsafe fn(
+    usize,
+    usize,
+    usize,
+    *mut T,
+    isize,
+    isize,
+    bool,
+    *const T,
+    isize,
+    isize,
+    *const T,
+    isize,
+    isize,
+    T,
+    T,
+    bool,
+    bool,
+    bool,
+    Parallelism,
+);
+
+/// A type that there is such a function for.
+trait Computed: Number {
+    /// The one for this machine's instructions.
+    fn function() -> Function<Self>;
+}
+
+impl Computed for f32 {
+    fn function() -> Function<Self> {
+        gemm_f32::gemm::f32::get_gemm_fn()
+    }
+}
+
+impl Computed for f64 {
+    fn function() -> Function<Self> {
+        gemm_f64::gemm::f64::get_gemm_fn()
+    }
+}
+
+impl<T: Computed> Multiply<T> for Embedded {
     fn multiply(&self, mut c: MatrixMut<'_, T>, a: Operand<'_, T>, b: Operand<'_, T>, beta: T) {
         let (m, n, k) = shape_of(&c, &a, &b);
         let strides = |operand: &Operand<'_, T>| {
@@ -27,32 +71,42 @@ impl<T: Number> Multiply<T> for Embedded {
             if operand.transposed { (ld, 1) } else { (1, ld) }
         };
         let ((a_cols, a_rows), (b_cols, b_rows)) = (strides(&a), strides(&b));
+        let ld = c.ld() as isize;
         let calls = if b_cols == 1 { remainder_apart(m) } else { [0..m, m..m] };
         for rows in calls.into_iter().filter(|rows| !rows.is_empty()) {
             ask_for_memory::<T>(rows.len(), n, k);
             // SAFETY: the views guarantee that every element of the three matrices under these strides lies
             // inside its borrow, and C, being an exclusive borrow, overlaps neither factor.
             unsafe {
-                gemm::gemm(
-                    rows.len(),
+                let to = c.as_mut_ptr().add(rows.start * c.ld());
+                let left = (a.stored.data().as_ptr().offset(rows.start as isize * a_rows), a_cols, a_rows);
+                let right = (b.stored.data().as_ptr(), b_cols, b_rows);
+                // The kernels write columns whose elements lie side by side: where C's rows do, those of its transpose.
+                let (m, n, to_cols, to_rows, left, right) = if ld > 1 {
+                    (n, rows.len(), ld, 1, (right.0, right.2, right.1), (left.0, left.2, left.1))
+                } else {
+                    (rows.len(), n, 1, ld, left, right)
+                };
+                T::function()(
+                    m,
                     n,
                     k,
-                    c.as_mut_ptr().add(rows.start * c.ld()),
-                    1,
-                    c.ld() as isize,
+                    to,
+                    to_cols,
+                    to_rows,
                     beta != T::ZERO,
-                    a.stored.data().as_ptr().offset(rows.start as isize * a_rows),
-                    a_cols,
-                    a_rows,
-                    b.stored.data().as_ptr(),
-                    b_cols,
-                    b_rows,
+                    left.0,
+                    left.1,
+                    left.2,
+                    right.0,
+                    right.1,
+                    right.2,
                     beta,
                     T::ONE,
                     false,
                     false,
                     false,
-                    gemm::Parallelism::None,
+                    Parallelism::None,
                 );
             }
         }

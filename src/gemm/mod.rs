@@ -11,6 +11,7 @@ use std::fmt;
 
 use crate::error::{Error, Result, text};
 use crate::matrix::{MatrixMut, Operand};
+#[cfg(feature = "gemm")]
 use crate::number::Number;
 
 /// A matrix multiplication. A call runs on the calling thread alone.

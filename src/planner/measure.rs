@@ -5,11 +5,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AlgorithmChoice, Candidate, Options, Survey, examine, wisdom};
-use crate::algorithms::Element;
+use super::candidate::{Answer, Candidate, examine};
+use super::options::{AlgorithmChoice, Options};
+use super::wisdom;
+use crate::algorithms::{Element, Entry};
+use crate::buffer::Buffer;
 use crate::error::Result;
 use crate::memory;
-use crate::plan::{Buffer, Info, Plan};
+use crate::plan::{Info, Plan};
 use crate::problem::{DataType, Problem, Strides, with_outputs};
 
 /// Timed runs of a candidate behind one to warm up; the fastest counts.
@@ -24,7 +27,11 @@ const FILLED: f64 = 0.5e9;
 /// Times the candidates that fit the limits, the most promising first, until the budget is spent. Candidates measured
 /// before keep their time, and where an algorithm is asked for, there are no others. Where memory is short, or no part
 /// of the problem is quick enough, nothing is measured.
-pub(super) fn measure(survey: &mut Survey, problem: &Problem, options: &Options) -> Result<()> {
+pub(super) fn measure(
+    answers: &mut [(&'static Entry, Answer)],
+    problem: &Problem,
+    options: &Options,
+) -> Result<()> {
     let budget = options.measure_budget_seconds;
     let start = Instant::now();
     let deadline = Duration::try_from_secs_f64(budget).ok().and_then(|budget| start.checked_add(budget));
@@ -35,10 +42,9 @@ pub(super) fn measure(survey: &mut Survey, problem: &Problem, options: &Options)
         AlgorithmChoice::Auto => candidate.is_open_to_auto(options),
         AlgorithmChoice::One(entry) => candidate.info.entry.id == entry.id,
     };
-    let mut candidates = memory::vec(survey.answers.len())?;
+    let mut candidates = memory::vec(answers.len())?;
     candidates.extend(
-        survey
-            .answers
+        answers
             .iter_mut()
             .filter_map(|(_, answer)| answer.as_mut().ok())
             .filter(|candidate| candidate.fits(options) && !candidate.measured())

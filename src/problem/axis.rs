@@ -62,17 +62,6 @@ impl AxisNames {
 
 /// The axis with its output size. Its fields are named in refusals as the descriptor that it came from has them.
 pub(super) fn complete(axis: Axis, operation: Operation, names: &AxisNames) -> Result<Axis> {
-    let too_large = || {
-        Error::Overflow(text!(
-            "{} = {} with {} = {} and {} = {} does not fit size_t",
-            names.input,
-            axis.input,
-            names.pad_before,
-            axis.pad_before,
-            names.pad_after,
-            axis.pad_after
-        ))
-    };
     for (field, value) in [
         (names.input, axis.input),
         (names.kernel, axis.kernel),
@@ -83,27 +72,45 @@ pub(super) fn complete(axis: Axis, operation: Operation, names: &AxisNames) -> R
             return invalid!("{field} = 0, but it must be at least 1");
         }
     }
-    let padded = axis
-        .input
-        .checked_add(axis.pad_before)
-        .and_then(|sum| sum.checked_add(axis.pad_after))
-        .filter(|&sum| sum <= isize::MAX as usize)
-        .ok_or_else(too_large)?;
-    let reach = (axis.kernel - 1)
-        .checked_mul(axis.dilation)
-        .and_then(|reach| reach.checked_add(1))
-        .ok_or_else(|| {
-            Error::Overflow(text!(
-                "{} = {} with {} = {} does not fit size_t",
-                names.kernel,
-                axis.kernel,
-                names.dilation,
-                axis.dilation
-            ))
-        })?;
-    if operation == Operation::ConvTranspose {
-        return complete_transposed(axis, names, reach);
+    let (padded, reach) = (padded_input(&axis, names)?, kernel_reach(&axis, names)?);
+    match operation {
+        Operation::Conv => complete_forward(axis, names, padded, reach),
+        Operation::ConvTranspose => complete_transposed(axis, names, reach),
     }
+}
+
+/// Positions of the padded input.
+fn padded_input(axis: &Axis, names: &AxisNames) -> Result<usize> {
+    let padded = axis.input.checked_add(axis.pad_before).and_then(|sum| sum.checked_add(axis.pad_after));
+    padded.filter(|&sum| sum <= isize::MAX as usize).ok_or_else(|| {
+        Error::Overflow(text!(
+            "{} = {} with {} = {} and {} = {} does not fit size_t",
+            names.input,
+            axis.input,
+            names.pad_before,
+            axis.pad_before,
+            names.pad_after,
+            axis.pad_after
+        ))
+    })
+}
+
+/// Positions that the dilated kernel reaches over.
+fn kernel_reach(axis: &Axis, names: &AxisNames) -> Result<usize> {
+    let reach = (axis.kernel - 1).checked_mul(axis.dilation).and_then(|reach| reach.checked_add(1));
+    reach.ok_or_else(|| {
+        Error::Overflow(text!(
+            "{} = {} with {} = {} does not fit size_t",
+            names.kernel,
+            axis.kernel,
+            names.dilation,
+            axis.dilation
+        ))
+    })
+}
+
+/// An axis that is not transposed, whose kernel reaches over so many of the padded input's positions.
+fn complete_forward(axis: Axis, names: &AxisNames, padded: usize, reach: usize) -> Result<Axis> {
     if axis.output_padding != 0 {
         return invalid!(
             "{} = {}, but only a transposed convolution has any",

@@ -220,58 +220,100 @@ fn measure_in<T: Element>(
     let budget = rules.clock.seconds_left() * share;
     let start = Instant::now();
     let mut data = Data::<T>::new(&entry.problem, candidates, rules.check, seeded)?;
-    let mut collected = Vec::new();
     let mut run_seconds = Vec::new();
-    for (index, candidate) in candidates.iter().enumerate() {
-        // An output that is never written must not look like one.
-        data.dst.elements_mut::<T>().fill(T::from_f64(f64::NAN));
-        run_seconds.push(data.run(index, candidate, 1)?);
-        let check = data.oracle.as_ref().map(|oracle| {
-            let plan = &candidate.plan;
-            oracle.check::<T>(plan.problem(), data.dst.elements(), plan.info().entry.is_exact())
-        });
-        let (error, mistake) = check.map_or((None, None), |check| (Some(check.error), check.mistake));
-        collected.push(Collected { error, mistake, ..Collected::default() });
-        if rules.clock.interrupted() {
-            return Ok(None);
-        }
-    }
+    let Some(mut collected) = data.warm_up(candidates, rules.clock, &mut run_seconds)? else {
+        return Ok(None);
+    };
     let of_round @ [back_to_back, bursts] = round_seconds(candidates, rules.bursts, &run_seconds);
     let rounds = Rounds::fitting(rules, of_round, budget - start.elapsed().as_secs_f64());
     let warm_up: f64 = run_seconds.iter().sum();
     let all = warm_up + f64::from(rounds.back_to_back) * back_to_back + f64::from(rounds.bursts) * bursts;
     done(warm_up / all);
-    'rounds: for round in 0..rounds.most() {
+    for round in 0..rounds.most() {
         if round > 0 && rules.clock.seconds_left() == 0.0 {
             break;
         }
         if rounds.due(rounds.back_to_back, round) {
-            for (index, candidate) in candidates.iter().enumerate() {
-                if changes_threads(candidates, index) {
-                    // Its threads have slept while others ran: that is for the bursts to show.
-                    data.run(index, candidate, 1)?;
-                }
-                collected[index].back_to_back.push(data.run(index, candidate, 1)?);
-                if rules.clock.interrupted() {
-                    break 'rounds;
-                }
+            if !data.round_back_to_back(candidates, rules, &mut collected)? {
+                break;
             }
             done(back_to_back / all);
         }
         if rounds.due(rounds.bursts, round) {
-            for (index, candidate) in candidates.iter().enumerate() {
-                if rules.bursts.include(candidate) {
-                    std::thread::sleep(PAUSE);
-                    collected[index].bursts.push(data.run(index, candidate, BURST_RUNS)?);
-                }
-                if rules.clock.interrupted() {
-                    break 'rounds;
-                }
+            if !data.round_of_bursts(candidates, rules, &mut collected)? {
+                break;
             }
             done(bursts / all);
         }
     }
     Ok(collected.into_iter().map(Collected::timing).collect())
+}
+
+/// The runs of all candidates.
+impl<T: Element> Data<T> {
+    /// Runs and checks every candidate once. `None` if the user has interrupted.
+    fn warm_up(
+        &mut self,
+        candidates: &[Candidate],
+        clock: &Clock,
+        run_seconds: &mut Vec<f64>,
+    ) -> Outcome<Option<Vec<Collected>>> {
+        let mut collected = Vec::new();
+        for (index, candidate) in candidates.iter().enumerate() {
+            // An output that is never written must not look like one.
+            self.dst.elements_mut::<T>().fill(T::from_f64(f64::NAN));
+            run_seconds.push(self.run(index, candidate, 1)?);
+            let check = self.oracle.as_ref().map(|oracle| {
+                let plan = &candidate.plan;
+                oracle.check::<T>(plan.problem(), self.dst.elements(), plan.info().entry.is_exact())
+            });
+            let (error, mistake) = check.map_or((None, None), |check| (Some(check.error), check.mistake));
+            collected.push(Collected { error, mistake, ..Collected::default() });
+            if clock.interrupted() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(collected))
+    }
+
+    /// A run of every candidate, each right behind the one before. Whether the user has let it end.
+    fn round_back_to_back(
+        &mut self,
+        candidates: &[Candidate],
+        rules: &Rules<'_>,
+        collected: &mut [Collected],
+    ) -> Outcome<bool> {
+        for (index, candidate) in candidates.iter().enumerate() {
+            if changes_threads(candidates, index) {
+                // Its threads have slept while others ran: that is for the bursts to show.
+                self.run(index, candidate, 1)?;
+            }
+            collected[index].back_to_back.push(self.run(index, candidate, 1)?);
+            if rules.clock.interrupted() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A burst of every candidate that has some, behind a pause. Whether the user has let it end.
+    fn round_of_bursts(
+        &mut self,
+        candidates: &[Candidate],
+        rules: &Rules<'_>,
+        collected: &mut [Collected],
+    ) -> Outcome<bool> {
+        for (index, candidate) in candidates.iter().enumerate() {
+            if rules.bursts.include(candidate) {
+                std::thread::sleep(PAUSE);
+                collected[index].bursts.push(self.run(index, candidate, BURST_RUNS)?);
+            }
+            if rules.clock.interrupted() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// What the rounds bring of a candidate.

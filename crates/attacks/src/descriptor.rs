@@ -8,7 +8,7 @@ use std::ptr::{NonNull, null, null_mut};
 use crate::case::{answered, initialised, message};
 use arbitrary::Arbitrary;
 use convlow::ffi::plan::{
-    convlow_plan_create, convlow_plan_create_nd, convlow_plan_destroy, convlow_plan_get_info,
+    PlanHandle, convlow_plan_create, convlow_plan_create_nd, convlow_plan_destroy, convlow_plan_get_info,
     convlow_plan_options_init, convlow_plan_packing_id, convlow_query, convlow_query_nd,
 };
 use convlow::ffi::problem::{
@@ -176,13 +176,18 @@ pub fn run(input: &Input) {
     assert!(planned != plan.is_null());
     if planned {
         assert!(sized, "planned, but of no size");
-        let mut info = Block::new(size_of::<PlanInfo>());
-        info.bytes()[..FIRST_FIELD].copy_from_slice(&size_of::<PlanInfo>().to_ne_bytes());
-        // SAFETY: a plan and an info; the plan is destroyed once.
-        unsafe {
-            assert_eq!(convlow_plan_get_info(plan, info.data.as_ptr().cast()), CONVLOW_OK);
-            assert_ne!(convlow_plan_packing_id(plan), 0);
-            convlow_plan_destroy(plan);
-        }
+        read_and_destroy(plan);
+    }
+}
+
+/// Reads what a plan says of itself, and destroys it.
+fn read_and_destroy(plan: *mut PlanHandle) {
+    let mut info = Block::new(size_of::<PlanInfo>());
+    info.bytes()[..FIRST_FIELD].copy_from_slice(&size_of::<PlanInfo>().to_ne_bytes());
+    // SAFETY: a plan and an info; the plan is destroyed once.
+    unsafe {
+        assert_eq!(convlow_plan_get_info(plan, info.data.as_ptr().cast()), CONVLOW_OK);
+        assert_ne!(convlow_plan_packing_id(plan), 0);
+        convlow_plan_destroy(plan);
     }
 }

@@ -1,25 +1,22 @@
 //! [`Copies`]: how the phases of a plane are filled.
 
-use crate::element::Element;
 use crate::isa;
 use crate::number::Number;
-use crate::phases::MOST_TAPS;
 use crate::vectors::{Kernel, Vectors};
+
+/// Phases that a plane may have: at most one for each tap.
+pub const MOST_PHASES: usize = 49;
 
 /// How the phases of a part are filled.
 pub struct Copies {
     /// The first `len` of them.
-    pub(crate) list: [Lines; MOST_TAPS],
+    pub(crate) list: [Lines; MOST_PHASES],
     pub(crate) len: usize,
 }
 
 impl Copies {
     /// Copies them from a plane, whose pixels lie one behind the other, into `to`, which holds zeros or what other planes
     /// had there.
-    pub fn fill<T: Element>(&self, plane: &[T], to: &mut [T]) {
-        T::fill(self, plane, to);
-    }
-
     pub(crate) fn fill_checked<T: Number>(&self, plane: &[T], to: &mut [T]) {
         isa::dispatch(Fill { list: &self.list[..self.len], plane, to });
     }

@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use crate::activation::{Activation, Applied, Prepared, Slopes, apply_to_slice};
 use crate::data_type::Layout;
-use crate::element::Element;
 use crate::matrix::MatrixMut;
 use crate::number::Number;
 
@@ -83,14 +82,6 @@ impl<'a, T: Number> End<'a, T> {
 
     /// Adds the bias to sums that lie in dst already, and applies the activation: channels × pixels with planes, else pixels ×
     /// channels.
-    pub fn finish(&self, dst: &mut MatrixMut<'_, T>, layout: Layout)
-    where
-        T: Element,
-    {
-        T::finish(self, dst, layout);
-    }
-
-    /// [`End::finish`] for elements that are known.
     pub(crate) fn finish_checked(&self, dst: &mut MatrixMut<'_, T>, layout: Layout) {
         if self.bias.is_none() && self.activation == Activation::None {
             return;

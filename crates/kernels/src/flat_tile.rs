@@ -4,7 +4,7 @@ use crate::activation::{Applied, Prepared};
 use crate::ahead::Ahead;
 use crate::isa;
 use crate::number::Number;
-use crate::pixel_tile::channels_of_block;
+use crate::register::channels_of_register_tile;
 use crate::spread::EachLane;
 use crate::sums::{FEW, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
 use crate::vectors::{Kernel, Vectors};
@@ -29,20 +29,20 @@ pub struct FlatTile<'a, T> {
     pub runs: &'a [FlatRun],
     /// From one tap of a run to the next: distance, and weights.
     pub step: [usize; 2],
-    /// Each weight for all outputs of [`channels_of_block`].
+    /// Each weight for all outputs of [`channels_of_register_tile`].
     pub weights: &'a [T],
     /// What is added to every output.
     pub bias: T,
     /// What is applied last.
     pub activation: Prepared<T>,
-    /// The outputs, whole blocks of [`channels_of_block`].
+    /// The outputs, whole blocks of [`channels_of_register_tile`].
     pub dst: &'a mut [T],
 }
 
 impl<T: Number> FlatTile<'_, T> {
     /// Computes dst.
     pub(crate) fn run_checked(self) {
-        let block = channels_of_block(T::TYPE);
+        let block = channels_of_register_tile(T::TYPE);
         let [distance, weight] = self.step;
         assert!(self.dst.len().is_multiple_of(block));
         for run in self.runs {

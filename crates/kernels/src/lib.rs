@@ -27,6 +27,7 @@ pub mod image;
 pub mod isa;
 pub mod lanes;
 pub mod matrix;
+pub mod moved;
 pub mod moves;
 pub mod number;
 pub mod phases;
@@ -35,6 +36,7 @@ mod places;
 pub mod plane_tile;
 #[cfg(feature = "winograd")]
 pub mod product;
+pub mod register;
 mod spread;
 mod sums;
 pub mod tiles;

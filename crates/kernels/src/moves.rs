@@ -3,60 +3,23 @@
 use std::ops::Range;
 
 use crate::data_type::Layout;
-use crate::element::Element;
 use crate::end::End;
-use crate::geometry::Geometry;
-use crate::image::Image;
 use crate::isa;
 use crate::lanes::{QUAD, load_columns_at};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::vectors::{Kernel, Vectors};
-use crate::view::View;
+
+/// Bytes of sums that are kept until they are moved to planes.
+pub const KEPT_BYTES: usize = 15 << 10;
 
 /// to ← fromᵀ, or to ← to + fromᵀ.
 ///
 /// # Panics
 /// If the shapes do not agree.
-pub fn transpose<T: Element>(from: &Matrix<'_, T>, to: &mut MatrixMut<'_, T>, add: bool) {
-    T::transpose(from, to, add);
-}
-
-/// [`transpose`] for elements that are known.
 pub(crate) fn transpose_checked<T: Number>(from: &Matrix<'_, T>, to: &mut MatrixMut<'_, T>, add: bool) {
     assert!(from.rows() == to.cols() && from.cols() == to.rows(), "shapes disagree");
     isa::dispatch(Transpose { from, to, add });
-}
-
-/// Moves what some output planes, rows and columns see of an NCHW image's first `depth` channels to NHWC; the place of its
-/// first pixel in the image.
-pub fn moved<'a, T: Element>(
-    image: &Image<'_, T>,
-    geometry: &Geometry,
-    outputs: &[Range<usize>; 3],
-    depth: usize,
-    to: &'a mut [T],
-) -> (Image<'a, T>, [usize; 3]) {
-    let [zs, hs, ws]: [Range<usize>; 3] = std::array::from_fn(|at| geometry.window(at, &outputs[at]));
-    let [_, rows, cols] = geometry.axes;
-    let row = ws.len() * depth;
-    // Whole rows lie one behind the other, and so do whole planes.
-    let (planes, rows, len) = match (ws.len() == cols.input, hs.len() == rows.input) {
-        (true, true) => (1, 1, zs.len() * hs.len()),
-        (true, false) => (zs.len(), 1, hs.len()),
-        (false, _) => (zs.len(), hs.len(), 1),
-    };
-    let pixels = len * ws.len();
-    if pixels > 0 && !zs.is_empty() {
-        let places = (0..planes).flat_map(|z| (0..rows).map(move |y| (z, y)));
-        for ((z, y), to) in places.zip(to.chunks_mut(pixels * depth)) {
-            let from = image.planes_from(zs.start + z).at(0, hs.start + y, ws.start);
-            let from = Matrix::new(from, depth, pixels, image.channel);
-            transpose(&from, &mut MatrixMut::new(to, pixels, depth, depth), false);
-        }
-    }
-    let moved = Image { data: View::new(to), channel: 1, plane: hs.len() * row, row, pixel: depth };
-    (moved, [zs.start, hs.start, ws.start])
 }
 
 /// Moves finished sums of pixels to planes: to ← fromᵀ, or activation(addend + fromᵀ) where they are added.
@@ -229,13 +192,13 @@ mod tests {
         check::<f64>();
     }
 
-    fn check<T: Element>() {
+    fn check<T: Number>() {
         for (rows, cols) in [(1, 1), (8, 8), (7, 9), (16, 8), (17, 31), (3, 40), (21, 4), (40, 3), (5, 5)] {
             let from: Vec<T> = (0..rows * (cols + 1)).map(|index| T::from_f64(index as f64)).collect();
             let from = Matrix::new(&from[..], rows, cols, cols + 1);
             for add in [false, true] {
                 let mut to = vec![T::from_f64(0.5); cols * (rows + 2)];
-                transpose(&from, &mut MatrixMut::new(&mut to, cols, rows, rows + 2), add);
+                transpose_checked(&from, &mut MatrixMut::new(&mut to, cols, rows, rows + 2), add);
                 for row in 0..rows {
                     for col in 0..cols {
                         let moved = to[col * (rows + 2) + row].into() - if add { 0.5 } else { 0.0 };

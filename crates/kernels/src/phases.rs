@@ -7,12 +7,12 @@
 use std::ops::Range;
 
 use crate::axis::{Axis, most_fitting};
-use crate::copies::{Copies, Lines};
+use crate::copies::{Copies, Lines, MOST_PHASES};
 use crate::flat_tile::FlatRun;
 use crate::geometry::Geometry;
 
-/// Taps that a kernel may have.
-pub const MOST_TAPS: usize = 49;
+/// Taps that a kernel may have: each of them may have a phase of its own.
+pub const MOST_PLANE_TAPS: usize = MOST_PHASES;
 
 /// The phases that some output rows and columns see, and the taps' places in them.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct Phases {
     /// Output rows and columns of a part.
     part: [usize; 2],
     /// A run of taps for each kernel row and phase of its columns: the first `len` are there.
-    runs: [FlatRun; MOST_TAPS],
+    runs: [FlatRun; MOST_PLANE_TAPS],
     len: usize,
 }
 
@@ -33,10 +33,10 @@ impl Phases {
         /// Outputs of a row that are worth it.
         const FEW: usize = 8;
         let [_, rows, cols] = geometry.axes;
-        if geometry.taps() > MOST_TAPS {
+        if geometry.taps() > MOST_PLANE_TAPS {
             return None;
         }
-        let runs = [FlatRun::default(); MOST_TAPS];
+        let runs = [FlatRun::default(); MOST_PLANE_TAPS];
         let of_part = |height: usize, width: usize| Self { rows, cols, part: [height, width], runs, len: 0 };
         let fits = |part: &Self| {
             part.floats(block).is_some_and(|floats| floats[0] <= most[0] && floats[1] <= most[1])
@@ -113,7 +113,7 @@ impl Phases {
 
     /// How the phases of a part that begins with this output are copied from a plane whose rows have so many elements.
     pub fn copies(&self, [y, x]: [usize; 2], row: usize) -> Copies {
-        let mut copies = Copies { list: [Lines::default(); MOST_TAPS], len: 0 };
+        let mut copies = Copies { list: [Lines::default(); MOST_PHASES], len: 0 };
         let [of_rows, of_cols] = self.counts();
         for i in 0..of_rows {
             let (ys, first_y) = seen(&self.rows, y, i, self.rows_of_phase());

@@ -19,7 +19,6 @@ use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Layout, Problem, common, product};
 use crate::tiles::{EachTile, Grid};
 use convlow_kernels::image::Image;
-use convlow_kernels::moves::transpose;
 use convlow_kernels::view::View;
 
 /// One kernel row of one tile of dst after the other.
@@ -232,7 +231,7 @@ impl PreparedKn2rowFold {
                     let mut sums = MatrixMut::new(tile, pixels.len(), part.len(), part.len());
                     multiply_folded(unit, &fresh, folded, weights, &pixels, &mut sums);
                     let sums = Matrix::new(tile, pixels.len(), part.len(), part.len());
-                    transpose(&sums, &mut to, problem.accumulate);
+                    T::transpose(&sums, &mut to, problem.accumulate);
                 }
                 Layout::Nhwc => multiply_folded(unit, problem, folded, weights, &pixels, &mut to),
             }
@@ -246,7 +245,7 @@ fn move_row<T: Element>(unit: &Unit<'_, T>, problem: &Problem, h: usize, ws: &Ra
     let (channels, plane) = (problem.group_in(), unit.src.channel);
     let from = unit.src.data.from(h * problem.cols.input + ws.start);
     let from = Matrix::new(from, channels, ws.len(), plane);
-    transpose(&from, &mut MatrixMut::new(to, ws.len(), channels, channels), false);
+    T::transpose(&from, &mut MatrixMut::new(to, ws.len(), channels, channels), false);
 }
 
 /// Lowers the input rows that these output pixels see: places × |xs| × Kw·C. `moved` has a row's elements for NCHW.

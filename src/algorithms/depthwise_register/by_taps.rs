@@ -6,8 +6,7 @@ use std::ops::Range;
 use convlow_kernels::depthwise_tile::DepthwiseTile;
 use convlow_kernels::geometry::Geometry;
 use convlow_kernels::image::Image;
-use convlow_kernels::moves::transpose;
-use convlow_kernels::pixel_tile::KEPT_BYTES;
+use convlow_kernels::moves::KEPT_BYTES;
 use convlow_kernels::view::View;
 
 use super::super::algorithm::{Element, Unit};
@@ -207,7 +206,7 @@ impl PreparedDepthwiseRegister {
             let to = &mut to[row * width * depth..][..width * depth];
             if runs {
                 let from = Matrix::new(src.at(channels.start, y, cols.first), depth, width, src.channel);
-                transpose(&from, &mut MatrixMut::new(to, width, depth, depth), false);
+                T::transpose(&from, &mut MatrixMut::new(to, width, depth, depth), false);
                 continue;
             }
             for (col, pixel) in to.chunks_exact_mut(depth).enumerate() {

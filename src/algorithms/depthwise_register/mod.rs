@@ -16,8 +16,9 @@ use std::ops::Range;
 
 use convlow_kernels::depthwise_tile::DepthwiseTile;
 use convlow_kernels::geometry::Geometry;
+use convlow_kernels::moves::KEPT_BYTES;
 use convlow_kernels::phases::Phases;
-use convlow_kernels::pixel_tile::{KEPT_BYTES, channels_of_block};
+use convlow_kernels::register::channels_of_register_tile;
 
 use self::by_taps::Steps;
 use self::words::{WORD, Words};
@@ -133,7 +134,7 @@ fn part_of_moved(problem: &Problem, most: usize, least: usize) -> Option<[usize;
 impl Algorithm for DepthwiseRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         let (groups, multiplier, block) =
-            (problem.groups, problem.group_out(), channels_of_block(problem.data_type));
+            (problem.groups, problem.group_out(), channels_of_register_tile(problem.data_type));
         require(groups > 1 && problem.group_in() == 1, c"needs several groups of one input channel each")?;
         let problem = Problem { groups: 1, in_channels: 1, ..*problem };
         require_countable_taps(&problem)?;

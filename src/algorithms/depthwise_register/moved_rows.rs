@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use convlow_kernels::depthwise_tile::DepthwiseTile;
-use convlow_kernels::moves::moved;
-use convlow_kernels::pixel_tile::KEPT_BYTES;
+use convlow_kernels::moved::moved;
+use convlow_kernels::moves::KEPT_BYTES;
 
 use super::super::algorithm::{Element, Unit};
 use super::super::tiling::{count, part_of_channels, part_of_pixels};

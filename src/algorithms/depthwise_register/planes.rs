@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use convlow_kernels::end::End;
 use convlow_kernels::flat_tile::FlatTile;
-use convlow_kernels::phases::{self, Phases};
+use convlow_kernels::phases::{MOST_PLANE_TAPS, Phases};
 
 use super::super::algorithm::{Element, Unit};
 use super::words::{WORD, Words};
@@ -31,7 +31,7 @@ impl PreparedDepthwiseRegister {
         let of_phases: &mut [T] = of_phases.elements();
         let mut sums = Words::<{ SUM_BYTES / WORD }>::ZEROS;
         let sums = &mut sums.elements()[..phases.outputs_len(self.block)];
-        let mut weights = Words::<{ phases::MOST_TAPS * AT_ONCE_BYTES / WORD }>::ZEROS;
+        let mut weights = Words::<{ MOST_PLANE_TAPS * AT_ONCE_BYTES / WORD }>::ZEROS;
         let weights: &mut [T] = weights.elements();
         let height = dst.cols() / all;
         for xs in steps(&(0..all), phases.part()[1]) {
@@ -43,7 +43,7 @@ impl PreparedDepthwiseRegister {
             let outputs = phases.outputs([height, xs.len()], all);
             for channel in channels.clone() {
                 // 1. Copy what the rows see.
-                copies.fill(unit.src.at(channel / self.multiplier, 0, 0).run(0, plane), of_phases);
+                T::fill(&copies, unit.src.at(channel / self.multiplier, 0, 0).run(0, plane), of_phases);
                 // 2. Sum all taps.
                 self.repeat_weights(unit, channel, weights);
                 let end = unit.end().of_channels(channel..channel + 1);
@@ -93,6 +93,6 @@ fn add_rows<T: Element>(
         let mut row = plane.part(0..1, y * width + xs.start..y * width + xs.end);
         row.fill_with_addend();
         row.row_mut(0).iter_mut().zip(&sums[y * pitch..]).for_each(|(to, sum)| *to += *sum);
-        end.finish(&mut row, Layout::Nchw);
+        T::finish(end, &mut row, Layout::Nchw);
     }
 }

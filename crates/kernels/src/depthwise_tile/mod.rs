@@ -1,11 +1,15 @@
 //! Depthwise sums of pixels: some outputs of a row × a vector of channels that each have an input of their own.
 
+mod channels;
+mod outputs;
 mod row;
 mod tile;
 
 use std::ops::Range;
 
-use self::tile::{ANY, Channels, Tile};
+use self::channels::Channels;
+use self::outputs::MOST;
+use self::tile::{ANY, RegisterTile};
 use crate::axis::common;
 use crate::class::Class;
 use crate::data_type::Layout;
@@ -14,16 +18,12 @@ use crate::geometry::Geometry;
 use crate::image::Image;
 use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::moves::finish_planes;
+use crate::moves::{KEPT_BYTES, finish_planes};
 use crate::number::Number;
-use crate::pixel_tile::{KEPT_BYTES, channels_of_block};
 use crate::places::{Places, last_seen, tap_steps};
+use crate::register::channels_of_register_tile;
 use crate::vectors::{Kernel, Vectors};
 
-/// Outputs of a register tile: networks halve their maps down to 7×7, so that all their widths are multiples of it. Two
-/// vectors of each fill a line of the cache; their sums leave two of AVX2's 16 registers, one of them for the weights of a
-/// tap, which multiply the outputs' pixels as these are read from the first cache level.
-const MOST: usize = 7;
 /// Bytes of an image that the first cache level holds.
 const FIRST_LEVEL_BYTES: usize = 16 << 10;
 
@@ -35,7 +35,7 @@ pub struct DepthwiseTile<'a, 'b, T> {
     pub image: &'a Image<'a, T>,
     /// The input plane, row and column with which the image's data begin.
     pub origin: [usize; 3],
-    /// The channels' weights in blocks of [`channels_of_block`], each taps × channels.
+    /// The channels' weights in blocks of [`channels_of_register_tile`], each taps × channels.
     pub weights: &'a [T],
     /// What becomes of the sums.
     pub end: End<'a, T>,
@@ -70,7 +70,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
     /// The same to planes, to which the sums of some pixels of some channels are moved.
     fn run_to_planes(mut self, kept: &mut [T]) {
         assert_eq!(size_of_val(kept), KEPT_BYTES);
-        let block = channels_of_block(T::TYPE);
+        let block = channels_of_register_tile(T::TYPE);
         let most = kept.len() / block;
         let [planes, rows, cols] = self.outputs.clone();
         let width = cols.len().min(most);
@@ -197,7 +197,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
         [a, b, c]: Order,
         (outer, x): (usize, &mut usize),
         of_outer: &Range<usize>,
-    ) -> Tile<T> {
+    ) -> RegisterTile<T> {
         let (along, xs) = (&channels.along, &places.outputs[c]);
         let inside = common(xs, &along.outputs_of_all_taps());
         let mut count = (xs.end - *x).min(MOST);
@@ -219,7 +219,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
         let mut output = [x; 3];
         (output[a], output[b]) = (outer, places.outputs[b].start);
         let place = places.of(output);
-        Tile {
+        RegisterTile {
             src: self.image.data.as_ptr().wrapping_add(place.src),
             dst: self.dst.as_mut_ptr().wrapping_add(place.dst),
             addend: self.end.accumulate.then(|| self.dst.addend_ptr().wrapping_add(place.dst)),
@@ -236,7 +236,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
 
 /// Runs the form of a tile that its kernel row has.
 #[inline(always)]
-unsafe fn run_tile<S: Vectors, T: Number>(simd: S, tile: &Tile<T>, channels: &Channels<T>) {
+unsafe fn run_tile<S: Vectors, T: Number>(simd: S, tile: &RegisterTile<T>, channels: &Channels<T>) {
     let along = &channels.along;
     // SAFETY: the caller's promise.
     unsafe {

@@ -1,26 +1,13 @@
 //! [`Row`]: a kernel row of some outputs and channels.
 
-use crate::depthwise_tile::MOST;
-use crate::depthwise_tile::tile::Channels;
+use crate::depthwise_tile::channels::Channels;
+use crate::depthwise_tile::outputs::{MOST, for_each};
 use crate::lanes::prefetch_line;
 use crate::number::Number;
 use crate::places::Place;
 use crate::sums::Sums;
 use crate::vectors::Vectors;
 use crate::width::Reading;
-
-/// Writes a block for each of some numbers, which is a constant there: sums stay in registers.
-macro_rules! for_each {
-    ($name:ident => $body:block) => {
-        for_each! { $name in [0 1 2 3 4 5 6] => $body }
-    };
-    ($name:ident in [$($number:literal)+] => $body:block) => { $({
-        const $name: usize = $number;
-        $body
-    })+ };
-}
-
-pub(super) use for_each;
 
 /// A kernel row from one of its taps on, for the first output of a tile and some channels.
 #[derive(Clone, Copy)]

@@ -1,44 +1,18 @@
-//! [`Tile`]: some outputs that lie one behind the other, and their sums.
+//! [`RegisterTile`]: some outputs that lie one behind the other, and their sums.
 
-use crate::activation::Applied;
 use crate::axis::Axis;
-use crate::depthwise_tile::MOST;
-use crate::depthwise_tile::row::{Row, for_each};
+use crate::depthwise_tile::channels::Channels;
+use crate::depthwise_tile::outputs::{MOST, for_each};
+use crate::depthwise_tile::row::Row;
 use crate::number::Number;
 use crate::places::Place;
 use crate::sums::{Sums, VECTORS, finish, reread};
 use crate::vectors::{Apart, Vectors};
 use crate::width::{Reading, Whole, Width};
 
-/// What all tiles of a class share.
-#[derive(Clone, Copy)]
-pub struct Channels<T> {
-    pub count: usize,
-    /// Those of the class's tap (0, 0, 0) of the first block.
-    pub weights: *const T,
-    pub bias: Option<*const T>,
-    pub activation: Applied<T>,
-    /// Whether the image is larger than the first cache level.
-    pub is_far: bool,
-    /// Taps of a channel, all classes together, and the class's first one.
-    pub taps: usize,
-    pub first_tap: usize,
-    /// From one tap to the next of the two outer axes and of that along which the tiles lie: elements of the image, and
-    /// taps.
-    pub tap_steps: [(usize, usize); 3],
-    /// The axis along which the tiles lie, and the one across.
-    pub along: Axis,
-    pub across: Axis,
-    /// From one output to the next of both.
-    pub output_step: Place,
-    pub row_step: Place,
-    /// The outputs across, from one to before another.
-    pub rows: [usize; 2],
-}
-
 /// Some outputs that lie one behind the other.
 #[derive(Clone, Copy)]
-pub struct Tile<T> {
+pub struct RegisterTile<T> {
     /// Where the first output's first tap would lie.
     pub src: *const T,
     pub dst: *mut T,
@@ -68,7 +42,7 @@ const fn is_edge(taps: usize, stride: usize, column: usize) -> bool {
 /// All rows of a tile and of those that are alike: the channels of whole blocks, or those behind them.
 struct Rows<'a, S, T, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool> {
     simd: S,
-    tile: &'a Tile<T>,
+    tile: &'a RegisterTile<T>,
     channels: &'a Channels<T>,
     /// Channels of whole blocks.
     whole: usize,
@@ -105,7 +79,7 @@ impl<S: Vectors, T: Number, const TAPS: usize, const STRIDE: usize, const ALL: b
     }
 }
 
-impl<T: Number> Tile<T> {
+impl<T: Number> RegisterTile<T> {
     /// All channels, whose kernel rows have so many taps that lie side by side, with outputs so many columns apart.
     ///
     /// # Safety
@@ -248,6 +222,20 @@ impl<T: Number> Tile<T> {
             }
             outer += 1;
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.finish::<S, V, TAPS>(simd, width, channels, first, sums) };
+    }
+
+    /// Finishes the sums of `V` vectors of channels from this one on.
+    #[inline(always)]
+    unsafe fn finish<S: Vectors, const V: usize, const TAPS: usize>(
+        &self,
+        simd: S,
+        width: Width<V>,
+        channels: &Channels<T>,
+        first: usize,
+        sums: Sums<S, T, MOST, V>,
+    ) {
         let step = channels.output_step.dst;
         let of_output = |output: usize| step.wrapping_mul(output).wrapping_add(first);
         let activation = &channels.activation.from_channel(first);

@@ -1,28 +1,10 @@
 //! [`Blocks`]: how output channels are divided among register tiles.
 
 use crate::data_type::DataType;
-use crate::isa;
-use crate::number::{Number, QUAD};
-use crate::pixel_tile::ABSENT;
+use crate::number::QUAD;
+use crate::pixel_tile::absent::ABSENT;
+use crate::register::channels_of_register_tile;
 use crate::sums::VECTORS;
-use crate::vectors::{Kernel, Vectors};
-
-/// Output channels of a block of packed weights: those of a register tile of this machine for elements of this type.
-pub fn channels_of_block(data_type: DataType) -> usize {
-    struct Channels(DataType);
-    impl Kernel for Channels {
-        type Output = usize;
-        #[inline(always)]
-        fn run<S: Vectors>(self, _: S) -> usize {
-            let lanes = match self.0 {
-                DataType::F32 => f32::lanes::<S>(),
-                DataType::F64 => f64::lanes::<S>(),
-            };
-            VECTORS * lanes
-        }
-    }
-    isa::dispatch(Channels(data_type))
-}
 
 /// How output channels are divided into blocks, whose weights are packed together and which register tiles compute at once.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +19,7 @@ impl Blocks {
     /// Those of a convolution of so many groups, each of so many input and output channels. Small groups share a block if each
     /// fills a vector or four lanes of one.
     pub fn new(data_type: DataType, groups: usize, [of_input, of_group]: [usize; 2]) -> Self {
-        let most = channels_of_block(data_type);
+        let most = channels_of_register_tile(data_type);
         let lanes = most / VECTORS;
         let fill = of_group == lanes || (of_group == QUAD && lanes > QUAD);
         let at_once = (most / of_group).min(groups);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::axis::{Axis, common};
 use crate::class::Class;
 use crate::geometry::Geometry;
-use crate::pixel_tile::window::{Window, of_first_class};
+use crate::pixel_tile::tap_box::{TapBox, of_first_class};
 use crate::places::{Place, Places};
 use crate::sums::FEW;
 
@@ -15,8 +15,8 @@ pub const LISTED: usize = 480;
 
 /// Pixels that see the same taps, in whole groups.
 #[derive(Clone, Copy)]
-pub struct Kind {
-    pub window: Window,
+pub struct SameTaps {
+    pub tap_box: TapBox,
     /// Where in the list they end.
     pub end: usize,
 }
@@ -25,11 +25,11 @@ pub struct Kind {
 pub struct Groups {
     /// The first `all` are there.
     places: [MaybeUninit<Place>; LISTED],
-    /// What those see that are left over from the kinds.
-    windows: [MaybeUninit<Window>; LISTED],
+    /// What those see that are left over from the same_taps.
+    tap_boxes: [MaybeUninit<TapBox>; LISTED],
     pub all: usize,
     /// The first `len` are there.
-    kinds: [MaybeUninit<Kind>; LISTED / FEW],
+    same_taps: [MaybeUninit<SameTaps>; LISTED / FEW],
     len: usize,
     /// Pixels of a group.
     pub most: usize,
@@ -48,7 +48,7 @@ pub struct Listing<'a> {
 
 /// Ranges of neighbouring outputs that see the same taps, and these.
 #[inline(always)]
-fn for_each_kind(axis: &Axis, outputs: &Range<usize>, mut f: impl FnMut(Range<usize>, [u32; 2])) {
+fn for_each_same_taps(axis: &Axis, outputs: &Range<usize>, mut f: impl FnMut(Range<usize>, [u32; 2])) {
     let inside = common(outputs, &axis.outputs_of_all_taps());
     let mut at = outputs.start;
     while at < outputs.end {
@@ -69,21 +69,28 @@ fn for_each_kind(axis: &Axis, outputs: &Range<usize>, mut f: impl FnMut(Range<us
 impl Groups {
     /// No pixels, of which so many will be a group.
     pub fn new(most: usize) -> Self {
-        let (places, windows) =
+        let (places, tap_boxes) =
             ([const { MaybeUninit::uninit() }; LISTED], [const { MaybeUninit::uninit() }; LISTED]);
-        Self { places, windows, all: 0, kinds: [const { MaybeUninit::uninit() }; LISTED / FEW], len: 0, most }
+        Self {
+            places,
+            tap_boxes,
+            all: 0,
+            same_taps: [const { MaybeUninit::uninit() }; LISTED / FEW],
+            len: 0,
+            most,
+        }
     }
 
     /// Those of whole groups.
-    pub fn kinds(&self) -> &[Kind] {
-        let kinds = &self.kinds[..self.len];
+    pub fn same_taps(&self) -> &[SameTaps] {
+        let same_taps = &self.same_taps[..self.len];
         // SAFETY: `list` has written the first `len`.
-        unsafe { std::slice::from_raw_parts(kinds.as_ptr().cast(), kinds.len()) }
+        unsafe { std::slice::from_raw_parts(same_taps.as_ptr().cast(), same_taps.len()) }
     }
 
     /// Pixels of whole groups.
     fn uniform(&self) -> usize {
-        self.kinds().last().map_or(0, |kind| kind.end)
+        self.same_taps().last().map_or(0, |group| group.end)
     }
 
     /// Where some of the pixels lie.
@@ -93,12 +100,12 @@ impl Groups {
         unsafe { std::slice::from_raw_parts(places.as_ptr().cast(), places.len()) }
     }
 
-    /// The windows of pixels that are left over.
-    pub fn windows(&self, range: Range<usize>) -> &[Window] {
+    /// The tap_boxes of pixels that are left over.
+    pub fn tap_boxes(&self, range: Range<usize>) -> &[TapBox] {
         assert!(self.uniform() <= range.start);
-        let windows = &self.windows[..self.all][range];
+        let tap_boxes = &self.tap_boxes[..self.all][range];
         // SAFETY: as above.
-        unsafe { std::slice::from_raw_parts(windows.as_ptr().cast(), windows.len()) }
+        unsafe { std::slice::from_raw_parts(tap_boxes.as_ptr().cast(), tap_boxes.len()) }
     }
 
     /// Lists some outputs, class by class.
@@ -114,7 +121,7 @@ impl Groups {
             }
         }
         self.places.copy_within(back.., front);
-        self.windows.copy_within(back.., front);
+        self.tap_boxes.copy_within(back.., front);
         self.all = front + LISTED - back;
         self.bring_together();
     }
@@ -132,14 +139,14 @@ impl Groups {
         assert!(places.lie_inside(outputs, listing.ld));
         let [zs, ys, xs] = &places.outputs;
         let first_tap = listing.geometry.first_tap(classes);
-        for_each_kind(&classes[0].axis, zs, |zs, of_planes| {
-            for_each_kind(&classes[1].axis, ys, |ys, of_rows| {
-                for_each_kind(&classes[2].axis, xs, |xs, of_cols| {
+        for_each_same_taps(&classes[0].axis, zs, |zs, of_planes| {
+            for_each_same_taps(&classes[1].axis, ys, |ys, of_rows| {
+                for_each_same_taps(&classes[2].axis, xs, |xs, of_cols| {
                     let all = zs.len() * ys.len() * xs.len();
                     let end = *front + all / self.most * self.most;
-                    let window = Window { taps: [of_planes, of_rows, of_cols], first_tap };
+                    let tap_box = TapBox { taps: [of_planes, of_rows, of_cols], first_tap };
                     if *front < end {
-                        self.kinds[self.len].write(Kind { window, end });
+                        self.same_taps[self.len].write(SameTaps { tap_box, end });
                         self.len += 1;
                     }
                     for z in zs.clone() {
@@ -152,7 +159,7 @@ impl Groups {
                                 } else {
                                     *back -= 1;
                                     self.places[*back].write(at);
-                                    self.windows[*back].write(window);
+                                    self.tap_boxes[*back].write(tap_box);
                                 }
                                 at = at.plus(places.steps[2], 1);
                             }
@@ -170,18 +177,19 @@ impl Groups {
         let mut at = self.uniform();
         while at < self.all {
             // Groups of one class.
-            let end = at + of_first_class(self.windows(at..self.all));
+            let end = at + of_first_class(self.tap_boxes(at..self.all));
             let first = at;
             let mut around = None;
             while at < end {
-                let windows = self.windows(at..end.min(at + NEAR));
+                let tap_boxes = self.tap_boxes(at..end.min(at + NEAR));
                 let group = around.filter(|_| !(at - first).is_multiple_of(self.most));
-                let taps = |other: &Window| group.map_or(0, |group: Window| group.around(other).count());
-                let near = windows.iter().enumerate().min_by_key(|(_, other)| taps(other));
-                let (best, window) = near.map_or((at, windows[0]), |(next, &window)| (at + next, window));
-                around = Some(group.map_or(window, |group| group.around(&window)));
+                let taps = |other: &TapBox| group.map_or(0, |group: TapBox| group.around(other).count());
+                let near = tap_boxes.iter().enumerate().min_by_key(|(_, other)| taps(other));
+                let (best, tap_box) =
+                    near.map_or((at, tap_boxes[0]), |(next, &tap_box)| (at + next, tap_box));
+                around = Some(group.map_or(tap_box, |group| group.around(&tap_box)));
                 self.places.swap(at, best);
-                self.windows.swap(at, best);
+                self.tap_boxes.swap(at, best);
                 at += 1;
             }
         }

@@ -7,18 +7,19 @@
 //! stride apart: nothing else tells it from an ordinary one here. Small groups lie side by side in a vector of channels, each
 //! multiplied by its own input.
 
+mod absent;
 mod block;
 mod blocks;
 mod groups;
+mod register_tiles;
 mod runs;
-mod window;
+mod tap_box;
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
 
 use self::block::Block;
-pub use self::blocks::{Blocks, channels_of_block};
+pub use self::blocks::Blocks;
 use self::groups::{Groups, LISTED, Listing};
 use crate::ahead::Ahead;
 use crate::axis::Operation;
@@ -28,29 +29,18 @@ use crate::geometry::Geometry;
 use crate::image::Image;
 use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::moves::finish_planes;
+use crate::moves::{KEPT_BYTES, finish_planes};
 use crate::number::Number;
 use crate::places::{last_seen, tap_steps};
 use crate::sums::{BEHIND_WEIGHTS, VECTORS, most_rows};
 use crate::vectors::{Kernel, Vectors};
 
-/// Bytes of sums that are kept on the stack, before they are moved to planes.
-pub const KEPT_BYTES: usize = 15 << 10;
-/// They lie on lines of the cache: vectors that lie in two of them take twice as long.
+/// Sums before they are moved to planes. They lie on lines of the cache: vectors that lie in two of them take twice as long.
 #[repr(align(64))]
 struct Kept([MaybeUninit<f64>; KEPT_BYTES / size_of::<f64>()]);
-/// Input channels that an absent tap reads at once.
-const ABSENT: usize = 1024;
-/// What an absent tap reads. Nobody writes it: of atomics it takes no room in the library's file.
-static ZEROS: [AtomicU64; ABSENT] = [const { AtomicU64::new(0) }; ABSENT];
-
-/// [`ABSENT`] zeros.
-fn zeros<T: Number>() -> *const T {
-    ZEROS.as_ptr().cast()
-}
 
 /// The most taps of an axis: they are counted in 32 bits.
-pub const MOST_TAPS: usize = u32::MAX as usize;
+pub const MOST_TAPS_OF_AXIS: usize = u32::MAX as usize;
 
 /// Some output pixels × channels of an image.
 pub struct PixelTile<'a, 'b, T> {
@@ -97,7 +87,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
         assert!(self.weights.len() >= channels * self.depth_of_channel() + behind);
         assert!(self.end.has(channels));
         assert!(!self.depth.is_empty() && self.depth.end <= self.group_in);
-        assert!(self.geometry.axes.iter().all(|axis| axis.kernel <= MOST_TAPS));
+        assert!(self.geometry.axes.iter().all(|axis| axis.kernel <= MOST_TAPS_OF_AXIS));
         assert!(channels <= self.blocks.of_group || self.depth == (0..self.group_in));
         let before = (channels - 1) / self.blocks.of_group * self.group_in;
         let deep = (before + self.depth.len() - 1) * self.image.channel;

@@ -1,19 +1,19 @@
-//! [`Runs`]: the elements that a window's pixels see, as runs of products.
+//! [`Runs`]: the elements that a tap_box's pixels see, as runs of products.
 
 use std::mem::MaybeUninit;
 
 use crate::number::Number;
 use crate::pixel_tile::block::Block;
-use crate::pixel_tile::window::Window;
+use crate::pixel_tile::tap_box::TapBox;
 use crate::sums::Run;
 
 /// Runs of elements that are listed at once.
 const RUNS: usize = 32;
 
-/// The runs of elements that the pixels of a window see, as many as there is room for at once.
+/// The runs of elements that the pixels of a tap_box see, as many as there is room for at once.
 pub struct Runs<'a, T> {
     block: &'a Block<T>,
-    window: Window,
+    tap_box: TapBox,
     /// The first `len` are there: those from `first` on, of `all`.
     list: [MaybeUninit<Run<T>>; RUNS],
     len: usize,
@@ -25,18 +25,18 @@ impl<'a, T: Number> Runs<'a, T> {
     /// None: it is not made with its runs, which would be copied then.
     #[inline(always)]
     pub fn none(block: &'a Block<T>) -> Self {
-        let window = Window::NONE;
-        Self { block, window, list: [const { MaybeUninit::uninit() }; RUNS], len: 0, first: 0, all: 0 }
+        let tap_box = TapBox::NONE;
+        Self { block, tap_box, list: [const { MaybeUninit::uninit() }; RUNS], len: 0, first: 0, all: 0 }
     }
 
-    /// Lists the runs of a window.
-    pub fn see(&mut self, window: Window) {
-        self.all = match window.count() {
+    /// Lists the runs of a tap_box.
+    pub fn see(&mut self, tap_box: TapBox) {
+        self.all = match tap_box.count() {
             0 => 0,
-            _ if self.block.joined => window.len(0) * window.len(1),
+            _ if self.block.joined => tap_box.len(0) * tap_box.len(1),
             taps => taps,
         };
-        self.window = window;
+        self.tap_box = tap_box;
         self.fill(0);
     }
 
@@ -50,21 +50,21 @@ impl<'a, T: Number> Runs<'a, T> {
     /// Lists the runs from `first` on.
     #[inline(never)]
     fn fill(&mut self, first: usize) {
-        let (block, window) = (self.block, self.window);
+        let (block, tap_box) = (self.block, self.tap_box);
         (self.first, self.len) = (first, RUNS.min(self.all - first));
         // Columns of a run, and runs of a row.
-        let (taps, of_row) = if block.joined { (window.len(2), 1) } else { (1, window.len(2)) };
+        let (taps, of_row) = if block.joined { (tap_box.len(2), 1) } else { (1, tap_box.len(2)) };
         let [mut z, mut row, mut col] = match first {
             0 => [0; 3],
-            run => [run / of_row / window.len(1), run / of_row % window.len(1), run % of_row],
+            run => [run / of_row / tap_box.len(1), run / of_row % tap_box.len(1), run % of_row],
         };
         for at in 0..self.len {
-            let tap = [window.first(0) + z, window.first(1) + row, window.first(2) + col];
-            self.list[at].write(block.run_of_taps(window.first_tap, tap, taps));
+            let tap = [tap_box.first(0) + z, tap_box.first(1) + row, tap_box.first(2) + col];
+            self.list[at].write(block.run_of_taps(tap_box.first_tap, tap, taps));
             col += 1;
             if col == of_row {
                 (row, col) = (row + 1, 0);
-                if row == window.len(1) {
+                if row == tap_box.len(1) {
                     (z, row) = (z + 1, 0);
                 }
             }

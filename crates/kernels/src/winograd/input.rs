@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use super::lines::load_line;
 use super::matrices::{MOST, transform_input};
-use super::{Buffers, Part, Pixels, Strip, TileTransform, clip, load_line, run_tiles};
+use super::strip::{Strip, clip};
+use super::transform::{Buffers, ChannelsOfTile, Pixels, TileTransform, run_tiles};
 use crate::data_type::Layout;
 use crate::image::Image;
 use crate::isa;
@@ -138,7 +140,7 @@ impl<T: Number, const A: usize> TileTransform for OfAlpha<'_, T, A> {
     fn transform<S: Vectors, const ALL: bool>(
         &mut self,
         simd: S,
-        Part { number, first, vectors, lanes }: Part<ALL>,
+        ChannelsOfTile { number, first, vectors, lanes }: ChannelsOfTile<ALL>,
         window: &Window,
         Buffers { half, pixels }: &mut Buffers<T>,
     ) {

@@ -1,7 +1,9 @@
 //! [`OutputTransform`]: from the sums of all positions to the pixels of tiles.
 
+use super::lines::{load_line, store_line};
 use super::matrices::{MOST, transform_output};
-use super::{Buffers, Part, Pixels, Strip, TileTransform, load_line, run_tiles, store_line};
+use super::strip::Strip;
+use super::transform::{Buffers, ChannelsOfTile, Pixels, TileTransform, run_tiles};
 use crate::activation::Applied;
 use crate::data_type::Layout;
 use crate::end::End;
@@ -62,58 +64,82 @@ impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
         outputs: [T::Vector<S>; A],
         pixels: &mut Pixels<T>,
     ) {
-        let (End { bias, accumulate, .. }, activation) = (self.0.end, self.1.from_channel(first));
-        let bias = bias.map_or(T::splat(simd, T::ZERO), |bias| lanes.load(simd, &bias[first..]));
+        let bias = self.0.end.bias.map_or(T::splat(simd, T::ZERO), |bias| lanes.load(simd, &bias[first..]));
         let mut outputs = outputs;
         for value in &mut outputs {
             *value = T::add_vectors(simd, *value, bias);
         }
-        let (channels, inside) = (first..first + lanes.0, pixel..pixel + width);
         match self.0.layout {
-            Layout::Nhwc => {
-                // What the next tile writes.
-                let next = pixel + Self::OUTPUTS;
-                for pixel in next..(next + Self::OUTPUTS).min(self.0.dst.rows()) {
-                    prefetch(self.0.dst.row(pixel), first);
-                }
-                let mut dst = self.0.dst.part(inside, channels);
-                if accumulate {
-                    for (j, value) in outputs.iter_mut().enumerate().take(width) {
-                        *value = T::add_vectors(simd, *value, lanes.load(simd, dst.addend_row(j)));
-                    }
-                }
-                activation.apply_to_rows(simd, lanes.0, &mut outputs[..Self::OUTPUTS]);
-                for (j, &value) in outputs.iter().enumerate().take(width) {
-                    lanes.store(simd, dst.row_mut(j), value);
-                }
-            }
-            Layout::Nchw => {
-                // What the next tiles write.
-                for channel in channels.clone() {
-                    prefetch(self.0.dst.row(channel), pixel + LANES);
-                }
-                let mut dst = self.0.dst.part(channels, inside);
-                let copied = !ALL || width < Self::OUTPUTS || accumulate;
-                if accumulate {
-                    for (channel, pixels) in pixels.iter_mut().enumerate().take(dst.rows()) {
-                        pixels[..width].copy_from_slice(dst.addend_row(channel));
-                    }
-                    let before = Matrix::new(pixels.as_flattened(), T::lanes::<S>(), MOST, MOST);
-                    let before = load_line::<S, T, A>(simd, &before);
-                    for (value, before) in outputs.iter_mut().zip(before) {
-                        *value = T::add_vectors(simd, *value, before);
-                    }
-                }
-                activation.apply_to_rows(simd, lanes.0, &mut outputs[..Self::OUTPUTS]);
-                if !copied {
-                    return store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut dst);
-                }
-                // By way of a line that has room for a whole vector.
-                let mut line = MatrixMut::new(pixels.as_flattened_mut(), T::lanes::<S>(), MOST, MOST);
-                store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut line);
-                dst.for_each_row(|channel, row| row.copy_from_slice(&pixels[channel][..width]));
+            Layout::Nhwc => self.store_row_of_channels(simd, lanes, first, (pixel, width), outputs),
+            Layout::Nchw => self.store_row_of_planes(simd, lanes, first, (pixel, width), outputs, pixels),
+        }
+    }
+
+    /// The row, with its bias, where a pixel's channels lie side by side.
+    #[inline(always)]
+    fn store_row_of_channels<S: Vectors, const ALL: bool>(
+        &mut self,
+        simd: S,
+        lanes: Filled<ALL>,
+        first: usize,
+        (pixel, width): (usize, usize),
+        mut outputs: [T::Vector<S>; A],
+    ) {
+        let (accumulate, activation) = (self.0.end.accumulate, self.1.from_channel(first));
+        // What the next tile writes.
+        let next = pixel + Self::OUTPUTS;
+        for pixel in next..(next + Self::OUTPUTS).min(self.0.dst.rows()) {
+            prefetch(self.0.dst.row(pixel), first);
+        }
+        let mut dst = self.0.dst.part(pixel..pixel + width, first..first + lanes.0);
+        if accumulate {
+            for (j, value) in outputs.iter_mut().enumerate().take(width) {
+                *value = T::add_vectors(simd, *value, lanes.load(simd, dst.addend_row(j)));
             }
         }
+        activation.apply_to_rows(simd, lanes.0, &mut outputs[..Self::OUTPUTS]);
+        for (j, &value) in outputs.iter().enumerate().take(width) {
+            lanes.store(simd, dst.row_mut(j), value);
+        }
+    }
+
+    /// The row, with its bias, where a channel's pixels lie side by side.
+    #[inline(always)]
+    fn store_row_of_planes<S: Vectors, const ALL: bool>(
+        &mut self,
+        simd: S,
+        lanes: Filled<ALL>,
+        first: usize,
+        (pixel, width): (usize, usize),
+        mut outputs: [T::Vector<S>; A],
+        pixels: &mut Pixels<T>,
+    ) {
+        let (accumulate, activation) = (self.0.end.accumulate, self.1.from_channel(first));
+        let channels = first..first + lanes.0;
+        // What the next tiles write.
+        for channel in channels.clone() {
+            prefetch(self.0.dst.row(channel), pixel + LANES);
+        }
+        let mut dst = self.0.dst.part(channels, pixel..pixel + width);
+        let copied = !ALL || width < Self::OUTPUTS || accumulate;
+        if accumulate {
+            for (channel, pixels) in pixels.iter_mut().enumerate().take(dst.rows()) {
+                pixels[..width].copy_from_slice(dst.addend_row(channel));
+            }
+            let before = Matrix::new(pixels.as_flattened(), T::lanes::<S>(), MOST, MOST);
+            let before = load_line::<S, T, A>(simd, &before);
+            for (value, before) in outputs.iter_mut().zip(before) {
+                *value = T::add_vectors(simd, *value, before);
+            }
+        }
+        activation.apply_to_rows(simd, lanes.0, &mut outputs[..Self::OUTPUTS]);
+        if !copied {
+            return store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut dst);
+        }
+        // By way of a line that has room for a whole vector.
+        let mut line = MatrixMut::new(pixels.as_flattened_mut(), T::lanes::<S>(), MOST, MOST);
+        store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut line);
+        dst.for_each_row(|channel, row| row.copy_from_slice(&pixels[channel][..width]));
     }
 }
 
@@ -147,7 +173,7 @@ impl<T: Number, const A: usize, const R: usize> TileTransform for OfForm<'_, '_,
     fn transform<S: Vectors, const ALL: bool>(
         &mut self,
         simd: S,
-        Part { number, first, vectors, lanes }: Part<ALL>,
+        ChannelsOfTile { number, first, vectors, lanes }: ChannelsOfTile<ALL>,
         &(y, x): &(usize, usize),
         Buffers { half, pixels }: &mut Buffers<T>,
     ) {

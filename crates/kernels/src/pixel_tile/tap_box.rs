@@ -1,15 +1,15 @@
-//! [`Window`]: the taps that a pixel sees.
+//! [`TapBox`]: the taps that a pixel sees.
 
 /// The taps that a pixel sees, or that some pixel of a group sees: of each axis those from one to before another, as the
 /// pixel's class counts them.
 #[derive(Clone, Copy, PartialEq)]
-pub struct Window {
+pub struct TapBox {
     pub taps: [[u32; 2]; 3],
     /// The tap (0, 0, 0) of the class, as the weights count taps.
     pub first_tap: usize,
 }
 
-impl Window {
+impl TapBox {
     /// No tap.
     pub const NONE: Self = Self { taps: [[0; 2]; 3], first_tap: 0 };
 
@@ -45,7 +45,7 @@ impl Window {
     }
 }
 
-/// How many windows are of the first one's class.
-pub fn of_first_class(windows: &[Window]) -> usize {
-    windows.iter().take_while(|window| window.first_tap == windows[0].first_tap).count()
+/// How many tap_boxes are of the first one's class.
+pub fn of_first_class(tap_boxes: &[TapBox]) -> usize {
+    tap_boxes.iter().take_while(|tap_box| tap_box.first_tap == tap_boxes[0].first_tap).count()
 }

@@ -1,0 +1,31 @@
+//! [`Channels`]: what the tiles of a class share.
+
+use crate::activation::Applied;
+use crate::axis::Axis;
+use crate::places::Place;
+
+/// What all tiles of a class share.
+#[derive(Clone, Copy)]
+pub struct Channels<T> {
+    pub count: usize,
+    /// Those of the class's tap (0, 0, 0) of the first block.
+    pub weights: *const T,
+    pub bias: Option<*const T>,
+    pub activation: Applied<T>,
+    /// Whether the image is larger than the first cache level.
+    pub is_far: bool,
+    /// Taps of a channel, all classes together, and the class's first one.
+    pub taps: usize,
+    pub first_tap: usize,
+    /// From one tap to the next of the two outer axes and of that along which the tiles lie: elements of the image, and
+    /// taps.
+    pub tap_steps: [(usize, usize); 3],
+    /// The axis along which the tiles lie, and the one across.
+    pub along: Axis,
+    pub across: Axis,
+    /// From one output to the next of both.
+    pub output_step: Place,
+    pub row_step: Place,
+    /// The outputs across, from one to before another.
+    pub rows: [usize; 2],
+}

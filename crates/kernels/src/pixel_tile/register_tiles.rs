@@ -1,0 +1,274 @@
+//! The register tiles of a [`Block`].
+
+use crate::ahead::Ahead;
+use crate::lanes::prefetch_line;
+use crate::number::{Number, QUAD};
+use crate::pixel_tile::absent::{ABSENT, zeros};
+use crate::pixel_tile::block::Block;
+use crate::pixel_tile::groups::{Groups, SameTaps};
+use crate::pixel_tile::runs::Runs;
+use crate::pixel_tile::tap_box::{TapBox, of_first_class};
+use crate::places::Place;
+use crate::spread::{EachFour, EachVector, FoursApart, Shared, Spread};
+use crate::sums::{FEW, Factors, MANY, Run, Sums, add, finish};
+use crate::vectors::Vectors;
+use crate::width::{Whole, Width};
+
+/// The factors of some pixels, the places of their dst, and the sums before any product.
+type Begun<S, T, F, const P: usize, const V: usize> = (Factors<T, P, F>, [*mut T; P], Sums<S, T, P, V>);
+
+impl<T: Number> Block<T> {
+    /// All pixels.
+    ///
+    /// # Safety
+    /// The image holds every tap that the tap_boxes of the pixels hold, weights (with a vector behind them) and bias have the
+    /// block's channels, and so have dst and its addend at the places of the pixels.
+    #[inline(always)]
+    pub unsafe fn run<S: Vectors>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.of_group < self.channels {
+                self.run_groups(simd, groups, ahead);
+            } else if self.channels <= T::lanes::<S>() {
+                self.run_tiles::<S, _, 1>(simd, Shared, groups, ahead);
+            } else {
+                self.run_tiles::<S, _, 2>(simd, Shared, groups, ahead);
+            }
+        }
+    }
+
+    /// The same of several small groups. As `Blocks` has it, a group fills a vector or has four channels.
+    #[inline(always)]
+    unsafe fn run_groups<S: Vectors>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
+        let apart = self.tap_depth * self.channel_step;
+        let is_pair = self.channels > T::lanes::<S>();
+        // SAFETY: the caller's promise.
+        unsafe {
+            // Four channels are a vector here: what follows is not compiled.
+            if const { size_of::<T::Vector<S>>() <= QUAD * size_of::<T>() } {
+                return self.run_tiles::<S, _, 2>(simd, EachVector(apart), groups, ahead);
+            }
+            if self.of_group == T::lanes::<S>() {
+                return self.run_tiles::<S, _, 2>(simd, EachVector(apart), groups, ahead);
+            }
+            match (self.tap_depth == QUAD && self.channel_step == 1, is_pair) {
+                (true, false) => self.run_tiles::<S, _, 1>(simd, EachFour, groups, ahead),
+                (true, true) => self.run_tiles::<S, _, 2>(simd, EachFour, groups, ahead),
+                (false, false) => self.run_tiles::<S, _, 1>(simd, FoursApart(apart), groups, ahead),
+                (false, true) => self.run_tiles::<S, _, 2>(simd, FoursApart(apart), groups, ahead),
+            }
+        }
+    }
+
+    /// All pixels with `V` vectors of channels.
+    #[inline(always)]
+    unsafe fn run_tiles<S: Vectors, F: Spread<S, T>, const V: usize>(
+        &self,
+        simd: S,
+        spread: F,
+        groups: &Groups,
+        ahead: &mut Ahead,
+    ) {
+        let (mut at, mut runs) = (0, Runs::none(self));
+        for &SameTaps { tap_box, end } in groups.same_taps() {
+            let places = groups.places(at..end);
+            runs.see(tap_box);
+            simd.apart(|| {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    if const { S::MANY_REGISTERS } {
+                        self.tiles::<S, F, MANY, V>(simd, spread, places, &mut runs, ahead);
+                    } else {
+                        self.tiles::<S, F, FEW, V>(simd, spread, places, &mut runs, ahead);
+                    }
+                }
+            });
+            at = end;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.run_rest::<S, F, V>(simd, spread, groups, at, &mut runs, ahead) };
+    }
+
+    /// The pixels from one on, which are left over from those that see the same taps.
+    #[inline(always)]
+    unsafe fn run_rest<S: Vectors, F: Spread<S, T>, const V: usize>(
+        &self,
+        simd: S,
+        spread: F,
+        groups: &Groups,
+        mut at: usize,
+        runs: &mut Runs<'_, T>,
+        ahead: &mut Ahead,
+    ) {
+        while at < groups.all {
+            let len = self.mixed::<S, F, V>(groups, at);
+            let (places, tap_boxes) = (groups.places(at..at + len), groups.tap_boxes(at..at + len));
+            at += len;
+            // SAFETY: the caller's promise.
+            unsafe {
+                if len == 1 {
+                    runs.see(tap_boxes[0]);
+                    simd.apart(|| self.tiles::<S, F, 1, V>(simd, spread, places, runs, ahead));
+                } else if const { F::SAME || V > 1 } {
+                    if const { S::MANY_REGISTERS } && len > FEW {
+                        self.mixed_tile::<S, F, MANY, V>(simd, spread, places, tap_boxes, ahead);
+                    } else {
+                        self.mixed_tile::<S, F, FEW, V>(simd, spread, places, tap_boxes, ahead);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many pixels from one on share a register tile though they do not see the same taps.
+    #[inline(always)]
+    fn mixed<S: Vectors, F: Spread<S, T>, const V: usize>(&self, groups: &Groups, at: usize) -> usize {
+        // Channels that lie apart are no line of zeros: pixel by pixel. A single vector of small groups is the last of all: tiles
+        // for what its pixels leave are not worth their bytes.
+        if self.channel_step != 1 || const { V == 1 && !F::SAME } {
+            return 1;
+        }
+        match of_first_class(groups.tap_boxes(at..groups.all.min(at + groups.most))) {
+            of_class if of_class == groups.most => of_class,
+            of_class => of_class.min(FEW),
+        }
+    }
+
+    /// The pixels of a register tile that begin at these places.
+    #[inline(always)]
+    unsafe fn begin<S: Vectors, F: Spread<S, T>, const P: usize, const V: usize>(
+        &self,
+        simd: S,
+        spread: F,
+        places: &[Place; P],
+    ) -> Begun<S, T, F, P, V> {
+        let factors = Factors {
+            rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
+            row_step: self.channel_step,
+            vector_step: self.channels,
+            spread,
+        };
+        let dst: [*mut T; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
+        let mut p = 0;
+        while p < P {
+            // They come from far away while the sums are built.
+            prefetch_line(dst[p]);
+            p += 1;
+        }
+        let mut sums = [[T::splat(simd, T::ZERO); V]; P];
+        if let Some(bias) = self.bias {
+            let width = Width::<V>(self.channels);
+            // SAFETY: bias has the block's channels.
+            let bias: [T::Vector<S>; V] = std::array::from_fn(|v| unsafe { width.load(simd, bias, v) });
+            sums = [bias; P];
+        }
+        (factors, dst, sums)
+    }
+
+    /// What these pixels are added to, if they are.
+    #[inline(always)]
+    fn addends<const P: usize>(&self, places: &[Place; P]) -> Option<[*const T; P]> {
+        self.addend.map(|addend| std::array::from_fn(|p| addend.wrapping_add(places[p].dst)))
+    }
+
+    /// Register tiles of `P` pixels that see the same taps.
+    #[inline(always)]
+    unsafe fn tiles<S: Vectors, F: Spread<S, T>, const P: usize, const V: usize>(
+        &self,
+        simd: S,
+        spread: F,
+        places: &[Place],
+        runs: &mut Runs<'_, T>,
+        ahead: &mut Ahead,
+    ) {
+        for group in places.as_chunks::<P>().0 {
+            // SAFETY: the caller's promise.
+            let (factors, dst, mut sums) = unsafe { self.begin::<S, F, P, V>(simd, spread, group) };
+            loop {
+                for &run in runs.list() {
+                    // SAFETY: every pixel sees these taps, which lie one behind the other.
+                    sums = unsafe { add(simd, Whole, &factors, run, sums, ahead) };
+                }
+                if runs.are_all() || !runs.next() {
+                    break;
+                }
+            }
+            // SAFETY: the pixels are the part's, and dst has the block's channels of them.
+            unsafe {
+                finish(simd, Width::<V>(self.channels), dst, sums, self.addends(group), &self.activation);
+            }
+        }
+    }
+
+    /// One register tile of up to `P` pixels whose absent taps read zeros. Where there are fewer, the last one is computed as
+    /// often as it takes.
+    #[inline(always)]
+    unsafe fn mixed_tile<S: Vectors, F: Spread<S, T>, const P: usize, const V: usize>(
+        &self,
+        simd: S,
+        spread: F,
+        places: &[Place],
+        tap_boxes: &[TapBox],
+        ahead: &mut Ahead,
+    ) {
+        simd.apart(|| {
+            let group: [Place; P] = std::array::from_fn(|p| places[p.min(places.len() - 1)]);
+            // SAFETY: the caller's promise.
+            let (factors, dst, mut sums) = unsafe { self.begin::<S, F, P, V>(simd, spread, &group) };
+            let around = tap_boxes[1..].iter().fold(tap_boxes[0], |all, tap_box| all.around(tap_box));
+            let [zs, is, js] = around.taps.map(|[first, end]| first as usize..end as usize);
+            let mut taps = [zs.start, is.start, js.start];
+            let mut left = around.count();
+            while left > 0 {
+                // SAFETY: the caller's promise.
+                sums =
+                    unsafe { self.add_tap(simd, &factors, around.first_tap, taps, tap_boxes, sums, ahead) };
+                taps[2] += 1;
+                if taps[2] == js.end {
+                    (taps[1], taps[2]) = (taps[1] + 1, js.start);
+                    if taps[1] == is.end {
+                        (taps[0], taps[1]) = (taps[0] + 1, is.start);
+                    }
+                }
+                left -= 1;
+            }
+            // SAFETY: the pixels are the part's, and dst has the block's channels of them.
+            unsafe {
+                finish(simd, Width::<V>(self.channels), dst, sums, self.addends(&group), &self.activation);
+            }
+        });
+    }
+
+    /// sums += the products of a tap, which are zeros for pixels that do not see it.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "sums stay in registers where they are passed one by one")]
+    unsafe fn add_tap<S: Vectors, F: Spread<S, T>, const P: usize, const V: usize>(
+        &self,
+        simd: S,
+        factors: &Factors<T, P, F>,
+        first_tap: usize,
+        taps: [usize; 3],
+        tap_boxes: &[TapBox],
+        mut sums: Sums<S, T, P, V>,
+        ahead: &mut Ahead,
+    ) -> Sums<S, T, P, V> {
+        let tap = self.run_of_taps(first_tap, taps, 1);
+        let mut channel = 0;
+        while channel < self.depth {
+            let len = ABSENT.min(self.depth - channel);
+            let rows = std::array::from_fn(|p| {
+                if tap_boxes[p.min(tap_boxes.len() - 1)].holds(taps) {
+                    factors.rows[p].wrapping_add(tap.row.wrapping_add(channel))
+                } else {
+                    zeros()
+                }
+            });
+            let vectors = tap.vectors.wrapping_add(channel * self.channels);
+            let factors = Factors { rows, ..*factors };
+            // SAFETY: what is read are channels of a tap that the pixel sees, or as many zeros.
+            sums = unsafe { add(simd, Whole, &factors, Run { row: 0, vectors, len }, sums, ahead) };
+            channel += len;
+        }
+        sums
+    }
+}

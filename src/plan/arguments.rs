@@ -1,0 +1,35 @@
+//! The arguments of an execute.
+
+use convlow_threads::Pool;
+
+/// What one execute computes with.
+pub struct Arguments<'a, T = f32> {
+    /// The whole input in the problem's layout.
+    pub src: &'a [T],
+    /// From [`Plan::pack_weights`], aligned as an element.
+    pub packed: &'a [u8],
+    /// One value an output channel.
+    pub bias: Option<&'a [T]>,
+    /// PRELU's slopes, one an output channel; others read none.
+    pub slopes: Option<&'a [T]>,
+    /// What is added before the activation, laid out as dst; none: what dst holds. Only where the problem accumulates.
+    pub residual: Option<&'a [T]>,
+    /// The whole output in the problem's layout.
+    pub dst: &'a mut [T],
+    /// At least `workspace_bytes` of any content.
+    pub workspace: &'a mut [T],
+    /// Threads of this call in place of the plan's, and as many.
+    pub pool: Option<Pool>,
+}
+
+/// [`Arguments`] whose tensors may take turns in memory.
+pub(crate) struct Tensors<'a, T> {
+    pub src: *const T,
+    pub packed: &'a [u8],
+    pub bias: Option<&'a [T]>,
+    pub slopes: Option<&'a [T]>,
+    pub residual: Option<*const T>,
+    pub dst: *mut T,
+    pub workspace: &'a mut [T],
+    pub pool: Option<Pool>,
+}

@@ -1,0 +1,40 @@
+//! [`Info`]: the planner's knowledge of an algorithm for a problem.
+
+use crate::algorithms::{Entry, Products, Reason};
+use crate::gemm::Backend;
+
+/// What the planner knows of one algorithm for one problem.
+#[derive(Debug, Clone, Copy)]
+pub struct Info {
+    /// The algorithm.
+    pub entry: &'static Entry,
+    /// Whether it can compute the problem at all.
+    pub applicable: bool,
+    /// The GEMM it calls; none for algorithms without one.
+    pub backend: Option<Backend>,
+    /// Exact bytes of workspace, all threads included.
+    pub workspace_bytes: usize,
+    /// Exact bytes of packed weights.
+    pub packed_weights_bytes: usize,
+    /// GEMM calls of one execute.
+    pub gemm_calls: usize,
+    /// What one execute comes to, counted: what the cost model's seconds are made of.
+    pub counts: [(&'static str, f64); 8],
+    /// What the cost model says; 0 if not applicable.
+    pub estimated_seconds: f64,
+    /// What was measured for this problem, backend and number of threads; 0 if nothing was.
+    pub measured_seconds: f64,
+    /// Why it is not applicable or not chosen; `None` for the chosen one.
+    pub reason: Option<Reason>,
+}
+
+impl Info {
+    /// The word for what computes the products: a GEMM's, or `kernels` for the library's own; none for plain loops.
+    pub fn gemm_name(&self) -> Option<&'static str> {
+        match self.entry.products {
+            Products::Gemm => self.backend.map(Backend::name),
+            Products::Kernels | Products::Either => Some(self.backend.map_or("kernels", Backend::name)),
+            Products::Direct => None,
+        }
+    }
+}

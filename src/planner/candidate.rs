@@ -1,0 +1,99 @@
+//! [`Candidate`]: an algorithm that can compute a problem, with its needs and its estimate.
+
+use super::options::{Math, Options};
+use super::{estimate, wisdom};
+use crate::algorithms::{Cost, Declined, Entry, Products, Scratch};
+use crate::gemm::{Backend, BackendChoice};
+use crate::plan::{Info, Schedule};
+use crate::problem::{DataType, Kind, Problem, product};
+
+/// An algorithm that can compute the problem, ready to do so.
+pub(super) struct Candidate {
+    pub(super) info: Info,
+    pub(super) schedule: Schedule,
+    /// The number of its packing.
+    pub(super) packing: u64,
+}
+
+impl Candidate {
+    pub(super) fn fits(&self, options: &Options) -> bool {
+        self.info.workspace_bytes <= options.max_workspace_bytes
+            && self.info.packed_weights_bytes <= options.max_packed_weights_bytes
+    }
+
+    /// Whether AUTO may take it: a GEMM gets the products if it is asked for and only then, since a GEMM may allocate; and
+    /// what lowers a whole image is slower than what lowers parts of it, whatever the estimates of its copies say.
+    pub(super) fn is_open_to_auto(&self, options: &Options) -> bool {
+        match self.info.entry.products {
+            Products::Gemm => options.gemm != BackendChoice::Auto && self.info.entry.in_parts,
+            Products::Kernels => options.gemm == BackendChoice::Auto,
+            Products::Either | Products::Direct => true,
+        }
+    }
+
+    pub(super) fn measured(&self) -> bool {
+        self.info.measured_seconds > 0.0
+    }
+}
+
+const WEIGHTS_OVERFLOW: Declined = Declined::Overflow(c"its packed weights do not fit size_t");
+const CALLS_OVERFLOW: Declined = Declined::Overflow(c"the number of its GEMM calls does not fit size_t");
+const BLAS_OVERFLOWS: Declined =
+    Declined::Overflow(c"a matrix dimension does not fit the 32-bit integer of the BLAS");
+
+/// What an algorithm offers.
+pub(super) type Answer = Result<Candidate, Declined>;
+
+/// One algorithm's answer for a problem.
+pub(super) fn examine(
+    entry: &'static Entry,
+    problem: &Problem,
+    options: &Options,
+    backends: &[Backend],
+) -> Answer {
+    let threads = options.pool.threads();
+    let schedule = Schedule::new(problem, entry, threads, options.max_workspace_bytes)?;
+    if options.math == Math::Exact && !entry.is_exact() {
+        return Err(Declined::Unsupported(c"needs math = FAST"));
+    }
+    let Schedule { prepared, .. } = &schedule;
+    let workspace_bytes = schedule.bytes(problem).ok_or(Scratch::OVERFLOW)?;
+    let packing = prepared.packing(problem);
+    let packed_weights_bytes = packing.bytes().ok_or(WEIGHTS_OVERFLOW)?;
+    let (mut cost, units) = (prepared.cost(), schedule.units(problem));
+    if problem.is(Kind::Strided) {
+        // Leading dimensions are those of the wider tensors.
+        let [src, dst] = problem.channel_strides();
+        cost.largest_size = cost.largest_size.max(src.saturating_mul(problem.cols.step())).max(dst);
+    }
+    let backend = match entry.products {
+        Products::Kernels | Products::Direct => None,
+        Products::Either if options.gemm == BackendChoice::Auto => None,
+        Products::Either | Products::Gemm => Some(serving(&cost, units, backends).ok_or(BLAS_OVERFLOWS)?),
+    };
+    let calls = cost.calls.filter(|_| backend.is_some()).map_or(0, |calls| calls.count);
+    let gemm_calls = product(&[calls, units]).ok_or(CALLS_OVERFLOW)?;
+    // What the model's constants are of.
+    let of_type = problem.data_type.bytes() as f64 / DataType::F32.bytes() as f64;
+    let info = Info {
+        entry,
+        applicable: true,
+        backend,
+        workspace_bytes,
+        packed_weights_bytes,
+        gemm_calls,
+        counts: cost.counts(units),
+        estimated_seconds: estimate::seconds(&cost, units, threads, backend) * of_type,
+        measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
+        reason: None,
+    };
+    Ok(Candidate { info, schedule, packing: packing.id() })
+}
+
+/// The GEMM that serves an algorithm: the one estimated quicker on one thread. More threads, or what was measured, may
+/// not change it, since each GEMM rounds in its own way.
+fn serving(cost: &Cost, units: usize, backends: &[Backend]) -> Option<Backend> {
+    let seconds = |backend: Backend| estimate::seconds(cost, units, 1, Some(backend));
+    let able = backends.iter().copied().filter(|backend| cost.largest_size <= backend.largest_size());
+    able.min_by(|&a, &b| seconds(a).total_cmp(&seconds(b)))
+}

@@ -1,0 +1,185 @@
+//! [`Survey`]: every algorithm's answer for a problem, and the one that the options select.
+
+use convlow_kernels::isa::Isa;
+use convlow_threads::Pool;
+
+use super::candidate::{Answer, Candidate, examine};
+use super::choice::{best, fastest};
+use super::line::printed;
+use super::measure;
+use super::options::{AlgorithmChoice, Effort, Options};
+use super::usual::of_usual_size;
+use crate::algorithms::{Cost, Declined, Entry, Products, REGISTRY, Reason};
+use crate::error::{Error, Result, invalid, text};
+use crate::gemm::{Backend, BackendChoice};
+use crate::memory;
+use crate::plan::Info;
+use crate::problem::{DataType, Problem};
+
+/// Every algorithm's answer, in registry order, and the packing that AUTO prefers.
+pub(super) struct Survey {
+    answers: Vec<(&'static Entry, Answer)>,
+    usual_packing: Option<u64>,
+}
+
+impl Survey {
+    fn new(problem: &Problem, options: &Options) -> Result<Self> {
+        if options.effort == Effort::Measure
+            && !(options.measure_budget_seconds >= 0.0 && options.measure_budget_seconds.is_finite())
+        {
+            return invalid!("measure_budget_seconds = {} is not a time", options.measure_budget_seconds);
+        }
+        let data_type = problem.data_type;
+        if !DataType::BUILT.contains(&data_type) {
+            return Err(Error::Unsupported(text!(
+                "type = {data_type}, but this build has none (cargo feature {data_type})"
+            )));
+        }
+        Isa::in_use()?;
+        let backends = Backend::candidates(options.gemm)?;
+        let mut answers = memory::vec(REGISTRY.len())?;
+        for entry in REGISTRY {
+            let answer = examine(entry, problem, options, backends);
+            if let Err(Declined::OutOfMemory(bytes)) = answer {
+                return Err(memory::exhausted(bytes));
+            }
+            answers.push((entry, answer));
+        }
+        Ok(Self { answers, usual_packing: None })
+    }
+
+    /// The packing that AUTO takes for the layer on images of the usual size.
+    fn usual_packing(problem: &Problem, options: &Options) -> Result<Option<u64>> {
+        if options.gemm != BackendChoice::Auto || !matches!(options.algorithm, AlgorithmChoice::Auto) {
+            return Ok(None);
+        }
+        let Some(usual) = of_usual_size(problem) else { return Ok(None) };
+        let options = Options { effort: Effort::Estimate, pool: Pool::SERIAL, ..options.clone() };
+        let survey = Self::new(&usual, &options)?;
+        Ok(best(survey.fitting(&options)).map(|candidate| candidate.packing))
+    }
+
+    /// [`Survey::new`], and the candidates timed if the options ask for it.
+    pub(super) fn with_times(problem: &Problem, options: &Options) -> Result<Self> {
+        let mut survey = Self::new(problem, options)?;
+        survey.usual_packing = Self::usual_packing(problem, options)?;
+        if options.effort == Effort::Measure {
+            measure::measure(&mut survey.answers, problem, options)?;
+        }
+        Ok(survey)
+    }
+
+    fn fitting<'a>(&'a self, options: &'a Options) -> impl Iterator<Item = &'a Candidate> + Clone {
+        let candidates = self.answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+        candidates.filter(|candidate| candidate.fits(options) && candidate.is_open_to_auto(options))
+    }
+
+    /// The candidate that the options select.
+    pub(super) fn choose<'a>(&'a self, options: &'a Options) -> Result<&'a Candidate> {
+        if let AlgorithmChoice::One(entry) = options.algorithm {
+            return self.requested(entry, options);
+        }
+        let usual = self.fitting(options).filter(|candidate| self.is_usual(candidate));
+        let chosen = fastest(self.fitting(options)).or_else(|| best(usual));
+        chosen.or_else(|| best(self.fitting(options))).ok_or_else(|| {
+            Error::WorkspaceLimit(text!(
+                "no algorithm fits max_workspace_bytes = {} and max_packed_weights_bytes = {}",
+                options.max_workspace_bytes,
+                options.max_packed_weights_bytes
+            ))
+        })
+    }
+
+    /// Whether it reads the packing that AUTO prefers.
+    fn is_usual(&self, candidate: &Candidate) -> bool {
+        self.usual_packing.is_none_or(|packing| packing == candidate.packing)
+    }
+
+    fn requested(&self, entry: &'static Entry, options: &Options) -> Result<&Candidate> {
+        let (_, answer) =
+            self.answers.iter().find(|(other, _)| other.id == entry.id).expect("an entry is registered");
+        match answer {
+            Ok(candidate) if candidate.fits(options) => Ok(candidate),
+            Ok(candidate) if candidate.info.workspace_bytes <= options.max_workspace_bytes => {
+                Err(Error::WorkspaceLimit(text!(
+                    "algorithm = {} needs {} bytes of packed weights, more than max_packed_weights_bytes = {}",
+                    entry.name(),
+                    candidate.info.packed_weights_bytes,
+                    options.max_packed_weights_bytes
+                )))
+            }
+            Ok(candidate) => Err(Error::WorkspaceLimit(text!(
+                "algorithm = {} needs {} bytes, more than max_workspace_bytes = {}",
+                entry.name(),
+                candidate.info.workspace_bytes,
+                options.max_workspace_bytes
+            ))),
+            Err(declined) => {
+                let text = text!("algorithm = {}: {}", entry.name(), printed(declined.reason()));
+                Err(match declined {
+                    Declined::Overflow(_) => Error::Overflow(text),
+                    _ => Error::Unsupported(text),
+                })
+            }
+        }
+    }
+
+    /// The candidate of this entry, to be kept.
+    pub(super) fn take(self, entry: &Entry) -> Candidate {
+        let mut answers = self.answers.into_iter();
+        let found = answers.find_map(|(other, answer)| answer.ok().filter(|_| other.id == entry.id));
+        found.expect("it was chosen among the candidates")
+    }
+
+    /// Every answer, with the reason why each algorithm but the chosen one was passed over.
+    pub(super) fn infos<'a>(
+        &'a self,
+        options: &'a Options,
+        chosen: Option<&'a Candidate>,
+    ) -> impl Iterator<Item = Info> + Clone {
+        let measured = chosen.is_some_and(Candidate::measured);
+        let reason_of = move |candidate: &Candidate| Some(self.reason(candidate, options, measured));
+        self.answers.iter().map(move |(entry, answer)| match answer {
+            Ok(candidate) if chosen.is_some_and(|chosen| chosen.info.entry.id == entry.id) => candidate.info,
+            Ok(candidate) => Info { reason: reason_of(candidate), ..candidate.info },
+            Err(declined) => Info {
+                entry,
+                applicable: false,
+                backend: None,
+                workspace_bytes: 0,
+                packed_weights_bytes: 0,
+                gemm_calls: 0,
+                counts: Cost::default().counts(0),
+                estimated_seconds: 0.0,
+                measured_seconds: 0.0,
+                reason: Some(declined.reason()),
+            },
+        })
+    }
+
+    /// Why a candidate was passed over for another one, which may have been measured.
+    fn reason(&self, candidate: &Candidate, options: &Options, chosen_measured: bool) -> Reason {
+        let info = &candidate.info;
+        if info.workspace_bytes > options.max_workspace_bytes {
+            c"needs more than max_workspace_bytes"
+        } else if info.packed_weights_bytes > options.max_packed_weights_bytes {
+            c"needs more than max_packed_weights_bytes"
+        } else if matches!(options.algorithm, AlgorithmChoice::One(_)) {
+            c"another algorithm was requested"
+        } else if !candidate.is_open_to_auto(options) {
+            match (options.gemm, candidate.info.entry.products) {
+                (BackendChoice::Auto, _) => c"only where a GEMM is asked for",
+                (_, Products::Gemm) => c"lowers a whole image: only by name",
+                _ => c"only where no GEMM is asked for",
+            }
+        } else if !chosen_measured && !self.is_usual(candidate) {
+            c"packs weights in another way than on images of other sizes"
+        } else if !chosen_measured {
+            c"estimated slower or needs more workspace"
+        } else if candidate.measured() {
+            c"measured slower"
+        } else {
+            c"not measured within measure_budget_seconds and measure_max_bytes"
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The size of image that decides how a layer's weights are packed.
+
+use crate::problem::{Axis, Problem, Strides, with_outputs};
+
+/// The same layer on an image of the size that is usual for its channels, alone: what tells how its weights are packed on
+/// images of every size, batch and number of threads. A map of one pixel stays one, as that of an image's mean is, whatever the
+/// image's size.
+pub(super) fn of_usual_size(problem: &Problem) -> Option<Problem> {
+    /// Networks halve their maps where they double their channels; between those with small and with large maps the side of a
+    /// map times its channels is about this.
+    const SIDE_BY_CHANNELS: usize = 7168;
+    if problem.in_pixels() == 1 {
+        return Problem::new(Problem { batch: 1, ..*problem }).ok();
+    }
+    let side = (SIDE_BY_CHANNELS / problem.in_channels.max(problem.out_channels)).clamp(7, 224);
+    let absent = |axis: &Axis| *axis == Axis::ONE;
+    // As many pixels in a row or a volume.
+    let outputs = match problem.axes().into_iter().filter(|axis| !absent(axis)).count() {
+        0 | 1 => side * side,
+        2 => side,
+        _ => (side as f64).powf(2.0 / 3.0).round() as usize,
+    };
+    let axis =
+        |axis: &Axis| if absent(axis) { *axis } else { with_outputs(axis, problem.operation, outputs) };
+    Problem::new(Problem {
+        batch: 1,
+        planes: axis(&problem.planes),
+        rows: axis(&problem.rows),
+        cols: axis(&problem.cols),
+        src_strides: Strides::PACKED,
+        dst_strides: Strides::PACKED,
+        ..*problem
+    })
+    .ok()
+}
