@@ -89,13 +89,13 @@ pub(crate) fn for_each_of<T: Number>(
     let pieces = (piece > 0)
         .then(|| Tiles::new(MatrixMut::new(scratch, slots, piece, piece), Grid::new(slots, piece, 1, piece)));
     let next = AtomicUsize::new(0);
-    pool.run(slots.min(tiles.count()), &|slot| {
+    pool.run(slots.min(tiles.len()), &|slot| {
         // SAFETY: `run` never runs one slot twice at the same time.
         let mut piece = pieces.as_ref().map(|pieces| unsafe { pieces.take(slot) }.1);
         let scratch = piece.as_mut().and_then(MatrixMut::as_mut_slice).unwrap_or_default();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= tiles.count() || pool.is_late() {
+            if index >= tiles.len() || pool.is_late() {
                 break;
             }
             // SAFETY: the counter gives each index once.

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use super::checked::{NamedRange, disjoint, input, slice};
 use super::types::ExecuteArgs;
-use crate::error::{Result, invalid};
+use convlow_base::error::{Result, invalid};
 use crate::problem::{Activation, Problem};
 
 /// The values behind a pointer that may be null.

@@ -251,7 +251,7 @@ impl Plan {
         // SAFETY: the caller's promise; the images lie in dst as the problem's strides say.
         let tiles = unsafe { Tiles::of_images(dst, residual, images, units) };
         if *units_at_once == 1 {
-            for index in 0..tiles.count() {
+            for index in 0..tiles.len() {
                 // SAFETY: each index once, and its view is dropped before the next.
                 let (_, dst) = unsafe { tiles.take(index) };
                 run_unit(index, dst, all_threads, scratch);

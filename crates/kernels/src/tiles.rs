@@ -146,7 +146,7 @@ impl<'a, T: Number> Tiles<'a, T> {
     /// # Safety
     /// No two views of one index may live at the same time.
     pub unsafe fn take(&self, index: usize) -> (Tile, MatrixMut<'_, T>) {
-        assert!(index < self.count());
+        assert!(index < self.len());
         let Matrices { step, ld, .. } = self.matrices;
         let tile = self.grid.tile(index % self.grid.tiles());
         let offset = index / self.grid.tiles() * step + tile.rows.start * ld + tile.cols.start;
