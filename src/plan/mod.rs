@@ -172,9 +172,7 @@ impl Plan {
         match slopes {
             Some(slopes) => check_len("slopes", slopes.len(), problem.out_channels)?,
             None if problem.activation == Activation::Prelu => {
-                return invalid!(
-                    "slopes are missing, which the activation of the plan's descriptor is PRELU of"
-                );
+                return invalid!("slopes is None, but the activation of the plan's problem is PRELU");
             }
             None => {}
         }
