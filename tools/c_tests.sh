@@ -8,13 +8,16 @@ build_c_tests() {
     cmake --build "$1" -j "$(nproc)" "${targets[@]}"
 }
 
-# run_c_tests FOLDER ARGUMENTS: ctest, and what the tests have counted.
+# run_c_tests FOLDER ARGUMENTS: ctest, and the last lines with numbers that each test has printed.
 run_c_tests() {
     ctest --test-dir "$1" --output-on-failure --no-tests=error -j "$(nproc)" "${@:2}"
     awk '
-        /^[0-9]+\/[0-9]+ Testing: / { name = $3 }
-        /^<end of output>/ { inside = 0 }
-        inside && /[0-9]/ { sub("^" name ": ", ""); gsub("_", " ", name); print name ": " $0 }
+        /^[0-9]+\/[0-9]+ Testing: / { name = $3; gsub("_", " ", name); count = 0 }
+        /^<end of output>/ {
+            for (at = count > 4 ? count - 3 : 1; at <= count; at++) print name ": " lines[at]
+            inside = 0
+        }
+        inside && /[0-9]/ { sub("^" name ": ", ""); lines[++count] = $0 }
         /^Output:/ { inside = 1 }
     ' "$1/Testing/Temporary/LastTest.log"
 }
