@@ -378,6 +378,8 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
                 };
                 self.run_strip(unit, &strip, &channels, (&mut view, first_row), scratch);
             }
+            // 4. Finish what takes more than bounds.
+            T::finish(&unit.end().of_channels(channels).in_memory(), &mut view, problem.dst_layout);
         });
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::activation::{Activation, Applied, PreparedActivation, Slopes, apply_to_slice};
+use crate::activation::{Activation, PreparedActivation, apply_to_slice};
 use crate::data_type::Layout;
 use crate::matrix::MatrixMut;
 use crate::number::Number;
@@ -63,16 +63,30 @@ impl<'a, T: Number> End<'a, T> {
             && self.slopes.map_or(self.activation != Activation::Prelu, |slopes| slopes.len() == channels)
     }
 
-    /// The activation for a tile whose lanes are channels.
-    pub(crate) fn of_lanes(&self) -> Applied<T> {
-        let slopes = Slopes::OfLanes(self.slopes.unwrap_or_default().as_ptr());
-        Applied { activation: PreparedActivation::new(self.activation), slopes }
+    /// What kernels do to sums that are in registers: everything but an activation that takes more than bounds. A call from the
+    /// loops that form sums would move these out of their registers.
+    pub(crate) fn in_registers(&self) -> Self {
+        match self.activation {
+            Activation::None | Activation::Clamp { .. } => *self,
+            _ => Self { activation: Activation::None, slopes: None, ..*self },
+        }
     }
 
-    /// The activation for a tile whose rows are channels.
-    pub(crate) fn of_rows(&self) -> Applied<T> {
-        let slopes = Slopes::OfRows(self.slopes.unwrap_or_default().as_ptr());
-        Applied { activation: PreparedActivation::new(self.activation), slopes }
+    /// What is left for the tile that has been written, which lies in the cache.
+    pub fn in_memory(&self) -> Self {
+        let activation = match self.activation {
+            Activation::None | Activation::Clamp { .. } => Activation::None,
+            other => other,
+        };
+        Self { bias: None, accumulate: false, activation, slopes: self.slopes }
+    }
+
+    /// The bounds of sums in registers.
+    pub(crate) fn bounds(&self) -> Option<[T; 2]> {
+        match self.activation {
+            Activation::Clamp { min, max } => Some([T::from_f64(min), T::from_f64(max)]),
+            _ => None,
+        }
     }
 
     /// The activation of a single channel.
@@ -88,6 +102,9 @@ impl<'a, T: Number> End<'a, T> {
         }
         let activation = PreparedActivation::new(self.activation);
         let slopes = self.slopes.unwrap_or_default();
+        if let (None, Some(all)) = (self.bias, dst.as_mut_slice().filter(|_| slopes.is_empty())) {
+            return apply_to_slice(&activation, &[], all);
+        }
         dst.for_each_row(|row, values| match layout {
             Layout::Nchw => {
                 if let Some(bias) = self.bias {

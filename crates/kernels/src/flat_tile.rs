@@ -1,6 +1,6 @@
 //! Sums of a plane's elements at fixed distances: some outputs that lie one behind the other, a weight for each distance.
 
-use crate::activation::{Applied, PreparedActivation};
+use crate::activation::{PreparedActivation, apply_to_slice};
 use crate::ahead::Ahead;
 use crate::isa;
 use crate::number::Number;
@@ -50,7 +50,11 @@ impl<T: Number> FlatTile<'_, T> {
             assert!(run.offset + last * distance + self.dst.len() <= self.src.len());
             assert!((run.weight + last * weight + 1) * block <= self.weights.len());
         }
-        isa::dispatch(self);
+        let activation = self.activation;
+        isa::dispatch(FlatTile { dst: &mut *self.dst, ..self });
+        if !matches!(activation, PreparedActivation::Clamp(..)) {
+            apply_to_slice(&activation, &[], self.dst);
+        }
     }
 }
 
@@ -92,7 +96,10 @@ impl<T: Number> FlatTile<'_, T> {
         let block = VECTORS * T::lanes::<S>();
         let width = Width::<VECTORS>(block);
         let (src, weights, dst) = (self.src.as_ptr(), self.weights.as_ptr(), self.dst.as_mut_ptr());
-        let activation = Applied { activation: self.activation, ..Applied::NOTHING };
+        let bounds = match self.activation {
+            PreparedActivation::Clamp(min, max) => Some([min, max]),
+            _ => None,
+        };
         let mut first = blocks.start;
         while first + P <= blocks.end {
             let factors = Factors {
@@ -111,7 +118,7 @@ impl<T: Number> FlatTile<'_, T> {
             }
             let to = std::array::from_fn(|p| dst.wrapping_add((first + p) * block));
             // SAFETY: dst has these blocks.
-            unsafe { finish(simd, width, to, sums, None, (&activation, P)) };
+            unsafe { finish(simd, width, to, sums, None, bounds) };
             first += P;
         }
     }

@@ -1,6 +1,5 @@
 //! The plain product of rows and packed weights, as Winograd's transforms need it.
 
-use crate::activation::Applied;
 use crate::ahead::Ahead;
 use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
@@ -109,7 +108,7 @@ impl<T: Number> PackedProduct<'_, '_, T> {
             let run = Run { row: 0, vectors: self.weights[col..].as_ptr(), len: self.rows.cols() };
             let sums = add(simd, Whole, &factors, run, sums, ahead);
             let addend = self.accumulate.then_some(dst.map(|dst| dst.cast_const()));
-            finish(simd, Width::<V>(width), dst, sums, addend, (&Applied::NOTHING, P));
+            finish(simd, Width::<V>(width), dst, sums, addend, None);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::activation::Applied;
 use crate::ahead::Ahead;
+use crate::data_type::Layout;
 use crate::end::End;
 use crate::isa;
 use crate::lanes::prefetch_line;
@@ -41,12 +41,15 @@ pub struct PlaneTile<'a, 'b, T> {
 
 impl<T: Number> PlaneTile<'_, '_, T> {
     /// Computes dst.
-    pub(crate) fn run_checked(self) {
+    pub(crate) fn run_checked(mut self) {
         let (channels, pixels, depth) = (self.dst.rows(), self.dst.cols(), self.patches.rows());
         assert_eq!(self.patches.cols(), pixels);
         assert!(self.weights.len() >= channels * depth);
         assert!(self.end.has(channels));
-        isa::dispatch(self);
+        let rest = self.end.in_memory();
+        self.end = self.end.in_registers();
+        isa::dispatch(PlaneTile { dst: self.dst.reborrow(), ..self });
+        rest.finish_checked(&mut self.dst, Layout::Nchw);
     }
 }
 
@@ -97,7 +100,7 @@ impl<T: Number> PlaneTile<'_, '_, T> {
             dst: self.dst.as_mut_ptr().wrapping_add((first + row) * ld),
             ld,
             addend: self.end.accumulate.then(|| self.dst.addend_ptr().wrapping_add((first + row) * ld)),
-            activation: self.end.of_rows().at_channel(first + row),
+            bounds: self.end.bounds(),
         }
     }
 }
@@ -112,7 +115,7 @@ struct ChannelRows<T> {
     ld: usize,
     /// What they are added to, if they are.
     addend: Option<*const T>,
-    activation: Applied<T>,
+    bounds: Option<[T; 2]>,
 }
 
 impl<T: Number> ChannelRows<T> {
@@ -173,7 +176,7 @@ impl<T: Number> ChannelRows<T> {
             let sums = add(simd, reading, &factors, run, sums, &mut Ahead::nothing());
             let addend =
                 self.addend.map(|at| std::array::from_fn(|p| at.wrapping_add(p * self.ld + pixels.start)));
-            finish(simd, Width::<V>(pixels.len()), dst, sums, addend, (&self.activation, P));
+            finish(simd, Width::<V>(pixels.len()), dst, sums, addend, self.bounds);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The sums of a register tile: `P` rows × `V` vectors that stay in registers while runs of products are added to them.
 
-use crate::activation::Applied;
 use crate::ahead::Ahead;
 use crate::number::{Number, QUAD};
 use crate::spread::{AllLanes, Spread};
@@ -279,8 +278,7 @@ unsafe fn add_one<
     run.vectors = run.vectors.wrapping_add(factors.vector_step);
 }
 
-/// dst ← activation(sums), or activation(addend + sums), of the first rows of dst; those behind them are some of these once
-/// more.
+/// dst ← sums, or addend + sums, within bounds if there are any.
 ///
 /// # Safety
 /// dst has a row of vectors for each row of sums, and so has the addend.
@@ -291,7 +289,7 @@ pub unsafe fn finish<S: Vectors, T: Number, const P: usize, const V: usize>(
     dst: [*mut T; P],
     mut sums: Sums<S, T, P, V>,
     addend: Option<[*const T; P]>,
-    (activation, rows): (&Applied<T>, usize),
+    bounds: Option<[T; 2]>,
 ) {
     // Step by step: a loop with a decision in it is not unrolled, and its sums leave the registers.
     if let Some(addend) = addend {
@@ -306,7 +304,7 @@ pub unsafe fn finish<S: Vectors, T: Number, const P: usize, const V: usize>(
             p += 1;
         }
     }
-    if let Some([min, max]) = activation.bounds() {
+    if let Some([min, max]) = bounds {
         let (min, max) = (T::splat(simd, min), T::splat(simd, max));
         let mut p = 0;
         while p < P {
@@ -318,11 +316,8 @@ pub unsafe fn finish<S: Vectors, T: Number, const P: usize, const V: usize>(
             p += 1;
         }
     }
-    // SAFETY: the caller's promise; the rows may be one and the same.
-    unsafe {
-        store(simd, width, dst, sums);
-        activation.finish(simd, &dst[..rows], width.0);
-    }
+    // SAFETY: the caller's promise.
+    unsafe { store(simd, width, dst, sums) };
 }
 
 /// dst ← sums.

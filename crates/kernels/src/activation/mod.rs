@@ -24,5 +24,4 @@ mod tests;
 mod wide;
 
 pub use apply::apply_to_slice;
-pub(crate) use apply::{Applied, Slopes};
 pub use definition::{Activation, Function, Parameters, PreparedActivation, exact};

@@ -1,6 +1,5 @@
 //! [`Channels`]: what the tiles of a class share.
 
-use crate::activation::Applied;
 use crate::axis::Axis;
 use crate::places::Place;
 
@@ -11,7 +10,8 @@ pub struct Channels<T> {
     /// Those of the class's tap (0, 0, 0) of the first block.
     pub weights: *const T,
     pub bias: Option<*const T>,
-    pub activation: Applied<T>,
+    /// Bounds of the sums, if there are any.
+    pub bounds: Option<[T; 2]>,
     /// Whether the image is larger than the first cache level.
     pub is_far: bool,
     /// Taps of a channel, all classes together, and the class's first one.

@@ -49,7 +49,7 @@ pub struct DepthwiseTile<'a, 'b, T> {
 
 impl<T: Number> DepthwiseTile<'_, '_, T> {
     /// Computes dst. On the way to planes, sums are kept in [`KEPT_BYTES`] of elements, whatever these hold.
-    pub(crate) fn run_checked(self, kept: &mut [T]) {
+    pub(crate) fn run_checked(mut self, kept: &mut [T]) {
         let pixels = self.outputs.iter().map(Range::len).product::<usize>();
         let (of_dst, channels) = match self.layout {
             Layout::Nhwc => (self.dst.rows(), self.dst.cols()),
@@ -61,10 +61,14 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
         assert_eq!(self.image.channel, 1);
         let last = last_seen(self.geometry, self.image, self.origin, &self.outputs);
         assert!(last.is_none_or(|last| last + channels <= self.image.data.len()));
-        match self.layout {
-            Layout::Nhwc => isa::dispatch(self),
-            Layout::Nchw => self.run_to_planes(kept),
+        let (rest, layout) = (self.end.in_memory(), self.layout);
+        self.end = self.end.in_registers();
+        let tile = DepthwiseTile { dst: self.dst.reborrow(), outputs: self.outputs, ..self };
+        match layout {
+            Layout::Nhwc => isa::dispatch(tile),
+            Layout::Nchw => tile.run_to_planes(kept),
         }
+        rest.finish_checked(&mut self.dst, layout);
     }
 
     /// The same to planes, to which the sums of some pixels of some channels are moved.
@@ -175,7 +179,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
             count: self.dst.cols(),
             weights: self.weights.as_ptr(),
             bias: self.end.bias.map(<[T]>::as_ptr),
-            activation: self.end.of_lanes(),
+            bounds: self.end.bounds(),
             is_far: self.image.data.len() * size_of::<T>() > FIRST_LEVEL_BYTES,
             taps: self.geometry.taps(),
             first_tap: self.geometry.first_tap(classes),

@@ -238,20 +238,19 @@ impl<T: Number> RegisterTile<T> {
     ) {
         let step = channels.output_step.dst;
         let of_output = |output: usize| step.wrapping_mul(output).wrapping_add(first);
-        let activation = &channels.activation.at_channel(first);
         // SAFETY: dst has these outputs and channels, and so has its addend.
         unsafe {
             if const { TAPS != ANY } || self.count == MOST_OUTPUTS {
                 let dst = std::array::from_fn(|p| self.dst.wrapping_add(of_output(p)));
                 let addend =
                     self.addend.map(|addend| std::array::from_fn(|p| addend.wrapping_add(of_output(p))));
-                finish(simd, width, dst, sums, addend, (activation, MOST_OUTPUTS));
+                finish(simd, width, dst, sums, addend, channels.bounds);
             } else {
                 for_each!(OUTPUT => {
                     if OUTPUT < self.count {
                         let dst = [self.dst.wrapping_add(of_output(OUTPUT))];
                         let addend = self.addend.map(|addend| [addend.wrapping_add(of_output(OUTPUT))]);
-                        finish::<S, T, 1, V>(simd, width, dst, [sums[OUTPUT]], addend, (activation, 1));
+                        finish::<S, T, 1, V>(simd, width, dst, [sums[OUTPUT]], addend, channels.bounds);
                     }
                 });
             }

@@ -1,6 +1,5 @@
 //! [`Block`]: a block of output channels.
 
-use crate::activation::Applied;
 use crate::number::Number;
 use crate::sums::Run;
 
@@ -27,7 +26,8 @@ pub struct Block<T> {
     pub joined: bool,
     /// What the part's first pixel is added to, if the pixels are.
     pub addend: Option<*const T>,
-    pub activation: Applied<T>,
+    /// Bounds of the sums, if there are any.
+    pub bounds: Option<[T; 2]>,
 }
 
 impl<T: Number> Block<T> {

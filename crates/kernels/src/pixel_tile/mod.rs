@@ -76,7 +76,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
     }
 
     /// Computes dst.
-    pub(crate) fn run_checked(self) {
+    pub(crate) fn run_checked(mut self) {
         let pixels = self.outputs.iter().map(Range::len).product::<usize>();
         let (of_dst, channels) = match self.layout {
             Layout::Nhwc => (self.dst.rows(), self.dst.cols()),
@@ -93,7 +93,15 @@ impl<T: Number> PixelTile<'_, '_, T> {
         let deep = (before + self.depth.len() - 1) * self.image.channel;
         let last = last_seen(self.geometry, self.image, self.origin, &self.outputs);
         assert!(last.is_none_or(|last| last + deep < self.image.data.len()));
-        isa::dispatch(self);
+        let (rest, layout) = (self.end.in_memory(), self.layout);
+        self.end = self.end.in_registers();
+        isa::dispatch(PixelTile {
+            dst: self.dst.reborrow(),
+            depth: self.depth,
+            outputs: self.outputs,
+            ..self
+        });
+        rest.finish_checked(&mut self.dst, layout);
     }
 }
 
@@ -205,7 +213,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
                 && image.channel == 1
                 && (image.pixel, self.depth.len()) == (group_in, group_in),
             addend: end.accumulate.then_some(addend),
-            activation: end.of_lanes().at_channel(first),
+            bounds: end.bounds(),
         }
     }
 

@@ -196,14 +196,7 @@ impl<T: Number> Block<T> {
             }
             // SAFETY: the pixels are the part's, and dst has the block's channels of them.
             unsafe {
-                finish(
-                    simd,
-                    Width::<V>(self.channels),
-                    dst,
-                    sums,
-                    self.addends(group),
-                    (&self.activation, P),
-                );
+                finish(simd, Width::<V>(self.channels), dst, sums, self.addends(group), self.bounds);
             }
         }
     }
@@ -242,14 +235,7 @@ impl<T: Number> Block<T> {
             }
             // SAFETY: the pixels are the part's, and dst has the block's channels of them.
             unsafe {
-                finish(
-                    simd,
-                    Width::<V>(self.channels),
-                    dst,
-                    sums,
-                    self.addends(&group),
-                    (&self.activation, places.len()),
-                );
+                finish(simd, Width::<V>(self.channels), dst, sums, self.addends(&group), self.bounds);
             }
         });
     }

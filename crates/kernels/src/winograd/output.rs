@@ -4,7 +4,6 @@ use super::lines::{load_line, store_line};
 use super::matrices::{MOST_ALPHA, transform_output};
 use super::strip::Strip;
 use super::transform::{Buffers, ChannelsOfTile, Pixels, TileTransform, run_tiles};
-use crate::activation::Applied;
 use crate::data_type::Layout;
 use crate::end::End;
 use crate::isa;
@@ -19,7 +18,7 @@ pub struct OutputTransform<'a, 'b, T> {
     pub strip: &'a Strip<'a>,
     /// α² × tiles × channels.
     pub sums: &'a [T],
-    /// What becomes of the sums.
+    /// What becomes of the sums, but for an activation that takes more than bounds: [`End::in_memory`].
     pub end: End<'a, T>,
     /// How dst lies.
     pub layout: Layout,
@@ -32,16 +31,13 @@ pub struct OutputTransform<'a, 'b, T> {
 impl<T: Number> OutputTransform<'_, '_, T> {
     /// Computes it.
     pub(crate) fn run_checked(self) {
-        let activation = match self.layout {
-            Layout::Nhwc => self.end.of_lanes(),
-            Layout::Nchw => self.end.of_rows(),
-        };
+        let bounds = self.end.bounds();
         match (self.strip.filtering.alpha(), self.strip.filtering.taps) {
-            (4, 3) => isa::dispatch(OfFiltering::<T, 4, 3>(self, activation)),
-            (6, 3) => isa::dispatch(OfFiltering::<T, 6, 3>(self, activation)),
-            (8, 3) => isa::dispatch(OfFiltering::<T, 8, 3>(self, activation)),
-            (6, 5) => isa::dispatch(OfFiltering::<T, 6, 5>(self, activation)),
-            (8, 5) => isa::dispatch(OfFiltering::<T, 8, 5>(self, activation)),
+            (4, 3) => isa::dispatch(OfFiltering::<T, 4, 3>(self, bounds)),
+            (6, 3) => isa::dispatch(OfFiltering::<T, 6, 3>(self, bounds)),
+            (8, 3) => isa::dispatch(OfFiltering::<T, 8, 3>(self, bounds)),
+            (6, 5) => isa::dispatch(OfFiltering::<T, 6, 5>(self, bounds)),
+            (8, 5) => isa::dispatch(OfFiltering::<T, 8, 5>(self, bounds)),
             (alpha, r) => {
                 unreachable!("there is no transform of {alpha} x {alpha} positions for {r} x {r} taps")
             }
@@ -50,7 +46,7 @@ impl<T: Number> OutputTransform<'_, '_, T> {
 }
 
 /// The transform of tiles of α×α positions for r×r taps.
-struct OfFiltering<'a, 'b, T, const A: usize, const R: usize>(OutputTransform<'a, 'b, T>, Applied<T>);
+struct OfFiltering<'a, 'b, T, const A: usize, const R: usize>(OutputTransform<'a, 'b, T>, Option<[T; 2]>);
 
 impl<T: Number, const A: usize, const R: usize> OfFiltering<'_, '_, T, A, R> {
     /// m.
@@ -88,7 +84,7 @@ impl<T: Number, const A: usize, const R: usize> OfFiltering<'_, '_, T, A, R> {
         (pixel, width): (usize, usize),
         mut outputs: [T::Vector<S>; A],
     ) {
-        let (accumulate, activation) = (self.0.end.accumulate, self.1.at_channel(first));
+        let (accumulate, bounds) = (self.0.end.accumulate, self.1);
         // What the next tile writes.
         let next = pixel + Self::OUTPUTS;
         for pixel in next..(next + Self::OUTPUTS).min(self.0.dst.rows()) {
@@ -100,11 +96,10 @@ impl<T: Number, const A: usize, const R: usize> OfFiltering<'_, '_, T, A, R> {
                 *value = T::add_vectors(simd, *value, lanes.load(simd, dst.addend_row(j)));
             }
         }
-        bound(simd, &activation, &mut outputs);
+        bound(simd, bounds, &mut outputs);
         for (j, &value) in outputs.iter().enumerate().take(width) {
             lanes.store(simd, dst.row_mut(j), value);
         }
-        finish(simd, &activation, &mut dst);
     }
 
     /// The row, with its bias, where a channel's pixels lie side by side.
@@ -118,7 +113,7 @@ impl<T: Number, const A: usize, const R: usize> OfFiltering<'_, '_, T, A, R> {
         mut outputs: [T::Vector<S>; A],
         pixels: &mut Pixels<T>,
     ) {
-        let (accumulate, activation) = (self.0.end.accumulate, self.1.at_channel(first));
+        let (accumulate, bounds) = (self.0.end.accumulate, self.1);
         let channels = first..first + lanes.0;
         // What the next tiles write.
         for channel in channels.clone() {
@@ -136,45 +131,30 @@ impl<T: Number, const A: usize, const R: usize> OfFiltering<'_, '_, T, A, R> {
                 *value = T::add_vectors(simd, *value, before);
             }
         }
-        bound(simd, &activation, &mut outputs);
+        bound(simd, bounds, &mut outputs);
         if !copied {
-            store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut dst);
-            return finish(simd, &activation, &mut dst);
+            return store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut dst);
         }
         // By way of a line that has room for a whole vector.
         let mut line = MatrixMut::new(pixels.as_flattened_mut(), T::lanes::<S>(), MOST_ALPHA, MOST_ALPHA);
         store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut line);
         dst.for_each_row(|channel, row| row.copy_from_slice(&pixels[channel][..width]));
-        finish(simd, &activation, &mut dst);
     }
 }
 
-/// Outputs within the bounds of an activation that has such.
+/// Outputs within bounds, if there are any.
 #[inline(always)]
 fn bound<S: Vectors, T: Number, const A: usize>(
     simd: S,
-    activation: &Applied<T>,
+    bounds: Option<[T; 2]>,
     outputs: &mut [T::Vector<S>; A],
 ) {
-    if let Some([min, max]) = activation.bounds() {
+    if let Some([min, max]) = bounds {
         let (min, max) = (T::splat(simd, min), T::splat(simd, max));
         for value in outputs {
             *value = T::at_most(simd, T::at_least(simd, *value, min), max);
         }
     }
-}
-
-/// What is left of an activation, for the few rows of a tile that have been written.
-#[inline(always)]
-fn finish<S: Vectors, T: Number>(simd: S, activation: &Applied<T>, dst: &mut MatrixMut<'_, T>) {
-    let (first, ld, cols) = (dst.as_mut_ptr(), dst.ld(), dst.cols());
-    let mut rows = [first; LANES];
-    let rows = &mut rows[..dst.rows()];
-    for (at, row) in rows.iter_mut().enumerate() {
-        *row = first.wrapping_add(at * ld);
-    }
-    // SAFETY: they are the rows of dst, each of which is a vector at most.
-    unsafe { activation.finish(simd, rows, cols) };
 }
 
 impl<T: Number, const A: usize, const R: usize> Kernel for OfFiltering<'_, '_, T, A, R> {

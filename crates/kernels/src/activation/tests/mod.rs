@@ -3,7 +3,7 @@
 mod points;
 
 use super::apply::ApplyToSlice;
-use super::{Activation, Applied, Function, PreparedActivation, Slopes, apply_to_slice, exact};
+use super::{Activation, Function, PreparedActivation, apply_to_slice, exact};
 use crate::data_type::DataType;
 use crate::isa::{self, Isa};
 use crate::number::Number;
@@ -312,54 +312,6 @@ fn prelu_of_slices<T: Number>() {
 fn prelu_of_slices_takes_a_slope_for_each_or_one() {
     prelu_of_slices::<f32>();
     prelu_of_slices::<f64>();
-}
-
-/// An activation of a tile of 5 rows of 3 vectors, the last lanes of which are not there.
-#[derive(Clone, Copy)]
-struct Tile {
-    activation: Activation,
-    rows_are_channels: bool,
-}
-
-/// Lanes of the last vector that are not there.
-const ABSENT: usize = 1;
-
-impl Kernel for Tile {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Vectors>(self, simd: S) {
-        let lanes = f32::lanes::<S>();
-        let numbers = some::<f32>(15 * lanes);
-        let mut after = numbers.clone();
-        let rows: [*mut f32; 5] = std::array::from_fn(|p| after[3 * p * lanes..].as_mut_ptr());
-        // No more slopes than there are channels: none is read behind them.
-        let slopes = some::<f32>(if self.rows_are_channels { 5 } else { 3 * lanes - ABSENT });
-        let place = if self.rows_are_channels { Slopes::OfRows } else { Slopes::OfLanes };
-        let applied =
-            Applied { activation: PreparedActivation::new(self.activation), slopes: place(slopes.as_ptr()) };
-        // SAFETY: the rows lie in `after`, one behind the other.
-        unsafe { applied.finish(simd, &rows, 3 * lanes - ABSENT) };
-        for (k, (y, result)) in numbers.iter().zip(&after).enumerate() {
-            let (row, lane) = (k / (3 * lanes), k % (3 * lanes));
-            if lane < 3 * lanes - ABSENT {
-                let slope = if self.rows_are_channels { slopes[row] } else { slopes[lane] };
-                let expected = exact(self.activation, (*y).into(), slope.into());
-                assert!(error(*result, expected) <= MOST_UNITS, "{:?} of {y}: {result}", self.activation);
-            } else {
-                assert_eq!(result.to_bits(), y.to_bits(), "an element behind the row");
-            }
-        }
-    }
-}
-
-#[test]
-fn tiles_are_taken_as_slices_are() {
-    for activation in USUAL.into_iter().chain([Activation::None, Activation::Prelu]) {
-        for rows_are_channels in [false, true] {
-            isa::dispatch_each(|| Tile { activation, rows_are_channels });
-        }
-    }
 }
 
 #[test]
