@@ -3,7 +3,7 @@
  * overlap: all are refused with a status, and nothing is read or written beyond what the caller gave.
  */
 
-#include "convolution.h"
+#include "definition.h"
 
 #include <limits.h>
 #include <stdint.h>
@@ -173,9 +173,30 @@ static void strides_at_the_limit(void) {
 
 static const int32_t no_constants[] = {-1, 5, 1000, INT32_MIN, INT32_MAX};
 
+enum { FIRST_ACTIVATION = CONVLOW_ACTIVATION_NONE, LAST_ACTIVATION = CONVLOW_ACTIVATION_PRELU };
+
+static void constants_of_the_activation(void) {
+    const int32_t no_activations[] = {FIRST_ACTIVATION - 1, LAST_ACTIVATION + 1, 1000, INT32_MIN, INT32_MAX};
+    char named[64];
+    size_t size[3];
+    for (size_t k = 0; k < COUNT_OF(no_activations); ++k) {
+        convlow_conv2d_desc desc = plain();
+        convlow_convnd_desc longer = long_form(&problems[1]);
+        desc.activation = longer.activation = no_activations[k];
+        snprintf(named, sizeof(named), "activation = %d", (int)no_activations[k]);
+        CHECK_FAILS(status_of_desc(&desc), CONVLOW_ERROR_INVALID_ARGUMENT, named);
+        CHECK_FAILS(convlow_convnd_output_size(&longer, size), CONVLOW_ERROR_INVALID_ARGUMENT, named);
+    }
+    for (int32_t activation = FIRST_ACTIVATION; activation <= LAST_ACTIVATION; ++activation) {
+        convlow_conv2d_desc desc = plain();
+        desc.activation = activation;
+        CHECK_OK(status_of_desc(&desc));
+    }
+}
+
 static void constants(void) {
     static const field in_desc[] = {DESC_FIELD(src_layout), DESC_FIELD(dst_layout),
-                                    DESC_FIELD(weights_layout), DESC_FIELD(activation)};
+                                    DESC_FIELD(weights_layout)};
     static const field in_options[] = {OPTIONS_FIELD(algorithm), OPTIONS_FIELD(math), OPTIONS_FIELD(effort),
                                        OPTIONS_FIELD(gemm)};
     for (size_t k = 0; k < COUNT_OF(no_constants); ++k) {
@@ -227,6 +248,37 @@ static void bounds_of_the_activation(void) {
     CHECK_OK(status_of_desc(&desc));
 }
 
+/* Any finite number will do, and a NaN asks for the default; whether the activation has the parameter or not.
+ */
+static void parameters_of_the_activation(void) {
+    const double numbers[] = {0.0, -0.0, 1e300, -1e300, 5e-324, (double)NAN};
+    for (int32_t activation = FIRST_ACTIVATION; activation <= LAST_ACTIVATION; ++activation) {
+        snprintf(check_context, sizeof(check_context), "activation %d", (int)activation);
+        for (size_t i = 0; i < 2 + COUNT_OF(numbers); ++i) {
+            const int refused = i < 2;
+            const double value = i == 0 ? (double)INFINITY : i == 1 ? -(double)INFINITY : numbers[i - 2];
+            for (int beta = 0; beta < 2; ++beta) {
+                convlow_conv2d_desc desc = plain();
+                convlow_convnd_desc longer = long_form(&problems[1]);
+                size_t size[3];
+                desc.activation = longer.activation = activation;
+                *(beta ? &desc.activation_beta : &desc.activation_alpha) = value;
+                *(beta ? &longer.activation_beta : &longer.activation_alpha) = value;
+                if (refused) {
+                    const char *named = beta ? "activation_beta = " : "activation_alpha = ";
+                    CHECK_FAILS(status_of_desc(&desc), CONVLOW_ERROR_INVALID_ARGUMENT, named);
+                    CHECK_FAILS(convlow_convnd_output_size(&longer, size), CONVLOW_ERROR_INVALID_ARGUMENT,
+                                named);
+                } else {
+                    CHECK_OK(status_of_desc(&desc));
+                    CHECK_OK(convlow_convnd_output_size(&longer, size));
+                }
+            }
+        }
+    }
+    check_context[0] = '\0';
+}
+
 /* Any non-zero value means yes. */
 static void flags(void) {
     convlow_conv2d_desc desc;
@@ -264,14 +316,15 @@ static void budgets(void) {
 enum { LARGEST_STRUCT = 4096 };
 
 static const field desc_fields[] = {
-    DESC_FIELD(src_layout),     DESC_FIELD(dst_layout),      DESC_FIELD(weights_layout),
-    DESC_FIELD(activation),     DESC_FIELD(batch),           DESC_FIELD(in_channels),
-    DESC_FIELD(in_height),      DESC_FIELD(in_width),        DESC_FIELD(out_channels),
-    DESC_FIELD(kernel_height),  DESC_FIELD(kernel_width),    DESC_FIELD(stride_height),
-    DESC_FIELD(stride_width),   DESC_FIELD(dilation_height), DESC_FIELD(dilation_width),
-    DESC_FIELD(pad_top),        DESC_FIELD(pad_left),        DESC_FIELD(pad_bottom),
-    DESC_FIELD(pad_right),      DESC_FIELD(groups),          DESC_FIELD(activation_min),
-    DESC_FIELD(activation_max), DESC_FIELD(accumulate),
+    DESC_FIELD(src_layout),      DESC_FIELD(dst_layout),      DESC_FIELD(weights_layout),
+    DESC_FIELD(activation),      DESC_FIELD(batch),           DESC_FIELD(in_channels),
+    DESC_FIELD(in_height),       DESC_FIELD(in_width),        DESC_FIELD(out_channels),
+    DESC_FIELD(kernel_height),   DESC_FIELD(kernel_width),    DESC_FIELD(stride_height),
+    DESC_FIELD(stride_width),    DESC_FIELD(dilation_height), DESC_FIELD(dilation_width),
+    DESC_FIELD(pad_top),         DESC_FIELD(pad_left),        DESC_FIELD(pad_bottom),
+    DESC_FIELD(pad_right),       DESC_FIELD(groups),          DESC_FIELD(activation_min),
+    DESC_FIELD(activation_max),  DESC_FIELD(accumulate),      DESC_FIELD(activation_alpha),
+    DESC_FIELD(activation_beta),
 };
 
 static const field options_fields[] = {
@@ -467,6 +520,8 @@ static void sizes_for_init(void) {
         .groups = 1,
         .activation_min = -INFINITY,
         .activation_max = INFINITY,
+        .activation_alpha = (double)NAN,
+        .activation_beta = (double)NAN,
     };
     const convlow_plan_options options = {
         .struct_size = sizeof(options),
@@ -689,6 +744,62 @@ static void pointers_of_execute(void) {
     execution_free(&e);
 }
 
+/* The slopes of PRELU: one an output channel, in memory of their own; of no other activation. */
+static void slopes(void) {
+    execution e = execution_new();
+    convlow_conv2d_desc desc = plain();
+    convlow_plan_options options = defaults();
+    options.algorithm = convlow_algorithm_from_name("im2col-scan-ab-ki");
+    desc.activation = CONVLOW_ACTIVATION_PRELU;
+    prepared p = prepare(&desc, &options, &e.t);
+    const char *missing =
+        "slopes is NULL, but activation = CONVLOW_ACTIVATION_PRELU in the descriptor: set slopes";
+    CHECK_FAILS(convlow_execute(p.plan, e.t.src, p.packed.data, e.t.bias, (float *)e.dst.data,
+                                p.workspace.data, p.workspace.bytes),
+                CONVLOW_ERROR_INVALID_ARGUMENT, missing);
+    CHECK_CONTAINS(convlow_last_error_message(), "call convlow_execute_with");
+    convlow_execute_args args;
+    convlow_execute_args_init(&args, sizeof(args));
+    args.src = e.t.src;
+    args.packed_weights = p.packed.data;
+    args.bias = e.t.bias;
+    args.dst = e.dst.data;
+    args.workspace = p.workspace.data;
+    args.workspace_bytes = p.workspace.bytes;
+    const size_t bytes = desc.out_channels * sizeof(float);
+    const struct {
+        const void *slopes;
+        const char *message;
+    } refused[] = {
+        {NULL, missing},
+        {off(e.t.weights), "slopes = "},
+        {e.dst.data, "dst overlaps slopes"},
+        {(char *)e.dst.data + e.dst.bytes - sizeof(float), "dst overlaps slopes"},
+        {(char *)e.dst.data + sizeof(float) - bytes, "dst overlaps slopes"},
+        {p.workspace.data, "workspace overlaps slopes"},
+    };
+    for (size_t i = 0; i < COUNT_OF(refused); ++i) {
+        args.slopes = refused[i].slopes;
+        CHECK_FAILS(convlow_execute_with(p.plan, &args), CONVLOW_ERROR_INVALID_ARGUMENT, refused[i].message);
+    }
+    /* Arguments of an older header end before them. */
+    args.slopes = e.t.weights;
+    args.struct_size = offsetof(convlow_execute_args, slopes);
+    CHECK_FAILS(convlow_execute_with(p.plan, &args), CONVLOW_ERROR_INVALID_ARGUMENT, missing);
+    CHECK(is_untouched(&e.dst));
+    CHECK(is_untouched(&p.workspace));
+    args.struct_size = sizeof(args);
+    CHECK_OK(convlow_execute_with(p.plan, &args));
+    /* Nobody looks at those of another activation. */
+    args.packed_weights = e.p.packed.data;
+    args.workspace = e.p.workspace.data;
+    args.slopes = off(e.dst.data);
+    CHECK_OK(convlow_execute_with(e.p.plan, &args));
+    CHECK(is_expected((const float *)e.dst.data, &e.t));
+    prepared_free(&p);
+    execution_free(&e);
+}
+
 static void overlapping_buffers(void) {
     execution e = execution_new();
     convlow_plan *plan = e.p.plan;
@@ -734,7 +845,9 @@ int main(void) {
     sizes_beyond_memory();
     strides_at_the_limit();
     constants();
+    constants_of_the_activation();
     bounds_of_the_activation();
+    parameters_of_the_activation();
     flags();
     budgets();
     sizes_of_descriptors();
@@ -747,6 +860,7 @@ int main(void) {
     pointers_of_everything_else();
     pointers_of_packing();
     pointers_of_execute();
+    slopes();
     overlapping_buffers();
     return check_result();
 }

@@ -281,6 +281,57 @@ void any_dimensions() {
     check_throws([&] { plan.execute(args); }, CONVLOW_ERROR_INVALID_ARGUMENT, "pool_context");
 }
 
+// Parameters go where they belong, and slopes with the arguments: one channel of each sign, in both
+// descriptors.
+void activations() {
+    convlow::descriptor two;
+    CHECK(std::isnan(two.activation_alpha) && std::isnan(two.activation_beta));
+    CHECK(&two.activate(CONVLOW_ACTIVATION_HARD_SWISH, 0.25, 0.375) == &two);
+    CHECK(two.activation == CONVLOW_ACTIVATION_HARD_SWISH);
+    CHECK(two.activation_alpha == 0.25 && two.activation_beta == 0.375);
+    two.activate(CONVLOW_ACTIVATION_SILU);
+    CHECK(two.activation == CONVLOW_ACTIVATION_SILU);
+    CHECK(std::isnan(two.activation_alpha) && std::isnan(two.activation_beta));
+
+    convlow::descriptor_nd desc(1);
+    CHECK(desc.relu().activation == CONVLOW_ACTIVATION_CLAMP);
+    CHECK(desc.activation_min == 0.0 && desc.activation_max == std::numeric_limits<double>::infinity());
+    CHECK(desc.clamp(-1.0, 6.0).activation == CONVLOW_ACTIVATION_CLAMP);
+    CHECK(desc.activation_min == -1.0 && desc.activation_max == 6.0);
+    CHECK(desc.activate(CONVLOW_ACTIVATION_HARD_SIGMOID, 0.5, 0.25).activation_alpha == 0.5);
+    CHECK(desc.activation_beta == 0.25);
+
+    desc.in_channels = 1, desc.out_channels = 3;
+    desc.axis(0, 4, 1).activate(CONVLOW_ACTIVATION_PRELU);
+    two.in_channels = 1, two.out_channels = 3, two.in_height = 1, two.in_width = 4;
+    two.kernel_height = two.kernel_width = 1;
+    two.activate(CONVLOW_ACTIVATION_PRELU);
+    const std::vector<float> src{-2.0F, -1.0F, 1.0F, 2.0F}, weights{1.0F, -1.0F, 1.0F},
+        slopes{0.5F, 0.25F, 0.0F};
+    const std::vector<float> expected{-1.0F,  -0.5F, 1.0F, 2.0F, 2.0F, 1.0F,
+                                      -0.25F, -0.5F, 0.0F, 0.0F, 1.0F, 2.0F};
+    const convlow::plan of_two(two), of_any(desc);
+    for (const convlow::plan *plan : {&of_two, &of_any}) {
+        std::vector<float> dst(expected.size(), 7.0F);
+        const convlow::packed_weights packed = plan->pack(weights.data());
+        convlow::workspace workspace = plan->make_workspace();
+        check_throws([&] { plan->execute(src.data(), packed, nullptr, dst.data(), workspace); },
+                     CONVLOW_ERROR_INVALID_ARGUMENT, "slopes is NULL");
+        convlow::arguments args;
+        CHECK(args.slopes == nullptr);
+        args.src = src.data();
+        args.packed_weights = packed.data();
+        args.dst = dst.data();
+        args.workspace = workspace.data();
+        args.workspace_bytes = workspace.size();
+        check_throws([&] { plan->execute(args); }, CONVLOW_ERROR_INVALID_ARGUMENT, "slopes is NULL");
+        CHECK(dst == std::vector<float>(dst.size(), 7.0F));
+        args.slopes = slopes.data();
+        plan->execute(args);
+        CHECK(dst == expected);
+    }
+}
+
 void wisdom() {
     const counting c;
     convlow::options options;
@@ -304,6 +355,7 @@ int main() {
     own_pool();
     pool_over_a_host();
     any_dimensions();
+    activations();
     wisdom();
     return check_result();
 }

@@ -7,6 +7,7 @@
 #ifndef CONVLOW_TEST_EXAMPLES_H
 #define CONVLOW_TEST_EXAMPLES_H
 
+#include "activation.h"
 #include "definition.h"
 
 /* ---- problems --------------------------------------------------------------------------------------- */
@@ -16,14 +17,34 @@ typedef struct shape {
     const char *name;
     size_t batch, groups, in_channels, out_channels;
     size_t in, kernel, stride, dilation, pad, output_padding;
-    int transposed, bias, clamp;
+    int transposed, bias;
+    int32_t activation;
 } shape;
 
 static const shape shapes[] = {
     {.name = "3, odd", .in_channels = 7, .out_channels = 5, .in = 9, .kernel = 3, .pad = 1, .bias = 1},
-    {.name = "5", .batch = 2, .in_channels = 4, .out_channels = 6, .in = 7, .kernel = 5, .pad = 2},
-    {.name = "1", .in_channels = 6, .out_channels = 9, .in = 5, .kernel = 1, .bias = 1, .clamp = 1},
-    {.name = "17 channels", .in_channels = 17, .out_channels = 33, .in = 5, .kernel = 3, .pad = 1},
+    {.name = "5",
+     .batch = 2,
+     .in_channels = 4,
+     .out_channels = 6,
+     .in = 7,
+     .kernel = 5,
+     .pad = 2,
+     .activation = CONVLOW_ACTIVATION_SILU},
+    {.name = "1",
+     .in_channels = 6,
+     .out_channels = 9,
+     .in = 5,
+     .kernel = 1,
+     .bias = 1,
+     .activation = CONVLOW_ACTIVATION_CLAMP},
+    {.name = "17 channels",
+     .in_channels = 17,
+     .out_channels = 33,
+     .in = 5,
+     .kernel = 3,
+     .pad = 1,
+     .activation = CONVLOW_ACTIVATION_GELU},
     {.name = "stride, dilation and groups",
      .batch = 2,
      .groups = 2,
@@ -34,7 +55,8 @@ static const shape shapes[] = {
      .stride = 2,
      .dilation = 2,
      .pad = 3,
-     .bias = 1},
+     .bias = 1,
+     .activation = CONVLOW_ACTIVATION_PRELU},
     {.name = "depthwise",
      .batch = 2,
      .groups = 13,
@@ -44,7 +66,7 @@ static const shape shapes[] = {
      .kernel = 3,
      .pad = 1,
      .bias = 1,
-     .clamp = 1},
+     .activation = CONVLOW_ACTIVATION_PRELU},
     {.name = "transposed",
      .in_channels = 7,
      .out_channels = 5,
@@ -54,7 +76,8 @@ static const shape shapes[] = {
      .pad = 1,
      .output_padding = 1,
      .transposed = 1,
-     .bias = 1},
+     .bias = 1,
+     .activation = CONVLOW_ACTIVATION_HARD_SWISH},
     {.name = "transposed with gaps",
      .batch = 2,
      .groups = 2,
@@ -63,7 +86,8 @@ static const shape shapes[] = {
      .in = 3,
      .kernel = 2,
      .stride = 3,
-     .transposed = 1},
+     .transposed = 1,
+     .activation = CONVLOW_ACTIVATION_PRELU},
     {.name = "transposed depthwise",
      .groups = 13,
      .in_channels = 13,
@@ -74,7 +98,7 @@ static const shape shapes[] = {
      .pad = 1,
      .transposed = 1,
      .bias = 1,
-     .clamp = 1},
+     .activation = CONVLOW_ACTIVATION_CLAMP},
 };
 
 enum { SHAPES = sizeof(shapes) / sizeof(shapes[0]), MOST_DIMS = 3 };
@@ -117,11 +141,9 @@ static inline convlow_convnd_desc described(const shape *s, int dims, int layout
         d.pad_before[axis] = d.pad_after[axis] = s->pad;
         d.output_padding[axis] = s->output_padding;
     }
-    if (s->clamp) {
-        d.activation = CONVLOW_ACTIVATION_CLAMP;
-        d.activation_min = -7.0;
-        d.activation_max = 9.0;
-    }
+    d.activation = s->activation;
+    d.activation_min = -7.0;
+    d.activation_max = 9.0;
     return d;
 }
 
@@ -168,8 +190,8 @@ typedef struct example {
     addend addend;
     lie src_lie, dst_lie;
     size_t weights_len, depth;
-    float *src, *weights, *bias, *before, *residual;
-    double *expected; /* element by element, as they are counted */
+    float *src, *weights, *bias, *slopes, *before, *residual;
+    long double *expected; /* element by element, as they are counted */
 } example;
 
 /* What lies between the elements of dst, and no sum comes near. */
@@ -189,22 +211,31 @@ static inline float *values_new(const lie *lie, unsigned seed, float between) {
     return values;
 }
 
+static inline size_t channel_of(const example *e, size_t index) {
+    return index / e->dst_lie.pixels % e->desc.out_channels;
+}
+
+/* What an element of dst goes through. */
+static inline activation activation_at(const example *e, size_t index) {
+    return activation_of(&e->desc, e->slopes != NULL ? (double)e->slopes[channel_of(e, index)] : 0.0);
+}
+
 static inline void compute_expected(example *e) {
     const convlow_convnd_desc *d = &e->desc;
     size_t out_size[3];
     REQUIRE_OK(convlow_convnd_output_size(d, out_size));
     const float *added = e->addend == RESIDUAL ? e->residual : e->before;
-    e->expected = (double *)calloc(elements_of(&e->dst_lie), sizeof(double));
-    REQUIRE(e->expected != NULL);
-    add_by_definition(d, out_size, e->src, e->weights, e->expected);
+    double *sums = (double *)calloc(elements_of(&e->dst_lie), sizeof(double));
+    e->expected = (long double *)calloc(elements_of(&e->dst_lie), sizeof(long double));
+    REQUIRE(sums != NULL && e->expected != NULL);
+    add_by_definition(d, out_size, e->src, e->weights, sums);
     for (size_t index = 0; index < elements_of(&e->dst_lie); ++index) {
-        double *sum = &e->expected[index];
-        *sum += e->bias != NULL ? (double)e->bias[index / e->dst_lie.pixels % d->out_channels] : 0.0;
-        *sum += e->addend != NOTHING ? (double)added[place_in(&e->dst_lie, index)] : 0.0;
-        if (d->activation == CONVLOW_ACTIVATION_CLAMP) {
-            *sum = fmin(fmax(*sum, d->activation_min), d->activation_max);
-        }
+        const activation a = activation_at(e, index);
+        sums[index] += e->bias != NULL ? (double)e->bias[channel_of(e, index)] : 0.0;
+        sums[index] += e->addend != NOTHING ? (double)added[place_in(&e->dst_lie, index)] : 0.0;
+        e->expected[index] = activated(&a, (long double)sums[index]);
     }
+    free(sums);
 }
 
 /* Without what is expected. */
@@ -230,6 +261,10 @@ static inline example example_without_result(const convlow_convnd_desc *desc, in
         e.bias = floats_new(desc->out_channels);
         fill_with_integers(e.bias, desc->out_channels, 3);
     }
+    if (desc->activation == CONVLOW_ACTIVATION_PRELU) {
+        e.slopes = floats_new(desc->out_channels);
+        fill_with_integers(e.slopes, desc->out_channels, 6);
+    }
     e.before = values_new(&dst, addend == DST ? 4 : 0, between_outputs);
     e.residual = addend == RESIDUAL ? values_new(&dst, 5, NAN) : NULL;
     return e;
@@ -245,6 +280,7 @@ static inline void example_free(example *e) {
     free(e->src);
     free(e->weights);
     free(e->bias);
+    free(e->slopes);
     free(e->before);
     free(e->residual);
     free(e->expected);
@@ -297,7 +333,7 @@ static inline convlow_status pack_as(int32_t type, const convlow_plan *plan, con
 /* By the shortest of the functions that can. */
 static inline convlow_status execute_as(int32_t type, const convlow_plan *plan,
                                         const convlow_execute_args *args) {
-    if (args->residual != NULL) {
+    if (args->residual != NULL || args->slopes != NULL) {
         return convlow_execute_with(plan, args);
     }
     return type == CONVLOW_TYPE_F64
@@ -309,13 +345,13 @@ static inline convlow_status execute_as(int32_t type, const convlow_plan *plan,
                                  args->workspace_bytes);
 }
 
-/* Whether dst holds what it must: the results where its elements lie, those of Winograd's algorithms within
- * their rounding, and between them what it held. It then holds the latter everywhere. */
+/* Whether dst holds what it must: the results where its elements lie, within the rounding of the activation
+ * and of Winograd's algorithms, and between them what it held. It then holds the latter everywhere. */
 static inline int is_right(const example *e, void *dst, int32_t algorithm) {
     const size_t span = span_of(&e->dst_lie);
     /* A share of the largest sum that integers of -4 ... 4 can have. */
     const int rounds = strncmp(convlow_algorithm_name(algorithm), "winograd", 8) == 0;
-    const double bound = rounds ? 1e-4 * 16.0 * (double)(e->depth + 1) : 0.0;
+    const double of_sum = rounds ? 1e-4 * 16.0 * (double)(e->depth + 1) : 0.0;
     size_t wrong = 0;
     for (size_t index = 0; index < elements_of(&e->dst_lie); ++index) {
         const size_t at = place_in(&e->dst_lie, index);
@@ -327,7 +363,9 @@ static inline int is_right(const example *e, void *dst, int32_t algorithm) {
             found = (double)((float *)dst)[at];
             ((float *)dst)[at] = between_outputs;
         }
-        wrong += !(fabs(found - e->expected[index]) <= bound);
+        const activation a = activation_at(e, index);
+        wrong += !is_activated(e->desc.type, found, e->expected[index],
+                               activation_bound(&a, e->desc.type, e->expected[index], of_sum));
     }
     size_t touched = 0;
     for (size_t at = 0; at < span; ++at) {

@@ -61,6 +61,7 @@ static void execute_between_pages(const example *e, const convlow_plan_options *
     buffer src = input_of(e->src, span_of(&e->src_lie), type, at);
     buffer weights = input_of(e->weights, e->weights_len, type, at);
     buffer bias = input_of(e->bias, e->desc.out_channels, type, at);
+    buffer slopes = input_of(e->slopes, e->desc.out_channels, type, at);
     buffer residual = input_of(e->residual, dst_len, type, at);
     buffer packed = buffer_new(convlow_plan_packed_weights_bytes(plan), MALLOC_ALIGNMENT, at);
     buffer workspace = buffer_new(convlow_plan_workspace_bytes(plan), MALLOC_ALIGNMENT, at);
@@ -77,11 +78,12 @@ static void execute_between_pages(const example *e, const convlow_plan_options *
     args.workspace = workspace.data;
     args.workspace_bytes = workspace.bytes;
     args.residual = residual.data;
+    args.slopes = slopes.data;
     CHECK_OK(execute_as(type, plan, &args));
     CHECK(is_whole(&dst) && is_whole(&workspace));
     is_right(e, dst.data, options->algorithm);
     convlow_plan_destroy(plan);
-    buffer *const all[] = {&src, &weights, &bias, &residual, &packed, &workspace, &dst};
+    buffer *const all[] = {&src, &weights, &bias, &slopes, &residual, &packed, &workspace, &dst};
     for (size_t index = 0; index < sizeof(all) / sizeof(all[0]); ++index) {
         buffer_free(all[index]);
     }

@@ -72,7 +72,7 @@ static void note(came_to *of, size_t runs, size_t made, size_t kept_bytes) {
 typedef struct call {
     convlow_plan *plan;
     convlow_execute_args args;
-    guarded src, bias, residual, dst, packed, workspace;
+    guarded src, bias, slopes, residual, dst, packed, workspace;
 } call;
 
 static guarded numbers_of(int32_t type, const float *floats, size_t count) {
@@ -90,6 +90,7 @@ static call call_new(const example *e, const convlow_plan_options *options) {
     guarded weights = numbers_of(type, e->weights, e->weights_len);
     c.src = numbers_of(type, e->src, span_of(&e->src_lie));
     c.bias = numbers_of(type, e->bias, e->desc.out_channels);
+    c.slopes = numbers_of(type, e->slopes, e->desc.out_channels);
     c.residual = numbers_of(type, e->residual, span_of(&e->dst_lie));
     c.dst = numbers_of(type, e->before, span_of(&e->dst_lie));
     c.packed = guarded_new(convlow_plan_packed_weights_bytes(c.plan));
@@ -104,12 +105,13 @@ static call call_new(const example *e, const convlow_plan_options *options) {
     c.args.workspace = c.workspace.data;
     c.args.workspace_bytes = c.workspace.bytes;
     c.args.residual = e->residual != NULL ? c.residual.data : NULL;
+    c.args.slopes = e->slopes != NULL ? c.slopes.data : NULL;
     return c;
 }
 
 static void call_free(call *c) {
     convlow_plan_destroy(c->plan);
-    guarded *const all[] = {&c->src, &c->bias, &c->residual, &c->dst, &c->packed, &c->workspace};
+    guarded *const all[] = {&c->src, &c->bias, &c->slopes, &c->residual, &c->dst, &c->packed, &c->workspace};
     for (size_t index = 0; index < sizeof(all) / sizeof(all[0]); ++index) {
         guarded_free(all[index]);
     }

@@ -9,6 +9,7 @@
  */
 
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#include "activation.h"
 #include "definition.h"
 #include "pages.h"
 
@@ -61,7 +62,7 @@ enum {
 
 /* What execute reads; nobody ever writes to it after it is filled. The same small integers as float and
  * double. */
-enum { SRC, WEIGHTS, BIAS, BEFORE, RESIDUAL, INPUTS };
+enum { SRC, WEIGHTS, BIAS, SLOPES, BEFORE, RESIDUAL, INPUTS };
 static pages inputs_of[2][INPUTS]; /* by CONVLOW_TYPE_ */
 
 static pages dst_pages, packed_pages, workspace_pages;
@@ -211,6 +212,10 @@ static convlow_convnd_desc small_descriptor(void) {
         d.activation = CONVLOW_ACTIVATION_CLAMP;
         d.activation_min = one_in(2) ? 0.0 : -(double)below(20);
         d.activation_max = one_in(2) ? INFINITY : (double)below(20);
+    } else if (one_in(2)) {
+        d.activation = (int32_t)below(ACTIVATIONS);
+        d.activation_alpha = one_in(2) ? (double)NAN : ((double)below(33) - 16.0) / 8.0;
+        d.activation_beta = one_in(2) ? (double)NAN : ((double)below(17) - 8.0) / 8.0;
     }
     return d;
 }
@@ -266,6 +271,8 @@ static const struct {
     SIZE_FIELD(src_batch_stride),
     SIZE_FIELD(dst_channel_stride),
     SIZE_FIELD(dst_batch_stride),
+    SIZE_FIELD(activation_alpha),
+    SIZE_FIELD(activation_beta),
     SIZE_FIELD(struct_size),
 };
 enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };
@@ -409,6 +416,8 @@ static int short_form(const convlow_convnd_desc *d, convlow_conv2d_desc *found) 
     found->activation_min = (float)d->activation_min;
     found->activation_max = (float)d->activation_max;
     found->accumulate = d->accumulate;
+    found->activation_alpha = d->activation_alpha;
+    found->activation_beta = d->activation_beta;
     return 1;
 }
 
@@ -440,6 +449,7 @@ static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, 
     const input src = input_of(SRC, d->type, src_len, at);
     const input weights = input_of(WEIGHTS, d->type, weights_len, at);
     const input bias = input_of(BIAS, d->type, d->out_channels, at);
+    const input slopes = input_of(SLOPES, d->type, d->out_channels, at);
     const input before = input_of(BEFORE, d->type, dst_len, at);
     const input residual = input_of(RESIDUAL, d->type, dst_len, at);
     const int with_bias = !one_in(3), with_residual = d->accumulate != 0 && one_in(2);
@@ -469,6 +479,7 @@ static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, 
     args.workspace = workspace_bytes == 0 && one_in(2) ? NULL : workspace;
     args.workspace_bytes = workspace_bytes;
     args.residual = with_residual ? residual.data : NULL;
+    args.slopes = d->activation == CONVLOW_ACTIVATION_PRELU ? slopes.data : NULL;
     if (workspace_bytes > 0 && one_in(4)) {
         args.workspace_bytes = workspace_bytes - 1;
         CHECK_STATUS(convlow_execute_with(plan, &args), CONVLOW_ERROR_WORKSPACE_LIMIT);
@@ -489,23 +500,17 @@ static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, 
     add_by_definition(d, out_size, src.floats, weights.floats, expected);
     const float *added = with_residual ? residual.floats : before.floats;
     /* Winograd's algorithms round: as a share of the largest sum that integers of -4 ... 4 can have. */
-    const double bound = strncmp(algorithm, "winograd", 8) == 0 ? 1e-4 * 16.0 * (double)(depth + 1) : 0.0;
+    const double of_sum = strncmp(algorithm, "winograd", 8) == 0 ? 1e-4 * 16.0 * (double)(depth + 1) : 0.0;
     size_t wrong = 0;
     for (size_t n = 0; n < d->batch; ++n) {
         for (size_t m = 0; m < d->out_channels; ++m) {
+            const activation a = activation_of(d, (double)slopes.floats[m]);
             for (size_t pixel = 0; pixel < outputs; ++pixel) {
                 const size_t place = element(d->dst_layout, n, m, pixel, d->out_channels, outputs,
                                              d->dst_channel_stride, d->dst_batch_stride);
                 double sum = expected[(n * d->out_channels + m) * outputs + pixel];
                 sum += with_bias ? (double)bias.floats[m] : 0.0;
                 sum += d->accumulate != 0 ? (double)added[place] : 0.0;
-                if (d->activation == CONVLOW_ACTIVATION_CLAMP) {
-                    const double least =
-                        d->type == CONVLOW_TYPE_F64 ? d->activation_min : (double)(float)d->activation_min;
-                    const double most =
-                        d->type == CONVLOW_TYPE_F64 ? d->activation_max : (double)(float)d->activation_max;
-                    sum = fmin(fmax(sum, least), most);
-                }
                 double found;
                 if (d->type == CONVLOW_TYPE_F64) {
                     found = ((double *)dst)[place];
@@ -514,8 +519,8 @@ static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, 
                     found = (double)((float *)dst)[place];
                     ((float *)dst)[place] = before.floats[place];
                 }
-                /* Bounds of any size may be infinite on both sides. */
-                wrong += !(found == sum || fabs(found - sum) <= bound);
+                const long double exact = activated(&a, (long double)sum);
+                wrong += !is_activated(d->type, found, exact, activation_bound(&a, d->type, exact, of_sum));
             }
         }
     }
@@ -535,10 +540,11 @@ static void print_numbers(const char *name, const size_t *numbers, int count) {
 static void print_case(const convlow_convnd_desc *d, const convlow_plan_options *options,
                        const char *algorithm) {
     fprintf(stderr,
-            "operation %d type %d dims %d layouts %d > %d weights %d activation %d [%g, %g] accumulate %d",
+            "operation %d type %d dims %d layouts %d > %d weights %d activation %d [%g, %g] (%g, %g) "
+            "accumulate %d",
             (int)d->operation, (int)d->type, (int)d->spatial_dims, (int)d->src_layout, (int)d->dst_layout,
             (int)d->weights_layout, (int)d->activation, d->activation_min, d->activation_max,
-            (int)d->accumulate);
+            d->activation_alpha, d->activation_beta, (int)d->accumulate);
     print_numbers("batch, in, out, groups", &d->batch, 4);
     print_numbers("in_size", d->in_size, 3);
     print_numbers("kernel_size", d->kernel_size, 3);

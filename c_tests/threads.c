@@ -220,6 +220,7 @@ static void describe_divided(convlow_conv2d_desc *desc, size_t index, int layout
         chosen.in[0] = 3; /* as many tiles, of less arithmetic */
     }
     describe(desc, &chosen, layout_pair);
+    desc->activation = layout_pair < LAYOUT_PAIRS / 2 ? CONVLOW_ACTIVATION_SILU : CONVLOW_ACTIVATION_GELU;
 }
 
 /* --- many threads in execute --------------------------------------------------------------------- */

@@ -13,7 +13,7 @@
 /* A problem's inputs, in its type. */
 typedef struct inputs {
     const convlow_convnd_desc *desc;
-    guarded src, weights, bias, residual, before;
+    guarded src, weights, bias, slopes, residual, before;
 } inputs;
 
 /* The same numbers; of nothing, no bytes. */
@@ -31,6 +31,7 @@ static inputs inputs_of(const example *e) {
                          .src = numbers_of(type, e->src, span_of(&e->src_lie)),
                          .weights = numbers_of(type, e->weights, e->weights_len),
                          .bias = numbers_of(type, e->bias, e->desc.out_channels),
+                         .slopes = numbers_of(type, e->slopes, e->desc.out_channels),
                          .residual = numbers_of(type, e->residual, span_of(&e->dst_lie)),
                          .before = numbers_of(type, e->before, span_of(&e->dst_lie))};
     return made;
@@ -40,6 +41,7 @@ static void inputs_free(inputs *old) {
     guarded_free(&old->src);
     guarded_free(&old->weights);
     guarded_free(&old->bias);
+    guarded_free(&old->slopes);
     guarded_free(&old->residual);
     guarded_free(&old->before);
 }
@@ -126,6 +128,7 @@ static void execute_exactly(const inputs *in, const convlow_plan_options *option
     args.dst = dst->data;
     args.workspace = workspace.data;
     args.residual = or_null(&in->residual);
+    args.slopes = or_null(&in->slopes);
     if (workspace.bytes > 0) {
         args.workspace_bytes = workspace.bytes - 1;
         memset(dst->data, DIRT, dst->bytes);
@@ -243,6 +246,7 @@ static void layer(const convlow_convnd_desc *desc, const char *name) {
                  .src = integers_new(desc->type, desc->batch * desc->in_channels * pixels, 1),
                  .weights = integers_new(desc->type, desc->out_channels * depth, 2),
                  .bias = integers_new(desc->type, desc->out_channels, 3),
+                 .slopes = numbers_of(desc->type, NULL, 0),
                  .residual = numbers_of(desc->type, NULL, 0),
                  .before = integers_new(desc->type, desc->batch * desc->out_channels * outputs, 4)};
     guarded dst = guarded_new(in.before.bytes);

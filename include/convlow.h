@@ -832,8 +832,8 @@ convlow_status convlow_execute_f64(const struct convlow_plan *plan,
 void convlow_execute_args_init(struct convlow_execute_args *args, size_t struct_size);
 
 /**
- * convlow_execute with what not every call has: a residual from its own tensor, and the context of an external pool for this
- * call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
+ * convlow_execute with what not every call has: a residual from its own tensor, the slopes of CONVLOW_ACTIVATION_PRELU, and the
+ * context of an external pool for this call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
  */
 convlow_status convlow_execute_with(const struct convlow_plan *plan,
                                     const struct convlow_execute_args *args);

@@ -93,14 +93,22 @@ struct descriptor : convlow_conv2d_desc {
         return batch * out_channels * size.height * size.width;
     }
 
+    /// CONVLOW_ACTIVATION_... behind the convolution, by its own defaults where no parameters are given.
+    /// Slopes of CONVLOW_ACTIVATION_PRELU go into `arguments`.
+    descriptor &activate(std::int32_t kind, double alpha = std::numeric_limits<double>::quiet_NaN(),
+                         double beta = std::numeric_limits<double>::quiet_NaN()) noexcept {
+        activation = kind;
+        activation_alpha = alpha;
+        activation_beta = beta;
+        return *this;
+    }
     /// max(y, 0) behind the convolution.
     descriptor &relu() noexcept { return clamp(0.0F, std::numeric_limits<float>::infinity()); }
     /// min(max(y, least), greatest) behind the convolution.
     descriptor &clamp(float least, float greatest) noexcept {
-        activation = CONVLOW_ACTIVATION_CLAMP;
         activation_min = least;
         activation_max = greatest;
-        return *this;
+        return activate(CONVLOW_ACTIVATION_CLAMP);
     }
     /// The same padding on opposite sides.
     descriptor &pad(std::size_t rows, std::size_t columns) noexcept {
@@ -141,6 +149,24 @@ struct descriptor_nd : convlow_convnd_desc {
         kernel_size[index] = kernel;
         pad_before[index] = pad_after[index] = padding;
         return *this;
+    }
+
+    /// CONVLOW_ACTIVATION_... behind the convolution, by its own defaults where no parameters are given.
+    /// Slopes of CONVLOW_ACTIVATION_PRELU go into `arguments`.
+    descriptor_nd &activate(std::int32_t kind, double alpha = std::numeric_limits<double>::quiet_NaN(),
+                            double beta = std::numeric_limits<double>::quiet_NaN()) noexcept {
+        activation = kind;
+        activation_alpha = alpha;
+        activation_beta = beta;
+        return *this;
+    }
+    /// max(y, 0) behind the convolution.
+    descriptor_nd &relu() noexcept { return clamp(0.0, std::numeric_limits<double>::infinity()); }
+    /// min(max(y, least), greatest) behind the convolution.
+    descriptor_nd &clamp(double least, double greatest) noexcept {
+        activation_min = least;
+        activation_max = greatest;
+        return activate(CONVLOW_ACTIVATION_CLAMP);
     }
 };
 
@@ -363,7 +389,8 @@ class plan {
         check(convlow_execute_f64(get(), src, weights, bias, dst, memory, memory_bytes));
     }
 
-    /// Computes with a residual from its own tensor, or a context for this call.
+    /// Computes with a residual from its own tensor, slopes of CONVLOW_ACTIVATION_PRELU, or a context for
+    /// this call.
     void execute(const convlow_execute_args &args) const { check(convlow_execute_with(get(), &args)); }
 
     /// For calls of convlow.h; the plan keeps it. Null once it was moved from.

@@ -1,19 +1,20 @@
 //! [`Buffer`]: memory for tensors, packed weights and workspaces.
 
+use convlow_base::error::Result;
+use convlow_base::memory;
+
 use crate::algorithms::Element;
-use crate::error::Result;
-use crate::memory;
 
 /// A line of the cache.
 #[derive(Debug, Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
 #[repr(C, align(64))]
-struct Line([u8; 64]);
+struct CacheLine([u8; 64]);
 
 /// Zeroed memory that begins with a line of the cache, as engines have theirs: on some machines tensors that begin
 /// elsewhere take longer.
 #[derive(Debug, Clone, Default)]
 pub struct Buffer {
-    lines: Vec<Line>,
+    lines: Vec<CacheLine>,
     bytes: usize,
 }
 
@@ -23,9 +24,9 @@ impl Buffer {
     /// Memory of exactly this many bytes.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] if the system has no more.
+    /// [`OutOfMemory`](crate::Error::OutOfMemory) if the system has no more.
     pub fn new(bytes: usize) -> Result<Self> {
-        let count = bytes.div_ceil(size_of::<Line>());
+        let count = bytes.div_ceil(size_of::<CacheLine>());
         let mut lines = memory::vec(count)?;
         lines.resize(count, bytemuck::Zeroable::zeroed());
         Ok(Self { lines, bytes })

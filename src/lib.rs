@@ -26,6 +26,7 @@
 
 pub mod algorithms;
 mod buffer;
+mod build_info;
 pub mod descriptor;
 mod environment;
 pub mod ffi;
@@ -37,38 +38,14 @@ mod problem;
 pub mod reference;
 mod tiles;
 
-use std::fmt;
-
 pub use algorithms::Element;
 pub use buffer::Buffer;
+pub use build_info::build_info;
 pub use convlow_base::error::{Error, Result};
-use convlow_base::{error, memory, panics};
 pub use convlow_kernels::isa::Isa;
 pub use convlow_kernels::matrix;
-use convlow_kernels::number;
 pub use convlow_threads::{ParallelFor, Pool};
 pub use plan::{Arguments, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options};
 pub use problem::{Activation, Axis, DataType, Kind, Layout, Operation, Problem, Strides, WeightsLayout};
 pub use tiles::EachTile;
-
-/// Version, GEMM backends with their configuration, the kernels' instructions, and the optional algorithms of this build.
-pub fn build_info() -> String {
-    let mut info = String::new();
-    let _ = write_build_info(&mut info);
-    info
-}
-
-fn write_build_info(to: &mut impl fmt::Write) -> fmt::Result {
-    write!(to, "convlow {}; ", env!("CARGO_PKG_VERSION"))?;
-    let backends = gemm::Backend::candidates(gemm::BackendChoice::Auto).unwrap_or_default();
-    to.write_str(if backends.is_empty() { "no gemm; " } else { "gemm " })?;
-    for backend in backends {
-        write!(to, "{}: ", backend.name())?;
-        backend.describe(to)?;
-        to.write_str("; ")?;
-    }
-    convlow_kernels::isa::describe(to)?;
-    to.write_str("; ")?;
-    to.write_str(if cfg!(feature = "mec") { "with mec" } else { "without mec" })
-}

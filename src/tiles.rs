@@ -7,8 +7,8 @@ use convlow_threads::Pool;
 
 pub use convlow_kernels::tiles::{Grid, Matrices, Tile, Tiles};
 
-use crate::matrix::MatrixMut;
-use crate::number::Number;
+use convlow_kernels::matrix::MatrixMut;
+use convlow_kernels::number::Number;
 
 /// What hands out tiles: [`Pool`].
 pub trait EachTile {

@@ -3,12 +3,12 @@
 
 # Builds the command line, and tells its path in `program`.
 build_convlow() {
-    local build=release
+    local build=command
     need_openblas || {
         echo "./dev: no OpenBLAS here and it could not be installed; going on with the embedded GEMM" >&2
-        build=embedded
+        build=command_embedded
     }
-    cargo_in "$build" build --bin convlow
+    cargo_in "$build" build
     program=$(folder_of "$build")/convlow
 }
 

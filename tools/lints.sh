@@ -20,12 +20,13 @@ tools_environment() {
     echo "${packages[*]}" >"$folder/packages"
 }
 
-# Rust's and C's format, the shell's lints, and the table of builds.
+# Rust's and C's format, the structure of Rust's files, the shell's lints, and the table of builds.
 check_format() {
     cargo fmt --all --check
     clang-format --dry-run --Werror "${c_sources[@]}"
     tools_environment
     target/tools/bin/shellcheck "${shell_sources[@]}"
+    python3 tools/structure.py
     check_builds
     check_features
 }
@@ -37,7 +38,7 @@ format() {
     clang-format -i "${c_sources[@]}"
 }
 
-# The Python of benches/ and integrations/: its format, lints and types, and the lists of problems that the peers read.
+# The Python of benches/, integrations/ and tools/: its format, lints and types, and the lists of problems that the peers read.
 check_python() {
     need python3 python3
     tools_environment

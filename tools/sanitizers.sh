@@ -5,7 +5,7 @@
 # needs is a mistake.
 test_sanitized() {
     cargo_in sanitize test --lib
-    cargo_in sanitize test --test computing -- --show-output propagation::
+    cargo_in sanitize test --test computing -- --show-output propagation:: slices::
     ASAN_OPTIONS=max_allocation_size_mb=256 OPENBLAS_NUM_THREADS=1 cargo_in sanitize test --test seeds -- --show-output
 }
 
@@ -37,8 +37,8 @@ SOURCE
     fi
     grep -F 'WARNING: ThreadSanitizer: data race' "$folder/race.log"
     cargo_in races test --lib -- cores:: float_mode:: pool:: tiles::
-    cargo_in races test --test computing -- --show-output threads::results threads::a_tight threads::many
-    echo "races: 1 seen that is there, and 0 in the tests of pools and threads"
+    cargo_in races test --test computing -- --show-output threads::results threads::a_tight threads::many slices::
+    echo "races: 1 seen that is there, and 0 in the tests of pools, threads and slices"
 }
 
 # test_pool_models: every order in which a pool's threads may take their steps.

@@ -34,6 +34,7 @@ run_full_test() {
     stage crates check_crates
     stage lints check_lints
     stage documentation check_documentation
+    stage builds compile_first
     stage rust test_rust
     stage smallest test_smallest
     stage pool test_pool_models
@@ -45,6 +46,20 @@ run_full_test() {
     stage sanitized test_sanitized
     stage c_sanitized test_c_sanitized
     say "all checks passed"
+}
+
+# compile_first: builds for tests on this machine. Optimised for users, one core compiles the inner loops; what keeps all
+# cores busy is compiled meanwhile.
+compile_first() {
+    local beside log=target/stages/beside.log
+    { cargo_in provider build && bytes_in small; } >"$log" 2>&1 &
+    beside=$!
+    cargo_in check test --no-run
+    cargo_in minimal test --no-run --lib --test computing
+    wait "$beside" || {
+        cat "$log" >&2
+        return 1
+    }
 }
 
 # Every Rust test.

@@ -11,8 +11,9 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::layer::{self, Layer, Report};
 use crate::options::{self, PlanArguments};
+use crate::outcome::Outcome;
 use crate::seeded::Seeded;
-use crate::{Outcome, lists, photo};
+use crate::{lists, photo};
 
 /// Output channels and number of VGG-16's convolutions between two poolings.
 const STAGES: [(usize, usize); 5] = [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)];

@@ -7,10 +7,10 @@ use convlow::reference::Tensors;
 use convlow::{Buffer, DataType, Element, Options, Plan};
 
 use crate::oracle::{Check, Oracle};
+use crate::outcome::{Failure, Outcome};
 use crate::seeded::Seeded;
 use crate::table::Align::{Left, Right};
 use crate::table::{Table, grouped};
-use crate::{Failure, Outcome};
 
 /// Timed runs behind the one to warm up, as many as fit the time, but always one.
 const RUNS: usize = 15;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use convlow::descriptor::{self, Entry};
 use convlow::{DataType, Problem};
 
-use crate::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome};
 
 const KNOWN: [(&str, &str); 18] = [
     ("alexnet", include_str!("../../problems/alexnet.txt")),

@@ -8,6 +8,7 @@ mod layouts;
 mod lists;
 mod options;
 mod oracle;
+mod outcome;
 mod photo;
 mod query;
 mod seeded;
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+
+use self::outcome::{Failure, INTERRUPTED};
 
 /// Convolutions through GEMM, with exact figures for the memory that each algorithm needs
 #[derive(Parser)]
@@ -37,36 +40,8 @@ enum Command {
     Query(query::Arguments),
 }
 
-/// Why the program ends early.
-enum Failure {
-    /// What was asked for cannot be done.
-    Refused(String),
-    /// A result is wrong.
-    Wrong(String),
-    /// Ctrl-C came.
-    Interrupted(String),
-    /// The output could not be written.
-    Output(io::Error),
-}
-
-impl From<convlow::Error> for Failure {
-    fn from(error: convlow::Error) -> Self {
-        Failure::Refused(error.to_string())
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Failure::Output(error)
-    }
-}
-
-type Outcome<T> = Result<T, Failure>;
-
 const WRONG: u8 = 1;
 const REFUSED: u8 = 2;
-/// As shells have it: 128 and the number of SIGINT.
-const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {

@@ -8,7 +8,7 @@ use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::{AlgorithmChoice, DataType, Effort, Layout, Math, Options, Pool};
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// What plans are made with.
 #[derive(Args)]

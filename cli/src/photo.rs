@@ -6,7 +6,7 @@ use convlow::{Buffer, Layout, reference};
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageReader, RgbImage};
 
-use crate::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome};
 
 /// What networks trained on ImageNet take: pixels a side.
 pub(crate) const SIDE: usize = 224;

@@ -11,9 +11,9 @@ use indicatif::ProgressBar;
 use crate::layer::milliseconds;
 use crate::layouts::{LayoutArguments, Pair, pair_name};
 use crate::options::{self, PlanArguments};
+use crate::outcome::{Failure, Outcome};
 use crate::table::Align::{Left, Right};
 use crate::table::{Table, grouped};
-use crate::{Failure, Outcome};
 
 /// Arguments of `convlow query`.
 #[derive(Args)]

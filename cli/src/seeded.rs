@@ -5,7 +5,7 @@ use rand_distr::{Distribution, Normal, Uniform};
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::SeedableRng;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// Standard deviation of the bias: small beside outputs of standard deviation 1.
 const BIAS_DEVIATION: f32 = 0.05;

@@ -6,18 +6,18 @@
 
 use std::ffi::CStr;
 
+use convlow_base::memory;
+use convlow_kernels::end::End;
+use convlow_kernels::image::Image;
+use convlow_kernels::matrix::{MatrixMut, Operand};
+use convlow_kernels::pixel_tile::MOST_TAPS_OF_AXIS;
 use convlow_threads::Pool;
 
 use super::cost::Cost;
 use crate::gemm::{Gemm, Multiplied};
 use crate::lowering::weights::{Packing, WeightOrder};
-use crate::matrix::{MatrixMut, Operand};
-use crate::memory;
 use crate::problem::{Layout, Problem, product};
 use crate::tiles::Grid;
-use convlow_kernels::end::End;
-use convlow_kernels::image::Image;
-use convlow_kernels::pixel_tile::MOST_TAPS_OF_AXIS;
 
 /// Static text for the C surface.
 pub type Reason = &'static CStr;

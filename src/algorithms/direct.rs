@@ -3,13 +3,14 @@
 //! Wins where a GEMM call costs more than the arithmetic; serves every problem, so AUTO never fails.
 //! Source: the definition; name of arXiv 1709.03395.
 
+use convlow_kernels::class::Class;
+use convlow_kernels::matrix::MatrixMut;
+
 use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
 use super::cost::{Cost, work};
 use crate::lowering::weights::{IJCM, MCIJ, WeightOrder};
-use crate::matrix::MatrixMut;
 use crate::problem::{Layout, Problem};
 use crate::tiles::{EachTile, Grid};
-use convlow_kernels::class::Class;
 
 /// The definition, with the innermost loop along whatever lies contiguous in dst.
 pub struct DirectSum2d;

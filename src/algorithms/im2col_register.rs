@@ -6,6 +6,10 @@
 
 use std::ops::Range;
 
+use convlow_kernels::lanes::{of_line, prefetch};
+use convlow_kernels::matrix::{Matrix, MatrixMut};
+use convlow_kernels::plane_tile::{PlaneTile, channels_of_rows};
+
 use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready,
 };
@@ -14,11 +18,8 @@ use super::tiling::{channels_of_tile, dst_grid, flattened, pixels_and_channels};
 use crate::lowering::image::matrix_of;
 use crate::lowering::patches::fill_plane_patches;
 use crate::lowering::weights::{CIJM, WeightOrder};
-use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
 use crate::tiles::{EachTile, Grid};
-use convlow_kernels::lanes::{of_line, prefetch};
-use convlow_kernels::plane_tile::{PlaneTile, channels_of_rows};
 
 /// Patches of a few pixels at a time.
 pub struct Im2colRegister;

@@ -12,6 +12,10 @@
 
 use std::ops::Range;
 
+use convlow_kernels::matrix::MatrixMut;
+use convlow_kernels::moved::moved;
+use convlow_kernels::pixel_tile::{Blocks, PixelTile};
+
 use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_countable_taps,
 };
@@ -21,11 +25,8 @@ use super::tiling::{
     pixels_of_tile,
 };
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::MatrixMut;
 use crate::problem::{Layout, Problem, product};
 use crate::tiles::{EachTile, Grid};
-use convlow_kernels::moved::moved;
-use convlow_kernels::pixel_tile::{Blocks, PixelTile};
 
 /// All taps of a register tile after the other.
 pub struct Kn2rowRegister;

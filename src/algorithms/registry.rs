@@ -335,8 +335,8 @@ mod cost_tests {
     use super::*;
     use crate::gemm::{Backend, Multiplied, Multiply};
     use crate::lowering::image::image_of;
-    use crate::matrix::{MatrixMut, Operand};
     use crate::problem::{Axis, DataType};
+    use convlow_kernels::matrix::{MatrixMut, Operand};
 
     /// Counts calls and remembers the largest size, and computes.
     #[derive(Default)]

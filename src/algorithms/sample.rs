@@ -3,11 +3,12 @@
 //! Wins nowhere: it shows how an algorithm is added.
 //! Source: the definition.
 
+use convlow_kernels::matrix::{Matrix, MatrixMut};
+
 use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
 use super::cost::{Calls, Cost, work};
 use crate::lowering::image::image_of;
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
 use crate::tiles::{EachTile, Grid};
 

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use crate::matrix::MatrixMut;
-use crate::number::Number;
+use convlow_kernels::matrix::MatrixMut;
+use convlow_kernels::number::Number;
+
 use crate::problem::{Axis, Layout, Problem};
 use crate::tiles::{Grid, Tile};
 

@@ -11,6 +11,10 @@
 
 use std::ops::Range;
 
+use convlow_kernels::matrix::{Matrix, MatrixMut};
+use convlow_kernels::packed_product::PackedProduct;
+use convlow_kernels::winograd::{Filtering, InputTransform, OutputTransform, Strip};
+
 use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
     require_unit_stride,
@@ -18,11 +22,8 @@ use super::algorithm::{
 use super::cost::{Calls, Cost, streamed_elements, work};
 use super::tiling::{channels_of_block, channels_of_tile, dst_grid, part_of_channels, pixels_and_channels};
 use crate::lowering::weights::WeightOrder;
-use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Problem, product};
 use crate::tiles::{EachTile, Grid};
-use convlow_kernels::product::Product;
-use convlow_kernels::winograd::{Form, InputTransform, OutputTransform, Strip};
 
 /// F(m×m, r×r) with α = `A` and r = `R`.
 pub struct Winograd<const A: usize, const R: usize>;
@@ -71,7 +72,7 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
     /// m.
     const OUTPUTS: usize = A - R + 1;
     /// m and r.
-    const FORM: Form = Form { outputs: Self::OUTPUTS, taps: R };
+    const FILTERING: Filtering = Filtering { outputs: Self::OUTPUTS, taps: R };
     /// α².
     const POSITIONS: usize = A * A;
 
@@ -294,7 +295,13 @@ impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
                     next if next < Self::POSITIONS => weights(channels.start, next),
                     _ => (of_panel, 0),
                 };
-                T::product(Product { rows, weights: of_panel, next: &next[..len], accumulate, dst });
+                T::packed_product(PackedProduct {
+                    rows,
+                    weights: of_panel,
+                    next: &next[..len],
+                    accumulate,
+                    dst,
+                });
             }
         }
     }
@@ -366,7 +373,7 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
             for first in tiles.clone().step_by(self.tiling.strip) {
                 let strip = Strip {
                     geometry: &geometry,
-                    form: Winograd::<A, R>::FORM,
+                    filtering: Winograd::<A, R>::FILTERING,
                     tiles: first..(first + self.tiling.strip).min(tiles.end),
                 };
                 self.run_strip(unit, &strip, &channels, (&mut view, first_row), scratch);

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use convlow_base::error::{Error, Result, text};
+
 use super::mistake::{Mistake, wrong};
 use super::numbers::numbers_of;
 use super::sizes::problem_of;
-use crate::error::{Error, Result, text};
 use crate::problem::Problem;
 
 /// A problem with what a list says about it beside its sizes.

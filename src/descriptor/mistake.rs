@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, text};
+use convlow_base::error::{Error, text};
 
 /// What is wrong with an entry: from a byte of it on, or with its sizes as a whole.
 pub(super) struct Mistake {

@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Write};
 
+use convlow_base::error::{Error, Result, text};
+
 use super::numbers::numbers_of;
 use super::sizes::{implied_paddings, problem_of};
-use crate::error::{Error, Result, text};
 use crate::problem::{Axis, DataType, Kind, Layout, Problem};
 
 /// The sizes in the syntax of [`parse`](super::parse), which reads them back; behind them the layouts where they are not

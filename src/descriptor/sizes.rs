@@ -1,7 +1,8 @@
 //! The problem that the numbers of an entry describe: copied sizes, defaults, implied paddings.
 
+use convlow_base::error::{Error, Result, text};
+
 use super::numbers::Numbers;
-use crate::error::{Error, Result, text};
 use crate::problem::{Axis, Operation, Problem, Strides};
 
 /// The problem of these numbers, which stand in `text`.

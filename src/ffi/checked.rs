@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use crate::error::{Result, invalid};
+use convlow_base::error::{Result, invalid};
 
 /// The alignment that malloc gives, which workspaces and packed weights must have.
 const MALLOC_ALIGN: usize = align_of::<libc::max_align_t>();

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use super::fixed_text::FixedText;
 use super::status::guard_value;
 use crate::algorithms::{Entry, REGISTRY};
+use crate::build_info::write_build_info;
 
 /// The version of the header.
 pub const CONVLOW_VERSION_MAJOR: u32 = 0;
@@ -33,7 +34,7 @@ pub extern "C" fn convlow_build_info() -> *const c_char {
     guard_value(c"".as_ptr(), || {
         let text = TEXT.get_or_init(|| {
             let mut text = FixedText::EMPTY;
-            let _ = crate::write_build_info(&mut text);
+            let _ = write_build_info(&mut text);
             text
         });
         Ok(text.as_ptr())

@@ -7,6 +7,7 @@
 
 #![allow(clippy::missing_safety_doc)] // The C documentation of each function states its contract.
 
+mod arguments;
 mod checked;
 mod fixed_text;
 pub mod info;

@@ -2,9 +2,12 @@
 
 use std::ffi::c_void;
 
+use convlow_base::error::{Result, invalid};
+use convlow_base::memory;
 use convlow_threads::Pool;
 
-use super::checked::{NamedRange, disjoint, input, malloc_aligned, output, reference, slice, slice_mut};
+use super::arguments::{check_disjoint, optional, residual_of, slopes_of};
+use super::checked::{disjoint, input, malloc_aligned, output, reference, slice, slice_mut};
 use super::pool::PoolHandle;
 use super::problem::{problem_of, problem_of_nd};
 use super::status::{Status, guard, guard_value};
@@ -15,11 +18,9 @@ use super::types::{
 };
 use super::versioned::{self, Versioned};
 use crate::algorithms::{Element, Entry, Products};
-use crate::error::{Result, invalid};
 use crate::gemm::BackendChoice;
 use crate::lowering::weights::HEADER_BYTES;
-use crate::memory;
-use crate::plan::{Info, Plan, Tensors, workspace_too_small};
+use crate::plan::{Info, Plan, RawArguments, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
 use crate::problem::{DataType, Problem};
 
@@ -388,8 +389,8 @@ pub unsafe extern "C" fn convlow_execute_args_init(args: *mut ExecuteArgs, struc
     guard(|| unsafe { versioned::init(args, struct_size) });
 }
 
-/// convlow_execute with what not every call has: a residual from its own tensor, and the context of an external pool for this
-/// call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
+/// convlow_execute with what not every call has: a residual from its own tensor, the slopes of CONVLOW_ACTIVATION_PRELU, and the
+/// context of an external pool for this call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *const ExecuteArgs) -> Status {
     guard(|| {
@@ -418,7 +419,7 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         let bias = optional("bias", args.bias, problem.out_channels)?;
         let dst: *mut T = output("dst", args.dst.cast())?;
         let residual = residual_of::<T>(args, problem)?;
-        let slopes = optional("slopes", args.slopes, problem.out_channels)?;
+        let slopes = slopes_of::<T>(args, problem)?;
         let pool = match args.pool_context.is_null() {
             true => None,
             false => Some(plan.pool_with_context(args.pool_context)?),
@@ -458,42 +459,6 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
             0 => &mut [],
             _ => slice_mut("workspace", workspace.cast(), needed / size_of::<T>())?,
         };
-        plan.execute_raw(Tensors { src, packed, bias, slopes, residual, dst, workspace, pool })
+        plan.execute_raw(RawArguments { src, packed, bias, slopes, residual, dst, workspace, pool })
     }
-}
-
-/// The values behind a pointer that may be null.
-///
-/// # Safety
-/// There are so many behind one that is not.
-unsafe fn optional<'a, T>(name: &str, pointer: *const c_void, len: usize) -> Result<Option<&'a [T]>> {
-    // SAFETY: the caller's promise.
-    if pointer.is_null() { Ok(None) } else { unsafe { slice(name, pointer.cast(), len) }.map(Some) }
-}
-
-/// The residual, if it is another tensor than dst.
-fn residual_of<T>(args: &ExecuteArgs, problem: &Problem) -> Result<Option<*const T>> {
-    if !args.residual.is_null() && !problem.accumulate {
-        return invalid!("residual = {:p}, but accumulate = 0 in the descriptor", args.residual);
-    }
-    if args.residual.is_null() || std::ptr::eq(args.residual, args.dst) {
-        return Ok(None);
-    }
-    input("residual", args.residual.cast()).map(Some)
-}
-
-/// `Err` where what is written overlaps with what is read; src and dst may be slices of one tensor.
-fn check_disjoint(
-    problem: &Problem,
-    src: NamedRange<'_>,
-    dst: NamedRange<'_>,
-    workspace: NamedRange<'_>,
-    reads: &[NamedRange<'_>],
-) -> Result<()> {
-    if !problem.interleave(src.1, dst.1) {
-        disjoint(dst, &[src])?;
-    }
-    disjoint(dst, reads)?;
-    disjoint(workspace, reads)?;
-    disjoint(workspace, &[src, dst])
 }

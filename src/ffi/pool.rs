@@ -3,12 +3,12 @@
 use std::ffi::c_void;
 use std::time::Duration;
 
+use convlow_base::error::{Error, Result, invalid, text};
+use convlow_base::memory;
 use convlow_threads::Pool;
 
 use super::checked::{output, reference};
 use super::status::{Status, guard};
-use crate::error::{Error, Result, invalid, text};
-use crate::memory;
 
 /// Threads for execute, the calling one included. One pool may serve any number of plans and threads; an
 /// execute that finds it busy runs on its calling thread alone.

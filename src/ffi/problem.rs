@@ -1,5 +1,8 @@
 //! Descriptors.
 
+use convlow_base::error::{Result, invalid};
+use convlow_kernels::activation::Parameters;
+
 use super::checked::output;
 use super::status::{Status, guard};
 use super::types::{
@@ -8,11 +11,9 @@ use super::types::{
     Conv2dDesc, ConvNdDesc,
 };
 use super::versioned::{self, Versioned};
-use crate::error::{Result, invalid};
 use crate::problem::{
     Activation, Axis, AxisNames, DataType, Layout, Operation, Problem, Strides, WeightsLayout,
 };
-use convlow_kernels::activation::Parameters;
 
 fn layout(field: &str, value: i32) -> Result<Layout> {
     match value {

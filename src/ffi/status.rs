@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
 use std::fmt::Write;
 
+use convlow_base::error::{Error, Result, text};
+use convlow_base::panics;
+
 use super::fixed_text::FixedText;
-use crate::error::{Error, Result, text};
-use crate::panics;
 
 /// What a call came to; 0 is success.
 pub type Status = i32;

@@ -4,8 +4,9 @@
 
 use std::mem::offset_of;
 
+use convlow_base::error::{Result, invalid};
+
 use super::types::{Conv2dDesc, ConvNdDesc, ExecuteArgs, PlanInfo, PlanOptions};
-use crate::error::{Result, invalid};
 
 /// A larger `struct_size` is not a newer header but garbage.
 const MAX_SIZE: usize = 4096;

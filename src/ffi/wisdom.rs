@@ -4,9 +4,10 @@ use std::ffi::c_char;
 use std::fmt::{self, Write};
 use std::io;
 
+use convlow_base::error::{Error, invalid, text};
+
 use super::checked::{output, slice, slice_mut};
 use super::status::{Status, guard};
-use crate::error::{Error, invalid, text};
 use crate::planner::wisdom;
 
 /// What CONVLOW_EFFORT_MEASURE has learned in this process, as text with a closing NUL. *length is the length

@@ -14,9 +14,9 @@ use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use cblas_sys::{CblasNoTrans, CblasRowMajor, CblasTrans, cblas_dgemm, cblas_sgemm};
+use convlow_kernels::matrix::{MatrixMut, Operand};
 
-use super::{Multiply, shape_of};
-use crate::matrix::{MatrixMut, Operand};
+use super::multiply::{Multiply, shape_of};
 
 // Also for CBLAS's own functions, which `cblas-sys` declares and links nowhere.
 #[link(name = "openblas")]
@@ -46,7 +46,8 @@ macro_rules! multiply {
                     false => CblasNoTrans,
                 };
                 let int = |size: usize| {
-                    c_int::try_from(size).expect("a plan uses a BLAS only where `Backend::largest_size` holds every size")
+                    c_int::try_from(size)
+                        .expect("a plan uses a BLAS only where `Backend::largest_size` holds every size")
                 };
                 let _openmp = OpenMp::one_thread();
                 // SAFETY: the views guarantee that all three matrices lie inside their borrows with these leading

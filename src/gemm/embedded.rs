@@ -10,14 +10,14 @@ use std::fmt;
 use std::hint::black_box;
 use std::ops::Range;
 
+use convlow_base::memory;
+use convlow_base::panics;
+use convlow_kernels::matrix::{MatrixMut, Operand};
+use convlow_kernels::number::Number;
 use gemm_common::Parallelism;
 use gemm_common::cache::CACHE_INFO;
 
-use super::{Multiply, shape_of};
-use crate::matrix::{MatrixMut, Operand};
-use crate::memory;
-use crate::number::Number;
-use crate::panics;
+use super::multiply::{Multiply, shape_of};
 
 pub(super) struct Embedded;
 

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use convlow_kernels::image::Image;
+use convlow_kernels::matrix::Matrix;
+use convlow_kernels::number::Number;
 use convlow_kernels::view::View;
 
-use crate::matrix::Matrix;
-use crate::number::Number;
 use crate::problem::{Layout, Problem};
 
 /// The first of these groups in an image of a whole src tensor; the others lie behind it.

@@ -4,9 +4,10 @@
 
 use std::ops::Range;
 
-use crate::number::Number;
-use crate::problem::{Problem, common};
 use convlow_kernels::image::Image;
+use convlow_kernels::number::Number;
+
+use crate::problem::{Problem, common};
 
 /// Some columns of one output row of one tap.
 pub fn copy_part<T: Number>(

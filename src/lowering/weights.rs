@@ -7,12 +7,13 @@
 
 use std::fmt;
 
-use crate::error::{Error, Result, text};
-use crate::number::Number;
-use crate::problem::{DataType, Problem, WeightStrides, product};
+use convlow_base::error::{Error, Result, text};
 use convlow_kernels::BEHIND_WEIGHTS;
+use convlow_kernels::number::Number;
 #[cfg(feature = "winograd")]
 use convlow_kernels::winograd::matrices::KernelTransform;
+
+use crate::problem::{DataType, Problem, WeightStrides, product};
 
 /// A dimension of one group's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

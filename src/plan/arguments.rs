@@ -6,7 +6,7 @@ use convlow_threads::Pool;
 pub struct Arguments<'a, T = f32> {
     /// The whole input in the problem's layout.
     pub src: &'a [T],
-    /// From [`Plan::pack_weights`], aligned as an element.
+    /// From [`Plan::pack_weights`](super::Plan::pack_weights), aligned as an element.
     pub packed: &'a [u8],
     /// One value an output channel.
     pub bias: Option<&'a [T]>,
@@ -23,7 +23,7 @@ pub struct Arguments<'a, T = f32> {
 }
 
 /// [`Arguments`] whose tensors may take turns in memory.
-pub(crate) struct Tensors<'a, T> {
+pub(crate) struct RawArguments<'a, T> {
     pub src: *const T,
     pub packed: &'a [u8],
     pub bias: Option<&'a [T]>,

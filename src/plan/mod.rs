@@ -6,34 +6,34 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
+use convlow_base::error::{Error, Result, invalid, text};
+use convlow_base::panics;
+use convlow_kernels::matrix::MatrixMut;
 use convlow_threads::Pool;
 
 pub use self::arguments::Arguments;
-pub(crate) use self::arguments::Tensors;
+pub(crate) use self::arguments::RawArguments;
 pub use self::info::Info;
 pub(crate) use self::schedule::Schedule;
 use crate::algorithms::{Element, Unit};
-use crate::error::{Error, Result, invalid, text};
 use crate::gemm::Backend;
 use crate::lowering::image::image_of;
 use crate::lowering::weights::Packing;
-use crate::matrix::MatrixMut;
-use crate::panics;
 use crate::problem::{Activation, DataType, Layout, Problem};
 use crate::tiles::{self, Grid, Matrices, Tiles};
 
 /// A src that all threads of an execute read.
 #[derive(Clone, Copy)]
-struct Shared<T>(*const T);
+struct SharedSrc<T>(*const T);
 
-impl<T> Shared<T> {
+impl<T> SharedSrc<T> {
     fn first(&self) -> *const T {
         self.0
     }
 }
 
 // SAFETY: nobody writes what is read through it, as `Plan::execute_raw` is promised.
-unsafe impl<T: Sync> Sync for Shared<T> {}
+unsafe impl<T: Sync> Sync for SharedSrc<T> {}
 
 /// A convolution ready to run. It never changes, so any number of threads may execute it at once.
 pub struct Plan {
@@ -140,7 +140,7 @@ impl Plan {
         if let Some(residual) = residual {
             check_len("residual", residual.len(), problem.dst_len())?;
         }
-        let tensors = Tensors {
+        let tensors = RawArguments {
             src: src.as_ptr(),
             packed,
             bias,
@@ -162,9 +162,9 @@ impl Plan {
     /// # Safety
     /// The pointers are to tensors of the problem's layouts and strides. Nobody writes an element of src or of the residual
     /// during the call, and nobody else uses one of dst; what lies between them may be somebody else's.
-    pub(crate) unsafe fn execute_raw<T: Element>(&self, tensors: Tensors<'_, T>) -> Result<()> {
+    pub(crate) unsafe fn execute_raw<T: Element>(&self, tensors: RawArguments<'_, T>) -> Result<()> {
         self.check_type::<T>()?;
-        let Tensors { src, packed, bias, slopes, residual, dst, workspace, pool } = tensors;
+        let RawArguments { src, packed, bias, slopes, residual, dst, workspace, pool } = tensors;
         let problem = &self.problem;
         if let Some(bias) = bias {
             check_len("bias", bias.len(), problem.out_channels)?;
@@ -172,9 +172,7 @@ impl Plan {
         match slopes {
             Some(slopes) => check_len("slopes", slopes.len(), problem.out_channels)?,
             None if problem.activation == Activation::Prelu => {
-                return invalid!(
-                    "slopes are missing, which the activation of the plan's descriptor is PRELU of"
-                );
+                return invalid!("slopes is None, but the activation of the plan's problem is PRELU");
             }
             None => {}
         }
@@ -223,7 +221,7 @@ impl Plan {
         scratch: &mut [T],
         all_threads: &Pool,
     ) {
-        let (problem, src) = (&self.problem, Shared(src));
+        let (problem, src) = (&self.problem, SharedSrc(src));
         let Schedule { prepared, units_at_once } = &self.schedule;
         let group_out = problem.group_out();
         let (images, units) = images_of(problem, prepared.groups_at_once() * group_out);

@@ -1,12 +1,12 @@
 //! Units of any number of groups, one after the other and side by side.
 
+use convlow_kernels::matrix::MatrixMut;
 use convlow_threads::Pool;
 
 use super::{Info, Plan, Schedule};
 use crate::algorithms::{Cost, Element, Entry, Prepared, Unit};
 use crate::buffer::Buffer;
 use crate::lowering::weights::{MCIJ, Packing, WeightOrder};
-use crate::matrix::MatrixMut;
 use crate::problem::{Axis, Layout, Problem};
 
 /// A depthwise 1×1 convolution, some groups at once: dst[n, m, p] = weights[m] · src[n, m, p] + bias[m].

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io::Write;
 
+use convlow_base::error::text;
+
 use crate::algorithms::Reason;
-use crate::error::text;
 use crate::plan::Info;
 use crate::problem::Problem;
 
@@ -14,9 +15,9 @@ pub(super) fn printed(reason: Reason) -> &'static str {
 }
 
 /// The line of a plan: what was chosen, and why each other algorithm was not.
-struct Line<'a, I>(&'a Problem, I);
+struct ChoiceLine<'a, I>(&'a Problem, I);
 
-impl<I: Iterator<Item = Info> + Clone> fmt::Display for Line<'_, I> {
+impl<I: Iterator<Item = Info> + Clone> fmt::Display for ChoiceLine<'_, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(problem, infos) = self;
         write!(f, "convlow: {problem}:")?;
@@ -41,7 +42,7 @@ impl<I: Iterator<Item = Info> + Clone> fmt::Display for Line<'_, I> {
 
 /// Prints the line in one piece, so that those of several threads do not mix.
 pub(super) fn print_choice(problem: &Problem, infos: impl Iterator<Item = Info> + Clone) {
-    let line = text!("{}", Line(problem, infos));
+    let line = text!("{}", ChoiceLine(problem, infos));
     // A host without a stderr has asked for nothing it could see.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }

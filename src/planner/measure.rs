@@ -5,13 +5,14 @@
 
 use std::time::{Duration, Instant};
 
+use convlow_base::error::Result;
+use convlow_base::memory;
+
 use super::candidate::{Answer, Candidate, examine};
 use super::options::{AlgorithmChoice, Options};
 use super::wisdom;
 use crate::algorithms::{Element, Entry};
 use crate::buffer::Buffer;
-use crate::error::Result;
-use crate::memory;
 use crate::plan::{Info, Plan};
 use crate::problem::{DataType, Problem, Strides, with_outputs};
 
@@ -53,7 +54,7 @@ pub(super) fn measure(
     candidates.sort_unstable_by(|a, b| a.info.estimated_seconds.total_cmp(&b.info.estimated_seconds));
     let Some(fastest) = candidates.first() else { return Ok(()) };
     let Some(part) = choose_part(problem, &fastest.info, options) else { return Ok(()) };
-    let Ok(mut tensors) = Tensors::new(&part) else { return Ok(()) };
+    let Ok(mut tensors) = TimedTensors::new(&part) else { return Ok(()) };
 
     let mut first = true;
     for candidate in candidates {
@@ -169,7 +170,7 @@ fn smaller(problem: &Problem, threads: usize) -> Option<Problem> {
 
 /// What a part is computed from and into. The values are small, not constant and never denormal: neither page sharing
 /// nor slow arithmetic distorts times. They need not be packed weights, which have no other times.
-struct Tensors {
+struct TimedTensors {
     src: Buffer,
     dst: Buffer,
     packed: Buffer,
@@ -194,7 +195,7 @@ fn grow(buffer: &mut Buffer, bytes: usize, data_type: DataType) -> Result<()> {
     Ok(())
 }
 
-impl Tensors {
+impl TimedTensors {
     fn new(problem: &Problem) -> Result<Self> {
         let [mut src, mut dst, packed, workspace] = [const { Buffer::EMPTY }; 4];
         grow(&mut src, problem.src_len() * problem.data_type.bytes(), problem.data_type)?;

@@ -15,21 +15,22 @@ mod tests;
 mod usual;
 pub mod wisdom;
 
+use convlow_base::error::Result;
+use convlow_base::memory;
+
 use self::candidate::Candidate;
 use self::line::print_choice;
 pub use self::options::{AlgorithmChoice, Effort, Math, Options};
 use self::survey::Survey;
 use crate::algorithms::REGISTRY;
 use crate::environment::is_verbose;
-use crate::error::Result;
-use crate::memory;
 use crate::plan::{Info, Plan};
 use crate::problem::Problem;
 
 /// Every algorithm's answer for a problem, in registry order; the one that a plan would choose has no reason.
 ///
 /// # Errors
-/// Those of the problem, the options and [`Isa::in_use`]; that the requested algorithm cannot serve is an answer, not an
+/// Those of the problem, the options and [`Isa::in_use`](crate::Isa::in_use); that the requested algorithm cannot serve is an answer, not an
 /// error.
 pub fn query(problem: &Problem, options: &Options) -> Result<Vec<Info>> {
     let problem = &Problem::new(*problem)?;
@@ -48,6 +49,12 @@ impl Plan {
     /// [`Error::WorkspaceLimit`] if it needs more than the limit, [`Error::Overflow`] if a size of it does
     /// not fit, [`Error::InvalidArgument`] for options that make no sense, [`Error::OutOfMemory`] if there is no room for
     /// the candidates.
+    ///
+    /// [`Error::Unsupported`]: crate::Error::Unsupported
+    /// [`Error::WorkspaceLimit`]: crate::Error::WorkspaceLimit
+    /// [`Error::Overflow`]: crate::Error::Overflow
+    /// [`Error::InvalidArgument`]: crate::Error::InvalidArgument
+    /// [`Error::OutOfMemory`]: crate::Error::OutOfMemory
     pub fn new(problem: &Problem, options: &Options) -> Result<Self> {
         // A problem's fields are open, so what was valid once need not be any more.
         let problem = &Problem::new(*problem)?;

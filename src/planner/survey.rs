@@ -1,5 +1,7 @@
 //! [`Survey`]: every algorithm's answer for a problem, and the one that the options select.
 
+use convlow_base::error::{Error, Result, invalid, text};
+use convlow_base::memory;
 use convlow_kernels::isa::Isa;
 use convlow_threads::Pool;
 
@@ -10,9 +12,7 @@ use super::measure;
 use super::options::{AlgorithmChoice, Effort, Options};
 use super::usual::of_usual_size;
 use crate::algorithms::{Cost, Declined, Entry, Products, REGISTRY, Reason};
-use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
-use crate::memory;
 use crate::plan::Info;
 use crate::problem::{DataType, Problem};
 

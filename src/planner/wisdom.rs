@@ -8,12 +8,13 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use convlow_base::error::{Error, Result, invalid, text};
+use convlow_base::memory;
+
 use crate::algorithms::{Entry, REGISTRY};
 use crate::descriptor;
-use crate::error::{Error, Result, invalid, text};
 use crate::gemm::{Backend, BackendChoice};
-use crate::memory;
-use crate::problem::{DataType, Operation, Problem};
+use crate::problem::{Axis, DataType, Layout, Operation, Problem, Strides};
 
 const FIRST_LINE: &str = "convlow-wisdom 1";
 
@@ -35,9 +36,9 @@ struct Sizes {
     operation: Operation,
     data_type: DataType,
     counts: [usize; 4],
-    axes: [crate::Axis; 3],
-    layouts: [crate::Layout; 2],
-    strides: [crate::Strides; 2],
+    axes: [Axis; 3],
+    layouts: [Layout; 2],
+    strides: [Strides; 2],
     accumulate: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use convlow_kernels::axis::{Axis, Operation};
 
-use crate::error::{Error, Result, invalid, text};
+use convlow_base::error::{Error, Result, invalid, text};
 
 /// What refusals call the fields of an axis.
 #[derive(Debug)]

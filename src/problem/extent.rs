@@ -4,7 +4,7 @@ use std::fmt;
 
 use convlow_kernels::data_type::{DataType, Layout};
 
-use crate::error::{Error, Result, invalid, text};
+use convlow_base::error::{Error, Result, invalid, text};
 
 /// How far apart the elements of a tensor lie that is a slice of a wider one, in elements; 0 where it is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -96,8 +96,8 @@ pub(super) fn checked(
     most: usize,
     sizes: impl Iterator<Item = (&'static str, usize)> + Clone,
 ) -> Result<()> {
-    struct Product<I>(I);
-    impl<I: Iterator<Item = (&'static str, usize)> + Clone> fmt::Display for Product<I> {
+    struct PrintedProduct<I>(I);
+    impl<I: Iterator<Item = (&'static str, usize)> + Clone> fmt::Display for PrintedProduct<I> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             for (index, (name, size)) in self.0.clone().enumerate() {
                 write!(f, "{}{name} = {size}", if index > 0 { ", " } else { "" })?;
@@ -107,7 +107,7 @@ pub(super) fn checked(
     }
     let product = sizes.clone().try_fold(1usize, |all, (_, size)| all.checked_mul(size));
     if product.is_none_or(|product| product > most) {
-        return Err(Error::Overflow(text!("the {what} not fit size_t ({})", Product(sizes))));
+        return Err(Error::Overflow(text!("the {what} not fit size_t ({})", PrintedProduct(sizes))));
     }
     Ok(())
 }

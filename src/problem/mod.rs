@@ -11,11 +11,12 @@ pub use convlow_kernels::{
     data_type::{DataType, Layout},
 };
 
+use convlow_base::error::{Result, invalid};
+
 use self::axis::complete;
 pub(crate) use self::axis::{AxisNames, with_outputs};
 pub use self::extent::Strides;
 use self::extent::{Extent, checked};
-use crate::error::{Result, invalid};
 
 /// The order in which the caller's weights lie in memory; K stands for the kernel's axes, outermost first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,8 +125,8 @@ impl Problem {
     /// bytes and the number of multiplications can be counted. The axes' `output` is ignored.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] names the field that makes no sense; [`Error::Overflow`] the size that
-    /// does not fit.
+    /// [`InvalidArgument`](crate::Error::InvalidArgument) names the field that makes no sense;
+    /// [`Overflow`](crate::Error::Overflow) the size that does not fit.
     pub fn new(problem: Problem) -> Result<Self> {
         Self::named(problem, AxisNames::NAMED)
     }

@@ -9,6 +9,7 @@ mod isa;
 mod parts;
 mod propagation;
 mod register_tile;
+mod slices;
 mod threads;
 #[cfg(feature = "winograd")]
 mod winograd;

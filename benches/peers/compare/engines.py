@@ -78,7 +78,7 @@ def site_packages() -> Path:
 
 
 def convlow(place: Place, algorithm: str, reference: bool) -> Engine:
-    library = place.build / "target/release/libconvlow.so"
+    library = place.build / "libconvlow.so"
     dynamic = subprocess.run(["readelf", "-d", str(library)], capture_output=True, text=True, check=True)
     soname = re.search(r"SONAME.*\[(.*)\]", dynamic.stdout)
     folder = library.parent

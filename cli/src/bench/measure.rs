@@ -13,8 +13,8 @@ use convlow::{Buffer, DataType, Element, Layout, Problem};
 
 use super::select::Candidate;
 use crate::oracle::Oracle;
+use crate::outcome::{Failure, Outcome};
 use crate::seeded::Seeded;
-use crate::{Failure, Outcome};
 
 /// Rounds where time allows; shorter problems get more of them until they have filled a moment.
 const ROUNDS: u32 = 15;

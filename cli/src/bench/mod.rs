@@ -1,5 +1,6 @@
 //! `convlow bench`: primitives measured side by side on problems and networks.
 
+mod job;
 mod measure;
 mod peak;
 mod peers;
@@ -16,19 +17,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use convlow::descriptor::{self, Entry};
+use convlow::descriptor;
 use convlow::gemm::BackendChoice;
 use convlow::{DataType, Pool};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use self::measure::{Bursts, Clock, Rules, Timing};
+use self::job::Job;
+use self::measure::{Bursts, Clock, Rules};
 use self::peak::Peak;
 use self::record::{Record, Setting};
 use self::select::{Selection, Settings, Wanted};
 use crate::layouts::LayoutArguments;
 use crate::options::Arithmetic;
+use crate::outcome::{Failure, INTERRUPTED, Outcome};
 use crate::seeded::Seeded;
-use crate::{Failure, Outcome, lists, options};
+use crate::{lists, options};
 
 /// The name that stands for [`lists::PAPER`].
 const PAPER: &str = "paper";
@@ -119,16 +122,6 @@ pub(crate) struct Arguments {
     /// Results of other engines for the picture of time against memory, as benches/peers/run --json writes them
     #[arg(long, value_name = "FILE", requires = "plots")]
     peers: Option<PathBuf>,
-}
-
-/// A problem to measure.
-struct Job {
-    /// The list that it is from.
-    network: Option<String>,
-    entry: Entry,
-    selection: Selection,
-    /// In the order of the candidates; none before the measurement, or if it was broken off.
-    timings: Option<Vec<Timing>>,
 }
 
 /// Runs the subcommand.
@@ -323,7 +316,7 @@ fn interruption() -> Outcome<Arc<AtomicBool>> {
     let flag = Arc::clone(&interrupted);
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(crate::INTERRUPTED.into());
+            std::process::exit(INTERRUPTED.into());
         }
     })
     .map_err(|error| Failure::Refused(format!("Ctrl-C cannot be caught: {error}")))?;

@@ -6,7 +6,7 @@ use convlow::descriptor;
 use serde::Deserialize;
 
 use super::record::Record;
-use crate::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome};
 
 /// A result, of which `benches/peers/run --json` writes one a line.
 #[derive(Clone, Deserialize)]

@@ -5,13 +5,13 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::Job;
+use super::job::Job;
 use super::measure::{Samples, Timing};
 use super::select::{Candidate, Passed};
 use convlow::DataType;
 
 use crate::options::math_name;
-use crate::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome};
 
 /// The version of the records: it rises when a field changes its meaning or goes.
 const VERSION: u32 = 1;

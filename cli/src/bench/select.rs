@@ -7,7 +7,7 @@ use convlow::{AlgorithmChoice, Info, Math, Options, Plan, Pool, Problem, planner
 
 use crate::layouts::Pair;
 use crate::options::gemm_name;
-use crate::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome};
 
 /// The longest run, as estimated, that is measured although nobody has asked for it by its name.
 const SLOWEST_SECONDS: f64 = 2.0;

@@ -13,7 +13,10 @@ use convlow::ffi::plan::{
 use convlow::ffi::problem::convlow_convnd_desc_init;
 use convlow::ffi::status::{CONVLOW_ERROR_INTERNAL, CONVLOW_OK, Status, convlow_last_error_message};
 use convlow::ffi::types::{
-    CONVLOW_ACTIVATION_CLAMP, CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV_TRANSPOSE,
+    CONVLOW_ACTIVATION_CLAMP, CONVLOW_ACTIVATION_GELU, CONVLOW_ACTIVATION_GELU_TANH,
+    CONVLOW_ACTIVATION_HARD_SIGMOID, CONVLOW_ACTIVATION_HARD_SWISH, CONVLOW_ACTIVATION_LEAKY_RELU,
+    CONVLOW_ACTIVATION_NONE, CONVLOW_ACTIVATION_PRELU, CONVLOW_ACTIVATION_SIGMOID, CONVLOW_ACTIVATION_SILU,
+    CONVLOW_ACTIVATION_TANH, CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV_TRANSPOSE,
     CONVLOW_TYPE_F64, CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, ConvNdDesc,
     ExecuteArgs, PlanInfo, PlanOptions,
 };
@@ -25,12 +28,39 @@ use convlow::{
 pub const MAX_MACS: usize = 100_000;
 
 /// A small problem, valid or nearly so: what is wrong with it is for the library to find.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Case {
     /// Its sizes, unchecked.
     pub problem: Problem,
     /// One, two or three: the last axes count.
     pub dims: usize,
+}
+
+/// An activation in place of the case's, with parameters of which some are out of the ordinary. Inputs have it at their end, so
+/// that those which end before it keep their meaning.
+#[derive(Arbitrary, Debug, Clone, Copy)]
+pub struct Function {
+    kind: u8,
+    eighths: [i8; 2],
+    large: u8,
+}
+
+impl Function {
+    fn activation(self) -> Activation {
+        let unit = if self.large < 16 { 2f64.powi(37) } else { 0.125 };
+        let [alpha, beta] = self.eighths.map(|eighths| f64::from(eighths) * unit);
+        match self.kind % 9 {
+            0 => Activation::LeakyRelu { alpha },
+            1 => Activation::HardSigmoid { alpha, beta },
+            2 => Activation::HardSwish { alpha, beta },
+            3 => Activation::Sigmoid,
+            4 => Activation::Silu { alpha },
+            5 => Activation::Tanh,
+            6 => Activation::Gelu,
+            7 => Activation::GeluTanh,
+            _ => Activation::Prelu,
+        }
+    }
 }
 
 impl<'a> Arbitrary<'a> for Case {
@@ -91,6 +121,12 @@ impl<'a> Arbitrary<'a> for Case {
 }
 
 impl Case {
+    /// The same problem with this activation, if there is one.
+    pub fn with(mut self, function: Option<Function>) -> Self {
+        self.problem.activation = function.map_or(self.problem.activation, Function::activation);
+        self
+    }
+
     /// The problem as C describes it.
     pub fn desc(&self) -> ConvNdDesc {
         let Problem { src_strides, dst_strides, .. } = self.problem;
@@ -113,10 +149,7 @@ impl Case {
             WeightsLayout::Hwio => CONVLOW_WEIGHTS_HWIO,
             WeightsLayout::Ohwi => CONVLOW_WEIGHTS_OHWI,
         };
-        if let Activation::Clamp { min, max } = self.problem.activation {
-            desc.activation = CONVLOW_ACTIVATION_CLAMP;
-            (desc.activation_min, desc.activation_max) = (min, max);
-        }
+        set_activation(&mut desc, self.problem.activation);
         desc.accumulate = self.problem.accumulate.into();
         desc.batch = self.problem.batch;
         desc.in_channels = self.problem.in_channels;
@@ -135,6 +168,38 @@ impl Case {
         (desc.dst_channel_stride, desc.dst_batch_stride) = (dst_strides.channel, dst_strides.batch);
         desc
     }
+}
+
+/// The activation and its parameters, as C has them.
+fn set_activation(desc: &mut ConvNdDesc, activation: Activation) {
+    desc.activation = match activation {
+        Activation::None => CONVLOW_ACTIVATION_NONE,
+        Activation::Clamp { min, max } => {
+            (desc.activation_min, desc.activation_max) = (min, max);
+            CONVLOW_ACTIVATION_CLAMP
+        }
+        Activation::LeakyRelu { alpha } => {
+            desc.activation_alpha = alpha;
+            CONVLOW_ACTIVATION_LEAKY_RELU
+        }
+        Activation::HardSigmoid { alpha, beta } => {
+            (desc.activation_alpha, desc.activation_beta) = (alpha, beta);
+            CONVLOW_ACTIVATION_HARD_SIGMOID
+        }
+        Activation::HardSwish { alpha, beta } => {
+            (desc.activation_alpha, desc.activation_beta) = (alpha, beta);
+            CONVLOW_ACTIVATION_HARD_SWISH
+        }
+        Activation::Sigmoid => CONVLOW_ACTIVATION_SIGMOID,
+        Activation::Silu { alpha } => {
+            desc.activation_alpha = alpha;
+            CONVLOW_ACTIVATION_SILU
+        }
+        Activation::Tanh => CONVLOW_ACTIVATION_TANH,
+        Activation::Gelu => CONVLOW_ACTIVATION_GELU,
+        Activation::GeluTanh => CONVLOW_ACTIVATION_GELU_TANH,
+        Activation::Prelu => CONVLOW_ACTIVATION_PRELU,
+    };
 }
 
 /// A struct of the C surface as its own function fills it.
@@ -215,11 +280,12 @@ impl CPlan {
 
     /// Executes.
     pub fn execute<T: Element>(&self, arguments: Arguments<'_, T>) -> Status {
-        let Arguments { src, packed, bias, dst, workspace, .. } = arguments;
+        let Arguments { src, packed, bias, slopes, dst, workspace, .. } = arguments;
         let args = ExecuteArgs {
             src: src.as_ptr().cast(),
             packed_weights: packed.as_ptr().cast(),
             bias: bias.map_or(std::ptr::null(), |bias| bias.as_ptr().cast()),
+            slopes: slopes.map_or(std::ptr::null(), |slopes| slopes.as_ptr().cast()),
             dst: dst.as_mut_ptr().cast(),
             workspace: workspace.as_mut_ptr().cast(),
             workspace_bytes: size_of_val(workspace),

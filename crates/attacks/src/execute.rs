@@ -7,7 +7,7 @@ mod common;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
 
-use crate::case::{CPlan, Case, MAX_MACS, answered, default_options, message};
+use crate::case::{CPlan, Case, Function, MAX_MACS, answered, default_options, message};
 use arbitrary::Arbitrary;
 use common::{Data, run_by};
 use convlow::algorithms::{Entry, REGISTRY};
@@ -35,6 +35,7 @@ pub struct Input {
     threads: bool,
     bias: bool,
     seed: u8,
+    function: Option<Function>,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -91,7 +92,8 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
     let largest = expected.iter().fold(0f64, |most, output| most.max(output.magnitude));
     let bound = entry.stated_error.map_or(0.0, |share| share * scale * largest);
     for ((found, expected), at) in found.into_iter().zip(expected).zip(0..) {
-        let (found, expected): (f64, f64) = (found.into(), expected.value);
+        let (found, bound): (f64, f64) = (found.into(), bound + expected.of_activation);
+        let expected = expected.value;
         assert!(
             (found - expected).abs() <= bound,
             "{} on {problem}: output {at} is {found}, not {expected}",
@@ -102,12 +104,13 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
 
 /// Holds the promises.
 pub fn run(input: &Input) {
-    let valid = Problem::new(input.case.problem);
+    let case = input.case.with(input.function);
+    let valid = Problem::new(case.problem);
     if valid.as_ref().is_ok_and(|problem| problem.macs() > MAX_MACS) {
         return;
     }
     // SAFETY: the pool is NULL or one that is never destroyed.
-    match (unsafe { CPlan::new(&input.case.desc(), &options_of(input)) }, valid) {
+    match (unsafe { CPlan::new(&case.desc(), &options_of(input)) }, valid) {
         (Ok(plan), Ok(problem)) => match problem.data_type {
             DataType::F32 => check::<f32>(input, &problem, &plan),
             DataType::F64 => check::<f64>(input, &problem, &plan),

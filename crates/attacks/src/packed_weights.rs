@@ -1,7 +1,7 @@
 //! Packed weights that somebody has changed: a header or an end mark that is not the plan's is refused, with dst and
 //! workspace untouched; other numbers between them are computed with.
 
-use crate::case::{CPlan, Case, MAX_MACS, default_options, message};
+use crate::case::{CPlan, Case, Function, MAX_MACS, default_options, message};
 use arbitrary::Arbitrary;
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::ffi::status::{CONVLOW_ERROR_WEIGHTS_MISMATCH, CONVLOW_OK};
@@ -15,6 +15,7 @@ pub struct Input {
     case: Case,
     algorithm: Option<u8>,
     changes: Vec<Change>,
+    function: Option<Function>,
 }
 
 /// A byte of the blob, counted from its end or its beginning, to which bits are added.
@@ -26,6 +27,8 @@ struct Change {
 }
 
 const HEADER_BYTES: usize = 64;
+/// Zeros behind the elements, which no result depends on, and the end mark.
+const BEHIND_BYTES: usize = 64;
 const END_BYTES: usize = 16;
 const DIRT: f64 = 1234.5;
 
@@ -47,7 +50,8 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
     let numbers: Vec<T> = (0..problem.weights_len()).map(|at| T::from_f64(at as f64 + 1.0)).collect();
     let mut packed = Buffer::new(info.packed_weights_bytes).expect("a few bytes");
     plan.pack(&numbers, packed.bytes_mut());
-    let elements = HEADER_BYTES..info.packed_weights_bytes - END_BYTES;
+    let end = info.packed_weights_bytes - END_BYTES;
+    let elements = HEADER_BYTES..end - BEHIND_BYTES;
     let exact = Entry::by_id(info.algorithm).expect("registered").is_exact();
     let mut weights_at = Vec::new();
     if exact {
@@ -58,9 +62,10 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
     let original = packed.bytes().to_vec();
     change(packed.bytes_mut(), &input.changes);
     let changed = packed.bytes().to_vec();
-    let marks_changed = changed[..elements.start] != original[..elements.start]
-        || changed[elements.end..] != original[elements.end..];
+    let marks_changed =
+        changed[..elements.start] != original[..elements.start] || changed[end..] != original[end..];
 
+    let slopes: Vec<T> = (0..problem.out_channels).map(whole).collect();
     let dirt = T::from_f64(DIRT);
     let mut dst = vec![dirt; problem.dst_len()];
     let mut workspace = Buffer::new(info.workspace_bytes).expect("a small workspace");
@@ -69,7 +74,7 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
         src: &src,
         packed: packed.bytes(),
         bias: None,
-        slopes: None,
+        slopes: Some(&slopes),
         residual: None,
         dst: &mut dst,
         workspace: workspace.elements_mut(),
@@ -93,13 +98,13 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
     if !exact || !weights.iter().all(tame) || (problem.src_strides, problem.dst_strides) != PACKED {
         return;
     }
-    compare(problem, &src, &weights, &dst);
+    compare(problem, &src, &weights, &slopes, &dst);
 }
 
-/// Promise 3: what other numbers give is what the definition says of them.
-fn compare<T: Element>(problem: &Problem, src: &[T], weights: &[T], dst: &[T]) {
-    let tensors =
-        Tensors { src, weights, bias: None, slopes: None, dst_before: &vec![T::from_f64(DIRT); dst.len()] };
+/// Other numbers give what the definition says of them.
+fn compare<T: Element>(problem: &Problem, src: &[T], weights: &[T], slopes: &[T], dst: &[T]) {
+    let dst_before = &vec![T::from_f64(DIRT); dst.len()];
+    let tensors = Tensors { src, weights, bias: None, slopes: Some(slopes), dst_before };
     let half_epsilon = if T::TYPE == DataType::F64 { 2f64.powi(-53) } else { 2f64.powi(-24) };
     let bound = (problem.depth() + 2) as f64 * half_epsilon;
     let sizes = [problem.out_channels, problem.planes.output, problem.rows.output, problem.cols.output];
@@ -110,8 +115,9 @@ fn compare<T: Element>(problem: &Problem, src: &[T], weights: &[T], dst: &[T]) {
         let (row, col) = (pixel / problem.cols.output, pixel % problem.cols.output);
         let place = [image, channel, row / problem.rows.output, row % problem.rows.output, col];
         let found: f64 = dst[reference::index(problem.dst_layout, &place, &sizes)].into();
+        let allowed = bound * expected.magnitude + expected.of_activation + f64::from(f32::MIN_POSITIVE);
         assert!(
-            (found - expected.value).abs() <= bound * expected.magnitude + f64::from(f32::MIN_POSITIVE),
+            (found - expected.value).abs() <= allowed,
             "{problem}: output {place:?} is {found}, not {}",
             expected.value
         );
@@ -122,7 +128,8 @@ const PACKED: (Strides, Strides) = (Strides::PACKED, Strides::PACKED);
 
 /// Holds the promises.
 pub fn run(input: &Input) {
-    let Ok(problem) = Problem::new(input.case.problem) else { return };
+    let case = input.case.with(input.function);
+    let Ok(problem) = Problem::new(case.problem) else { return };
     if problem.macs() > MAX_MACS {
         return;
     }
@@ -132,7 +139,7 @@ pub fn run(input: &Input) {
         ..default_options()
     };
     // SAFETY: there is no pool.
-    let Ok(plan) = (unsafe { CPlan::new(&input.case.desc(), &options) }) else { return };
+    let Ok(plan) = (unsafe { CPlan::new(&case.desc(), &options) }) else { return };
     match problem.data_type {
         DataType::F32 => check::<f32>(input, &problem, &plan),
         DataType::F64 => check::<f64>(input, &problem, &plan),

@@ -18,17 +18,17 @@ impl Copies {
     /// Copies them from a plane, whose pixels lie one behind the other, into `to`, which holds zeros or what other planes
     /// had there.
     pub(crate) fn fill_checked<T: Number>(&self, plane: &[T], to: &mut [T]) {
-        isa::dispatch(Fill { list: &self.list[..self.len], plane, to });
+        isa::dispatch(FillPhases { list: &self.list[..self.len], plane, to });
     }
 }
 
-struct Fill<'a, T> {
+struct FillPhases<'a, T> {
     list: &'a [Lines],
     plane: &'a [T],
     to: &'a mut [T],
 }
 
-impl<T: Number> Kernel for Fill<'_, T> {
+impl<T: Number> Kernel for FillPhases<'_, T> {
     type Output = ();
 
     #[inline(always)]

@@ -9,10 +9,10 @@ use crate::flat_tile::FlatTile;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::transpose_checked;
 use crate::number::Number;
+#[cfg(feature = "winograd")]
+use crate::packed_product::PackedProduct;
 use crate::pixel_tile::PixelTile;
 use crate::plane_tile::PlaneTile;
-#[cfg(feature = "winograd")]
-use crate::product::Product;
 #[cfg(feature = "winograd")]
 use crate::winograd::{InputTransform, OutputTransform};
 
@@ -62,9 +62,9 @@ element! {
     fill(copies: &Copies, plane: &[Self], to: &mut [Self]) => copies.fill_checked(plane, to);
     /// Finishes sums that lie in dst.
     finish(end: &End<'_, Self>, dst: &mut MatrixMut<'_, Self>, layout: Layout) => end.finish_checked(dst, layout);
-    /// Runs a [`Product`].
+    /// Runs a [`PackedProduct`].
     #[cfg(feature = "winograd")]
-    product(tile: Product<'_, '_, Self>) => tile.run_checked();
+    packed_product(tile: PackedProduct<'_, '_, Self>) => tile.run_checked();
     /// Transforms the input of tiles.
     #[cfg(feature = "winograd")]
     winograd_input(transform: InputTransform<'_, Self>) => transform.run_checked();

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::activation::{Activation, Applied, Prepared, Slopes, apply_to_slice};
+use crate::activation::{Activation, Applied, PreparedActivation, Slopes, apply_to_slice};
 use crate::data_type::Layout;
 use crate::matrix::MatrixMut;
 use crate::number::Number;
@@ -66,18 +66,18 @@ impl<'a, T: Number> End<'a, T> {
     /// The activation for a tile whose lanes are channels.
     pub(crate) fn of_lanes(&self) -> Applied<T> {
         let slopes = Slopes::OfLanes(self.slopes.unwrap_or_default().as_ptr());
-        Applied { activation: Prepared::new(self.activation), slopes }
+        Applied { activation: PreparedActivation::new(self.activation), slopes }
     }
 
     /// The activation for a tile whose rows are channels.
     pub(crate) fn of_rows(&self) -> Applied<T> {
         let slopes = Slopes::OfRows(self.slopes.unwrap_or_default().as_ptr());
-        Applied { activation: Prepared::new(self.activation), slopes }
+        Applied { activation: PreparedActivation::new(self.activation), slopes }
     }
 
     /// The activation of a single channel.
-    pub fn of_channel(&self) -> Prepared<T> {
-        Prepared::new(self.activation).of_channel(self.slopes.map(|slopes| slopes[0]))
+    pub fn of_channel(&self) -> PreparedActivation<T> {
+        PreparedActivation::new(self.activation).of_channel(self.slopes.map(|slopes| slopes[0]))
     }
 
     /// Adds the bias to sums that lie in dst already, and applies the activation: channels × pixels with planes, else pixels ×
@@ -86,7 +86,7 @@ impl<'a, T: Number> End<'a, T> {
         if self.bias.is_none() && self.activation == Activation::None {
             return;
         }
-        let activation = Prepared::new(self.activation);
+        let activation = PreparedActivation::new(self.activation);
         let slopes = self.slopes.unwrap_or_default();
         dst.for_each_row(|row, values| match layout {
             Layout::Nchw => {

@@ -1,6 +1,6 @@
 //! Sums of a plane's elements at fixed distances: some outputs that lie one behind the other, a weight for each distance.
 
-use crate::activation::{Applied, Prepared};
+use crate::activation::{Applied, PreparedActivation};
 use crate::ahead::Ahead;
 use crate::isa;
 use crate::number::Number;
@@ -34,7 +34,7 @@ pub struct FlatTile<'a, T> {
     /// What is added to every output.
     pub bias: T,
     /// What is applied last.
-    pub activation: Prepared<T>,
+    pub activation: PreparedActivation<T>,
     /// The outputs, whole blocks of [`channels_of_register_tile`].
     pub dst: &'a mut [T],
 }

@@ -72,16 +72,16 @@ impl Isa {
         }
     }
 
-    fn vectors(self) -> Option<Vectors> {
+    fn vectors(self) -> Option<Instructions> {
         match self {
             #[cfg(feature = "portable")]
-            Isa::Portable => Some(Vectors::Portable),
+            Isa::Portable => Some(Instructions::Portable),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-            Isa::Avx2 => V3::try_new().map(Vectors::Avx2),
+            Isa::Avx2 => V3::try_new().map(Instructions::Avx2),
             #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
-            Isa::Avx512 => V4::try_new().map(Vectors::Avx512),
+            Isa::Avx512 => V4::try_new().map(Instructions::Avx512),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => Neon::try_new().map(Vectors::Neon),
+            Isa::Neon => Neon::try_new().map(Instructions::Neon),
             #[allow(unreachable_patterns)] // Those of other architectures and builds.
             _ => None,
         }
@@ -90,7 +90,7 @@ impl Isa {
 
 /// The proof that this machine has some instructions.
 #[derive(Clone, Copy)]
-enum Vectors {
+enum Instructions {
     #[cfg(feature = "portable")]
     Portable,
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
@@ -101,18 +101,18 @@ enum Vectors {
     Neon(Neon),
 }
 
-impl Vectors {
+impl Instructions {
     #[inline(always)]
     fn run<F: Kernel>(self, f: F) -> F::Output {
         match self {
             #[cfg(feature = "portable")]
-            Vectors::Portable => run_portable(f),
+            Instructions::Portable => run_portable(f),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-            Vectors::Avx2(simd) => Simd::vectorize(simd, ByPulp(f)),
+            Instructions::Avx2(simd) => Simd::vectorize(simd, ByPulp(f)),
             #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
-            Vectors::Avx512(simd) => Simd::vectorize(simd, ByPulp(f)),
+            Instructions::Avx512(simd) => Simd::vectorize(simd, ByPulp(f)),
             #[cfg(target_arch = "aarch64")]
-            Vectors::Neon(simd) => Simd::vectorize(simd, ByPulp(f)),
+            Instructions::Neon(simd) => Simd::vectorize(simd, ByPulp(f)),
         }
     }
 }
@@ -128,7 +128,7 @@ fn run_portable<F: Kernel>(f: F) -> F::Output {
 struct Choice {
     isa: Isa,
     /// None, and no plan is made, where the machine has nothing that this build has kernels for.
-    vectors: Option<Vectors>,
+    vectors: Option<Instructions>,
     /// What `CONVLOW_ISA` named in vain. No plan is made then, and the best instructions serve what remains.
     refused: Option<Word>,
 }

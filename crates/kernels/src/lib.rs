@@ -5,8 +5,8 @@
 //! tensors lie. [`vectors`] are the instructions that kernels are written against, [`number`] the elements that they compute
 //! with, and [`isa`] says which instructions serve this process. [`end`] is what becomes of a sum, [`activation`] its last step.
 //! The kernels: [`pixel_tile`] for convolutions, [`depthwise_tile`] and [`flat_tile`] where each channel has its own input,
-//! [`plane_tile`] for patches that lie as planes, [`winograd`] with [`product`], and [`moves`], [`phases`] and [`copies`] for
-//! what is moved.
+//! [`plane_tile`] for patches that lie as planes, [`winograd`] with [`packed_product`], and [`moves`], [`phases`] and [`copies`]
+//! for what is moved. [`register`] says how many channels a register tile has.
 //!
 //! Callers reach all of them through [`Element`], whose functions are not generic: they are compiled in this package, once,
 //! however many packages call them.
@@ -30,12 +30,12 @@ pub mod matrix;
 pub mod moved;
 pub mod moves;
 pub mod number;
+#[cfg(feature = "winograd")]
+pub mod packed_product;
 pub mod phases;
 pub mod pixel_tile;
 mod places;
 pub mod plane_tile;
-#[cfg(feature = "winograd")]
-pub mod product;
 pub mod register;
 mod spread;
 mod sums;

@@ -9,7 +9,7 @@ use crate::isa;
 use crate::lanes::prefetch_line;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
-use crate::spread::Shared;
+use crate::spread::AllLanes;
 use crate::sums::{FEW, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
 use crate::vectors::{Kernel, Vectors};
 use crate::width::{Reading, Whole, Width};
@@ -87,9 +87,9 @@ impl<T: Number> Kernel for PlaneTile<'_, '_, T> {
 impl<T: Number> PlaneTile<'_, '_, T> {
     /// The channels of the block of `rows` that begins with `first`, from its one of number `row` on.
     #[inline(always)]
-    fn rows(&mut self, first: usize, row: usize, rows: usize) -> Rows<T> {
+    fn rows(&mut self, first: usize, row: usize, rows: usize) -> ChannelRows<T> {
         let ld = self.dst.ld();
-        Rows {
+        ChannelRows {
             weights: self.weights[first * self.patches.rows() + row..].as_ptr(),
             step: rows,
             bias: self.end.bias.map(|bias| bias[first + row..].as_ptr()),
@@ -97,13 +97,13 @@ impl<T: Number> PlaneTile<'_, '_, T> {
             dst: self.dst.as_mut_ptr().wrapping_add((first + row) * ld),
             ld,
             addend: self.end.accumulate.then(|| self.dst.addend_ptr().wrapping_add((first + row) * ld)),
-            activation: self.end.of_rows().from_channel(first + row),
+            activation: self.end.of_rows().at_channel(first + row),
         }
     }
 }
 
 /// Some channels.
-struct Rows<T> {
+struct ChannelRows<T> {
     weights: *const T,
     /// Channels of the block of weights.
     step: usize,
@@ -115,7 +115,7 @@ struct Rows<T> {
     activation: Applied<T>,
 }
 
-impl<T: Number> Rows<T> {
+impl<T: Number> ChannelRows<T> {
     /// `P` channels of all pixels.
     #[inline(always)]
     unsafe fn run<S: Vectors, const P: usize>(&self, simd: S, patches: &Matrix<'_, T>) {
@@ -164,7 +164,7 @@ impl<T: Number> Rows<T> {
             rows: std::array::from_fn(|p| self.weights.wrapping_add(p)),
             row_step: self.step,
             vector_step: patches.ld(),
-            spread: Shared,
+            spread: AllLanes,
         };
         let vectors = patches.data().as_ptr().wrapping_add(pixels.start);
         let run = Run { row: 0, vectors, len: patches.rows() };

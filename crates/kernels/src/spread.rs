@@ -19,9 +19,9 @@ pub trait Spread<S: Vectors, T: Number>: Copy {
 
 /// One element for all lanes.
 #[derive(Clone, Copy)]
-pub struct Shared;
+pub struct AllLanes;
 
-impl<S: Vectors, T: Number> Spread<S, T> for Shared {
+impl<S: Vectors, T: Number> Spread<S, T> for AllLanes {
     const SAME: bool = true;
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use crate::activation::Applied;
 use crate::ahead::Ahead;
 use crate::number::{Number, QUAD};
-use crate::spread::{Shared, Spread};
+use crate::spread::{AllLanes, Spread};
 use crate::vectors::Vectors;
 use crate::width::{Reading, Width, store_whole};
 
@@ -36,7 +36,7 @@ pub const fn rows_of_rest(left: usize) -> usize {
 /// Where the factors lie: those of row p from `rows[p]` on, the elements from one to the next of a row and of the vectors,
 /// and which of them a lane is multiplied by.
 #[derive(Clone, Copy)]
-pub struct Factors<T, const P: usize, F = Shared> {
+pub struct Factors<T, const P: usize, F = AllLanes> {
     pub rows: [*const T; P],
     pub row_step: usize,
     pub vector_step: usize,

@@ -131,7 +131,12 @@ impl<'a, T: Number> Tiles<'a, T> {
         Self { first, addend, matrices, grid, borrow: PhantomData }
     }
 
-    /// How many tiles they are.
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many tiles there are.
     pub fn len(&self) -> usize {
         self.matrices.count * self.grid.tiles()
     }

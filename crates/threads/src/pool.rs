@@ -34,13 +34,14 @@ const MAX_SPIN: Duration = Duration::from_secs(1);
 /// A pool never decides *what* its slots do, so that the arithmetic of a plan does not depend on it.
 #[derive(Clone)]
 pub struct Pool {
-    kind: Kind,
+    runner: Runner,
     /// When nothing further is begun: measuring gives up what takes too long, dst being nobody's.
     deadline: Option<Instant>,
 }
 
+/// The threads that run the slots.
 #[derive(Clone)]
-enum Kind {
+enum Runner {
     Serial,
     Own(Shared<Gang>),
     External { run: ParallelFor, context: ContextPtr, threads: usize },
@@ -56,10 +57,10 @@ unsafe impl Sync for ContextPtr {}
 
 impl Pool {
     /// No pool: everything on the calling thread.
-    pub const SERIAL: Self = Self::of(Kind::Serial);
+    pub const SERIAL: Self = Self::of(Runner::Serial);
 
-    const fn of(kind: Kind) -> Self {
-        Self { kind, deadline: None }
+    const fn of(runner: Runner) -> Self {
+        Self { runner, deadline: None }
     }
 
     /// `threads` threads, the calling one included; 0 stands for as many as this process may use.
@@ -74,7 +75,7 @@ impl Pool {
         if threads == 1 {
             return Ok(Self::SERIAL);
         }
-        Ok(Self::of(Kind::Own(Gang::new(threads)?)))
+        Ok(Self::of(Runner::Own(Gang::new(threads)?)))
     }
 
     /// The caller's threads: `run(context, jobs, job, argument)` with at most `threads` jobs at a time.
@@ -90,7 +91,7 @@ impl Pool {
             return invalid!("threads = 0, but an external pool must say how many jobs run at once");
         }
         let threads = checked_threads(threads)?;
-        Ok(Self::of(Kind::External { run, context: ContextPtr(context), threads }))
+        Ok(Self::of(Runner::External { run, context: ContextPtr(context), threads }))
     }
 
     /// Sets how long the threads look out for the next call before they sleep; zero for hosts that forbid spinning.
@@ -117,10 +118,10 @@ impl Pool {
 
     /// Sets something of the library's own threads; without any there is nothing to set.
     fn set(&self, what: &str, set: impl FnOnce(&Gang)) -> Result<()> {
-        match &self.kind {
-            Kind::Serial => {}
-            Kind::Own(gang) => set(gang),
-            Kind::External { .. } => {
+        match &self.runner {
+            Runner::Serial => {}
+            Runner::Own(gang) => set(gang),
+            Runner::External { .. } => {
                 return Err(Error::Unsupported(text!(
                     "an external pool's threads are the host's, and so is their {what}"
                 )));
@@ -137,16 +138,16 @@ impl Pool {
     /// # Safety
     /// `context` is as [`Pool::external`] wants it.
     pub unsafe fn with_context(&self, context: *mut c_void) -> Result<Self> {
-        let Kind::External { run, threads, .. } = self.kind else {
+        let Runner::External { run, threads, .. } = self.runner else {
             return invalid!("pool_context = {context:p}, but the plan has no external pool");
         };
         let context = ContextPtr(context);
-        Ok(Self { kind: Kind::External { run, context, threads }, deadline: self.deadline })
+        Ok(Self { runner: Runner::External { run, context, threads }, deadline: self.deadline })
     }
 
     /// The same threads, which begin nothing further after this moment.
     pub fn until(&self, deadline: Instant) -> Self {
-        Self { kind: self.kind.clone(), deadline: Some(deadline) }
+        Self { runner: self.runner.clone(), deadline: Some(deadline) }
     }
 
     /// Whether the moment of [`Pool::until`] has come, so that a slot leaves the rest undone.
@@ -156,10 +157,10 @@ impl Pool {
 
     /// How many slots run at once.
     pub fn threads(&self) -> usize {
-        match &self.kind {
-            Kind::Serial => 1,
-            Kind::Own(gang) => gang.threads(),
-            Kind::External { threads, .. } => *threads,
+        match &self.runner {
+            Runner::Serial => 1,
+            Runner::Own(gang) => gang.threads(),
+            Runner::External { threads, .. } => *threads,
         }
     }
 
@@ -181,10 +182,10 @@ impl Pool {
                 lock(&panic).get_or_insert(payload);
             }
         };
-        match &self.kind {
-            Kind::Serial => caught(0),
-            Kind::Own(gang) => gang.run(slots, &caught),
-            Kind::External { run, context, .. } => {
+        match &self.runner {
+            Runner::Serial => caught(0),
+            Runner::Own(gang) => gang.run(slots, &caught),
+            Runner::External { run, context, .. } => {
                 let call = ExternalCall {
                     jobs: slots,
                     next_slot: AtomicUsize::new(0),

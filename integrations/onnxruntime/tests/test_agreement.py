@@ -130,6 +130,14 @@ class Agreement(Comparing):
             "LeakyRelu": ([node("LeakyRelu", ["a"], ["y"], alpha=0.1)], {}),
             "PRelu": ([node("PRelu", ["a", "slopes"], ["y"])], {"slopes": values(8, 1, 1)}),
             "PRelu of one slope": ([node("PRelu", ["a", "slope"], ["y"])], {"slope": values(1)}),
+            "PRelu and arithmetic": (
+                [node("PRelu", ["a", "slopes"], ["b"]), node("Mul", ["b", "two"], ["y"])],
+                {"slopes": values(8, 1, 1), "two": np.float32(2)},
+            ),
+            "PRelu twice": (
+                [node("PRelu", ["a", "slope"], ["b"]), node("PRelu", ["b", "slopes"], ["y"])],
+                {"slope": values(1), "slopes": values(8, 1, 1)},
+            ),
             "HardSigmoid": ([node("HardSigmoid", ["a"], ["y"], alpha=0.3)], {}),
             "Relu and arithmetic": (
                 [

@@ -3,14 +3,15 @@
 //! Wins on every 1×1 layer: the image is the patch matrix already.
 //! Source: arXiv 1709.03395, and the authors' triNNity library for the names.
 
-use super::algorithm::{
+use convlow_kernels::matrix::MatrixMut;
+
+use super::product::{Form, Product};
+use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready, require, require_unit_stride,
 };
-use super::cost::Cost;
-use super::product::{Form, Product};
+use crate::algorithms::cost::Cost;
 use crate::lowering::image::matrix_of;
 use crate::lowering::weights::WeightOrder;
-use crate::matrix::MatrixMut;
 use crate::problem::Problem;
 
 /// One GEMM on the image as it lies in memory.

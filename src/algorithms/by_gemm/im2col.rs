@@ -3,14 +3,15 @@
 //! Wins where stride, dilation or a tiny channel count rule out the low-memory families.
 //! Source: the classic lowering (Chellapilla, Puri, Simard 2006); copy strategies of arXiv 1709.03395.
 
-use super::algorithm::{
-    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require,
-};
-use super::cost::Cost;
+use convlow_kernels::matrix::{Matrix, MatrixMut};
+
 use super::patches::{Fill, fill_channel};
 use super::product::{Form, Product};
+use crate::algorithms::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require,
+};
+use crate::algorithms::cost::Cost;
 use crate::lowering::weights::WeightOrder;
-use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
 use crate::tiles::{EachTile, Grid};
 

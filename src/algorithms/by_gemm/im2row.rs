@@ -3,12 +3,15 @@
 //! Wins like im2col, in NHWC, where a patch is a few long runs.
 //! Source: the classic lowering (Chellapilla, Puri, Simard 2006), transposed; names of arXiv 1709.03395.
 
-use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready};
-use super::cost::Cost;
+use convlow_kernels::matrix::{Matrix, MatrixMut};
+
 use super::patches::{copy_patch, scan_patch};
 use super::product::{Form, Product};
+use crate::algorithms::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready,
+};
+use crate::algorithms::cost::Cost;
 use crate::lowering::weights::WeightOrder;
-use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::Problem;
 use crate::tiles::{EachTile, Grid};
 

@@ -4,15 +4,16 @@
 //! Wins on many channels and small maps: no patch is ever built, every GEMM reads src as it lies.
 //! Source: arXiv 1704.04428 (kn2row, kn2col), arXiv 1709.03395 (accumulating).
 
-use super::algorithm::{
+use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
+
+use super::product::gemm_tile;
+use super::shifted_add::{add_cols, add_rows};
+use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_unit_stride,
 };
-use super::cost::{Calls, Cost, weights_streamed, work};
-use super::product::tile_size;
-use super::shifted_add::{add_cols, add_rows};
+use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
 use crate::lowering::image::matrix_of;
 use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
-use crate::matrix::{Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
 use crate::tiles::{EachTile, Grid};
 
@@ -102,7 +103,7 @@ impl Algorithm for Kn2 {
         let taps = if self.at_once() { problem.taps() } else { 1 };
         let scratch = Scratch::shared(&[taps, problem.group_out(), problem.in_pixels()])?;
         let (channels, pixels) = (problem.group_out() * taps, problem.in_pixels());
-        let (pixel_block, channel_block) = tile_size(pixels, channels);
+        let (pixel_block, channel_block) = gemm_tile(pixels, channels);
         let grid = if self.by_rows() {
             Grid::new(channels, pixels, channel_block, pixel_block)
         } else {

@@ -14,16 +14,17 @@
 
 use std::ops::Range;
 
-use super::algorithm::{
+use convlow_kernels::matrix::MatrixMut;
+
+use super::product::{Form, gemm_tile};
+use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
+use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready,
     require_unit_stride,
 };
-use super::cost::{Calls, Cost, weights_streamed, work};
-use super::product::{Form, tile_size};
-use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
+use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
 use crate::lowering::image::matrix_of;
 use crate::lowering::weights::{IJCM, IJMC, WeightOrder};
-use crate::matrix::MatrixMut;
 use crate::problem::{Problem, common};
 use crate::tiles::{EachTile, Grid, Tile};
 
@@ -52,7 +53,7 @@ fn rows_and_channels(problem: &Problem) -> (usize, usize) {
     let rows = problem.rows.output.div_ceil((pixels / STRIP_PIXELS).max(1));
     // A strip that is alone is shared by two threads.
     let most = if rows == problem.rows.output { channels.div_ceil(2) } else { channels };
-    (rows, tile_size(pixels, channels).1.min(most.next_multiple_of(16)))
+    (rows, gemm_tile(pixels, channels).1.min(most.next_multiple_of(16)))
 }
 
 impl Algorithm for Kn2rowAa {

@@ -7,17 +7,18 @@
 
 use std::ops::Range;
 
-use super::algorithm::{
+use convlow_kernels::matrix::MatrixMut;
+
+use super::strips::{rows_and_columns, strip_tile};
+use super::taps::{self, TapTile};
+use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
+use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
     require_unit_stride,
 };
-use super::cost::{Calls, Cost, work};
-use super::strips::{rows_and_columns, tile_size};
-use super::taps::{self, TapTile};
-use super::tiling::{dst_grid, flattened};
-use super::wrapping::{flat_run, junk_of, must_save, saved_cols};
+use crate::algorithms::cost::{Calls, Cost, work};
+use crate::algorithms::tiling::{dst_grid, flattened};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::MatrixMut;
 use crate::problem::{Problem, common};
 use crate::tiles::{EachTile, Grid};
 
@@ -94,7 +95,7 @@ impl Algorithm for Kn2rowFlat {
         require_unit_stride(problem)?;
         require(problem.cols.output == problem.cols.input, c"needs output rows as long as the input's")?;
         let problem = flattened(problem);
-        let (width, (mut pixels, channels)) = (problem.cols.output, tile_size(&problem));
+        let (width, (mut pixels, channels)) = (problem.cols.output, strip_tile(&problem));
         // Elements to save for each row of a tile.
         let saved_row =
             if problem.rows.output == 1 { 0 } else { elements_of(&[saved_cols(&problem), channels])? };

@@ -8,18 +8,21 @@
 
 use std::ops::Range;
 
-use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready};
-use super::cost::{Calls, Cost, weights_streamed, work};
+use convlow_kernels::image::Image;
+use convlow_kernels::matrix::{Matrix, MatrixMut};
+use convlow_kernels::view::View;
+
 use super::patches::fill_pixel_patches;
-use super::strips::{channels_of_group, groups_for_threads, rows_and_columns, tile_size};
+use super::strips::{channels_of_group, groups_for_threads, rows_and_columns, strip_tile};
 use super::taps::{beginning_with, overwriting_tap};
-use super::tiling::{dst_grid, flattened, part_of_channels, pixels_and_channels};
+use crate::algorithms::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready,
+};
+use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
+use crate::algorithms::tiling::{dst_grid, flattened, part_of_channels, pixels_and_channels};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Matrix, MatrixMut};
 use crate::problem::{Axis, Layout, Problem, common, product};
 use crate::tiles::{EachTile, Grid};
-use convlow_kernels::image::Image;
-use convlow_kernels::view::View;
 
 /// One kernel row of one tile of dst after the other.
 pub struct Kn2rowFold;
@@ -29,7 +32,7 @@ const SCRATCH_BYTES: usize = 448 << 10;
 
 /// The input rows of a strip in the order in which they are lowered: phase by phase of the stride, so that the rows
 /// that a kernel row reads for neighbouring output rows are neighbours.
-struct Phases<'a> {
+struct RowPhases<'a> {
     rows: &'a Axis,
     ys: Range<usize>,
     /// See [`Axis::neighbour_taps`].
@@ -39,7 +42,7 @@ struct Phases<'a> {
     len: usize,
 }
 
-impl<'a> Phases<'a> {
+impl<'a> RowPhases<'a> {
     fn new(rows: &'a Axis, ys: Range<usize>) -> Self {
         let (back, ahead) = rows.neighbour_taps();
         // No more of a phase than the image has.
@@ -96,7 +99,7 @@ impl Sizes {
             Layout::Nhwc => 0,
         };
         let folded =
-            product(&[Phases::new(rows, 0..height).places(), width, cols.kernel, problem.group_in()])?;
+            product(&[RowPhases::new(rows, 0..height).places(), width, cols.kernel, problem.group_in()])?;
         let tile = match problem.dst_layout {
             Layout::Nchw => product(&[pixels, block])?,
             Layout::Nhwc => 0,
@@ -141,7 +144,7 @@ struct PreparedKn2rowFold {
 impl Algorithm for Kn2rowFold {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         let problem = flattened(problem);
-        let (most, block) = tile_size(&problem);
+        let (most, block) = strip_tile(&problem);
         // The strip follows from the limit alone; threads take what room is left.
         let pixels =
             strip_pixels(&problem, (most, block), problem.elements(SCRATCH_BYTES).min(limits.elements));
@@ -275,7 +278,7 @@ fn fold<'a, T: Element>(
         groups: 1,
         ..row_of_image
     };
-    Phases::new(&problem.rows, ys).for_each(|h, place| {
+    RowPhases::new(&problem.rows, ys).for_each(|h, place| {
         let to = &mut folded[place * len..][..len];
         match problem.src_layout {
             Layout::Nchw if ws.is_empty() => to.fill(T::ZERO),
@@ -311,7 +314,7 @@ fn multiply_folded<T: Element>(
     let (ys, xs) = rows_and_columns(problem, pixels);
     let (rows, width, channels) = (&problem.rows, xs.len(), dst.cols());
     let depth = problem.cols.kernel * problem.group_in();
-    let phases = Phases::new(rows, ys.clone());
+    let phases = RowPhases::new(rows, ys.clone());
     let overwriting = overwriting_tap(rows, &ys).filter(|_| !problem.accumulate);
     if overwriting.is_none() && !problem.accumulate {
         dst.fill(T::ZERO);

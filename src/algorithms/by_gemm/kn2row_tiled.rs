@@ -5,13 +5,14 @@
 //! padding is never multiplied.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
-use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
-use super::cost::Cost;
-use super::strips::tile_size;
+use convlow_kernels::matrix::MatrixMut;
+
+use super::strips::strip_tile;
 use super::taps::{self, TapTile};
-use super::tiling::{dst_grid, flattened};
+use crate::algorithms::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready};
+use crate::algorithms::cost::Cost;
+use crate::algorithms::tiling::{dst_grid, flattened};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::MatrixMut;
 use crate::problem::Problem;
 use crate::tiles::{EachTile, Grid};
 
@@ -29,7 +30,7 @@ struct PreparedKn2rowTiled {
 impl Algorithm for Kn2rowTiled {
     fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         let problem = flattened(problem);
-        let tile = tile_size(&problem);
+        let tile = strip_tile(&problem);
         ready(PreparedKn2rowTiled { problem, tile, grid: dst_grid(&problem, tile.0, tile.1) })
     }
 }

@@ -7,11 +7,14 @@
 //! Rows outside the input are not stored: a product simply leaves out their taps. With a vertical dilation d
 //! the rows of L are ordered by h mod d first, so that the taps of one output lie one behind the other.
 
-use super::algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready};
-use super::cost::{Calls, Cost, weights_streamed, work};
-use super::product::tile_size;
+use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
+
+use super::product::gemm_tile;
+use crate::algorithms::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready,
+};
+use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::{Matrix, MatrixMut, Operand};
 use crate::problem::{Axis, Problem};
 use crate::tiles::{EachTile, Grid};
 
@@ -80,7 +83,7 @@ impl Algorithm for Mec {
     fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         let Problem { rows, cols, .. } = problem;
         let scratch = Scratch::shared(&[cols.kernel, problem.group_in(), rows.input, cols.output])?;
-        let (_, channel_block) = tile_size(cols.output, problem.group_out());
+        let (_, channel_block) = gemm_tile(cols.output, problem.group_out());
         ready(PreparedMec { variant: *self, problem: *problem, channel_block, scratch })
     }
 }

@@ -17,8 +17,6 @@ mod strips;
 mod taps;
 mod wrapping;
 
-use super::{algorithm, cost, tiling};
-
 pub use conv1x1::Conv1x1;
 pub use im2col::Im2col;
 pub use im2row::Im2row;

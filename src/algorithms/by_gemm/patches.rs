@@ -7,11 +7,12 @@
 
 use std::ops::Range;
 
-use crate::lowering::patches::{copy_part, segments};
-use crate::matrix::MatrixMut;
-use crate::number::Number;
-use crate::problem::{Axis, Problem, common};
 use convlow_kernels::image::Image;
+use convlow_kernels::matrix::MatrixMut;
+use convlow_kernels::number::Number;
+
+use crate::lowering::patches::{copy_part, segments};
+use crate::problem::{Axis, Problem, common};
 
 /// How one channel's Kh·Kw patch rows are filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

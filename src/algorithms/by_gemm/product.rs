@@ -4,11 +4,12 @@
 //! D is the depth of the sum, P the pixels. `ki` gives M × P (an NCHW dst), `ik` gives P × M (an NHWC dst);
 //! a `t` says that the factor before it is stored transposed and passed with the transpose flag.
 
-use super::algorithm::{Element, Unit};
-use super::cost::{Calls, Cost, weights_streamed, work};
-use super::tiling::dst_grid;
+use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
+
+use crate::algorithms::algorithm::{Element, Unit};
+use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
+use crate::algorithms::tiling::dst_grid;
 use crate::lowering::weights::{CIJM, IJCM, MCIJ, MIJC, WeightOrder};
-use crate::matrix::{Matrix, MatrixMut, Operand};
 use crate::problem::{Layout, Problem};
 use crate::tiles::{EachTile, Grid};
 
@@ -44,7 +45,7 @@ const TILE_CHANNELS: usize = 128;
 const TARGET_TILES: usize = 8;
 
 /// Pixels and channels of the tiles into which a pixels × channels result is divided.
-pub fn tile_size(pixels: usize, channels: usize) -> (usize, usize) {
+pub fn gemm_tile(pixels: usize, channels: usize) -> (usize, usize) {
     let along = |across: usize| (TARGET_TILES / across).min(channels / TILE_CHANNELS).max(1);
     let across = (pixels / TILE_PIXELS).max(1);
     // Two threads may share what would be a single tile, unless it is small.
@@ -110,7 +111,7 @@ pub struct Product {
 
 impl Product {
     pub fn new(form: Form, problem: &Problem) -> Self {
-        let (pixels, channels) = tile_size(problem.out_pixels(), problem.group_out());
+        let (pixels, channels) = gemm_tile(problem.out_pixels(), problem.group_out());
         let (grid, passes) = (dst_grid(problem, pixels, channels), problem.out_pixels().div_ceil(pixels));
         Self { form, problem: *problem, grid, passes }
     }

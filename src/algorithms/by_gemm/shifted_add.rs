@@ -1,8 +1,9 @@
 //! The accumulation of the kn2 families: one tap's products, computed for every input pixel, are added to
 //! the outputs that see that pixel through the tap.
 
-use crate::matrix::{Matrix, MatrixMut};
-use crate::number::Number;
+use convlow_kernels::matrix::{Matrix, MatrixMut};
+use convlow_kernels::number::Number;
+
 use crate::problem::Problem;
 
 /// Adds channel rows. `dst` is M × output pixels, `products` is M × input pixels.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::tiling::channels_of_block;
+use crate::algorithms::tiling::channels_of_block;
 use crate::problem::Problem;
 
 /// Output channels of a tile, if there are more: enough for a GEMM to run near its peak, and few enough that a
@@ -25,7 +25,7 @@ const LEAST_PIXELS: usize = 96;
 const TILES: usize = 8;
 
 /// Output pixels and channels of a tile. The problem is flattened.
-pub fn tile_size(problem: &Problem) -> (usize, usize) {
+pub fn strip_tile(problem: &Problem) -> (usize, usize) {
     let (width, height) = (problem.cols.output, problem.rows.output);
     let pixels = if height == 1 {
         width.div_ceil(width.div_ceil(PIXELS))

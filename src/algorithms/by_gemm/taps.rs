@@ -5,12 +5,13 @@
 
 use std::ops::Range;
 
-use super::algorithm::{Element, Unit};
-use super::cost::{Calls, Cost, weights_streamed, work};
-use super::strips::rows_and_columns;
-use crate::matrix::{Matrix, MatrixMut};
-use crate::problem::{Axis, Problem, common};
+use convlow_kernels::matrix::{Matrix, MatrixMut};
 use convlow_kernels::view::View;
+
+use super::strips::rows_and_columns;
+use crate::algorithms::algorithm::{Element, Unit};
+use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
+use crate::problem::{Axis, Problem, common};
 
 /// A tap of an axis that all these outputs see: its products may overwrite what dst holds.
 pub fn overwriting_tap(axis: &Axis, outputs: &Range<usize>) -> Option<usize> {

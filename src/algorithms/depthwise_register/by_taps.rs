@@ -6,58 +6,16 @@ use std::ops::Range;
 use convlow_kernels::depthwise_tile::DepthwiseTile;
 use convlow_kernels::geometry::Geometry;
 use convlow_kernels::image::Image;
+use convlow_kernels::matrix::{Matrix, MatrixMut};
 use convlow_kernels::moves::KEPT_BYTES;
 use convlow_kernels::view::View;
 
-use super::super::algorithm::{Element, Unit};
-use super::super::tiling::{part_of_channels, part_of_pixels};
+use super::prepared::{MOVED_BYTES, PreparedDepthwiseRegister, parts_of};
+use super::steps::Steps;
 use super::words::{WORD, Words};
-use super::{FEW, MOVED_BYTES, PreparedDepthwiseRegister, steps};
-use crate::matrix::{Matrix, MatrixMut};
-use crate::problem::{Axis, Problem, common, most_fitting};
-
-/// How an axis is taken where its input is moved.
-#[derive(Debug, Clone, Copy)]
-pub struct Steps {
-    /// Outputs at once, with all that lies between their taps; or one, whose taps alone are moved.
-    outputs: usize,
-    /// Taps at once.
-    taps: usize,
-    /// Whether taps alone are moved.
-    apart: bool,
-}
-
-impl Steps {
-    fn window(axis: &Axis, outputs: usize) -> Self {
-        Self { outputs, taps: axis.kernel, apart: false }
-    }
-
-    fn taps(taps: usize) -> Self {
-        Self { outputs: 1, taps, apart: true }
-    }
-
-    /// Rows and columns so that at most so many positions are moved at once: whole rows of outputs, or parts of one.
-    pub fn of_axes(Problem { rows, cols, .. }: &Problem, positions: usize) -> [Self; 2] {
-        let fits = |rows: usize, cols: usize| rows.saturating_mul(cols) <= positions;
-        let width = cols.largest_window(cols.output);
-        let whole = most_fitting(rows.output, |outputs| fits(rows.largest_window(outputs), width));
-        if whole > 0 {
-            return [Self::window(rows, whole), Self::window(cols, cols.output)];
-        }
-        let (height, few) = (rows.largest_window(1), cols.largest_window(FEW.min(cols.output)));
-        if fits(height, few) {
-            let part = most_fitting(cols.output, |outputs| fits(height, cols.largest_window(outputs)));
-            return [Self::window(rows, 1), Self::window(cols, part)];
-        }
-        if fits(1, few) {
-            let taps = rows.kernel.min(positions / few);
-            let part = most_fitting(cols.output, |outputs| fits(taps, cols.largest_window(outputs)));
-            return [Self::taps(taps), Self::window(cols, part)];
-        }
-        let taps = cols.kernel.min(positions);
-        [Self::taps(rows.kernel.min(positions / taps)), Self::taps(taps)]
-    }
-}
+use crate::algorithms::algorithm::{Element, Unit};
+use crate::algorithms::tiling::{part_of_channels, part_of_pixels};
+use crate::problem::{Axis, Problem, common};
 
 /// Input positions that are moved, and the axis along which the kernel then finds them.
 struct Moved {
@@ -128,8 +86,8 @@ impl PreparedDepthwiseRegister {
             let block = first..(first + self.block).min(channels.end);
             let of_block = block.start - channels.start..block.end - channels.start;
             let mut dst = part_of_channels(problem, &mut dst, of_block);
-            for ys in steps(rows, of_rows.outputs) {
-                for xs in steps(cols, of_cols.outputs) {
+            for ys in parts_of(rows, of_rows.outputs) {
+                for xs in parts_of(cols, of_cols.outputs) {
                     let pixel = (ys.start - rows.start) * cols.len() + xs.start - cols.start;
                     let of_part = pixel..pixel + ys.len() * xs.len();
                     let mut dst = part_of_pixels(problem, &mut dst, of_part);
@@ -150,8 +108,8 @@ impl PreparedDepthwiseRegister {
         memory: &mut (&mut [T], &mut [T]),
     ) {
         let Problem { rows, cols, .. } = self.problem;
-        for i in steps(&(0..rows.kernel), of_axes[0].taps) {
-            for j in steps(&(0..cols.kernel), of_axes[1].taps) {
+        for i in parts_of(&(0..rows.kernel), of_axes[0].taps) {
+            for j in parts_of(&(0..cols.kernel), of_axes[1].taps) {
                 self.add_taps(unit, of_axes, part, &[i.clone(), j], dst.reborrow(), memory);
             }
         }

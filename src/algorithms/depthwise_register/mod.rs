@@ -10,126 +10,35 @@
 mod by_taps;
 mod moved_rows;
 mod planes;
+mod prepared;
+mod steps;
 mod words;
 
 use std::ops::Range;
 
 use convlow_kernels::depthwise_tile::DepthwiseTile;
-use convlow_kernels::geometry::Geometry;
+use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moves::KEPT_BYTES;
-use convlow_kernels::phases::Phases;
 use convlow_kernels::register::channels_of_register_tile;
 
-use self::by_taps::Steps;
+use self::prepared::{PreparedDepthwiseRegister, SrcReading};
 use self::words::{WORD, Words};
-use super::algorithm::{
+use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready, require, require_countable_taps,
 };
-use super::cost::{Cost, work};
-use super::tiling::{
+use crate::algorithms::cost::{Cost, work};
+use crate::algorithms::tiling::{
     boxes, channels_of_tile, count, dst_grid, part_of_pixels, pixels_and_channels, pixels_of_tile,
 };
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::matrix::MatrixMut;
-use crate::problem::{Kind, Layout, Problem, most_fitting};
+use crate::problem::{Layout, Problem};
 use crate::tiles::{EachTile, Grid};
 
 /// Taps of a register tile of channels that each have their own input.
 pub struct DepthwiseRegister;
 
-/// Bytes of src that are moved at once, on the stack.
-const MOVED_BYTES: usize = 8 << 10;
-/// Bytes of the pixels that are moved for whole rows, and of their outputs, on the stack.
-const PART_BYTES: usize = 16 << 10;
-/// Outputs of a row up to which pixels are moved rather than planes computed where they lie.
-const SHORT_ROW: usize = 14;
-/// Bytes of the phases of a plane, on the stack.
-const PHASE_BYTES: usize = 18 << 10;
-/// The same of their outputs.
-const SUM_BYTES: usize = 10 << 10;
 /// Output pixels of a tile, if there are more.
 const PIXELS: usize = 240;
-/// Outputs of a row that are worth moving what lies between their taps.
-const FEW: usize = 8;
-
-struct PreparedDepthwiseRegister {
-    /// All groups side by side: one input channel, and all output channels.
-    problem: Problem,
-    groups: usize,
-    /// Output channels of an input channel.
-    multiplier: usize,
-    /// Output channels of a block of weights.
-    block: usize,
-    reading: Reading,
-    grid: Grid,
-}
-
-/// How src is read.
-#[expect(clippy::large_enum_variant, reason = "one is held for each plan, on the heap")]
-enum Reading {
-    /// Pixels where they lie.
-    InPlace,
-    /// Pixels that are moved from planes, so many output rows and columns of so many channels at a time.
-    MovedRows([usize; 2], usize),
-    /// The same by taps where a row does not fit, or pixels whose channels are repeated.
-    ByTaps([Steps; 2]),
-    /// Plane by plane, some rows at a time.
-    Planes(Phases),
-}
-
-impl Reading {
-    fn new(problem: &Problem, multiplier: usize, block: usize) -> Result<Self, Declined> {
-        if problem.src_layout == Layout::Nhwc && multiplier == 1 {
-            return Ok(Reading::InPlace);
-        }
-        let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
-        let of_planes = (problem.src_layout, problem.dst_layout) == (Layout::Nchw, Layout::Nchw);
-        // Short rows leave vectors along them empty.
-        let short = problem.cols.output <= SHORT_ROW;
-        let least = if is_plane { FEW } else { 1 };
-        let moved = (multiplier == 1 && (short || !of_planes || !is_plane))
-            .then(|| part_of_moved(problem, problem.elements(PART_BYTES) / block, least));
-        if let Some(part) = moved.flatten() {
-            let channels =
-                problem.elements(PART_BYTES) / pixels_seen(&problem.geometry(), part) / block * block;
-            return Ok(Reading::MovedRows(part, channels));
-        }
-        require(is_plane, c"needs smaller rows, or src_layout NHWC and one output channel a group here")?;
-        let phases = of_planes.then(|| {
-            Phases::new(
-                &problem.geometry(),
-                [PHASE_BYTES, SUM_BYTES].map(|bytes| problem.elements(bytes)),
-                block,
-            )
-        });
-        Ok(match phases.flatten() {
-            Some(phases) => Reading::Planes(phases),
-            None => Reading::ByTaps(Steps::of_axes(problem, problem.elements(MOVED_BYTES) / block)),
-        })
-    }
-}
-
-/// The most pixels that so many output rows and columns of a plane see.
-fn pixels_seen(geometry: &Geometry, [height, width]: [usize; 2]) -> usize {
-    let of_plane = geometry.largest_window(1, height).saturating_mul(geometry.largest_window(2, width));
-    of_plane.saturating_mul(geometry.largest_window(0, 1))
-}
-
-/// Output rows and columns that see at most so many pixels: whole rows, or a part of one that is not shorter than this.
-fn part_of_moved(problem: &Problem, most: usize, least: usize) -> Option<[usize; 2]> {
-    let Problem { rows, cols, .. } = problem;
-    let geometry = problem.geometry();
-    let fits = |height: usize, width: usize| pixels_seen(&geometry, [height, width]) <= most;
-    // Parts of about the same size.
-    let evenly = |all: usize, fitting: usize| all.div_ceil(all.div_ceil(fitting));
-    match most_fitting(rows.output, |height| fits(height, cols.output)) {
-        0 => {
-            let width = most_fitting(cols.output, |width| fits(1, width));
-            (width >= least).then(|| [1, evenly(cols.output, width)])
-        }
-        height => Some([evenly(rows.output, height), cols.output]),
-    }
-}
 
 impl Algorithm for DepthwiseRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
@@ -138,9 +47,9 @@ impl Algorithm for DepthwiseRegister {
         require(groups > 1 && problem.group_in() == 1, c"needs several groups of one input channel each")?;
         let problem = Problem { groups: 1, in_channels: 1, ..*problem };
         require_countable_taps(&problem)?;
-        let reading = Reading::new(&problem, multiplier, block)?;
+        let reading = SrcReading::new(&problem, multiplier, block)?;
         let grid = match &reading {
-            Reading::Planes(phases) => {
+            SrcReading::Planes(phases) => {
                 // Whole rows, in parts that a thread takes one after the other.
                 let [height, _] = phases.part();
                 let strips = problem.rows.output.div_ceil(height);
@@ -170,12 +79,14 @@ impl PreparedDepthwiseRegister {
         for (first, outputs) in boxes(problem, &pixels) {
             let part = part_of_pixels(problem, &mut dst, first..first + count(&outputs));
             match &self.reading {
-                Reading::Planes(phases) => self.run_planes(unit, phases, outputs[1].start, &channels, part),
-                Reading::InPlace => self.run_in_place(unit, outputs, &channels, part),
-                Reading::MovedRows(of_part, at_once) => {
+                SrcReading::Planes(phases) => {
+                    self.run_planes(unit, phases, outputs[1].start, &channels, part)
+                }
+                SrcReading::InPlace => self.run_in_place(unit, outputs, &channels, part),
+                SrcReading::MovedRows(of_part, at_once) => {
                     self.run_moved_rows(unit, (*of_part, *at_once), &outputs, &channels, part);
                 }
-                Reading::ByTaps(steps) => self.run_by_taps(unit, *steps, &outputs, &channels, part),
+                SrcReading::ByTaps(steps) => self.run_by_taps(unit, *steps, &outputs, &channels, part),
             }
         }
     }
@@ -204,12 +115,6 @@ impl PreparedDepthwiseRegister {
             Layout::Nchw => run_to_planes(tile),
         }
     }
-
-    /// The weights of some channels.
-    fn weights<'a, T: Element>(&self, unit: &Unit<'a, T>, channels: &Range<usize>) -> &'a [T] {
-        let taps = self.problem.taps();
-        &unit.weights[channels.start * taps..channels.end * taps]
-    }
 }
 
 /// Runs a tile whose dst is planes. Apart, since its array is on the stack.
@@ -217,12 +122,6 @@ impl PreparedDepthwiseRegister {
 fn run_to_planes<T: Element>(tile: DepthwiseTile<'_, '_, T>) {
     let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
     T::depthwise_tile(tile, kept.elements());
-}
-
-/// A range in steps.
-fn steps(range: &Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-    let Range { start, end } = *range;
-    (start..end).step_by(step).map(move |at| at..(at + step).min(end))
 }
 
 impl Prepared for PreparedDepthwiseRegister {
@@ -243,9 +142,9 @@ impl Prepared for PreparedDepthwiseRegister {
         const LOADED: usize = 2;
         let Self { problem, grid, .. } = self;
         let (pixels, channels) = (problem.out_pixels(), problem.out_channels);
-        let planes = matches!(self.reading, Reading::Planes(_));
+        let planes = matches!(self.reading, SrcReading::Planes(_));
         let moved = match self.reading {
-            Reading::ByTaps(_) | Reading::MovedRows(..) => work(&[problem.in_pixels(), channels]),
+            SrcReading::ByTaps(_) | SrcReading::MovedRows(..) => work(&[problem.in_pixels(), channels]),
             _ => 0.0,
         };
         let stored = match problem.dst_layout {

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use convlow_kernels::depthwise_tile::DepthwiseTile;
+use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moved::moved;
 use convlow_kernels::moves::KEPT_BYTES;
 
-use super::super::algorithm::{Element, Unit};
-use super::super::tiling::{count, part_of_channels, part_of_pixels};
+use super::prepared::{PART_BYTES, PreparedDepthwiseRegister, parts_of};
 use super::words::{WORD, Words};
-use super::{PART_BYTES, PreparedDepthwiseRegister, steps};
-use crate::matrix::MatrixMut;
+use crate::algorithms::algorithm::{Element, Unit};
+use crate::algorithms::tiling::{count, part_of_channels, part_of_pixels};
 
 impl PreparedDepthwiseRegister {
     /// Some outputs, so many rows and columns of so many channels at a time. Apart, since its arrays are on the
@@ -28,10 +28,10 @@ impl PreparedDepthwiseRegister {
         let mut pixels = Words::<{ PART_BYTES / WORD }>::ZEROS;
         let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
         let parts = || {
-            let rows = planes.clone().flat_map(|z| steps(rows, height).map(move |y| (z, y)));
-            rows.flat_map(|(z, y)| steps(cols, width).map(move |x| [z..z + 1, y.clone(), x]))
+            let rows = planes.clone().flat_map(|z| parts_of(rows, height).map(move |y| (z, y)));
+            rows.flat_map(|(z, y)| parts_of(cols, width).map(move |x| [z..z + 1, y.clone(), x]))
         };
-        for part in steps(channels, at_once) {
+        for part in parts_of(channels, at_once) {
             let of_dst = part.start - channels.start..part.end - channels.start;
             let mut dst = part_of_channels(problem, &mut dst, of_dst);
             let src = unit.src.channels_from(part.start);

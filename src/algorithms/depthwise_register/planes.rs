@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use convlow_kernels::end::End;
 use convlow_kernels::flat_tile::FlatTile;
+use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::phases::{MOST_PLANE_TAPS, Phases};
 
-use super::super::algorithm::{Element, Unit};
+use super::prepared::{PHASE_BYTES, PreparedDepthwiseRegister, SUM_BYTES, parts_of};
 use super::words::{WORD, Words};
-use super::{PHASE_BYTES, PreparedDepthwiseRegister, SUM_BYTES, steps};
-use crate::matrix::MatrixMut;
+use crate::algorithms::algorithm::{Element, Unit};
 use crate::problem::Layout;
 
 /// Bytes of the outputs that are computed at once by the widest vectors.
@@ -34,7 +34,7 @@ impl PreparedDepthwiseRegister {
         let mut weights = Words::<{ MOST_PLANE_TAPS * AT_ONCE_BYTES / WORD }>::ZEROS;
         let weights: &mut [T] = weights.elements();
         let height = dst.cols() / all;
-        for xs in steps(&(0..all), phases.part()[1]) {
+        for xs in parts_of(&(0..all), phases.part()[1]) {
             if xs.start > 0 {
                 // What lies outside the input is no longer where it was.
                 of_phases.fill(T::ZERO);

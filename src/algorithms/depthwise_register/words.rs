@@ -1,6 +1,6 @@
 //! Memory on the stack.
 
-use super::super::algorithm::Element;
+use crate::algorithms::algorithm::Element;
 
 /// Bytes of a word of memory on the stack.
 pub const WORD: usize = size_of::<u64>();

@@ -17,7 +17,8 @@ use super::peers::{self, Peer};
 use super::record::Record;
 use super::report::{self, networks, problems, seconds};
 use super::select::families;
-use crate::{Failure, Outcome, options};
+use crate::options;
+use crate::outcome::{Failure, Outcome};
 
 /// Okabe and Ito's colours, which stay apart for colour-blind eyes, grey first for the reference.
 const PALETTE: [RGBColor; 8] = [

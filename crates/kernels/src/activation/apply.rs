@@ -1,23 +1,23 @@
 //! Activations of many numbers: vectors in memory, and slices.
 
-use super::definition::{Function, Prepared};
+use super::definition::{Function, PreparedActivation};
 use super::functions::{self, Apply};
 use crate::isa;
 use crate::number::Number;
 use crate::vectors::{Apart, Kernel, Vectors};
 
 /// values ← activation(values). `slopes` are PRELU's: one for each of the values, or one for all; others read none.
-pub fn apply_to_slice<T: Number>(activation: &Prepared<T>, slopes: &[T], values: &mut [T]) {
+pub fn apply_to_slice<T: Number>(activation: &PreparedActivation<T>, slopes: &[T], values: &mut [T]) {
     match (activation, slopes) {
-        (Prepared::None, _) => {}
-        (Prepared::Clamp(min, max), _) => {
+        (PreparedActivation::None, _) => {}
+        (PreparedActivation::Clamp(min, max), _) => {
             values.iter_mut().for_each(|value| *value = clamped(*value, *min, *max))
         }
-        (Prepared::Function(function), _) => isa::dispatch(ApplyToSlice { function, values }),
-        (Prepared::Prelu, [slope]) => {
+        (PreparedActivation::Function(function), _) => isa::dispatch(ApplyToSlice { function, values }),
+        (PreparedActivation::Prelu, [slope]) => {
             isa::dispatch(ApplyToSlice { function: &Function::LeakyRelu(*slope), values })
         }
-        (Prepared::Prelu, slopes) => isa::dispatch(ApplyPreluToSlice { slopes, values }),
+        (PreparedActivation::Prelu, slopes) => isa::dispatch(ApplyPreluToSlice { slopes, values }),
     }
 }
 
@@ -114,20 +114,21 @@ pub enum Slopes<T> {
 /// An activation as the kernels of a tile apply it.
 #[derive(Debug, Clone, Copy)]
 pub struct Applied<T> {
-    pub activation: Prepared<T>,
+    pub activation: PreparedActivation<T>,
     /// Read for PRELU alone.
     pub slopes: Slopes<T>,
 }
 
 impl<T> Applied<T> {
     /// Nothing.
-    pub const NOTHING: Self = Self { activation: Prepared::None, slopes: Slopes::OfLanes(std::ptr::null()) };
+    pub const NOTHING: Self =
+        Self { activation: PreparedActivation::None, slopes: Slopes::OfLanes(std::ptr::null()) };
 }
 
 impl<T: Number> Applied<T> {
     /// The same for the channels from this one on.
     #[inline(always)]
-    pub fn from_channel(self, channel: usize) -> Self {
+    pub fn at_channel(self, channel: usize) -> Self {
         let slopes = match self.slopes {
             Slopes::OfLanes(first) => Slopes::OfLanes(first.wrapping_add(channel)),
             Slopes::OfRows(first) => Slopes::OfRows(first.wrapping_add(channel)),
@@ -144,8 +145,8 @@ impl<T: Number> Applied<T> {
         mut sums: [[T::Vector<S>; V]; P],
     ) -> [[T::Vector<S>; V]; P] {
         match self.activation {
-            Prepared::None => {}
-            Prepared::Clamp(min, max) => {
+            PreparedActivation::None => {}
+            PreparedActivation::Clamp(min, max) => {
                 let (min, max) = (T::splat(simd, min), T::splat(simd, max));
                 let mut p = 0;
                 while p < P {
@@ -168,11 +169,12 @@ impl<T: Number> Applied<T> {
     }
 
     /// The same of rows of one vector in memory.
+    #[cfg(feature = "winograd")]
     #[inline(always)]
     pub fn apply_to_rows<S: Vectors>(&self, simd: S, lanes: usize, sums: &mut [T::Vector<S>]) {
         match self.activation {
-            Prepared::None => {}
-            Prepared::Clamp(min, max) => {
+            PreparedActivation::None => {}
+            PreparedActivation::Clamp(min, max) => {
                 let (min, max) = (T::splat(simd, min), T::splat(simd, max));
                 for sum in sums {
                     *sum = T::at_most(simd, T::at_least(simd, *sum, min), max);
@@ -193,7 +195,7 @@ impl<T: Number> Applied<T> {
 /// The sums of a register tile on the stack: rows of vectors.
 struct OfTile<'a, S, T> {
     pub simd: S,
-    pub activation: &'a Prepared<T>,
+    pub activation: &'a PreparedActivation<T>,
     pub slopes: Slopes<T>,
     /// Vectors of a row, and how many lanes of them are there.
     pub vectors: usize,
@@ -207,11 +209,11 @@ impl<S: Vectors, T: Number> Apart for OfTile<'_, S, T> {
         let Self { simd, activation, slopes, vectors, lanes, sums } = self;
         let of_row = vectors * T::lanes::<S>();
         match (activation, slopes) {
-            (Prepared::None | Prepared::Clamp(..), _) => {}
-            (Prepared::Function(function), _) => {
+            (PreparedActivation::None | PreparedActivation::Clamp(..), _) => {}
+            (PreparedActivation::Function(function), _) => {
                 simd.apart(Apply { simd, function: *function, values: sums });
             }
-            (Prepared::Prelu, Slopes::OfLanes(from)) => {
+            (PreparedActivation::Prelu, Slopes::OfLanes(from)) => {
                 // SAFETY: a tile with these slopes has one for each of its channels.
                 let slopes = unsafe { std::slice::from_raw_parts(from, lanes) };
                 for row in sums.chunks_exact_mut(of_row) {
@@ -226,7 +228,7 @@ impl<S: Vectors, T: Number> Apart for OfTile<'_, S, T> {
                     }
                 }
             }
-            (Prepared::Prelu, Slopes::OfRows(from)) => {
+            (PreparedActivation::Prelu, Slopes::OfRows(from)) => {
                 for (row, values) in sums.chunks_exact_mut(of_row).enumerate() {
                     // SAFETY: as above.
                     let function = Function::LeakyRelu(unsafe { *from.add(row) });

@@ -1,5 +1,5 @@
 //! [`Activation`]: which function, with its parameters; [`exact`], its value, one number at a time in [`Wide`] arithmetic, slow,
-//! which vectors are tested against; and [`Prepared`], its constants in the type of the tensor.
+//! which vectors are tested against; and [`PreparedActivation`], its constants in the type of the tensor.
 
 use super::tables::Tables;
 use super::wide::{Wide, power_of_two};
@@ -245,7 +245,7 @@ fn odd_series(t: f64) -> Wide {
 
 /// An activation of numbers of one type.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Prepared<T> {
+pub enum PreparedActivation<T> {
     /// Nothing is done.
     None,
     /// Bounds, in registers.
@@ -262,9 +262,9 @@ pub enum Function<T> {
     /// alpha·y where y < 0, else y.
     LeakyRelu(T),
     /// min(max(alpha·y + beta, 0), 1).
-    HardSigmoid(Line<T>),
+    HardSigmoid(Linear<T>),
     /// y · min(max(alpha·y + beta, 0), 1).
-    HardSwish(Line<T>),
+    HardSwish(Linear<T>),
     /// 1 / (1 + e^−y).
     Sigmoid,
     /// y / (1 + e^(−alpha·y)).
@@ -281,7 +281,7 @@ pub enum Function<T> {
 
 /// alpha·y + beta.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Line<T> {
+pub struct Linear<T> {
     /// Its sum is alpha: all 53 digits, also in float32.
     pub(super) alpha: [T; 3],
     /// Its sum is beta, to 48 digits in float32.
@@ -317,7 +317,7 @@ fn parts<T: Number, const N: usize>(value: f64) -> [T; N] {
     })
 }
 
-impl<T: Number> Line<T> {
+impl<T: Number> Linear<T> {
     /// Beyond, with ordinary parameters, the line is far from 0 and 1: 2^96.
     pub(super) const FAR: f64 = 79_228_162_514_264_337_593_543_950_336.0;
 
@@ -341,7 +341,7 @@ impl<T: Number> Silu<T> {
     }
 }
 
-impl<T: Number> Prepared<T> {
+impl<T: Number> PreparedActivation<T> {
     /// That of a channel alone.
     pub fn of_channel(self, slope: Option<T>) -> Self {
         match (self, slope) {
@@ -360,11 +360,11 @@ impl<T: Number> Prepared<T> {
                 let slope = T::from_f64(alpha);
                 (alpha == 0.0 || is_ordinary(alpha)).then_some(Function::LeakyRelu(slope))
             }
-            Activation::HardSigmoid { alpha, beta } => Line::new(alpha, beta).map(Function::HardSigmoid),
-            Activation::HardSwish { alpha, beta } => Line::new(alpha, beta).map(Function::HardSwish),
+            Activation::HardSigmoid { alpha, beta } => Linear::new(alpha, beta).map(Function::HardSigmoid),
+            Activation::HardSwish { alpha, beta } => Linear::new(alpha, beta).map(Function::HardSwish),
             Activation::Sigmoid => Some(Function::Sigmoid),
             // y/2.
-            Activation::Silu { alpha: 0.0 } => Line::new(0.0, 0.5).map(Function::HardSwish),
+            Activation::Silu { alpha: 0.0 } => Linear::new(0.0, 0.5).map(Function::HardSwish),
             Activation::Silu { alpha } => Silu::new(alpha).map(Function::Silu),
             Activation::Tanh => Some(Function::Tanh),
             Activation::Gelu => Some(Function::Gelu),

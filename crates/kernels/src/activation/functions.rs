@@ -4,7 +4,7 @@
 //! denormal result is rounded once. An exponent is never rounded before its integer part is taken away: an error in it would
 //! grow with the exponent.
 
-use super::definition::{Function, Line, Silu, exact};
+use super::definition::{Function, Linear, Silu, exact};
 use super::tables::Tables;
 use super::wide::power_of_two;
 use crate::data_type::DataType;
@@ -200,9 +200,9 @@ pub fn gelu<S: Vectors, T: Number>(simd: S, y: T::Vector<S>) -> T::Vector<S> {
 /// min(max(alpha·y + beta, 0), 1). The parts of alpha and beta are added one after the other, the greatest first, so that
 /// nothing is lost where they cancel.
 #[inline(always)]
-pub fn hard_sigmoid<S: Vectors, T: Number>(simd: S, line: Line<T>, y: T::Vector<S>) -> T::Vector<S> {
+pub fn hard_sigmoid<S: Vectors, T: Number>(simd: S, line: Linear<T>, y: T::Vector<S>) -> T::Vector<S> {
     // Beyond, the result is the same, and an infinity times 0 would be a NaN.
-    let y = within::<S, T>(simd, y, [-Line::<T>::FAR, Line::<T>::FAR].map(T::from_f64));
+    let y = within::<S, T>(simd, y, [-Linear::<T>::FAR, Linear::<T>::FAR].map(T::from_f64));
     let mut sum =
         T::multiply_add_exactly(simd, T::splat(simd, line.alpha[0]), y, T::splat(simd, line.beta[0]));
     if T::TYPE == DataType::F32 {
@@ -215,7 +215,7 @@ pub fn hard_sigmoid<S: Vectors, T: Number>(simd: S, line: Line<T>, y: T::Vector<
 
 /// y · min(max(alpha·y + beta, 0), 1).
 #[inline(always)]
-pub fn hard_swish<S: Vectors, T: Number>(simd: S, line: Line<T>, y: T::Vector<S>) -> T::Vector<S> {
+pub fn hard_swish<S: Vectors, T: Number>(simd: S, line: Linear<T>, y: T::Vector<S>) -> T::Vector<S> {
     let y = within::<S, T>(simd, y, line.swish_ends);
     T::multiply(simd, y, hard_sigmoid::<S, T>(simd, line, y))
 }

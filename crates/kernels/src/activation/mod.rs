@@ -1,6 +1,6 @@
 //! Activations: the function that each output goes through at the end of a convolution.
 //!
-//! [`Activation`] names the function, [`Prepared`] holds its constants in the tensor's type, which kernels apply to the sums of their
+//! [`Activation`] names the function, [`PreparedActivation`] holds its constants in the tensor's type, which kernels apply to the sums of their
 //! tiles and [`apply_to_slice`] to numbers in memory. [`exact`] is the definition, one number at a time.
 //!
 //! | input | result |
@@ -25,4 +25,4 @@ mod wide;
 
 pub use apply::apply_to_slice;
 pub(crate) use apply::{Applied, Slopes};
-pub use definition::{Activation, Function, Parameters, Prepared, exact};
+pub use definition::{Activation, Function, Parameters, PreparedActivation, exact};

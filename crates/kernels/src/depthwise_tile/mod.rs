@@ -8,7 +8,7 @@ mod tile;
 use std::ops::Range;
 
 use self::channels::Channels;
-use self::outputs::MOST;
+use self::outputs::MOST_OUTPUTS;
 use self::tile::{ANY, RegisterTile};
 use crate::axis::common;
 use crate::class::Class;
@@ -147,7 +147,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
         let places = Places::new(self.image.steps(), self.origin, classes, outputs, self.dst.ld());
         assert!(places.lie_inside(outputs, self.dst.ld()));
         // Tiles lie along the columns, or along rows or planes where these are more.
-        let long = |at: &usize| places.outputs[*at].len() >= MOST;
+        let long = |at: &usize| places.outputs[*at].len() >= MOST_OUTPUTS;
         let order = match [2, 1, 0].into_iter().find(long) {
             Some(0) => [1, 2, 0],
             Some(1) => [0, 2, 1],
@@ -162,7 +162,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
                 let tile = self.tile(&channels, &places, order, (outer, &mut x), &of_outer);
                 // SAFETY: the caller's promise.
                 unsafe { run_tile(simd, &tile, &channels) };
-                x += tile.count + (tile.alike - 1) * MOST;
+                x += tile.count + (tile.alike - 1) * MOST_OUTPUTS;
             }
         }
     }
@@ -188,7 +188,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
         }
     }
 
-    /// The tile that begins with an output, or with one before it where fewer than [`MOST`] would be left.
+    /// The tile that begins with an output, or with one before it where fewer than [`MOST_OUTPUTS`] would be left.
     #[inline(always)]
     fn tile(
         &mut self,
@@ -200,20 +200,20 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
     ) -> RegisterTile<T> {
         let (along, xs) = (&channels.along, &places.outputs[c]);
         let inside = common(xs, &along.outputs_of_all_taps());
-        let mut count = (xs.end - *x).min(MOST);
-        if count < MOST && xs.len() > MOST && !self.end.accumulate {
+        let mut count = (xs.end - *x).min(MOST_OUTPUTS);
+        if count < MOST_OUTPUTS && xs.len() > MOST_OUTPUTS && !self.end.accumulate {
             // Some outputs once more, rather than fewer at a time.
-            (*x, count) = (xs.end - MOST, MOST);
+            (*x, count) = (xs.end - MOST_OUTPUTS, MOST_OUTPUTS);
         }
         let x = *x;
         let (mut taps, mut of_all, mut alike) = (0..along.kernel, 0..along.kernel, 1);
         if inside.start <= x && x + count <= inside.end {
-            alike = ((inside.end - x) / MOST).max(1);
+            alike = ((inside.end - x) / MOST_OUTPUTS).max(1);
         } else {
             let (first, last) = (along.taps_of_output(x), along.taps_of_output(x + count - 1));
             (taps, of_all) = (last.start..first.end, common(&first, &last));
         }
-        if count < MOST || of_all.is_empty() {
+        if count < MOST_OUTPUTS || of_all.is_empty() {
             of_all = taps.end..taps.end;
         }
         let mut output = [x; 3];

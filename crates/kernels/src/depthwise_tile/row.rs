@@ -1,7 +1,7 @@
 //! [`Row`]: a kernel row of some outputs and channels.
 
 use crate::depthwise_tile::channels::Channels;
-use crate::depthwise_tile::outputs::{MOST, for_each};
+use crate::depthwise_tile::outputs::{MOST_OUTPUTS, for_each};
 use crate::lanes::prefetch_line;
 use crate::number::Number;
 use crate::places::Place;
@@ -41,7 +41,7 @@ impl<T: Number> Row<T> {
         simd: S,
         reading: R,
         sees: impl Fn(usize) -> bool,
-        sums: &mut Sums<S, T, MOST, V>,
+        sums: &mut Sums<S, T, MOST_OUTPUTS, V>,
     ) {
         for_each!(VECTOR in [0 1] => {
             if const { VECTOR < V } {
@@ -66,7 +66,7 @@ impl<T: Number> Row<T> {
         if channels.is_far {
             let ahead = self.src.wrapping_add(V * T::lanes::<S>());
             for_each!(OUTPUT => {
-                if fresh || OUTPUT + 1 == MOST {
+                if fresh || OUTPUT + 1 == MOST_OUTPUTS {
                     prefetch_line(ahead.wrapping_add(self.output.wrapping_mul(OUTPUT)));
                 }
             });

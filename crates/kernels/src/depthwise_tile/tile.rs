@@ -2,7 +2,7 @@
 
 use crate::axis::Axis;
 use crate::depthwise_tile::channels::Channels;
-use crate::depthwise_tile::outputs::{MOST, for_each};
+use crate::depthwise_tile::outputs::{MOST_OUTPUTS, for_each};
 use crate::depthwise_tile::row::Row;
 use crate::number::Number;
 use crate::places::Place;
@@ -17,12 +17,12 @@ pub struct RegisterTile<T> {
     pub src: *const T,
     pub dst: *mut T,
     pub addend: Option<*const T>,
-    /// Outputs, at most [`MOST`].
+    /// Outputs, at most [`MOST_OUTPUTS`].
     pub count: usize,
     /// The taps of the two other axes that are inside the input: from one to before another.
     pub outer: [usize; 2],
     pub inner: [usize; 2],
-    /// The taps that some output sees, and those that [`MOST`] of them see.
+    /// The taps that some output sees, and those that [`MOST_OUTPUTS`] of them see.
     pub taps: [usize; 2],
     pub of_all: [usize; 2],
     /// Where on its axis the first output's first tap would lie, which wraps around.
@@ -36,11 +36,11 @@ pub const ANY: usize = 0;
 
 /// Whether padding of half the kernel's width may cover this input column of a tile.
 const fn is_edge(taps: usize, stride: usize, column: usize) -> bool {
-    column < taps / 2 || column + taps / 2 + stride > (MOST - 1) * stride + taps
+    column < taps / 2 || column + taps / 2 + stride > (MOST_OUTPUTS - 1) * stride + taps
 }
 
 /// All rows of a tile and of those that are alike: the channels of whole blocks, or those behind them.
-struct Rows<'a, S, T, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool> {
+struct TileRows<'a, S, T, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool> {
     simd: S,
     tile: &'a RegisterTile<T>,
     channels: &'a Channels<T>,
@@ -49,7 +49,7 @@ struct Rows<'a, S, T, const TAPS: usize, const STRIDE: usize, const ALL: bool, c
 }
 
 impl<S: Vectors, T: Number, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool> Apart
-    for Rows<'_, S, T, TAPS, STRIDE, ALL, WHOLE>
+    for TileRows<'_, S, T, TAPS, STRIDE, ALL, WHOLE>
 {
     #[inline(always)]
     fn run(self) {
@@ -69,8 +69,8 @@ impl<S: Vectors, T: Number, const TAPS: usize, const STRIDE: usize, const ALL: b
                         tile.add_rest(self.simd, &channels, self.whole);
                     }
                 }
-                tile = tile.plus(channels.output_step, MOST);
-                tile.position = tile.position.wrapping_add(channels.along.stride.wrapping_mul(MOST));
+                tile = tile.plus(channels.output_step, MOST_OUTPUTS);
+                tile.position = tile.position.wrapping_add(channels.along.stride.wrapping_mul(MOST_OUTPUTS));
                 left -= 1;
             }
             first = first.plus(channels.row_step, 1);
@@ -93,13 +93,13 @@ impl<T: Number> RegisterTile<T> {
         let (tile, whole) = (self, channels.count - channels.count % (VECTORS * T::lanes::<S>()));
         if whole > 0 {
             if const { TAPS != ANY } && self.of_all == [0, TAPS] {
-                simd.apart(Rows::<S, T, TAPS, STRIDE, true, true> { simd, tile, channels, whole });
+                simd.apart(TileRows::<S, T, TAPS, STRIDE, true, true> { simd, tile, channels, whole });
             } else {
-                simd.apart(Rows::<S, T, TAPS, STRIDE, false, true> { simd, tile, channels, whole });
+                simd.apart(TileRows::<S, T, TAPS, STRIDE, false, true> { simd, tile, channels, whole });
             }
         }
         if whole < channels.count {
-            simd.apart(Rows::<S, T, ANY, ANY, false, false> { simd, tile, channels, whole });
+            simd.apart(TileRows::<S, T, ANY, ANY, false, false> { simd, tile, channels, whole });
         }
     }
 
@@ -180,11 +180,11 @@ impl<T: Number> RegisterTile<T> {
         first: usize,
         (weights, of_tap): (usize, usize),
     ) {
-        let mut sums: Sums<S, T, MOST, V> = [std::array::from_fn(|v| match channels.bias {
+        let mut sums: Sums<S, T, MOST_OUTPUTS, V> = [std::array::from_fn(|v| match channels.bias {
             // SAFETY: bias has these channels.
             Some(bias) => unsafe { width.load(simd, bias.wrapping_add(first), v) },
             None => T::splat(simd, T::ZERO),
-        }); MOST];
+        }); MOST_OUTPUTS];
         let steps = channels.tap_steps.map(|(src, taps)| Place { src, dst: taps.wrapping_mul(of_tap) });
         let output = channels.output_step.src;
         let ([mut outer, outer_end], [inner, inner_end]) = (self.outer, self.inner);
@@ -234,14 +234,14 @@ impl<T: Number> RegisterTile<T> {
         width: Width<V>,
         channels: &Channels<T>,
         first: usize,
-        sums: Sums<S, T, MOST, V>,
+        sums: Sums<S, T, MOST_OUTPUTS, V>,
     ) {
         let step = channels.output_step.dst;
         let of_output = |output: usize| step.wrapping_mul(output).wrapping_add(first);
-        let activation = &channels.activation.from_channel(first);
+        let activation = &channels.activation.at_channel(first);
         // SAFETY: dst has these outputs and channels, and so has its addend.
         unsafe {
-            if const { TAPS != ANY } || self.count == MOST {
+            if const { TAPS != ANY } || self.count == MOST_OUTPUTS {
                 let dst = std::array::from_fn(|p| self.dst.wrapping_add(of_output(p)));
                 let addend =
                     self.addend.map(|addend| std::array::from_fn(|p| addend.wrapping_add(of_output(p))));
@@ -266,7 +266,7 @@ impl<T: Number> RegisterTile<T> {
         reading: R,
         channels: &Channels<T>,
         mut row: Row<T>,
-        sums: &mut Sums<S, T, MOST, V>,
+        sums: &mut Sums<S, T, MOST_OUTPUTS, V>,
     ) {
         let along = &channels.along;
         let [mut tap, last] = self.taps;
@@ -302,9 +302,9 @@ impl<T: Number> RegisterTile<T> {
     /// Whether the outputs are as many as a register tile has, and see all taps but for those at [its edges](is_edge).
     #[inline(always)]
     pub fn is_regular<const TAPS: usize, const STRIDE: usize>(&self, along: &Axis) -> bool {
-        let reach = (MOST - 1) * STRIDE + TAPS;
+        let reach = (MOST_OUTPUTS - 1) * STRIDE + TAPS;
         let first = self.position.wrapping_add(TAPS / 2);
         let last = self.position.wrapping_add(reach - TAPS / 2 - STRIDE);
-        self.count == MOST && first < along.input && last < along.input && first <= last
+        self.count == MOST_OUTPUTS && first < along.input && last < along.input && first <= last
     }
 }

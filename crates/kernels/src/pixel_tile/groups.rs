@@ -25,7 +25,7 @@ pub struct SameTaps {
 pub struct Groups {
     /// The first `all` are there.
     places: [MaybeUninit<Place>; LISTED],
-    /// What those see that are left over from the same_taps.
+    /// What those see that are left over from whole groups.
     tap_boxes: [MaybeUninit<TapBox>; LISTED],
     pub all: usize,
     /// The first `len` are there.
@@ -100,7 +100,7 @@ impl Groups {
         unsafe { std::slice::from_raw_parts(places.as_ptr().cast(), places.len()) }
     }
 
-    /// The tap_boxes of pixels that are left over.
+    /// The tap boxes of pixels that are left over.
     pub fn tap_boxes(&self, range: Range<usize>) -> &[TapBox] {
         assert!(self.uniform() <= range.start);
         let tap_boxes = &self.tap_boxes[..self.all][range];

@@ -171,7 +171,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
                 let sums =
                     unsafe { std::slice::from_raw_parts(kept.as_ptr().cast::<T>(), pixels.len() * most) };
                 let mut to = self.dst.part(first..first + channels, pixels.clone());
-                let sums = Matrix::new(&*sums, pixels.len(), channels, most);
+                let sums = Matrix::new(sums, pixels.len(), channels, most);
                 finish_planes(&sums, &mut to, &self.end.of_channels(first..first + channels).of_move());
             }
             first += channels;
@@ -205,7 +205,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
                 && image.channel == 1
                 && (image.pixel, self.depth.len()) == (group_in, group_in),
             addend: end.accumulate.then_some(addend),
-            activation: end.of_lanes().from_channel(first),
+            activation: end.of_lanes().at_channel(first),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::pixel_tile::groups::{Groups, SameTaps};
 use crate::pixel_tile::runs::Runs;
 use crate::pixel_tile::tap_box::{TapBox, of_first_class};
 use crate::places::Place;
-use crate::spread::{EachFour, EachVector, FoursApart, Shared, Spread};
+use crate::spread::{AllLanes, EachFour, EachVector, FoursApart, Spread};
 use crate::sums::{FEW, Factors, MANY, Run, Sums, add, finish};
 use crate::vectors::Vectors;
 use crate::width::{Whole, Width};
@@ -21,7 +21,7 @@ impl<T: Number> Block<T> {
     /// All pixels.
     ///
     /// # Safety
-    /// The image holds every tap that the tap_boxes of the pixels hold, weights (with a vector behind them) and bias have the
+    /// The image holds every tap that the tap boxes of the pixels hold, weights (with a vector behind them) and bias have the
     /// block's channels, and so have dst and its addend at the places of the pixels.
     #[inline(always)]
     pub unsafe fn run<S: Vectors>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
@@ -30,9 +30,9 @@ impl<T: Number> Block<T> {
             if self.of_group < self.channels {
                 self.run_groups(simd, groups, ahead);
             } else if self.channels <= T::lanes::<S>() {
-                self.run_tiles::<S, _, 1>(simd, Shared, groups, ahead);
+                self.run_tiles::<S, _, 1>(simd, AllLanes, groups, ahead);
             } else {
-                self.run_tiles::<S, _, 2>(simd, Shared, groups, ahead);
+                self.run_tiles::<S, _, 2>(simd, AllLanes, groups, ahead);
             }
         }
     }
@@ -181,7 +181,8 @@ impl<T: Number> Block<T> {
         runs: &mut Runs<'_, T>,
         ahead: &mut Ahead,
     ) {
-        for group in places.as_chunks::<P>().0 {
+        for group in places.chunks_exact(P) {
+            let Ok(group) = <&[Place; P]>::try_from(group) else { return };
             // SAFETY: the caller's promise.
             let (factors, dst, mut sums) = unsafe { self.begin::<S, F, P, V>(simd, spread, group) };
             loop {

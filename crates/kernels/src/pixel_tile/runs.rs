@@ -1,4 +1,4 @@
-//! [`Runs`]: the elements that a tap_box's pixels see, as runs of products.
+//! [`Runs`]: the elements that the pixels of a tap box see, as runs of products.
 
 use std::mem::MaybeUninit;
 
@@ -10,7 +10,7 @@ use crate::sums::Run;
 /// Runs of elements that are listed at once.
 const RUNS: usize = 32;
 
-/// The runs of elements that the pixels of a tap_box see, as many as there is room for at once.
+/// The runs of elements that the pixels of a tap box see, as many as there is room for at once.
 pub struct Runs<'a, T> {
     block: &'a Block<T>,
     tap_box: TapBox,
@@ -29,7 +29,7 @@ impl<'a, T: Number> Runs<'a, T> {
         Self { block, tap_box, list: [const { MaybeUninit::uninit() }; RUNS], len: 0, first: 0, all: 0 }
     }
 
-    /// Lists the runs of a tap_box.
+    /// Lists the runs of a tap box.
     pub fn see(&mut self, tap_box: TapBox) {
         self.all = match tap_box.count() {
             0 => 0,

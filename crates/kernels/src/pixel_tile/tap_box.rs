@@ -45,7 +45,7 @@ impl TapBox {
     }
 }
 
-/// How many tap_boxes are of the first one's class.
+/// How many tap boxes are of the first one's class.
 pub fn of_first_class(tap_boxes: &[TapBox]) -> usize {
     tap_boxes.iter().take_while(|tap_box| tap_box.first_tap == tap_boxes[0].first_tap).count()
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::lines::load_line;
-use super::matrices::{MOST, transform_input};
+use super::matrices::{MOST_ALPHA, transform_input};
 use super::strip::{Strip, clip};
 use super::transform::{Buffers, ChannelsOfTile, Pixels, TileTransform, run_tiles};
 use crate::data_type::Layout;
@@ -31,7 +31,7 @@ pub struct InputTransform<'a, T> {
 impl<T: Number> InputTransform<'_, T> {
     /// Computes it.
     pub(crate) fn run_checked(self) {
-        match self.strip.form.alpha() {
+        match self.strip.filtering.alpha() {
             4 => isa::dispatch(OfAlpha::<T, 4>(self)),
             6 => isa::dispatch(OfAlpha::<T, 6>(self)),
             8 => isa::dispatch(OfAlpha::<T, 8>(self)),
@@ -65,7 +65,7 @@ impl<T: Number, const A: usize> OfAlpha<'_, T, A> {
                         *value = lanes.load(simd, inside.row(j));
                     }
                     // What the next tile reads beside.
-                    for j in A..A + self.0.strip.form.outputs {
+                    for j in A..A + self.0.strip.filtering.outputs {
                         prefetch(data, j * image.pixel);
                     }
                 } else {
@@ -93,7 +93,7 @@ impl<T: Number, const A: usize> OfAlpha<'_, T, A> {
                         let from = image.data.run(at + channel * image.channel, js.len());
                         pixels[js.clone()].copy_from_slice(from);
                     }
-                    row = load_line(simd, &Matrix::new(pixels.as_flattened(), T::lanes::<S>(), A, MOST));
+                    row = load_line(simd, &Matrix::new(pixels.as_flattened(), lanes_of_line, A, MOST_ALPHA));
                 }
                 if js.len() < A {
                     for (j, value) in row.iter_mut().enumerate() {
@@ -128,7 +128,7 @@ impl<T: Number, const A: usize> TileTransform for OfAlpha<'_, T, A> {
 
     fn place(&self, number: usize) -> Window {
         let strip = self.0.strip;
-        let ([_, rows, cols], outputs) = (strip.geometry.axes, strip.form.outputs);
+        let ([_, rows, cols], outputs) = (strip.geometry.axes, strip.filtering.outputs);
         let (ty, tx) = strip.place(strip.tiles.start + number);
         let (is, h) = clip(ty * outputs, rows.pad_before, A, rows.input);
         let (js, w) = clip(tx * outputs, cols.pad_before, A, cols.input);

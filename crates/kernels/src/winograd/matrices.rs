@@ -7,10 +7,10 @@ use crate::number::Number;
 use crate::vectors::Vectors;
 
 /// The largest α.
-pub const MOST: usize = 8;
+pub const MOST_ALPHA: usize = 8;
 /// Where the polynomials are evaluated, beside infinity: the first α − 1 of these. Of the points tried for each α they
 /// gave the smallest errors: with 0, ±1, ±2 they are four times as large for α = 6.
-const fn points(alpha: usize) -> [f64; MOST - 1] {
+const fn points(alpha: usize) -> [f64; MOST_ALPHA - 1] {
     use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
     if alpha == 6 {
         [0.0, FRAC_1_SQRT_2, -FRAC_1_SQRT_2, SQRT_2, -SQRT_2, 0.0, 0.0]
@@ -71,8 +71,8 @@ const fn output_matrix<const A: usize, const R: usize>() -> [[f64; A]; A] {
 }
 
 /// Row `k` of G, r columns: powers of the point over the product of its distances from the others.
-fn kernel_row(alpha: usize, r: usize, k: usize) -> [f64; MOST] {
-    let mut row = [0.0; MOST];
+fn kernel_row(alpha: usize, r: usize, k: usize) -> [f64; MOST_ALPHA] {
+    let mut row = [0.0; MOST_ALPHA];
     let points = points(alpha);
     let Some(&point) = points[..alpha - 1].get(k) else {
         row[r - 1] = 1.0;
@@ -89,7 +89,7 @@ pub struct KernelTransform {
     alpha: usize,
     r: usize,
     /// G.
-    rows: [[f64; MOST]; MOST],
+    rows: [[f64; MOST_ALPHA]; MOST_ALPHA],
 }
 
 impl KernelTransform {
@@ -99,10 +99,10 @@ impl KernelTransform {
     }
 
     /// G·g·Gᵀ, α×α in row-major order, for the kernel g(i, j).
-    pub fn apply<T: Into<f64>>(&self, g: impl Fn(usize, usize) -> T) -> [f64; MOST * MOST] {
-        let mut all = [0.0; MOST * MOST];
+    pub fn apply<T: Into<f64>>(&self, g: impl Fn(usize, usize) -> T) -> [f64; MOST_ALPHA * MOST_ALPHA] {
+        let mut all = [0.0; MOST_ALPHA * MOST_ALPHA];
         for k in 0..self.alpha {
-            let mut half = [0.0; MOST];
+            let mut half = [0.0; MOST_ALPHA];
             for (j, half) in half.iter_mut().enumerate().take(self.r) {
                 *half = (0..self.r).map(|i| self.rows[k][i] * g(i, j).into()).sum();
             }

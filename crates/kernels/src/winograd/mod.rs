@@ -15,4 +15,4 @@ mod transform;
 
 pub use self::input::InputTransform;
 pub use self::output::OutputTransform;
-pub use self::strip::{Form, Strip};
+pub use self::strip::{Filtering, Strip};

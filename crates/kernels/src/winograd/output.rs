@@ -1,7 +1,7 @@
 //! [`OutputTransform`]: from the sums of all positions to the pixels of tiles.
 
 use super::lines::{load_line, store_line};
-use super::matrices::{MOST, transform_output};
+use super::matrices::{MOST_ALPHA, transform_output};
 use super::strip::Strip;
 use super::transform::{Buffers, ChannelsOfTile, Pixels, TileTransform, run_tiles};
 use crate::activation::Applied;
@@ -33,12 +33,12 @@ impl<T: Number> OutputTransform<'_, '_, T> {
     /// Computes it.
     pub(crate) fn run_checked(self) {
         let activation = self.end.of_lanes();
-        match (self.strip.form.alpha(), self.strip.form.taps) {
-            (4, 3) => isa::dispatch(OfForm::<T, 4, 3>(self, activation)),
-            (6, 3) => isa::dispatch(OfForm::<T, 6, 3>(self, activation)),
-            (8, 3) => isa::dispatch(OfForm::<T, 8, 3>(self, activation)),
-            (6, 5) => isa::dispatch(OfForm::<T, 6, 5>(self, activation)),
-            (8, 5) => isa::dispatch(OfForm::<T, 8, 5>(self, activation)),
+        match (self.strip.filtering.alpha(), self.strip.filtering.taps) {
+            (4, 3) => isa::dispatch(OfFiltering::<T, 4, 3>(self, activation)),
+            (6, 3) => isa::dispatch(OfFiltering::<T, 6, 3>(self, activation)),
+            (8, 3) => isa::dispatch(OfFiltering::<T, 8, 3>(self, activation)),
+            (6, 5) => isa::dispatch(OfFiltering::<T, 6, 5>(self, activation)),
+            (8, 5) => isa::dispatch(OfFiltering::<T, 8, 5>(self, activation)),
             (alpha, r) => {
                 unreachable!("there is no transform of {alpha} x {alpha} positions for {r} x {r} taps")
             }
@@ -47,9 +47,9 @@ impl<T: Number> OutputTransform<'_, '_, T> {
 }
 
 /// The transform of tiles of α×α positions for r×r taps.
-struct OfForm<'a, 'b, T, const A: usize, const R: usize>(OutputTransform<'a, 'b, T>, Applied<T>);
+struct OfFiltering<'a, 'b, T, const A: usize, const R: usize>(OutputTransform<'a, 'b, T>, Applied<T>);
 
-impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
+impl<T: Number, const A: usize, const R: usize> OfFiltering<'_, '_, T, A, R> {
     /// m.
     const OUTPUTS: usize = A - R + 1;
 
@@ -85,7 +85,7 @@ impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
         (pixel, width): (usize, usize),
         mut outputs: [T::Vector<S>; A],
     ) {
-        let (accumulate, activation) = (self.0.end.accumulate, self.1.from_channel(first));
+        let (accumulate, activation) = (self.0.end.accumulate, self.1.at_channel(first));
         // What the next tile writes.
         let next = pixel + Self::OUTPUTS;
         for pixel in next..(next + Self::OUTPUTS).min(self.0.dst.rows()) {
@@ -114,7 +114,7 @@ impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
         mut outputs: [T::Vector<S>; A],
         pixels: &mut Pixels<T>,
     ) {
-        let (accumulate, activation) = (self.0.end.accumulate, self.1.from_channel(first));
+        let (accumulate, activation) = (self.0.end.accumulate, self.1.at_channel(first));
         let channels = first..first + lanes.0;
         // What the next tiles write.
         for channel in channels.clone() {
@@ -126,7 +126,7 @@ impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
             for (channel, pixels) in pixels.iter_mut().enumerate().take(dst.rows()) {
                 pixels[..width].copy_from_slice(dst.addend_row(channel));
             }
-            let before = Matrix::new(pixels.as_flattened(), T::lanes::<S>(), MOST, MOST);
+            let before = Matrix::new(pixels.as_flattened(), T::lanes::<S>(), MOST_ALPHA, MOST_ALPHA);
             let before = load_line::<S, T, A>(simd, &before);
             for (value, before) in outputs.iter_mut().zip(before) {
                 *value = T::add_vectors(simd, *value, before);
@@ -137,13 +137,13 @@ impl<T: Number, const A: usize, const R: usize> OfForm<'_, '_, T, A, R> {
             return store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut dst);
         }
         // By way of a line that has room for a whole vector.
-        let mut line = MatrixMut::new(pixels.as_flattened_mut(), T::lanes::<S>(), MOST, MOST);
+        let mut line = MatrixMut::new(pixels.as_flattened_mut(), T::lanes::<S>(), MOST_ALPHA, MOST_ALPHA);
         store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut line);
         dst.for_each_row(|channel, row| row.copy_from_slice(&pixels[channel][..width]));
     }
 }
 
-impl<T: Number, const A: usize, const R: usize> Kernel for OfForm<'_, '_, T, A, R> {
+impl<T: Number, const A: usize, const R: usize> Kernel for OfFiltering<'_, '_, T, A, R> {
     type Output = ();
 
     #[inline(always)]
@@ -153,7 +153,7 @@ impl<T: Number, const A: usize, const R: usize> Kernel for OfForm<'_, '_, T, A, 
     }
 }
 
-impl<T: Number, const A: usize, const R: usize> TileTransform for OfForm<'_, '_, T, A, R> {
+impl<T: Number, const A: usize, const R: usize> TileTransform for OfFiltering<'_, '_, T, A, R> {
     type Number = T;
     /// The first output's row and column.
     type Place = (usize, usize);

@@ -6,14 +6,14 @@ use crate::geometry::Geometry;
 
 /// F(m×m, r×r).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Form {
+pub struct Filtering {
     /// m.
     pub outputs: usize,
     /// r.
     pub taps: usize,
 }
 
-impl Form {
+impl Filtering {
     /// α.
     pub const fn alpha(self) -> usize {
         self.outputs + self.taps - 1
@@ -25,7 +25,7 @@ pub struct Strip<'a> {
     /// The axes.
     pub geometry: &'a Geometry,
     /// m and r.
-    pub form: Form,
+    pub filtering: Filtering,
     /// Which tiles.
     pub tiles: Range<usize>,
 }
@@ -34,7 +34,7 @@ impl Strip<'_> {
     /// The row and column, in tiles of m×m outputs, of a tile.
     pub fn place(&self, tile: usize) -> (usize, usize) {
         let [_, _, cols] = self.geometry.axes;
-        let across = cols.output.div_ceil(self.form.outputs);
+        let across = cols.output.div_ceil(self.filtering.outputs);
         (tile / across, tile % across)
     }
 }

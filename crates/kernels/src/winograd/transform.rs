@@ -1,6 +1,6 @@
 //! [`TileTransform`]: the order in which the channels of a strip's tiles are transformed.
 
-use super::matrices::MOST;
+use super::matrices::MOST_ALPHA;
 use crate::data_type::Layout;
 use crate::lanes::{Filled, LANES};
 use crate::number::Number;
@@ -76,9 +76,9 @@ pub fn run_tiles<S: Vectors, T: TileTransform>(simd: S, mut transform: T, tiles:
 #[derive(Default)]
 pub struct Buffers<T> {
     /// Vectors between the two passes, row by row.
-    pub half: [[[T; LANES]; MOST]; MOST],
+    pub half: [[[T; LANES]; MOST_ALPHA]; MOST_ALPHA],
     pub pixels: Pixels<T>,
 }
 
 /// A line of pixels of every channel.
-pub type Pixels<T> = [[T; MOST]; LANES];
+pub type Pixels<T> = [[T; MOST_ALPHA]; LANES];

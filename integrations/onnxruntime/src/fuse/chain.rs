@@ -27,7 +27,7 @@ pub struct Chain<'a> {
     pub residual: Option<Value<'a>>,
     /// The arithmetic of each output behind that.
     pub ending: Ending,
-    /// The factors of negative outputs, one a channel, if the ending has slopes.
+    /// The factors of negative values, one a channel, if the activation is PRelu or slopes come last.
     pub slopes: Option<Tensor<'a>>,
     /// The output of the last node.
     pub dst: Value<'a>,
@@ -153,13 +153,13 @@ impl<'a> Chain<'a> {
         let mut tail = Tail::none(self.dst);
         let mut longest = None;
         while let Some(next) = Tail::of(tail.dst, self.values(), graph)? {
+            // There is one place for slopes.
+            if tail.slopes.is_some() && next.slopes.is_some() {
+                break;
+            }
             tail.then(next);
             if let Some(ending) = Ending::of(&tail.terms) {
                 longest = Some((ending, tail.clone()));
-            }
-            // Nothing comes behind slopes.
-            if tail.slopes.is_some() {
-                break;
             }
         }
         if let Some((ending, tail)) = longest {

@@ -4,7 +4,8 @@
 //! Sigmoid and Mul; GELU as Div, Erf, Add and two times Mul. All of these are formulas of one kind: of a value y a bend of
 //! a·y + b, then p times that plus r, and perhaps y times all of it.
 
-use super::activation::Activation;
+use convlow::Activation;
+
 use super::step::Step;
 use super::term::{Curve, Term};
 
@@ -105,40 +106,38 @@ impl Formula {
     }
 }
 
-impl Activation {
-    /// The activation that terms spell; none if they spell something else.
-    pub fn of(terms: &[Term]) -> Option<Self> {
-        let Formula { inner, bend, outer, is_gated } = Formula::of(terms)?;
-        let Affine { factor: alpha, shift: beta } = inner;
-        let is_plain = inner == Affine::IDENTITY && outer == Affine::IDENTITY;
-        match (bend?, is_gated) {
-            (Bend::Clamp(min, max), false) if is_plain => Some(Self::Clamp { min, max }),
-            (Bend::Clamp(min, max), _) if are_close(outer.of(min), 0.0) && are_close(outer.of(max), 1.0) => {
-                let [alpha, beta] = [outer.factor * alpha, outer.of(beta)];
-                Some(match is_gated {
-                    true => Self::HardSwish { alpha, beta },
-                    false => Self::HardSigmoid { alpha, beta },
-                })
-            }
-            (Bend::Steepen(alpha), false) if is_plain => Some(Self::LeakyRelu { alpha }),
-            (Bend::Slopes, false) if is_plain => Some(Self::Prelu),
-            (Bend::Curve(Curve::Sigmoid), false) if is_plain => Some(Self::Sigmoid),
-            (Bend::Curve(Curve::Sigmoid), true) if beta == 0.0 && outer == Affine::IDENTITY => {
-                Some(Self::Silu { alpha })
-            }
-            (Bend::Curve(Curve::Tanh), false) if is_plain => Some(Self::Tanh),
-            (Bend::Curve(Curve::Gelu), false) if is_plain => Some(Self::Gelu),
-            (Bend::Curve(Curve::GeluTanh), false) if is_plain => Some(Self::GeluTanh),
-            (Bend::Curve(Curve::Erf), true)
-                if beta == 0.0
-                    && are_close(alpha, std::f64::consts::FRAC_1_SQRT_2)
-                    && are_close(outer.factor, 0.5)
-                    && are_close(outer.shift, 0.5) =>
-            {
-                Some(Self::Gelu)
-            }
-            _ => None,
+/// The activation that terms spell; none if they spell something else.
+pub fn activation_of(terms: &[Term]) -> Option<Activation> {
+    let Formula { inner, bend, outer, is_gated } = Formula::of(terms)?;
+    let Affine { factor: alpha, shift: beta } = inner;
+    let is_plain = inner == Affine::IDENTITY && outer == Affine::IDENTITY;
+    match (bend?, is_gated) {
+        (Bend::Clamp(min, max), false) if is_plain => Some(Activation::Clamp { min, max }),
+        (Bend::Clamp(min, max), _) if are_close(outer.of(min), 0.0) && are_close(outer.of(max), 1.0) => {
+            let [alpha, beta] = [outer.factor * alpha, outer.of(beta)];
+            Some(match is_gated {
+                true => Activation::HardSwish { alpha, beta },
+                false => Activation::HardSigmoid { alpha, beta },
+            })
         }
+        (Bend::Steepen(alpha), false) if is_plain => Some(Activation::LeakyRelu { alpha }),
+        (Bend::Slopes, false) if is_plain => Some(Activation::Prelu),
+        (Bend::Curve(Curve::Sigmoid), false) if is_plain => Some(Activation::Sigmoid),
+        (Bend::Curve(Curve::Sigmoid), true) if beta == 0.0 && outer == Affine::IDENTITY => {
+            Some(Activation::Silu { alpha })
+        }
+        (Bend::Curve(Curve::Tanh), false) if is_plain => Some(Activation::Tanh),
+        (Bend::Curve(Curve::Gelu), false) if is_plain => Some(Activation::Gelu),
+        (Bend::Curve(Curve::GeluTanh), false) if is_plain => Some(Activation::GeluTanh),
+        (Bend::Curve(Curve::Erf), true)
+            if beta == 0.0
+                && are_close(alpha, std::f64::consts::FRAC_1_SQRT_2)
+                && are_close(outer.factor, 0.5)
+                && are_close(outer.shift, 0.5) =>
+        {
+            Some(Activation::Gelu)
+        }
+        _ => None,
     }
 }
 
@@ -161,7 +160,7 @@ mod tests {
     }
 
     fn hard(terms: &[Term]) -> [f64; 2] {
-        match Activation::of(terms) {
+        match activation_of(terms) {
             Some(Activation::HardSwish { alpha, beta } | Activation::HardSigmoid { alpha, beta }) => {
                 [alpha, beta]
             }
@@ -183,35 +182,35 @@ mod tests {
                 &[Step::Divide(6.0)],
             ),
         ] {
-            assert!(matches!(Activation::of(&spelled), Some(Activation::HardSwish { .. })), "{spelled:?}");
+            assert!(matches!(activation_of(&spelled), Some(Activation::HardSwish { .. })), "{spelled:?}");
             let [alpha, beta] = hard(&spelled);
             assert!(are_close(alpha, 1.0 / 6.0) && are_close(beta, 0.5), "{alpha}, {beta}");
         }
         // Six times as much is none.
-        assert_eq!(Activation::of(&gated(&bounds, &[])), None);
+        assert_eq!(activation_of(&gated(&bounds, &[])), None);
         let sigmoid = [&bounds[..], &steps(&[Step::Divide(6.0)])].concat();
-        assert!(matches!(Activation::of(&sigmoid), Some(Activation::HardSigmoid { .. })));
+        assert!(matches!(activation_of(&sigmoid), Some(Activation::HardSigmoid { .. })));
         assert!(are_close(hard(&sigmoid)[1], 0.5));
     }
 
     #[test]
     fn curves_are_found_alone_and_as_gates() {
         let curve = |curve| [Term::Curve(curve)];
-        assert_eq!(Activation::of(&curve(Curve::Sigmoid)), Some(Activation::Sigmoid));
-        assert_eq!(Activation::of(&curve(Curve::Tanh)), Some(Activation::Tanh));
-        assert_eq!(Activation::of(&curve(Curve::Gelu)), Some(Activation::Gelu));
-        assert_eq!(Activation::of(&curve(Curve::GeluTanh)), Some(Activation::GeluTanh));
-        assert_eq!(Activation::of(&curve(Curve::Erf)), None);
+        assert_eq!(activation_of(&curve(Curve::Sigmoid)), Some(Activation::Sigmoid));
+        assert_eq!(activation_of(&curve(Curve::Tanh)), Some(Activation::Tanh));
+        assert_eq!(activation_of(&curve(Curve::Gelu)), Some(Activation::Gelu));
+        assert_eq!(activation_of(&curve(Curve::GeluTanh)), Some(Activation::GeluTanh));
+        assert_eq!(activation_of(&curve(Curve::Erf)), None);
         let silu = gated(&curve(Curve::Sigmoid), &[]);
-        assert_eq!(Activation::of(&silu), Some(Activation::Silu { alpha: 1.0 }));
+        assert_eq!(activation_of(&silu), Some(Activation::Silu { alpha: 1.0 }));
         let scaled = [&steps(&[Step::Multiply(1.702)])[..], &curve(Curve::Sigmoid)].concat();
-        assert_eq!(Activation::of(&gated(&scaled, &[])), Some(Activation::Silu { alpha: 1.702 }));
+        assert_eq!(activation_of(&gated(&scaled, &[])), Some(Activation::Silu { alpha: 1.702 }));
         // A sigmoid of a shifted value, and steps behind a gate.
         let shifted = [&steps(&[Step::Add(1.0)])[..], &curve(Curve::Sigmoid)].concat();
-        assert_eq!(Activation::of(&shifted), None);
-        assert_eq!(Activation::of(&gated(&shifted, &[])), None);
-        assert_eq!(Activation::of(&gated(&curve(Curve::Sigmoid), &[Step::Multiply(2.0)])), None);
-        assert_eq!(Activation::of(&gated(&curve(Curve::Tanh), &[])), None);
+        assert_eq!(activation_of(&shifted), None);
+        assert_eq!(activation_of(&gated(&shifted, &[])), None);
+        assert_eq!(activation_of(&gated(&curve(Curve::Sigmoid), &[Step::Multiply(2.0)])), None);
+        assert_eq!(activation_of(&gated(&curve(Curve::Tanh), &[])), None);
     }
 
     #[test]
@@ -225,7 +224,7 @@ mod tests {
             gated(&erf(Step::Multiply(1.0 / root), &[Step::Add(1.0), Step::Multiply(0.5)]), &[]),
             gated(&erf(Step::Divide(root), &[Step::Divide(2.0), Step::Add(0.5)]), &[]),
         ] {
-            assert_eq!(Activation::of(&spelled), Some(Activation::Gelu));
+            assert_eq!(activation_of(&spelled), Some(Activation::Gelu));
         }
         for other in [
             gated(&erf(Step::Divide(1.5), &[Step::Add(1.0)]), &[Step::Multiply(0.5)]),
@@ -233,24 +232,24 @@ mod tests {
             gated(&erf(Step::Divide(root), &[Step::Add(1.1)]), &[Step::Multiply(0.5)]),
             erf(Step::Divide(root), &[Step::Add(1.0)]),
         ] {
-            assert_eq!(Activation::of(&other), None);
+            assert_eq!(activation_of(&other), None);
         }
     }
 
     #[test]
     fn bounds_and_slopes_are_found_where_nothing_else_is_done() {
         let relu = Step::Clamp(0.0, f64::INFINITY);
-        assert_eq!(Activation::of(&steps(&[relu])), Some(Activation::Clamp { min: 0.0, max: f64::INFINITY }));
+        assert_eq!(activation_of(&steps(&[relu])), Some(Activation::Clamp { min: 0.0, max: f64::INFINITY }));
         assert_eq!(
-            Activation::of(&steps(&[relu, Step::Clamp(-1.0, 6.0)])),
+            activation_of(&steps(&[relu, Step::Clamp(-1.0, 6.0)])),
             Some(Activation::Clamp { min: 0.0, max: 6.0 })
         );
-        assert_eq!(Activation::of(&steps(&[Step::Steepen(0.1)])), Some(Activation::LeakyRelu { alpha: 0.1 }));
-        assert_eq!(Activation::of(&[Term::Slopes]), Some(Activation::Prelu));
-        assert_eq!(Activation::of(&[]), None);
-        assert_eq!(Activation::of(&steps(&[Step::Multiply(2.0), relu])), None);
-        assert_eq!(Activation::of(&steps(&[Step::Steepen(0.1), Step::Add(1.0)])), None);
-        assert_eq!(Activation::of(&steps(&[Step::Note, relu])), None);
-        assert_eq!(Activation::of(&steps(&[relu, Step::MultiplyByNoted])), None);
+        assert_eq!(activation_of(&steps(&[Step::Steepen(0.1)])), Some(Activation::LeakyRelu { alpha: 0.1 }));
+        assert_eq!(activation_of(&[Term::Slopes]), Some(Activation::Prelu));
+        assert_eq!(activation_of(&[]), None);
+        assert_eq!(activation_of(&steps(&[Step::Multiply(2.0), relu])), None);
+        assert_eq!(activation_of(&steps(&[Step::Steepen(0.1), Step::Add(1.0)])), None);
+        assert_eq!(activation_of(&steps(&[Step::Note, relu])), None);
+        assert_eq!(activation_of(&steps(&[relu, Step::MultiplyByNoted])), None);
     }
 }

@@ -2,10 +2,9 @@
 //!
 //! [`Chain`] collects these nodes. A [`line`](mod@line) is multiplied into the weights and the bias; a residual is added.
 //! Behind that, [`tail`] reads the nodes that work on each output alone, as [`term`]s, and [`formula`] finds the
-//! [`Activation`](activation::Activation) that the terms spell: one value, whichever operators a model uses. Arithmetic
+//! [`Activation`](convlow::Activation) that the terms spell: one value, whichever operators a model uses. Arithmetic
 //! behind an activation remains as [`step`]s; [`ending`] holds both. All of them read their operands by [`constants`].
 
-mod activation;
 mod chain;
 mod constants;
 mod ending;

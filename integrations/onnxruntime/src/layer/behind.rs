@@ -5,7 +5,6 @@ use pulp::{Simd, WithSimd};
 
 use super::places::PIECE;
 use crate::fuse::{Chain, Step, Steps};
-use crate::host::{Failure, Result};
 use crate::number::Number;
 use crate::session::Threads;
 
@@ -21,15 +20,9 @@ pub struct Behind<T> {
 }
 
 impl<T: Number> Behind<T> {
-    /// That of a chain.
-    ///
-    /// # Errors
-    /// If slopes cannot be read.
-    pub fn of(chain: &Chain<'_>) -> Result<Self> {
-        let slopes = chain.slopes.as_ref().map(|slopes| Ok::<_, Failure>(slopes.elements::<T>()?.to_vec()));
-        let of_activation = chain.ending.activation.steps().unwrap_or_default();
-        let steps = of_activation.iter().chain(&chain.ending.steps).map(|step| step.of_type()).collect();
-        Ok(Self { steps, slopes: slopes.transpose()? })
+    /// That of a chain, with the slopes if they come last.
+    pub fn of(chain: &Chain<'_>, slopes: Option<Vec<T>>) -> Self {
+        Self { steps: chain.ending.steps.iter().map(|step| step.of_type()).collect(), slopes }
     }
 
     /// Does it with a tensor of these sizes.

@@ -10,6 +10,8 @@ use crate::session::{Session, Threads};
 pub struct Constants<T> {
     pub packed: Buffer,
     pub bias: Option<Vec<T>>,
+    /// Those of PRelu.
+    pub slopes: Option<Vec<T>>,
 }
 
 /// The tensors of a call. Each is memory of its own: the host gives the output none that another value is in.
@@ -37,7 +39,7 @@ pub fn execute<T: Number>(
             src,
             packed: constants.packed.bytes(),
             bias: constants.bias.as_deref(),
-            slopes: None,
+            slopes: constants.slopes.as_deref(),
             residual,
             dst,
             workspace: workspace.elements_mut(),

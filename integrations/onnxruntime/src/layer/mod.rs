@@ -1,5 +1,6 @@
 //! A chain made ready: packed weights, and plans for the sizes of input that were seen.
 
+mod activate;
 mod behind;
 mod execute;
 mod folded;

@@ -42,7 +42,7 @@ pub fn usual_problem(chain: &Chain<'_>, layouts: [Layout; 2]) -> Result<Problem>
     let form = Form {
         data_type,
         layouts,
-        activation: chain.ending.activation.of_library(),
+        activation: chain.ending.activation,
         accumulate: chain.residual.is_some(),
     };
     geometry.problem(&sizes, form)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use convlow::{Activation, AlgorithmChoice, Buffer, Layout, Plan};
 
+use super::activate::Sums;
 use super::behind::Behind;
 use super::execute::{Constants, Tensors, execute};
 use super::folded::folded;
@@ -43,14 +44,19 @@ impl<T: Number> Typed<T> {
         let (weights, bias) = folded::<T>(chain)?;
         let mut packed = Buffer::new(plan.info().packed_weights_bytes)?;
         plan.pack_weights(&weights, packed.bytes_mut())?;
+        let slopes = chain.slopes.as_ref().map(|slopes| Ok::<_, Failure>(slopes.elements::<T>()?.to_vec()));
+        let (slopes, last) = match slopes.transpose()? {
+            Some(slopes) if chain.ending.has_slopes_last => (None, Some(slopes)),
+            slopes => (slopes, None),
+        };
         let layer = Self {
             session: session.clone(),
             output,
             geometry: geometry(chain)?,
-            activation: chain.ending.activation.of_library(),
+            activation: chain.ending.activation,
             places,
-            constants: Constants { packed, bias },
-            behind: Behind::of(chain)?,
+            constants: Constants { packed, bias, slopes },
+            behind: Behind::of(chain, last),
             packing: plan.packing_id(),
             algorithm: plan.info().entry,
             plans: Plans::default(),
@@ -186,7 +192,7 @@ impl<'r, T: Number> Run<'r, T> {
         Ok((dst, self.dst_sizes))
     }
 
-    /// With a residual of another shape: the convolution alone, then the sum.
+    /// With a residual of another shape: the convolution alone, the sum, then the activation.
     fn with_broadcast<'o>(
         self,
         residual: Placed<'_, T>,
@@ -197,25 +203,20 @@ impl<'r, T: Number> Run<'r, T> {
         if sum.is_empty() {
             return Ok((sum, sum_sizes));
         }
+        let Typed { session, constants, places, activation, .. } = self.layer;
         let plan = self.layer.plan(&self.sizes, true)?;
         let len = self.dst_sizes.iter().product::<usize>();
-        self.layer.session.with_workspace(len * size_of::<T>(), |alone| {
+        session.with_workspace(len * size_of::<T>(), |alone| {
             let alone = &mut alone.elements_mut()[..len];
             self.execute(&plan, None, alone)?;
-            let layout = self.layer.places.dst;
-            let alone = Placed { elements: alone, sizes: &self.dst_sizes, layout };
-            let bounds = match self.layer.activation {
-                Activation::None => None,
-                Activation::Clamp { min, max } => Some([T::from_f64(min), T::from_f64(max)]),
-                other => unreachable!("the library is given bounds alone, not {other:?}"),
-            };
-            combine([alone, residual], sum, &sum_sizes, layout, |a, b| {
-                // Rounded once more it is the sum in their own type.
-                let sum = T::from_f64(a.into() + b.into());
-                bounds.map_or(sum, |[min, max]| sum.clamped(min, max))
-            });
+            let alone = Placed { elements: alone, sizes: &self.dst_sizes, layout: places.dst };
+            // Rounded once more it is the sum in their own type.
+            let add = |a: T, b: T| T::from_f64(a.into() + b.into());
+            combine([alone, residual], sum, &sum_sizes, places.dst, add);
             Ok::<_, Failure>(())
         })??;
+        let sums = Sums { sizes: &sum_sizes, layout: places.dst, slopes: constants.slopes.as_deref() };
+        sums.activate(*activation, sum, session, self.threads)?;
         Ok((sum, sum_sizes))
     }
 }

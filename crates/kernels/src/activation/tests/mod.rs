@@ -3,7 +3,7 @@
 mod points;
 
 use super::apply::ApplyToSlice;
-use super::{Activation, Applied, Function, Prepared, Slopes, apply_to_slice, exact};
+use super::{Activation, Applied, Function, PreparedActivation, Slopes, apply_to_slice, exact};
 use crate::data_type::DataType;
 use crate::isa::{self, Isa};
 use crate::number::Number;
@@ -62,8 +62,8 @@ const UNUSUAL: [Activation; 22] = [
 ];
 
 fn function<T: Number>(activation: Activation) -> Function<T> {
-    match Prepared::new(activation) {
-        Prepared::Function(function) => function,
+    match PreparedActivation::new(activation) {
+        PreparedActivation::Function(function) => function,
         other => panic!("{other:?} is no function"),
     }
 }
@@ -180,7 +180,7 @@ fn try_float32s(activation: Activation, stride: usize) {
         let values: Vec<f32> =
             bits.map(|bits| f32::from_bits(bits as u32)).filter(|y| y.is_finite()).collect();
         let mut exact: Vec<f64> = values.iter().map(|y| f64::from(*y)).collect();
-        apply_to_slice(&Prepared::new(activation), &[], &mut exact);
+        apply_to_slice(&PreparedActivation::new(activation), &[], &mut exact);
         let results = by_each(function::<f32>(activation), &values);
         assert_equal_bits(&results);
         for (at, (isa, results)) in results.iter().enumerate() {
@@ -266,7 +266,7 @@ fn some<T: Number>(count: usize) -> Vec<T> {
 fn slices_of_any_length<T: Number>() {
     const BEHIND: usize = 20;
     for activation in USUAL.into_iter().chain([Activation::None, Activation::Clamp { min: 0.0, max: 3.0 }]) {
-        let prepared = Prepared::<T>::new(activation);
+        let prepared = PreparedActivation::<T>::new(activation);
         for len in 0..=40 {
             let before = some::<T>(len + BEHIND);
             let mut after = before.clone();
@@ -291,7 +291,7 @@ fn slices_of_any_length_end_where_they_end() {
 }
 
 fn prelu_of_slices<T: Number>() {
-    let prelu = Prepared::<T>::new(Activation::Prelu);
+    let prelu = PreparedActivation::<T>::new(Activation::Prelu);
     for len in 0..=40 {
         let (values, slopes) = (some::<T>(len + 1), some::<T>(len + 7).split_off(7));
         for slopes in [&slopes[..], &slopes[..len.min(1)]] {
@@ -337,7 +337,8 @@ impl Kernel for Tile {
         // No more slopes than there are channels: none is read behind them.
         let slopes = some::<f32>(if self.rows_are_channels { 5 } else { 3 * lanes - ABSENT });
         let place = if self.rows_are_channels { Slopes::OfRows } else { Slopes::OfLanes };
-        let applied = Applied { activation: Prepared::new(self.activation), slopes: place(slopes.as_ptr()) };
+        let applied =
+            Applied { activation: PreparedActivation::new(self.activation), slopes: place(slopes.as_ptr()) };
         let after = applied.apply::<S, 5, 3>(simd, 3 * lanes - ABSENT, before);
         let after: &[f32] = bytemuck::cast_slice(after.as_flattened());
         for (k, (y, result)) in numbers.iter().zip(after).enumerate() {
@@ -363,7 +364,7 @@ fn tiles_are_taken_as_slices_are() {
 #[test]
 fn a_slope_of_zero_makes_an_infinity_zero() {
     let mut values = [f32::NEG_INFINITY, f32::INFINITY, f32::NEG_INFINITY, -2.0, f32::NAN];
-    apply_to_slice(&Prepared::new(Activation::Prelu), &[0.0, 0.0, 0.5, 0.0, 0.0], &mut values);
+    apply_to_slice(&PreparedActivation::new(Activation::Prelu), &[0.0, 0.0, 0.5, 0.0, 0.0], &mut values);
     assert_eq!(values[..4], [0.0, f32::INFINITY, f32::NEG_INFINITY, 0.0]);
     assert!(values[4].is_nan());
 }

@@ -5,13 +5,13 @@ use crate::ahead::Ahead;
 use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
-use crate::spread::Shared;
+use crate::spread::AllLanes;
 use crate::sums::{BEHIND_WEIGHTS, FEW, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
 use crate::vectors::{Kernel, Vectors};
 use crate::width::{Whole, Width};
 
 /// dst ← rows · weights, or added to dst.
-pub struct Product<'a, 'b, T> {
+pub struct PackedProduct<'a, 'b, T> {
     /// Rows × depth.
     pub rows: Matrix<'a, T>,
     /// Depth × columns, without gaps, and behind them at least [`BEHIND_WEIGHTS`] of anything.
@@ -24,7 +24,7 @@ pub struct Product<'a, 'b, T> {
     pub dst: MatrixMut<'b, T>,
 }
 
-impl<T: Number> Product<'_, '_, T> {
+impl<T: Number> PackedProduct<'_, '_, T> {
     /// Multiplies.
     pub(crate) fn run_checked(self) {
         assert_eq!(self.rows.rows(), self.dst.rows());
@@ -34,7 +34,7 @@ impl<T: Number> Product<'_, '_, T> {
     }
 }
 
-impl<T: Number> Kernel for Product<'_, '_, T> {
+impl<T: Number> Kernel for PackedProduct<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -55,7 +55,7 @@ impl<T: Number> Kernel for Product<'_, '_, T> {
     }
 }
 
-impl<T: Number> Product<'_, '_, T> {
+impl<T: Number> PackedProduct<'_, '_, T> {
     /// All rows of so many columns from one on.
     #[inline(always)]
     fn run_rows<S: Vectors, const V: usize>(&mut self, simd: S, col: usize, width: usize, ahead: &mut Ahead) {
@@ -99,7 +99,7 @@ impl<T: Number> Product<'_, '_, T> {
             rows: std::array::from_fn(|p| from.wrapping_add((first + p) * self.rows.ld())),
             row_step: 1,
             vector_step: self.dst.cols(),
-            spread: Shared,
+            spread: AllLanes,
         };
         let to = self.dst.as_mut_ptr();
         let dst: [*mut T; P] = std::array::from_fn(|p| to.wrapping_add((first + p) * ld + col));

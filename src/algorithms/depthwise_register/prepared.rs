@@ -1,0 +1,115 @@
+//! [`PreparedDepthwiseRegister`]: the way in which src is read, and the tiles.
+
+use std::ops::Range;
+
+use convlow_kernels::geometry::Geometry;
+use convlow_kernels::phases::Phases;
+
+use super::steps::{LEAST_OUTPUTS, Steps};
+use crate::algorithms::algorithm::{Declined, Element, Unit, require};
+use crate::problem::{Kind, Layout, Problem, most_fitting};
+use crate::tiles::Grid;
+
+/// Bytes of src that are moved at once, on the stack.
+pub const MOVED_BYTES: usize = 8 << 10;
+/// Bytes of the pixels that are moved for whole rows, and of their outputs, on the stack.
+pub const PART_BYTES: usize = 16 << 10;
+/// Outputs of a row up to which pixels are moved rather than planes computed where they lie.
+const SHORT_ROW: usize = 14;
+/// Bytes of the phases of a plane, on the stack.
+pub const PHASE_BYTES: usize = 18 << 10;
+/// The same of their outputs.
+pub const SUM_BYTES: usize = 10 << 10;
+
+pub struct PreparedDepthwiseRegister {
+    /// All groups side by side: one input channel, and all output channels.
+    pub problem: Problem,
+    pub groups: usize,
+    /// Output channels of an input channel.
+    pub multiplier: usize,
+    /// Output channels of a block of weights.
+    pub block: usize,
+    pub reading: SrcReading,
+    pub grid: Grid,
+}
+
+/// How src is read.
+#[expect(clippy::large_enum_variant, reason = "one is held for each plan, on the heap")]
+pub enum SrcReading {
+    /// Pixels where they lie.
+    InPlace,
+    /// Pixels that are moved from planes, so many output rows and columns of so many channels at a time.
+    MovedRows([usize; 2], usize),
+    /// The same by taps where a row does not fit, or pixels whose channels are repeated.
+    ByTaps([Steps; 2]),
+    /// Plane by plane, some rows at a time.
+    Planes(Phases),
+}
+
+impl SrcReading {
+    pub fn new(problem: &Problem, multiplier: usize, block: usize) -> Result<Self, Declined> {
+        if problem.src_layout == Layout::Nhwc && multiplier == 1 {
+            return Ok(SrcReading::InPlace);
+        }
+        let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
+        let of_planes = (problem.src_layout, problem.dst_layout) == (Layout::Nchw, Layout::Nchw);
+        // Short rows leave vectors along them empty.
+        let short = problem.cols.output <= SHORT_ROW;
+        let least = if is_plane { LEAST_OUTPUTS } else { 1 };
+        let moved = (multiplier == 1 && (short || !of_planes || !is_plane))
+            .then(|| part_of_moved(problem, problem.elements(PART_BYTES) / block, least));
+        if let Some(part) = moved.flatten() {
+            let channels =
+                problem.elements(PART_BYTES) / pixels_seen(&problem.geometry(), part) / block * block;
+            return Ok(SrcReading::MovedRows(part, channels));
+        }
+        require(is_plane, c"needs smaller rows, or src_layout NHWC and one output channel a group here")?;
+        let phases = of_planes.then(|| {
+            Phases::new(
+                &problem.geometry(),
+                [PHASE_BYTES, SUM_BYTES].map(|bytes| problem.elements(bytes)),
+                block,
+            )
+        });
+        Ok(match phases.flatten() {
+            Some(phases) => SrcReading::Planes(phases),
+            None => SrcReading::ByTaps(Steps::of_axes(problem, problem.elements(MOVED_BYTES) / block)),
+        })
+    }
+}
+
+/// The most pixels that so many output rows and columns of a plane see.
+fn pixels_seen(geometry: &Geometry, [height, width]: [usize; 2]) -> usize {
+    let of_plane = geometry.largest_window(1, height).saturating_mul(geometry.largest_window(2, width));
+    of_plane.saturating_mul(geometry.largest_window(0, 1))
+}
+
+/// Output rows and columns that see at most so many pixels: whole rows, or a part of one that is not shorter than this.
+fn part_of_moved(problem: &Problem, most: usize, least: usize) -> Option<[usize; 2]> {
+    let Problem { rows, cols, .. } = problem;
+    let geometry = problem.geometry();
+    let fits = |height: usize, width: usize| pixels_seen(&geometry, [height, width]) <= most;
+    // Parts of about the same size.
+    let evenly = |all: usize, fitting: usize| all.div_ceil(all.div_ceil(fitting));
+    match most_fitting(rows.output, |height| fits(height, cols.output)) {
+        0 => {
+            let width = most_fitting(cols.output, |width| fits(1, width));
+            (width >= least).then(|| [1, evenly(cols.output, width)])
+        }
+        height => Some([evenly(rows.output, height), cols.output]),
+    }
+}
+
+impl PreparedDepthwiseRegister {
+    /// The weights of some channels.
+    pub fn weights<'a, T: Element>(&self, unit: &Unit<'a, T>, channels: &Range<usize>) -> &'a [T] {
+        let taps = self.problem.taps();
+        &unit.weights[channels.start * taps..channels.end * taps]
+    }
+}
+
+/// A range in steps.
+pub fn parts_of(range: &Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let Range { start, end } = *range;
+    (start..end).step_by(step).map(move |at| at..(at + step).min(end))
+}
