@@ -2,9 +2,10 @@
 
 use std::ffi::c_void;
 
+use convlow_base::error::{Result, invalid};
+
 use super::checked::{NamedRange, disjoint, input, slice};
 use super::types::ExecuteArgs;
-use convlow_base::error::{Result, invalid};
 use crate::problem::{Activation, Problem};
 
 /// The values behind a pointer that may be null.

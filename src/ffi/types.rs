@@ -1,5 +1,7 @@
 //! The structs and constants of the C surface.
 
+#![allow(rustdoc::broken_intra_doc_links)] // C's subscripts are no links.
+
 use std::ffi::{c_char, c_void};
 
 use super::pool::PoolHandle;

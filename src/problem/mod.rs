@@ -125,8 +125,8 @@ impl Problem {
     /// bytes and the number of multiplications can be counted. The axes' `output` is ignored.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] names the field that makes no sense; [`Error::Overflow`] the size that
-    /// does not fit.
+    /// [`InvalidArgument`](crate::Error::InvalidArgument) names the field that makes no sense;
+    /// [`Overflow`](crate::Error::Overflow) the size that does not fit.
     pub fn new(problem: Problem) -> Result<Self> {
         Self::named(problem, AxisNames::NAMED)
     }

@@ -149,34 +149,7 @@ impl Case {
             WeightsLayout::Hwio => CONVLOW_WEIGHTS_HWIO,
             WeightsLayout::Ohwi => CONVLOW_WEIGHTS_OHWI,
         };
-        desc.activation = match self.problem.activation {
-            Activation::None => CONVLOW_ACTIVATION_NONE,
-            Activation::Clamp { min, max } => {
-                (desc.activation_min, desc.activation_max) = (min, max);
-                CONVLOW_ACTIVATION_CLAMP
-            }
-            Activation::LeakyRelu { alpha } => {
-                desc.activation_alpha = alpha;
-                CONVLOW_ACTIVATION_LEAKY_RELU
-            }
-            Activation::HardSigmoid { alpha, beta } => {
-                (desc.activation_alpha, desc.activation_beta) = (alpha, beta);
-                CONVLOW_ACTIVATION_HARD_SIGMOID
-            }
-            Activation::HardSwish { alpha, beta } => {
-                (desc.activation_alpha, desc.activation_beta) = (alpha, beta);
-                CONVLOW_ACTIVATION_HARD_SWISH
-            }
-            Activation::Sigmoid => CONVLOW_ACTIVATION_SIGMOID,
-            Activation::Silu { alpha } => {
-                desc.activation_alpha = alpha;
-                CONVLOW_ACTIVATION_SILU
-            }
-            Activation::Tanh => CONVLOW_ACTIVATION_TANH,
-            Activation::Gelu => CONVLOW_ACTIVATION_GELU,
-            Activation::GeluTanh => CONVLOW_ACTIVATION_GELU_TANH,
-            Activation::Prelu => CONVLOW_ACTIVATION_PRELU,
-        };
+        set_activation(&mut desc, self.problem.activation);
         desc.accumulate = self.problem.accumulate.into();
         desc.batch = self.problem.batch;
         desc.in_channels = self.problem.in_channels;
@@ -195,6 +168,38 @@ impl Case {
         (desc.dst_channel_stride, desc.dst_batch_stride) = (dst_strides.channel, dst_strides.batch);
         desc
     }
+}
+
+/// The activation and its parameters, as C has them.
+fn set_activation(desc: &mut ConvNdDesc, activation: Activation) {
+    desc.activation = match activation {
+        Activation::None => CONVLOW_ACTIVATION_NONE,
+        Activation::Clamp { min, max } => {
+            (desc.activation_min, desc.activation_max) = (min, max);
+            CONVLOW_ACTIVATION_CLAMP
+        }
+        Activation::LeakyRelu { alpha } => {
+            desc.activation_alpha = alpha;
+            CONVLOW_ACTIVATION_LEAKY_RELU
+        }
+        Activation::HardSigmoid { alpha, beta } => {
+            (desc.activation_alpha, desc.activation_beta) = (alpha, beta);
+            CONVLOW_ACTIVATION_HARD_SIGMOID
+        }
+        Activation::HardSwish { alpha, beta } => {
+            (desc.activation_alpha, desc.activation_beta) = (alpha, beta);
+            CONVLOW_ACTIVATION_HARD_SWISH
+        }
+        Activation::Sigmoid => CONVLOW_ACTIVATION_SIGMOID,
+        Activation::Silu { alpha } => {
+            desc.activation_alpha = alpha;
+            CONVLOW_ACTIVATION_SILU
+        }
+        Activation::Tanh => CONVLOW_ACTIVATION_TANH,
+        Activation::Gelu => CONVLOW_ACTIVATION_GELU,
+        Activation::GeluTanh => CONVLOW_ACTIVATION_GELU_TANH,
+        Activation::Prelu => CONVLOW_ACTIVATION_PRELU,
+    };
 }
 
 /// A struct of the C surface as its own function fills it.

@@ -15,7 +15,7 @@ pub struct Tables {
     pub ln_2: [f64; 2],
     /// E with e^r = 1 + r + r²·E(r) for |r| ≤ ln 2 / 2.
     pub exp: &'static [f64],
-    /// The least and the greatest argument of [`Tables::logistic`]'s functions: below, y / (1 + e^−y) is less than half of
+    /// The least and the greatest argument of the logistic function: below, y / (1 + e^−y) is less than half of
     /// the least number, for all slopes that are computed in vectors; above, 1 + e^−y is 1.
     pub logistic_ends: [f64; 2],
     /// 1 + e^−y is computed times 2 to this power: e^−y may be beyond all numbers.
