@@ -111,7 +111,7 @@ impl<T: Number> FlatTile<'_, T> {
             }
             let to = std::array::from_fn(|p| dst.wrapping_add((first + p) * block));
             // SAFETY: dst has these blocks.
-            unsafe { finish(simd, width, to, sums, None, &activation) };
+            unsafe { finish(simd, width, to, sums, None, (&activation, P)) };
             first += P;
         }
     }

@@ -109,7 +109,7 @@ impl<T: Number> PackedProduct<'_, '_, T> {
             let run = Run { row: 0, vectors: self.weights[col..].as_ptr(), len: self.rows.cols() };
             let sums = add(simd, Whole, &factors, run, sums, ahead);
             let addend = self.accumulate.then_some(dst.map(|dst| dst.cast_const()));
-            finish(simd, Width::<V>(width), dst, sums, addend, &Applied::NOTHING);
+            finish(simd, Width::<V>(width), dst, sums, addend, (&Applied::NOTHING, P));
         }
     }
 }

@@ -173,7 +173,7 @@ impl<T: Number> ChannelRows<T> {
             let sums = add(simd, reading, &factors, run, sums, &mut Ahead::nothing());
             let addend =
                 self.addend.map(|at| std::array::from_fn(|p| at.wrapping_add(p * self.ld + pixels.start)));
-            finish(simd, Width::<V>(pixels.len()), dst, sums, addend, &self.activation);
+            finish(simd, Width::<V>(pixels.len()), dst, sums, addend, (&self.activation, P));
         }
     }
 }

@@ -279,7 +279,8 @@ unsafe fn add_one<
     run.vectors = run.vectors.wrapping_add(factors.vector_step);
 }
 
-/// dst ← activation(sums), or activation(addend + sums).
+/// dst ← activation(sums), or activation(addend + sums), of the first rows of dst; those behind them are some of these once
+/// more.
 ///
 /// # Safety
 /// dst has a row of vectors for each row of sums, and so has the addend.
@@ -290,7 +291,7 @@ pub unsafe fn finish<S: Vectors, T: Number, const P: usize, const V: usize>(
     dst: [*mut T; P],
     mut sums: Sums<S, T, P, V>,
     addend: Option<[*const T; P]>,
-    activation: &Applied<T>,
+    (activation, rows): (&Applied<T>, usize),
 ) {
     // Step by step: a loop with a decision in it is not unrolled, and its sums leave the registers.
     if let Some(addend) = addend {
@@ -305,9 +306,23 @@ pub unsafe fn finish<S: Vectors, T: Number, const P: usize, const V: usize>(
             p += 1;
         }
     }
-    sums = activation.apply(simd, width.0, sums);
-    // SAFETY: the caller's promise.
-    unsafe { store(simd, width, dst, sums) };
+    if let Some([min, max]) = activation.bounds() {
+        let (min, max) = (T::splat(simd, min), T::splat(simd, max));
+        let mut p = 0;
+        while p < P {
+            let mut v = 0;
+            while v < V {
+                sums[p][v] = T::at_most(simd, T::at_least(simd, sums[p][v], min), max);
+                v += 1;
+            }
+            p += 1;
+        }
+    }
+    // SAFETY: the caller's promise; the rows may be one and the same.
+    unsafe {
+        store(simd, width, dst, sums);
+        activation.finish(simd, &dst[..rows], width.0);
+    }
 }
 
 /// dst ← sums.

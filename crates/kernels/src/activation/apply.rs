@@ -136,106 +136,93 @@ impl<T: Number> Applied<T> {
         Self { slopes, ..self }
     }
 
-    /// sums ← activation(sums) of rows of vectors in registers, of which so many lanes are there.
+    /// Bounds of sums that are still in registers; what takes more is [`Applied::finish`]ed in memory.
     #[inline(always)]
-    pub fn apply<S: Vectors, const P: usize, const V: usize>(
-        &self,
-        simd: S,
-        lanes: usize,
-        mut sums: [[T::Vector<S>; V]; P],
-    ) -> [[T::Vector<S>; V]; P] {
+    pub fn bounds(&self) -> Option<[T; 2]> {
         match self.activation {
-            PreparedActivation::None => {}
-            PreparedActivation::Clamp(min, max) => {
-                let (min, max) = (T::splat(simd, min), T::splat(simd, max));
-                let mut p = 0;
-                while p < P {
-                    let mut v = 0;
-                    while v < V {
-                        sums[p][v] = T::at_most(simd, T::at_least(simd, sums[p][v], min), max);
-                        v += 1;
-                    }
-                    p += 1;
-                }
-            }
-            _ => {
-                // A copy of them: their own place is in registers.
-                let mut spilled = sums;
-                self.apply_in_memory(simd, V, lanes, spilled.as_flattened_mut());
-                sums = spilled;
-            }
-        }
-        sums
-    }
-
-    /// The same of rows of one vector in memory.
-    #[cfg(feature = "winograd")]
-    #[inline(always)]
-    pub fn apply_to_rows<S: Vectors>(&self, simd: S, lanes: usize, sums: &mut [T::Vector<S>]) {
-        match self.activation {
-            PreparedActivation::None => {}
-            PreparedActivation::Clamp(min, max) => {
-                let (min, max) = (T::splat(simd, min), T::splat(simd, max));
-                for sum in sums {
-                    *sum = T::at_most(simd, T::at_least(simd, *sum, min), max);
-                }
-            }
-            _ => self.apply_in_memory(simd, 1, lanes, sums),
+            PreparedActivation::Clamp(min, max) => Some([min, max]),
+            _ => None,
         }
     }
 
+    /// rows ← activation(rows) of as many rows of `len` elements as there are pointers, which lie in the first cache level. For
+    /// bounds there is nothing left to do.
+    ///
+    /// # Safety
+    /// The rows may be read and written, and are no more than [`MOST_VECTORS`] vectors.
     #[inline(always)]
-    fn apply_in_memory<S: Vectors>(&self, simd: S, vectors: usize, lanes: usize, sums: &mut [T::Vector<S>]) {
-        let Self { activation, slopes } = self;
-        let sums = bytemuck::cast_slice_mut(sums);
-        simd.apart(OfTile { simd, activation, slopes: *slopes, vectors, lanes, sums });
+    pub unsafe fn finish<S: Vectors>(&self, simd: S, rows: &[*mut T], len: usize) {
+        if !matches!(self.activation, PreparedActivation::None | PreparedActivation::Clamp(..)) {
+            simd.apart(OfRows { simd, applied: *self, rows, len });
+        }
     }
 }
 
-/// The sums of a register tile on the stack: rows of vectors.
-struct OfTile<'a, S, T> {
-    pub simd: S,
-    pub activation: &'a PreparedActivation<T>,
-    pub slopes: Slopes<T>,
-    /// Vectors of a row, and how many lanes of them are there.
-    pub vectors: usize,
-    pub lanes: usize,
-    pub sums: &'a mut [T],
+/// The most vectors of a register tile.
+pub const MOST_VECTORS: usize = 24;
+
+/// Rows of a register tile that have been written.
+struct OfRows<'a, S, T> {
+    simd: S,
+    applied: Applied<T>,
+    rows: &'a [*mut T],
+    len: usize,
 }
 
-impl<S: Vectors, T: Number> Apart for OfTile<'_, S, T> {
+impl<S: Vectors, T: Number> Apart for OfRows<'_, S, T> {
     #[inline(always)]
     fn run(self) {
-        let Self { simd, activation, slopes, vectors, lanes, sums } = self;
-        let of_row = vectors * T::lanes::<S>();
-        match (activation, slopes) {
-            (PreparedActivation::None | PreparedActivation::Clamp(..), _) => {}
-            (PreparedActivation::Function(function), _) => {
-                simd.apart(Apply { simd, function: *function, values: sums });
-            }
-            (PreparedActivation::Prelu, Slopes::OfLanes(from)) => {
+        let Self { simd, applied, rows, len } = self;
+        let vectors = len.div_ceil(T::lanes::<S>());
+        let mut sums = [T::splat(simd, T::ZERO); MOST_VECTORS];
+        let sums = &mut sums[..rows.len() * vectors];
+        for (row, sums) in rows.iter().zip(sums.chunks_exact_mut(vectors)) {
+            // SAFETY: the caller's promise.
+            let row = unsafe { std::slice::from_raw_parts(*row, len) };
+            load_row(simd, row, sums);
+        }
+        match (applied.activation, applied.slopes) {
+            (PreparedActivation::Prelu, Slopes::OfLanes(first)) => {
+                let mut slopes = [T::splat(simd, T::ZERO); MOST_VECTORS];
+                let slopes = &mut slopes[..vectors];
                 // SAFETY: a tile with these slopes has one for each of its channels.
-                let slopes = unsafe { std::slice::from_raw_parts(from, lanes) };
-                for row in sums.chunks_exact_mut(of_row) {
-                    for at in (0..lanes).step_by(T::lanes::<S>()) {
-                        let few = &slopes[at..lanes.min(at + T::lanes::<S>())];
-                        let values = &mut row[at..at + T::lanes::<S>()];
-                        let y = T::load::<S>(values);
-                        T::store::<S>(
-                            values,
-                            functions::leaky_relu::<S, T>(simd, T::load_part(simd, few), y),
-                        );
-                    }
+                load_row(simd, unsafe { std::slice::from_raw_parts(first, len) }, slopes);
+                for (at, sum) in sums.iter_mut().enumerate() {
+                    *sum = functions::leaky_relu::<S, T>(simd, slopes[at % vectors], *sum);
                 }
             }
-            (PreparedActivation::Prelu, Slopes::OfRows(from)) => {
-                for (row, values) in sums.chunks_exact_mut(of_row).enumerate() {
+            (PreparedActivation::Prelu, Slopes::OfRows(first)) => {
+                for (at, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: as above.
-                    let function = Function::LeakyRelu(unsafe { *from.add(row) });
-                    simd.apart(Apply { simd, function, values });
+                    let slope = unsafe { *first.add(at / vectors) };
+                    *sum = functions::leaky_relu::<S, T>(simd, T::splat(simd, slope), *sum);
+                }
+            }
+            (PreparedActivation::Function(function), _) => {
+                simd.apart(Apply { simd, function, values: bytemuck::cast_slice_mut(sums) });
+            }
+            (PreparedActivation::None | PreparedActivation::Clamp(..), _) => {}
+        }
+        for (row, sums) in rows.iter().zip(sums.chunks_exact(vectors)) {
+            // SAFETY: the caller's promise.
+            let row = unsafe { std::slice::from_raw_parts_mut(*row, len) };
+            for (values, sum) in row.chunks_mut(T::lanes::<S>()).zip(sums) {
+                if values.len() == T::lanes::<S>() {
+                    T::store::<S>(values, *sum);
+                } else {
+                    T::store_part(simd, values, *sum);
                 }
             }
         }
+    }
+}
+
+/// The vectors of a row, and zeros behind the last element.
+#[inline(always)]
+fn load_row<S: Vectors, T: Number>(simd: S, row: &[T], vectors: &mut [T::Vector<S>]) {
+    for (values, vector) in row.chunks(T::lanes::<S>()).zip(vectors) {
+        *vector =
+            if values.len() == T::lanes::<S>() { T::load::<S>(values) } else { T::load_part(simd, values) };
     }
 }
 

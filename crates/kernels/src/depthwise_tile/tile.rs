@@ -245,13 +245,13 @@ impl<T: Number> RegisterTile<T> {
                 let dst = std::array::from_fn(|p| self.dst.wrapping_add(of_output(p)));
                 let addend =
                     self.addend.map(|addend| std::array::from_fn(|p| addend.wrapping_add(of_output(p))));
-                finish(simd, width, dst, sums, addend, activation);
+                finish(simd, width, dst, sums, addend, (activation, MOST_OUTPUTS));
             } else {
                 for_each!(OUTPUT => {
                     if OUTPUT < self.count {
                         let dst = [self.dst.wrapping_add(of_output(OUTPUT))];
                         let addend = self.addend.map(|addend| [addend.wrapping_add(of_output(OUTPUT))]);
-                        finish::<S, T, 1, V>(simd, width, dst, [sums[OUTPUT]], addend, activation);
+                        finish::<S, T, 1, V>(simd, width, dst, [sums[OUTPUT]], addend, (activation, 1));
                     }
                 });
             }

@@ -196,7 +196,14 @@ impl<T: Number> Block<T> {
             }
             // SAFETY: the pixels are the part's, and dst has the block's channels of them.
             unsafe {
-                finish(simd, Width::<V>(self.channels), dst, sums, self.addends(group), &self.activation);
+                finish(
+                    simd,
+                    Width::<V>(self.channels),
+                    dst,
+                    sums,
+                    self.addends(group),
+                    (&self.activation, P),
+                );
             }
         }
     }
@@ -235,7 +242,14 @@ impl<T: Number> Block<T> {
             }
             // SAFETY: the pixels are the part's, and dst has the block's channels of them.
             unsafe {
-                finish(simd, Width::<V>(self.channels), dst, sums, self.addends(&group), &self.activation);
+                finish(
+                    simd,
+                    Width::<V>(self.channels),
+                    dst,
+                    sums,
+                    self.addends(&group),
+                    (&self.activation, places.len()),
+                );
             }
         });
     }

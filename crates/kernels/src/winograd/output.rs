@@ -32,7 +32,10 @@ pub struct OutputTransform<'a, 'b, T> {
 impl<T: Number> OutputTransform<'_, '_, T> {
     /// Computes it.
     pub(crate) fn run_checked(self) {
-        let activation = self.end.of_lanes();
+        let activation = match self.layout {
+            Layout::Nhwc => self.end.of_lanes(),
+            Layout::Nchw => self.end.of_rows(),
+        };
         match (self.strip.filtering.alpha(), self.strip.filtering.taps) {
             (4, 3) => isa::dispatch(OfFiltering::<T, 4, 3>(self, activation)),
             (6, 3) => isa::dispatch(OfFiltering::<T, 6, 3>(self, activation)),
@@ -97,10 +100,11 @@ impl<T: Number, const A: usize, const R: usize> OfFiltering<'_, '_, T, A, R> {
                 *value = T::add_vectors(simd, *value, lanes.load(simd, dst.addend_row(j)));
             }
         }
-        activation.apply_to_rows(simd, lanes.0, &mut outputs[..Self::OUTPUTS]);
+        bound(simd, &activation, &mut outputs);
         for (j, &value) in outputs.iter().enumerate().take(width) {
             lanes.store(simd, dst.row_mut(j), value);
         }
+        finish(simd, &activation, &mut dst);
     }
 
     /// The row, with its bias, where a channel's pixels lie side by side.
@@ -132,15 +136,45 @@ impl<T: Number, const A: usize, const R: usize> OfFiltering<'_, '_, T, A, R> {
                 *value = T::add_vectors(simd, *value, before);
             }
         }
-        activation.apply_to_rows(simd, lanes.0, &mut outputs[..Self::OUTPUTS]);
+        bound(simd, &activation, &mut outputs);
         if !copied {
-            return store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut dst);
+            store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut dst);
+            return finish(simd, &activation, &mut dst);
         }
         // By way of a line that has room for a whole vector.
         let mut line = MatrixMut::new(pixels.as_flattened_mut(), T::lanes::<S>(), MOST_ALPHA, MOST_ALPHA);
         store_line::<S, T, A>(simd, &outputs, Self::OUTPUTS, &mut line);
         dst.for_each_row(|channel, row| row.copy_from_slice(&pixels[channel][..width]));
+        finish(simd, &activation, &mut dst);
     }
+}
+
+/// Outputs within the bounds of an activation that has such.
+#[inline(always)]
+fn bound<S: Vectors, T: Number, const A: usize>(
+    simd: S,
+    activation: &Applied<T>,
+    outputs: &mut [T::Vector<S>; A],
+) {
+    if let Some([min, max]) = activation.bounds() {
+        let (min, max) = (T::splat(simd, min), T::splat(simd, max));
+        for value in outputs {
+            *value = T::at_most(simd, T::at_least(simd, *value, min), max);
+        }
+    }
+}
+
+/// What is left of an activation, for the few rows of a tile that have been written.
+#[inline(always)]
+fn finish<S: Vectors, T: Number>(simd: S, activation: &Applied<T>, dst: &mut MatrixMut<'_, T>) {
+    let (first, ld, cols) = (dst.as_mut_ptr(), dst.ld(), dst.cols());
+    let mut rows = [first; LANES];
+    let rows = &mut rows[..dst.rows()];
+    for (at, row) in rows.iter_mut().enumerate() {
+        *row = first.wrapping_add(at * ld);
+    }
+    // SAFETY: they are the rows of dst, each of which is a vector at most.
+    unsafe { activation.finish(simd, rows, cols) };
 }
 
 impl<T: Number, const A: usize, const R: usize> Kernel for OfFiltering<'_, '_, T, A, R> {
