@@ -18,7 +18,7 @@ const PIECE: usize = 16;
 /// Weights of up to so many bytes stay in the second cache level: 256 KiB.
 const NEAR_BYTES: usize = 256 << 10;
 /// Bytes of a line of the cache.
-const LINE: usize = 64;
+pub const LINE: usize = 64;
 
 impl Ahead {
     /// The next of `all` weights, during runs of so many elements.

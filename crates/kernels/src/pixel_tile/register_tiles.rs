@@ -1,6 +1,6 @@
 //! The register tiles of a [`Block`].
 
-use crate::ahead::Ahead;
+use crate::ahead::{Ahead, LINE};
 use crate::lanes::prefetch_line;
 use crate::number::{Number, QUAD};
 use crate::pixel_tile::absent::{ABSENT, zeros};
@@ -14,8 +14,6 @@ use crate::sums::{FEW, Factors, MANY, Run, Sums, add, finish};
 use crate::vectors::Vectors;
 use crate::width::{Whole, Width};
 
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
 /// Input channels of which the products of a tap take less time than a line that comes from memory.
 const SHORT: usize = 48;
 
