@@ -1,4 +1,4 @@
-//! [`Outcome`]: a result, or the reason why the program ends early.
+//! `Outcome`: a result, or the reason why the program ends early.
 
 use std::io;
 

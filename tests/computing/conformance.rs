@@ -14,7 +14,7 @@ use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
 use convlow::{Activation, Axis, DataType, Element, Kind, Layout, Operation, Pool, Problem, Strides};
 
-use crate::common::{self, Data, LAYOUTS, WEIGHTS, plain, plan_for, run};
+use crate::common::{self, Data, LAYOUTS, WEIGHTS, padded, plain, plan_for, run};
 
 /// Shapes that seeded choice adds to the ones written out.
 const CHOSEN_SHAPES: usize = 1400;
@@ -128,6 +128,41 @@ fn written_out() -> Vec<Problem> {
         }
     }
     shapes
+}
+
+/// Each kind of problem by itself, and several together, of layers that all algorithms have among them. Gaps stand for strides.
+fn of_each_kind() -> Vec<Problem> {
+    let layers = [
+        padded([17, 20], [9, 8], [3, 3], 1),
+        padded([5, 6], [12, 7], [5, 5], 2),
+        plain([6, 9], [7, 5], [1, 1]),
+        Problem { groups: 17, ..padded([17, 17], [9, 7], [3, 3], 1) },
+        Problem { groups: 2, ..padded([6, 34], [7, 9], [3, 3], 1) },
+        Problem { groups: 2, ..padded([4, 6], [7, 9], [5, 5], 2) },
+        Problem { groups: 2, ..plain([6, 8], [5, 6], [1, 1]) },
+    ];
+    let (src_strides, dst_strides) = (Strides { channel: 3, batch: 5 }, Strides { channel: 2, batch: 0 });
+    let plane = Axis { pad_before: 1, pad_after: 1, ..Axis::dense(4, 3) };
+    let mut shapes = Vec::new();
+    for (batch, accumulate) in [(1, false), (2, false), (2, true)] {
+        for layer in layers {
+            let layer = Problem { batch, accumulate, ..layer };
+            let sliced = Problem { src_strides, dst_strides, ..layer };
+            let double = |problem: Problem| Problem { data_type: DataType::F64, ..problem };
+            let plane = if layer.taps() == 1 { Axis { input: 3, ..Axis::ONE } } else { plane };
+            shapes.extend([sliced, double(layer), double(sliced)]);
+            shapes.extend([Problem { planes: plane, ..layer }, double(Problem { planes: plane, ..sliced })]);
+            shapes.push(Problem { operation: Operation::ConvTranspose, ..sliced });
+        }
+    }
+    // Their output sizes are those of packed tensors.
+    let complete = |problem: &Problem| {
+        let whole = Problem::new(common::packed(problem)).expect("the layers are valid");
+        let Problem { src_strides, dst_strides, .. } = *problem;
+        Problem { src_strides, dst_strides, ..whole }
+    };
+    let built = shapes.iter().filter(|shape| DataType::BUILT.contains(&shape.data_type));
+    built.map(complete).collect()
 }
 
 /// A shape drawn from the whole range, or `None` if it is invalid or too large.
@@ -380,6 +415,7 @@ fn every_algorithm_computes_the_definition() {
     let in_part = common::in_part();
     let mut rng = fastrand::Rng::with_seed(1709_03395);
     let mut shapes = written_out();
+    shapes.extend(of_each_kind());
     let written_out = shapes.len();
     shapes.extend(std::iter::repeat_with(|| choose(&mut rng)).flatten().take(CHOSEN_SHAPES));
     let mut chosen = std::iter::repeat_with(|| {
@@ -423,7 +459,10 @@ fn every_algorithm_computes_the_definition() {
     );
     println!("  {declined} declined with a reason; none skipped");
     for entry in tried() {
-        println!("  {:>6} {}", tally.runs.get(entry.name()).unwrap_or(&0), entry.name());
+        let kinds = tally.of_kind.iter().filter(|((name, _), _)| *name == entry.name());
+        let kinds: Vec<String> = kinds.map(|((_, kind), runs)| format!("{runs} {kind}")).collect();
+        let runs = tally.runs.get(entry.name()).unwrap_or(&0);
+        println!("  {runs:>6} {} ({})", entry.name(), kinds.join(", "));
     }
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for (reason, count) in &tally.declined {

@@ -1,11 +1,11 @@
 //! A plug-in execution provider for ONNX Runtime 1.23 and newer: its convolutions are computed by convlow.
 //!
 //! # Map
-//! [`sys`] declares the structs that a provider implements; [`host`] wraps ONNX Runtime's functions into results and views. A
-//! [`factory`] makes a [`provider`] for each session by its [`options`]. The provider claims each convolution with the nodes
-//! behind it that its end can do, which [`fuse`] recognises, and makes a [`layer`] of them: weights packed once by its
-//! [`geometry`], plans for the sizes that are seen. Operations [`between`] convolutions are claimed where that spares a
-//! change of layout, which [`layouts`] finds out. Layers share a [`session`]. Where memory is short there is a [`reserve`].
+//! `sys` declares the structs that a provider implements; `host` wraps ONNX Runtime's functions into results and views. A
+//! `factory` makes a `provider` for each session by its `options`. The provider claims each convolution with the nodes
+//! behind it that its end can do, which `fuse` recognises, and makes a `layer` of them: weights packed once by its
+//! `geometry`, plans for the sizes that are seen. Operations `between` convolutions are claimed where that spares a
+//! change of layout, which `layouts` finds out. Layers share a `session`. Where memory is short there is a `reserve`.
 
 mod between;
 mod factory;

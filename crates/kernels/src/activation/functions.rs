@@ -191,10 +191,10 @@ pub fn gelu<S: Vectors, T: Number>(simd: S, y: T::Vector<S>) -> T::Vector<S> {
     let product = T::multiply(simd, t, polynomial::<S, T>(simd, tables.tail[0], t));
     let r = polynomial::<S, T>(simd, tables.tail[1], t);
     let divisor = T::multiply_add(simd, product, constant::<S, T>(simd, tables.tail_slope), r);
-    let dividend = T::multiply_add(simd, product, e.rest, product);
-    let tail = T::multiply(simd, T::divide(simd, dividend, divisor), e.scale);
-    let minus_unit = constant::<S, T>(simd, -power_of_two(-tables.gelu_power));
-    T::multiply_add(simd, tail, minus_unit, T::at_least(simd, y, constant::<S, T>(simd, -0.0)))
+    let tail = T::multiply(simd, T::divide(simd, product, divisor), e.scale);
+    let tail = T::multiply(simd, tail, constant::<S, T>(simd, power_of_two(-tables.gelu_power)));
+    let tail = T::multiply_add(simd, tail, e.rest, tail);
+    T::subtract(simd, T::at_least(simd, y, constant::<S, T>(simd, -0.0)), tail)
 }
 
 /// min(max(alpha·y + beta, 0), 1). The parts of alpha and beta are added one after the other, the greatest first, so that

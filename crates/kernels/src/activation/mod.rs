@@ -13,7 +13,8 @@
 //! up to 2^−46·|beta| besides, in float32.
 //!
 //! All instructions with fused multiply-add give equal bits, since they take the same steps and each step rounds as IEEE 754
-//! says. Measured over all float32: 2.3 units for SIGMOID, 2.5 for SILU, 2.7 for TANH and GELU_TANH, 3.4 for GELU.
+//! says. Over all float32 the greatest error measured is 1.6 units for the hard functions with alpha 1/6, 2.6 for SIGMOID and SILU,
+//! 2.7 for TANH and GELU_TANH, and 3.6 for GELU; over millions of float64 none is above 3.5.
 
 mod apply;
 mod definition;

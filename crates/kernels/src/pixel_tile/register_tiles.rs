@@ -14,6 +14,11 @@ use crate::sums::{FEW, Factors, MANY, Run, Sums, add, finish};
 use crate::vectors::Vectors;
 use crate::width::{Whole, Width};
 
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
+/// Input channels of which the products of a tap take less time than a line that comes from memory.
+const SHORT: usize = 48;
+
 /// The factors of some pixels, the places of their dst, and the sums before any product.
 type Begun<S, T, F, const P: usize, const V: usize> = (Factors<T, P, F>, [*mut T; P], Sums<S, T, P, V>);
 
@@ -153,6 +158,10 @@ impl<T: Number> Block<T> {
         while p < P {
             // They come from far away while the sums are built.
             prefetch_line(dst[p]);
+            // The hardware fetches a second line by itself, but not in time for short sums.
+            if const { V * size_of::<T::Vector<S>>() > LINE } && self.depth < SHORT {
+                prefetch_line(dst[p].wrapping_add(T::lanes::<S>()));
+            }
             p += 1;
         }
         let mut sums = [[T::splat(simd, T::ZERO); V]; P];

@@ -3,7 +3,7 @@
 //!
 //! # Where the unsafe code is
 //! [`table`] has the functions as the host hands them over. [`handle`] calls those that read an object; everything else of
-//! the host that this crate touches is a [`Handle`](handle::Handle), so that its file states the invariants once and in
+//! the host that this crate touches is a [`Handle`], so that its file states the invariants once and in
 //! types. The rest stands beside its use: attributes in [`node`], elements in [`tensor`], outputs and threads in [`call`].
 
 mod call;

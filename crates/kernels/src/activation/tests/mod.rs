@@ -83,13 +83,9 @@ fn unit(data_type: DataType, value: f64) -> f64 {
     }
 }
 
-/// How far `value` is from `exact`, in units in the last place.
+/// How far `value` is from `exact`, in units in the last place; 0 if no number is nearer.
 fn error<T: Number>(value: T, exact: f64) -> f64 {
-    // Beyond the greatest number an infinity is right.
-    if value == T::from_f64(exact) && T::from_f64(exact).into().is_infinite() {
-        return 0.0;
-    }
-    (value.into() - exact).abs() / unit(T::TYPE, exact)
+    if value == T::from_f64(exact) { 0.0 } else { (value.into() - exact).abs() / unit(T::TYPE, exact) }
 }
 
 /// A function of some numbers.
