@@ -19,13 +19,15 @@ stage() {
     echo "$name $(tail -n 1 "$stages/time")" >>"$stages/times"
 }
 
-# What the log of a stage counts: tests by their runners' words, and lines such as "conformance: 709 shapes".
+# What the log of a stage counts: tests by their runners' words, lines such as "conformance: 709 shapes", and what was not
+# tested.
 counts_of() {
     awk '
         /^test result: ok\. [0-9]+ passed/ { rust += $4 }
         /^100% tests passed, 0 tests failed out of [0-9]+/ { c += $NF }
         /^Ran [0-9]+ tests? in/ { python += $2 }
         open { line = line $0; open = 0; other[++others] = line; next }
+        /NOT (TESTED|CHECKED)/ { if (!seen[$0]++) other[++others] = $0; next }
         /^[A-Za-z][A-Za-z_ ]*: [^:]*[0-9]/ && !/^(error|warning|note|instructions|test result|Testing)/ {
             line = $0
             open = /:$/
