@@ -42,6 +42,7 @@ pub use algorithms::Element;
 pub use buffer::Buffer;
 pub use build_info::build_info;
 pub use convlow_base::error::{Error, Result};
+pub use convlow_kernels::data_type::for_type;
 pub use convlow_kernels::isa::Isa;
 pub use convlow_kernels::matrix;
 pub use convlow_threads::{ParallelFor, Pool};

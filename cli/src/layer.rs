@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use convlow::descriptor::Entry;
 use convlow::reference::Tensors;
-use convlow::{Buffer, DataType, Element, Options, Plan};
+use convlow::{Buffer, Element, Options, Plan, for_type};
 
 use crate::oracle::{Check, Oracle};
 use crate::outcome::{Failure, Outcome};
@@ -54,10 +54,7 @@ impl Layer {
 
     /// Runs the layer on `src`, or on random input, with random weights and bias.
     pub(crate) fn run(&self, src: Option<&Buffer>, seeded: &mut Seeded) -> Outcome<Done> {
-        let done = match self.plan.problem().data_type {
-            DataType::F32 => self.run_in::<f32>(src, seeded),
-            DataType::F64 => self.run_in::<f64>(src, seeded),
-        };
+        let done = for_type!(self.plan.problem().data_type, T => self.run_in::<T>(src, seeded));
         done.map_err(|failure| match failure {
             Failure::Refused(text) => Failure::Refused(format!("{}: {text}", self.name)),
             other => other,

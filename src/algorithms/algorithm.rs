@@ -11,6 +11,7 @@ use convlow_kernels::end::End;
 use convlow_kernels::image::Image;
 use convlow_kernels::matrix::{MatrixMut, Operand};
 use convlow_kernels::pixel_tile::MOST_TAPS_OF_AXIS;
+use convlow_kernels::scheme::Scheme;
 use convlow_threads::Pool;
 
 use super::cost::Cost;
@@ -220,21 +221,29 @@ impl Scratch {
 }
 
 /// One unit of a problem, and what to compute it with.
-pub struct Unit<'a, T = f32> {
+pub struct Unit<'a, X: Scheme = f32> {
     /// The convolution.
     pub problem: &'a Problem,
     /// The input channels of the unit's first group in its image; those of its other groups lie behind them.
-    pub src: Image<'a, T>,
+    pub src: Image<'a, X::Src>,
     /// The packed weights of the unit's groups, and whatever lies behind them.
-    pub weights: &'a [T],
+    pub weights: &'a [X::Weight],
     /// The bias of the unit's groups, one value an output channel.
-    pub bias: Option<&'a [T]>,
+    pub bias: Option<&'a [X::Sum]>,
     /// PRELU's slopes of the unit's groups, one an output channel; others read none.
-    pub slopes: Option<&'a [T]>,
+    pub slopes: Option<&'a [X::Dst]>,
     /// Multiplies matrices on the calling thread, for algorithms whose products a GEMM computes.
     pub gemm: Option<&'a dyn Gemm>,
     /// Where tiles run.
     pub pool: &'a Pool,
+}
+
+impl<X: Scheme> Unit<'_, X> {
+    /// What becomes of the unit's sums.
+    pub fn end(&self) -> End<'_, X> {
+        let Problem { accumulate, activation, .. } = *self.problem;
+        End { bias: self.bias, accumulate, activation, slopes: self.slopes }
+    }
 }
 
 impl<T: Element> Unit<'_, T> {
@@ -247,12 +256,6 @@ impl<T: Element> Unit<'_, T> {
     /// The factor of what dst holds already: 1 where the convolution is added to it.
     pub fn beta(&self) -> T {
         if self.problem.accumulate { T::ONE } else { T::ZERO }
-    }
-
-    /// What becomes of the unit's sums.
-    pub fn end(&self) -> End<'_, T> {
-        let Problem { accumulate, activation, .. } = *self.problem;
-        End { bias: self.bias, accumulate, activation, slopes: self.slopes }
     }
 
     /// Bias and activation for sums that lie in a part of the unit's dst, whose channels begin at `first_channel`.

@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 
+use convlow_kernels::Tiles;
 use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moved::moved;
 use convlow_kernels::pixel_tile::{Blocks, PixelTile};
@@ -200,12 +201,12 @@ impl Algorithm for Kn2rowRegister {
 
 impl PreparedKn2rowRegister {
     /// One tile: some channels of some pixels.
-    fn run_tile<T: Element>(
+    fn run_tile<X: Tiles>(
         &self,
-        unit: &Unit<'_, T>,
+        unit: &Unit<'_, X>,
         (pixels, channels): (Range<usize>, Range<usize>),
-        mut dst: MatrixMut<'_, T>,
-        scratch: &mut [T],
+        mut dst: MatrixMut<'_, X::Dst>,
+        scratch: &mut [X::Src],
     ) {
         let Self { problem, tiling, blocks, .. } = self;
         let (first_group, groups) =
@@ -221,10 +222,11 @@ impl PreparedKn2rowRegister {
                 let (mut image, mut origin) = (src.channels_from(first), [0; 3]);
                 // 1. Move what the tile sees of an NCHW src.
                 if tiling.moved > 0 {
-                    (image, origin) = moved(&image, &geometry, &outputs, groups * depth.len(), scratch);
+                    let depth = groups * depth.len();
+                    (image, origin) = moved::<X>(&image, &geometry, &outputs, depth, scratch);
                 }
                 // 2. Sum all taps, 3. and finish, if these are the last channels.
-                T::pixel_tile(PixelTile {
+                X::pixel_tile(PixelTile {
                     geometry: &geometry,
                     image: &image,
                     origin,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use convlow_kernels::matrix::MatrixMut;
-use convlow_kernels::number::Number;
+use convlow_kernels::scheme::Stored;
 
 use crate::problem::{Axis, Layout, Problem};
 use crate::tiles::{Grid, Tile};
@@ -60,7 +60,7 @@ pub fn pixels_and_channels(problem: &Problem, tile: Tile) -> (Range<usize>, Rang
 }
 
 /// Some channels of all pixels of such a tile's dst, counted from its first.
-pub fn part_of_channels<'a, T: Number>(
+pub fn part_of_channels<'a, T: Stored>(
     problem: &Problem,
     dst: &'a mut MatrixMut<'_, T>,
     channels: Range<usize>,
@@ -73,7 +73,7 @@ pub fn part_of_channels<'a, T: Number>(
 }
 
 /// Some pixels of all channels of such a tile's dst, counted from its first.
-pub fn part_of_pixels<'a, T: Number>(
+pub fn part_of_pixels<'a, T: Stored>(
     problem: &Problem,
     dst: &'a mut MatrixMut<'_, T>,
     pixels: Range<usize>,

@@ -124,10 +124,12 @@ pub(crate) fn parse_printed(text: &str) -> Result<Problem> {
                 problem = Problem { src_layout, dst_layout, ..problem }
             }
             None if part == "sum" => problem.accumulate = true,
-            None if part == DataType::F64.name() => {
-                problem = Problem::new(Problem { data_type: DataType::F64, ..problem })?;
+            _ => {
+                let Some(data_type) = DataType::from_name(part) else {
+                    return Err(Error::InvalidArgument(text!("{text:?} ends with the unknown {part:?}")));
+                };
+                problem = Problem::new(Problem { data_type, ..problem })?;
             }
-            _ => return Err(Error::InvalidArgument(text!("{text:?} ends with the unknown {part:?}"))),
         }
     }
     if name.is_some() || !prints(&problem, text) {

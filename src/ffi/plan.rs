@@ -22,7 +22,8 @@ use crate::gemm::BackendChoice;
 use crate::lowering::weights::HEADER_BYTES;
 use crate::plan::{Info, Plan, RawArguments, workspace_too_small};
 use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
-use crate::problem::{DataType, Problem};
+use crate::problem::Problem;
+use convlow_kernels::data_type::for_type;
 
 /// A convolution ready to run. It never changes: any number of threads may execute it at once, each with its
 /// own dst and workspace.
@@ -397,10 +398,7 @@ pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *co
         // SAFETY: the caller promises a plan, arguments and their tensors.
         unsafe {
             let args = versioned::read(args)?;
-            match reference("plan", plan)?.0.problem().data_type {
-                DataType::F32 => execute::<f32>(plan, &args),
-                DataType::F64 => execute::<f64>(plan, &args),
-            }
+            for_type!(reference("plan", plan)?.0.problem().data_type, T => execute::<T>(plan, &args))
         }
     })
 }
@@ -459,6 +457,6 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
             0 => &mut [],
             _ => slice_mut("workspace", workspace.cast(), needed / size_of::<T>())?,
         };
-        plan.execute_raw(RawArguments { src, packed, bias, slopes, residual, dst, workspace, pool })
+        plan.execute_raw(RawArguments::<T> { src, packed, bias, slopes, residual, dst, workspace, pool })
     }
 }

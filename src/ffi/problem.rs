@@ -7,8 +7,7 @@ use super::checked::output;
 use super::status::{Status, guard};
 use super::types::{
     CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV, CONVLOW_OPERATION_CONV_TRANSPOSE,
-    CONVLOW_TYPE_F32, CONVLOW_TYPE_F64, CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW,
-    Conv2dDesc, ConvNdDesc,
+    CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, Conv2dDesc, ConvNdDesc,
 };
 use super::versioned::{self, Versioned};
 use crate::problem::{
@@ -116,10 +115,8 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
         CONVLOW_OPERATION_CONV_TRANSPOSE => Operation::ConvTranspose,
         other => return invalid!("operation = {other} is not a CONVLOW_OPERATION_ constant"),
     };
-    let data_type = match desc.r#type {
-        CONVLOW_TYPE_F32 => DataType::F32,
-        CONVLOW_TYPE_F64 => DataType::F64,
-        other => return invalid!("type = {other} is not a CONVLOW_TYPE_ constant"),
+    let Some(data_type) = DataType::from_constant(desc.r#type) else {
+        return invalid!("type = {} is not a CONVLOW_TYPE_ constant", desc.r#type);
     };
     let dims = dims_of(desc)?;
     // The last axes are the caller's.

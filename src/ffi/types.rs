@@ -5,6 +5,7 @@
 use std::ffi::{c_char, c_void};
 
 use super::pool::PoolHandle;
+use crate::problem::DataType;
 
 /// Batch, channel, row, column: channels first, whatever the number of axes.
 pub const CONVLOW_LAYOUT_NCHW: i32 = 0;
@@ -30,6 +31,7 @@ pub const CONVLOW_OPERATION_CONV_TRANSPOSE: i32 = 1;
 pub const CONVLOW_TYPE_F32: i32 = 0;
 /// double: convlow_pack_weights_f64 and convlow_execute_f64, or convlow_execute_with.
 pub const CONVLOW_TYPE_F64: i32 = 1;
+const _: () = assert!(CONVLOW_TYPE_F32 == DataType::F32 as i32 && CONVLOW_TYPE_F64 == DataType::F64 as i32);
 
 /// y
 pub const CONVLOW_ACTIVATION_NONE: i32 = 0;

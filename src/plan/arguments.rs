@@ -1,5 +1,6 @@
 //! The arguments of an execute.
 
+use convlow_kernels::scheme::Scheme;
 use convlow_threads::Pool;
 
 /// What one execute computes with.
@@ -23,13 +24,13 @@ pub struct Arguments<'a, T = f32> {
 }
 
 /// [`Arguments`] whose tensors may take turns in memory.
-pub(crate) struct RawArguments<'a, T> {
-    pub src: *const T,
+pub(crate) struct RawArguments<'a, X: Scheme> {
+    pub src: *const X::Src,
     pub packed: &'a [u8],
-    pub bias: Option<&'a [T]>,
-    pub slopes: Option<&'a [T]>,
-    pub residual: Option<*const T>,
-    pub dst: *mut T,
-    pub workspace: &'a mut [T],
+    pub bias: Option<&'a [X::Sum]>,
+    pub slopes: Option<&'a [X::Dst]>,
+    pub residual: Option<*const X::Dst>,
+    pub dst: *mut X::Dst,
+    pub workspace: &'a mut [X::Src],
     pub pool: Option<Pool>,
 }

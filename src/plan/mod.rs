@@ -140,7 +140,7 @@ impl Plan {
         if let Some(residual) = residual {
             check_len("residual", residual.len(), problem.dst_len())?;
         }
-        let tensors = RawArguments {
+        let tensors = RawArguments::<T> {
             src: src.as_ptr(),
             packed,
             bias,

@@ -15,6 +15,7 @@ use crate::algorithms::{Element, Entry};
 use crate::buffer::Buffer;
 use crate::plan::{Info, Plan};
 use crate::problem::{DataType, Problem, Strides, with_outputs};
+use convlow_kernels::data_type::for_type;
 
 /// Timed runs of a candidate behind one to warm up; the fastest counts.
 const RUNS: usize = 3;
@@ -187,10 +188,7 @@ fn grow(buffer: &mut Buffer, bytes: usize, data_type: DataType) -> Result<()> {
     if buffer.bytes().len() < bytes {
         *buffer = Buffer::default(); // Never both in memory at once.
         *buffer = Buffer::new(bytes)?;
-        match data_type {
-            DataType::F32 => fill::<f32>(buffer),
-            DataType::F64 => fill::<f64>(buffer),
-        }
+        for_type!(data_type, T => fill::<T>(buffer));
     }
     Ok(())
 }
@@ -244,10 +242,7 @@ impl TimedTensors {
             }
             plan.packing().mark(&mut self.packed.bytes_mut()[..packed_bytes]);
             let start = Instant::now();
-            match part.data_type {
-                DataType::F32 => self.execute::<f32>(&plan)?,
-                DataType::F64 => self.execute::<f64>(&plan)?,
-            }
+            for_type!(part.data_type, T => self.execute::<T>(&plan)?);
             let end = Instant::now();
             // A clock that stands still for a tiny problem must not look like "not measured".
             let seconds = (end - start).as_secs_f64().max(1e-9);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use convlow::descriptor::Entry;
 use convlow::reference::Tensors;
-use convlow::{Buffer, DataType, Element, Layout, Problem};
+use convlow::{Buffer, Element, Layout, Problem, for_type};
 
 use super::select::Candidate;
 use crate::oracle::Oracle;
@@ -201,11 +201,8 @@ pub(super) fn measure(
         Failure::Refused(text) => Failure::Refused(format!("{}: {text}", entry.name)),
         other => other,
     };
-    match entry.problem.data_type {
-        DataType::F32 => measure_in::<f32>(entry, candidates, rules, share, seeded, done),
-        DataType::F64 => measure_in::<f64>(entry, candidates, rules, share, seeded, done),
-    }
-    .map_err(named)
+    for_type!(entry.problem.data_type, T => measure_in::<T>(entry, candidates, rules, share, seeded, done))
+        .map_err(named)
 }
 
 /// [`measure`] with elements of this type.

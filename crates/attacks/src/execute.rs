@@ -20,7 +20,7 @@ use convlow::ffi::types::{
     CONVLOW_GEMM_AUTO, CONVLOW_GEMM_BLAS, CONVLOW_GEMM_EMBEDDED, CONVLOW_MATH_EXACT, CONVLOW_MATH_FAST,
     PlanOptions,
 };
-use convlow::{DataType, Element, Problem};
+use convlow::{DataType, Element, Problem, for_type};
 
 /// What the bytes say.
 #[derive(Arbitrary, Debug)]
@@ -111,10 +111,7 @@ pub fn run(input: &Input) {
     }
     // SAFETY: the pool is NULL or one that is never destroyed.
     match (unsafe { CPlan::new(&case.desc(), &options_of(input)) }, valid) {
-        (Ok(plan), Ok(problem)) => match problem.data_type {
-            DataType::F32 => check::<f32>(input, &problem, &plan),
-            DataType::F64 => check::<f64>(input, &problem, &plan),
-        },
+        (Ok(plan), Ok(problem)) => for_type!(problem.data_type, T => check::<T>(input, &problem, &plan)),
         (Ok(_), Err(error)) => panic!("planned, but it is refused: {error}"),
         (Err(status), Ok(problem)) => assert!(
             [CONVLOW_ERROR_UNSUPPORTED, CONVLOW_ERROR_WORKSPACE_LIMIT, CONVLOW_ERROR_OVERFLOW]

@@ -7,7 +7,7 @@ use convlow::algorithms::{Entry, REGISTRY};
 use convlow::ffi::status::{CONVLOW_ERROR_WEIGHTS_MISMATCH, CONVLOW_OK};
 use convlow::ffi::types::{CONVLOW_MATH_FAST, PlanOptions};
 use convlow::reference::{self, Tensors};
-use convlow::{Arguments, Buffer, DataType, Element, Problem, Strides};
+use convlow::{Arguments, Buffer, DataType, Element, Problem, Strides, for_type};
 
 /// What the bytes say.
 #[derive(Arbitrary, Debug)]
@@ -140,8 +140,5 @@ pub fn run(input: &Input) {
     };
     // SAFETY: there is no pool.
     let Ok(plan) = (unsafe { CPlan::new(&case.desc(), &options) }) else { return };
-    match problem.data_type {
-        DataType::F32 => check::<f32>(input, &problem, &plan),
-        DataType::F64 => check::<f64>(input, &problem, &plan),
-    }
+    for_type!(problem.data_type, T => check::<T>(input, &problem, &plan));
 }

@@ -42,6 +42,25 @@ data_types! {
     F64 f64 "f64" "Float64."
 }
 
+/// `for_type!(data_type, T => expression)`: the expression where `T` is the element of a [`DataType`].
+#[macro_export]
+macro_rules! for_type {
+    ($data_type:expr, $element:ident => $body:expr) => {
+        match $data_type {
+            $crate::data_type::DataType::F32 => {
+                type $element = f32;
+                $body
+            }
+            $crate::data_type::DataType::F64 => {
+                type $element = f64;
+                $body
+            }
+        }
+    };
+}
+
+pub use for_type;
+
 impl fmt::Display for DataType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -55,6 +74,11 @@ impl DataType {
         #[cfg(feature = "f64")]
         DataType::F64,
     ];
+
+    /// The type of this C constant.
+    pub fn from_constant(constant: i32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|&data_type| data_type as i32 == constant)
+    }
 
     /// The type of this name.
     pub fn from_name(name: &str) -> Option<Self> {

@@ -1,10 +1,11 @@
-//! [`Element`]: the kernels of each type of element. They are functions that are not generic, so that they are compiled here
-//! and nowhere else.
+//! [`Tiles`] and [`Element`]: the kernels of each scheme and of each type of element. They are functions that are not generic,
+//! so that they are compiled here and nowhere else.
 
 use crate::copies::Copies;
 use crate::data_type::Layout;
 use crate::depthwise_tile::DepthwiseTile;
 use crate::end::End;
+use crate::finish::Finish;
 use crate::flat_tile::FlatTile;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::transpose_checked;
@@ -13,26 +14,36 @@ use crate::number::Number;
 use crate::packed_product::PackedProduct;
 use crate::pixel_tile::PixelTile;
 use crate::plane_tile::PlaneTile;
+use crate::scheme::Scheme;
 #[cfg(feature = "winograd")]
 use crate::winograd::{InputTransform, OutputTransform};
 
-/// Writes the trait and, for each type of element, the functions that run its kernels. Where a build leaves a type out they are
+/// Writes a trait and, for each type of element, the functions that run its kernels. Where a build leaves a type out they are
 /// never called.
-macro_rules! element {
-    ($($(#[$attribute:meta])* $name:ident($($argument:ident: $type:ty),+) => $body:expr;)+) => {
-        /// An element with its kernels.
-        pub trait Element: Number {
+macro_rules! kernels {
+    (
+        $(#[$of_trait:meta])*
+        $trait:ident: $($super:path)|+;
+        $($(#[$attribute:meta])* $name:ident($($argument:ident: $type:ty),+) => $body:expr;)+
+    ) => {
+        $(#[$of_trait])*
+        pub trait $trait: $($super +)+ {
             $(
                 $(#[$attribute])*
                 fn $name($($argument: $type),+);
             )+
         }
 
-        element! { @implement f32, true, $($(#[$attribute])* $name($($argument: $type),+) => $body;)+ }
-        element! { @implement f64, cfg!(feature = "f64"), $($(#[$attribute])* $name($($argument: $type),+) => $body;)+ }
+        kernels! { @implement $trait f32, true, $($(#[$attribute])* $name($($argument: $type),+) => $body;)+ }
+        kernels! {
+            @implement $trait f64, cfg!(feature = "f64"), $($(#[$attribute])* $name($($argument: $type),+) => $body;)+
+        }
     };
-    (@implement $number:ident, $built:expr, $($(#[$attribute:meta])* $name:ident($($argument:ident: $type:ty),+) => $body:expr;)+) => {
-        impl Element for $number {
+    (
+        @implement $trait:ident $number:ident, $built:expr,
+        $($(#[$attribute:meta])* $name:ident($($argument:ident: $type:ty),+) => $body:expr;)+
+    ) => {
+        impl $trait for $number {
             $(
                 $(#[$attribute])*
                 fn $name($($argument: $type),+) {
@@ -47,13 +58,22 @@ macro_rules! element {
     };
 }
 
-element! {
+kernels! {
+    /// A scheme with its register tiles.
+    Tiles: Finish;
     /// Runs a [`PixelTile`].
     pixel_tile(tile: PixelTile<'_, '_, Self>) => tile.run_checked();
     /// Runs a [`DepthwiseTile`].
-    depthwise_tile(tile: DepthwiseTile<'_, '_, Self>, kept: &mut [Self]) => tile.run_checked(kept);
+    depthwise_tile(tile: DepthwiseTile<'_, '_, Self>, kept: &mut [Self::Dst]) => tile.run_checked(kept);
     /// Runs a [`FlatTile`].
     flat_tile(tile: FlatTile<'_, Self>) => tile.run_checked();
+    /// to ← fromᵀ of a part of src.
+    move_src(from: &Matrix<'_, Self::Src>, to: &mut MatrixMut<'_, Self::Src>) => transpose_checked(from, to, false);
+}
+
+kernels! {
+    /// An element with its kernels.
+    Element: Number | Scheme<Src = Self, Weight = Self, Sum = Self, Dst = Self> | Tiles;
     /// Runs a [`PlaneTile`].
     plane_tile(tile: PlaneTile<'_, '_, Self>) => tile.run_checked();
     /// Transposes a matrix.

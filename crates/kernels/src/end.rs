@@ -9,29 +9,33 @@ use crate::activation::{Activation, PreparedActivation, apply_to_slice};
 use crate::data_type::Layout;
 use crate::matrix::MatrixMut;
 use crate::number::Number;
+use crate::scheme::Scheme;
 
 /// What becomes of the sums of some output channels.
 #[derive(Debug, Clone, Copy)]
-pub struct End<'a, T> {
+pub struct End<'a, X: Scheme> {
     /// One value a channel.
-    pub bias: Option<&'a [T]>,
+    pub bias: Option<&'a [X::Sum]>,
     /// Whether dst's addend is added.
     pub accumulate: bool,
     /// Applied last.
     pub activation: Activation,
     /// PRELU's, one a channel; others read none.
-    pub slopes: Option<&'a [T]>,
+    pub slopes: Option<&'a [X::Dst]>,
 }
 
-impl<'a, T: Number> End<'a, T> {
+impl<'a, X: Scheme> End<'a, X> {
     /// dst ← sums.
     pub const NOTHING: Self =
         Self { bias: None, accumulate: false, activation: Activation::None, slopes: None };
 
     /// That of some of the channels.
     pub fn of_channels(&self, channels: Range<usize>) -> Self {
-        let of_channels = |values: Option<&'a [T]>| values.map(|values| &values[channels.clone()]);
-        Self { bias: of_channels(self.bias), slopes: of_channels(self.slopes), ..*self }
+        Self {
+            bias: self.bias.map(|bias| &bias[channels.clone()]),
+            slopes: self.slopes.map(|slopes| &slopes[channels]),
+            ..*self
+        }
     }
 
     /// That of a part of the sums, which may be the first, the last, or both. Later parts are added to what earlier ones left
@@ -82,18 +86,12 @@ impl<'a, T: Number> End<'a, T> {
     }
 
     /// The bounds of sums in registers.
-    pub(crate) fn bounds(&self) -> Option<[T; 2]> {
-        match self.activation {
-            Activation::Clamp { min, max } => Some([T::from_f64(min), T::from_f64(max)]),
-            _ => None,
-        }
+    pub(crate) fn bounds(&self) -> Option<[X::Sum; 2]> {
+        X::bounds(self.activation)
     }
+}
 
-    /// The activation of a single channel.
-    pub fn of_channel(&self) -> PreparedActivation<T> {
-        PreparedActivation::new(self.activation).of_channel(self.slopes.map(|slopes| slopes[0]))
-    }
-
+impl<T: Number> End<'_, T> {
     /// Adds the bias to sums that lie in dst already, and applies the activation: channels × pixels with planes, else pixels ×
     /// channels.
     pub(crate) fn finish_checked(&self, dst: &mut MatrixMut<'_, T>, layout: Layout) {

@@ -1,10 +1,13 @@
 //! Sums of a plane's elements at fixed distances: some outputs that lie one behind the other, a weight for each distance.
 
-use crate::activation::{PreparedActivation, apply_to_slice};
 use crate::ahead::Ahead;
+use crate::data_type::Layout;
+use crate::end::End;
+use crate::finish::Finish;
 use crate::isa;
-use crate::number::Number;
-use crate::register::channels_of_register_tile;
+use crate::matrix::MatrixMut;
+use crate::register::channels_of;
+use crate::scheme::Scheme;
 use crate::spread::EachLane;
 use crate::sums::{FEW, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
 use crate::vectors::{Kernel, Vectors};
@@ -22,27 +25,25 @@ pub struct FlatRun {
 }
 
 /// `dst[q]` = activation(bias + Σ `weight[t]` · `src[q + distance[t]]`) over all taps t.
-pub struct FlatTile<'a, T> {
+pub struct FlatTile<'a, X: Scheme> {
     /// The elements, from the first output's distance 0 on.
-    pub src: &'a [T],
+    pub src: &'a [X::Src],
     /// The taps.
     pub runs: &'a [FlatRun],
     /// From one tap of a run to the next: distance, and weights.
     pub step: [usize; 2],
     /// Each weight for all outputs of [`channels_of_register_tile`].
-    pub weights: &'a [T],
-    /// What is added to every output.
-    pub bias: T,
-    /// What is applied last.
-    pub activation: PreparedActivation<T>,
+    pub weights: &'a [X::Weight],
+    /// What becomes of the sums, which are those of one channel and are added to nothing.
+    pub end: End<'a, X>,
     /// The outputs, whole blocks of [`channels_of_register_tile`].
-    pub dst: &'a mut [T],
+    pub dst: &'a mut [X::Dst],
 }
 
-impl<T: Number> FlatTile<'_, T> {
+impl<X: Finish> FlatTile<'_, X> {
     /// Computes dst.
     pub(crate) fn run_checked(self) {
-        let block = channels_of_register_tile(T::TYPE);
+        let block = channels_of::<X>();
         let [distance, weight] = self.step;
         assert!(self.dst.len().is_multiple_of(block));
         for run in self.runs {
@@ -50,21 +51,21 @@ impl<T: Number> FlatTile<'_, T> {
             assert!(run.offset + last * distance + self.dst.len() <= self.src.len());
             assert!((run.weight + last * weight + 1) * block <= self.weights.len());
         }
-        let activation = self.activation;
-        isa::dispatch(FlatTile { dst: &mut *self.dst, ..self });
-        if !matches!(activation, PreparedActivation::Clamp(..)) {
-            apply_to_slice(&activation, &[], self.dst);
-        }
+        assert!(self.end.has(1) && !self.end.accumulate);
+        isa::dispatch(FlatTile { end: self.end.in_registers(), dst: &mut *self.dst, ..self });
+        let outputs = self.dst.len();
+        let mut dst = MatrixMut::new(self.dst, 1, outputs, outputs);
+        X::finish_in_memory(&self.end.in_memory(), &mut dst, Layout::Nchw);
     }
 }
 
-impl<T: Number> Kernel for FlatTile<'_, T> {
+impl<X: Finish> Kernel for FlatTile<'_, X> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Vectors>(self, simd: S) {
         let mut tile = self;
-        let block = VECTORS * T::lanes::<S>();
+        let block = VECTORS * X::channels::<S>();
         let most = most_rows::<S>();
         let groups = tile.dst.len() / block;
         let mut at = groups / most * most;
@@ -89,27 +90,25 @@ impl<T: Number> Kernel for FlatTile<'_, T> {
     }
 }
 
-impl<T: Number> FlatTile<'_, T> {
+impl<X: Finish> FlatTile<'_, X> {
     /// Register tiles of `P` blocks of outputs.
     #[inline(always)]
     unsafe fn outputs<S: Vectors, const P: usize>(&mut self, simd: S, blocks: std::ops::Range<usize>) {
-        let block = VECTORS * T::lanes::<S>();
+        let block = VECTORS * X::channels::<S>();
         let width = Width::<VECTORS>(block);
         let (src, weights, dst) = (self.src.as_ptr(), self.weights.as_ptr(), self.dst.as_mut_ptr());
-        let bounds = match self.activation {
-            PreparedActivation::Clamp(min, max) => Some([min, max]),
-            _ => None,
-        };
+        let bounds = self.end.bounds();
+        let bias = self.end.bias.map_or(X::no_sums(simd), |bias| X::sum(simd, bias[0]));
         let mut first = blocks.start;
         while first + P <= blocks.end {
-            let factors = Factors {
+            let factors = Factors::<X, P, _> {
                 rows: std::array::from_fn(|p| src.wrapping_add((first + p) * block)),
                 row_step: self.step[0],
                 // A run of one tap takes no step, and that of a large stride may be of any size.
                 vector_step: self.step[1].wrapping_mul(block),
                 spread: EachLane,
             };
-            let mut sums = [[T::splat(simd, self.bias); VECTORS]; P];
+            let mut sums = [[bias; VECTORS]; P];
             for run in self.runs {
                 let vectors = weights.wrapping_add(run.weight * block);
                 let run = Run { row: run.offset, vectors, len: run.len };
@@ -118,7 +117,7 @@ impl<T: Number> FlatTile<'_, T> {
             }
             let to = std::array::from_fn(|p| dst.wrapping_add((first + p) * block));
             // SAFETY: dst has these blocks.
-            unsafe { finish(simd, width, to, sums, None, bounds) };
+            unsafe { finish::<S, X, P, VECTORS>(simd, width, to, sums, None, bounds) };
             first += P;
         }
     }

@@ -1,6 +1,6 @@
 //! [`Image`]: the channels of one group of one input image, wherever they lie.
 
-use crate::number::Number;
+use crate::scheme::Stored;
 use crate::view::View;
 
 /// One group of one image: C/groups × planes × H × W elements, addressed as `data[c·channel + z·plane + y·row + x·pixel]`.
@@ -18,7 +18,7 @@ pub struct Image<'a, T = f32> {
     pub pixel: usize,
 }
 
-impl<'a, T: Number> Image<'a, T> {
+impl<'a, T: Stored> Image<'a, T> {
     /// Elements from one plane, row and column to the next.
     pub fn steps(&self) -> [usize; 3] {
         [self.plane, self.row, self.pixel]

@@ -3,13 +3,14 @@
 //! # Map
 //! [`data_type`], [`axis`], [`class`] and [`geometry`] say what a convolution is; [`matrix`], [`tiles`] and [`image`] where its
 //! tensors lie. [`vectors`] are the instructions that kernels are written against, [`number`] the elements that they compute
-//! with, and [`isa`] says which instructions serve this process. [`end`] is what becomes of a sum, [`activation`] its last step.
+//! with, [`scheme`] the four types of a convolution, and [`isa`] says which instructions serve this process. [`end`] is what
+//! becomes of a sum, [`activation`] its last step, and [`finish`] does what is left for memory.
 //! The kernels: [`pixel_tile`] for convolutions, [`depthwise_tile`] and [`flat_tile`] where each channel has its own input,
 //! [`plane_tile`] for patches that lie as planes, [`winograd`] with [`packed_product`], and [`moves`], [`phases`] and [`copies`]
 //! for what is moved. [`register`] says how many channels a register tile has.
 //!
-//! Callers reach all of them through [`Element`], whose functions are not generic: they are compiled in this package, once,
-//! however many packages call them.
+//! Callers reach all of them through [`Tiles`] and [`Element`], whose functions are not generic: they are compiled in
+//! this package, once, however many packages call them.
 
 pub mod activation;
 mod ahead;
@@ -21,6 +22,7 @@ pub mod data_type;
 pub mod depthwise_tile;
 pub mod element;
 pub mod end;
+pub mod finish;
 pub mod flat_tile;
 pub mod geometry;
 pub mod image;
@@ -37,6 +39,7 @@ pub mod pixel_tile;
 mod places;
 pub mod plane_tile;
 pub mod register;
+pub mod scheme;
 mod spread;
 mod sums;
 pub mod tiles;
@@ -47,5 +50,5 @@ mod width;
 pub mod winograd;
 mod word;
 
-pub use element::Element;
+pub use element::{Element, Tiles};
 pub use sums::BEHIND_WEIGHTS;

@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::number::Number;
+use crate::scheme::Stored;
 use crate::view::View;
 
 /// Whether a matrix that is not empty lies inside `len` elements.
@@ -26,7 +26,7 @@ pub struct Matrix<'a, T = f32> {
     ld: usize,
 }
 
-impl<'a, T: Number> Matrix<'a, T> {
+impl<'a, T: Stored> Matrix<'a, T> {
     /// A view of the front of `data`.
     ///
     /// # Panics
@@ -104,7 +104,7 @@ impl<'a, T> From<Matrix<'a, T>> for Operand<'a, T> {
     }
 }
 
-impl<T: Number> Operand<'_, T> {
+impl<T: Stored> Operand<'_, T> {
     /// The transposed factor.
     pub fn t(self) -> Self {
         Self { transposed: !self.transposed, ..self }
@@ -143,7 +143,7 @@ pub struct MatrixMut<'a, T = f32> {
 // SAFETY: a MatrixMut is an exclusive borrow of its elements, like `&mut [T]`, and a shared one of its addend's.
 unsafe impl<T: Send + Sync> Send for MatrixMut<'_, T> {}
 
-impl<'a, T: Number> MatrixMut<'a, T> {
+impl<'a, T: Stored> MatrixMut<'a, T> {
     /// A view of the front of `data`.
     ///
     /// # Panics

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::element::Element;
+use crate::element::Tiles;
 use crate::geometry::Geometry;
 use crate::image::Image;
 use crate::matrix::{Matrix, MatrixMut};
@@ -10,13 +10,13 @@ use crate::view::View;
 
 /// Moves what some output planes, rows and columns see of an NCHW image's first `depth` channels to NHWC; the place of its
 /// first pixel in the image.
-pub fn moved<'a, T: Element>(
-    image: &Image<'_, T>,
+pub fn moved<'a, X: Tiles>(
+    image: &Image<'_, X::Src>,
     geometry: &Geometry,
     outputs: &[Range<usize>; 3],
     depth: usize,
-    to: &'a mut [T],
-) -> (Image<'a, T>, [usize; 3]) {
+    to: &'a mut [X::Src],
+) -> (Image<'a, X::Src>, [usize; 3]) {
     let [zs, hs, ws]: [Range<usize>; 3] = std::array::from_fn(|at| geometry.window(at, &outputs[at]));
     let [_, rows, cols] = geometry.axes;
     let row = ws.len() * depth;
@@ -32,7 +32,7 @@ pub fn moved<'a, T: Element>(
         for ((z, y), to) in places.zip(to.chunks_mut(pixels * depth)) {
             let from = image.planes_from(zs.start + z).at(0, hs.start + y, ws.start);
             let from = Matrix::new(from, depth, pixels, image.channel);
-            T::transpose(&from, &mut MatrixMut::new(to, pixels, depth, depth), false);
+            X::move_src(&from, &mut MatrixMut::new(to, pixels, depth, depth));
         }
     }
     let moved = Image { data: View::new(to), channel: 1, plane: hs.len() * row, row, pixel: depth };

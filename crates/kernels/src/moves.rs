@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use crate::data_type::Layout;
-use crate::end::End;
 use crate::isa;
 use crate::lanes::{QUAD, load_columns_at};
 use crate::matrix::{Matrix, MatrixMut};
@@ -20,15 +18,6 @@ pub const KEPT_BYTES: usize = 15 << 10;
 pub(crate) fn transpose_checked<T: Number>(from: &Matrix<'_, T>, to: &mut MatrixMut<'_, T>, add: bool) {
     assert!(from.rows() == to.cols() && from.cols() == to.rows(), "shapes disagree");
     isa::dispatch(Transpose { from, to, add });
-}
-
-/// Moves finished sums of pixels to planes: to ← fromᵀ, or activation(addend + fromᵀ) where they are added.
-pub(crate) fn finish_planes<T: Number>(from: &Matrix<'_, T>, to: &mut MatrixMut<'_, T>, end: &End<'_, T>) {
-    if end.accumulate {
-        to.fill_with_addend();
-    }
-    transpose_checked(from, to, end.accumulate);
-    end.finish_checked(to, Layout::Nchw);
 }
 
 struct Transpose<'a, 'b, T> {

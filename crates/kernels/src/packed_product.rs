@@ -94,7 +94,7 @@ impl<T: Number> PackedProduct<'_, '_, T> {
         ahead: &mut Ahead,
     ) {
         let (from, ld) = (self.rows.data().as_ptr(), self.dst.ld());
-        let factors = Factors {
+        let factors = Factors::<T, P> {
             rows: std::array::from_fn(|p| from.wrapping_add((first + p) * self.rows.ld())),
             row_step: 1,
             vector_step: self.dst.cols(),
@@ -108,7 +108,7 @@ impl<T: Number> PackedProduct<'_, '_, T> {
             let run = Run { row: 0, vectors: self.weights[col..].as_ptr(), len: self.rows.cols() };
             let sums = add(simd, Whole, &factors, run, sums, ahead);
             let addend = self.accumulate.then_some(dst.map(|dst| dst.cast_const()));
-            finish(simd, Width::<V>(width), dst, sums, addend, None);
+            finish::<S, T, P, V>(simd, Width::<V>(width), dst, sums, addend, None);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::class::Class;
 use crate::geometry::Geometry;
 use crate::image::Image;
-use crate::number::Number;
+use crate::scheme::Stored;
 
 /// Where an output's data lie, in elements.
 #[derive(Clone, Copy)]
@@ -88,7 +88,7 @@ impl Places {
 
 /// From one tap of a class to the next on each axis: elements of the image, and taps as the weights count them. Both wrap
 /// around.
-pub fn tap_steps<T: Number>(geometry: &Geometry, image: &Image<'_, T>) -> [(usize, usize); 3] {
+pub fn tap_steps<T: Stored>(geometry: &Geometry, image: &Image<'_, T>) -> [(usize, usize); 3] {
     let (classes, image) = (geometry.class_steps(), image.steps());
     std::array::from_fn(|at| (classes[at].0.wrapping_mul(image[at]), classes[at].1))
 }
@@ -97,7 +97,7 @@ pub fn tap_steps<T: Number>(geometry: &Geometry, image: &Image<'_, T>) -> [(usiz
 ///
 /// # Panics
 /// If outputs are not of the axes, or see what lies before the image.
-pub fn last_seen<T: Number>(
+pub fn last_seen<T: Stored>(
     geometry: &Geometry,
     image: &Image<'_, T>,
     origin: [usize; 3],

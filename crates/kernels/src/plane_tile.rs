@@ -28,7 +28,7 @@ pub fn channels_of_rows() -> usize {
 }
 
 /// Some output channels of some pixels.
-pub struct PlaneTile<'a, 'b, T> {
+pub struct PlaneTile<'a, 'b, T: Number> {
     /// Depth × pixels.
     pub patches: Matrix<'a, T>,
     /// The channels' weights in blocks of [`channels_of_rows`], each depth × channels.
@@ -163,7 +163,7 @@ impl<T: Number> ChannelRows<T> {
             }
             p += 1;
         }
-        let factors = Factors {
+        let factors = Factors::<T, P> {
             rows: std::array::from_fn(|p| self.weights.wrapping_add(p)),
             row_step: self.step,
             vector_step: patches.ld(),
@@ -176,7 +176,7 @@ impl<T: Number> ChannelRows<T> {
             let sums = add(simd, reading, &factors, run, sums, &mut Ahead::nothing());
             let addend =
                 self.addend.map(|at| std::array::from_fn(|p| at.wrapping_add(p * self.ld + pixels.start)));
-            finish(simd, Width::<V>(pixels.len()), dst, sums, addend, self.bounds);
+            finish::<S, T, P, V>(simd, Width::<V>(pixels.len()), dst, sums, addend, self.bounds);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! [`Spread`]: which elements of a row the lanes of a tile's vectors are multiplied by.
 
-use crate::number::{Number, QUAD};
+use crate::number::QUAD;
+use crate::scheme::Scheme;
 use crate::vectors::Vectors;
+use crate::width::{Reading, Whole};
 
 /// Which elements of a row the lanes of a tile's vectors are multiplied by.
-pub trait Spread<S: Vectors, T: Number>: Copy {
+pub trait Spread<S: Vectors, X: Scheme>: Copy {
     /// Elements of a run that are taken at once.
     const AT_ONCE: usize = 1;
     /// Whether they are the same for every vector.
@@ -14,20 +16,20 @@ pub trait Spread<S: Vectors, T: Number>: Copy {
     ///
     /// # Safety
     /// The elements are there.
-    unsafe fn factor<const K: usize>(self, simd: S, at: *const T, v: usize) -> T::Vector<S>;
+    unsafe fn factors<const K: usize>(self, simd: S, at: *const X::Src, v: usize) -> X::Factors<S>;
 }
 
 /// One element for all lanes.
 #[derive(Clone, Copy)]
 pub struct AllLanes;
 
-impl<S: Vectors, T: Number> Spread<S, T> for AllLanes {
+impl<S: Vectors, X: Scheme> Spread<S, X> for AllLanes {
     const SAME: bool = true;
 
     #[inline(always)]
-    unsafe fn factor<const K: usize>(self, simd: S, at: *const T, _: usize) -> T::Vector<S> {
+    unsafe fn factors<const K: usize>(self, simd: S, at: *const X::Src, _: usize) -> X::Factors<S> {
         // SAFETY: the caller's promise.
-        T::splat(simd, unsafe { *at })
+        X::factor(simd, unsafe { *at })
     }
 }
 
@@ -35,11 +37,11 @@ impl<S: Vectors, T: Number> Spread<S, T> for AllLanes {
 #[derive(Clone, Copy)]
 pub struct EachLane;
 
-impl<S: Vectors, T: Number> Spread<S, T> for EachLane {
+impl<S: Vectors, X: Scheme> Spread<S, X> for EachLane {
     #[inline(always)]
-    unsafe fn factor<const K: usize>(self, _: S, at: *const T, v: usize) -> T::Vector<S> {
+    unsafe fn factors<const K: usize>(self, simd: S, at: *const X::Src, v: usize) -> X::Factors<S> {
         // SAFETY: the caller's promise.
-        T::load::<S>(unsafe { std::slice::from_raw_parts(at.add(v * T::lanes::<S>()), T::lanes::<S>()) })
+        unsafe { Reading::<S, X>::factors(Whole, simd, at, v) }
     }
 }
 
@@ -47,11 +49,11 @@ impl<S: Vectors, T: Number> Spread<S, T> for EachLane {
 #[derive(Clone, Copy)]
 pub struct EachVector(pub usize);
 
-impl<S: Vectors, T: Number> Spread<S, T> for EachVector {
+impl<S: Vectors, X: Scheme> Spread<S, X> for EachVector {
     #[inline(always)]
-    unsafe fn factor<const K: usize>(self, simd: S, at: *const T, v: usize) -> T::Vector<S> {
+    unsafe fn factors<const K: usize>(self, simd: S, at: *const X::Src, v: usize) -> X::Factors<S> {
         // SAFETY: the caller's promise.
-        T::splat(simd, unsafe { *at.add(v * self.0) })
+        X::factor(simd, unsafe { *at.add(v * self.0) })
     }
 }
 
@@ -59,20 +61,13 @@ impl<S: Vectors, T: Number> Spread<S, T> for EachVector {
 #[derive(Clone, Copy)]
 pub struct EachFour;
 
-impl<S: Vectors, T: Number> Spread<S, T> for EachFour {
+impl<S: Vectors, X: Scheme> Spread<S, X> for EachFour {
     const AT_ONCE: usize = QUAD;
 
     #[inline(always)]
-    unsafe fn factor<const K: usize>(self, simd: S, at: *const T, v: usize) -> T::Vector<S> {
+    unsafe fn factors<const K: usize>(self, simd: S, at: *const X::Src, v: usize) -> X::Factors<S> {
         // SAFETY: the caller's promise.
-        let mut lanes = unsafe { EachLane.factor::<0>(simd, at, v) };
-        let fours: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut lanes));
-        let mut four = 0;
-        while four < fours.len() {
-            fours[four] = [fours[four][K]; QUAD];
-            four += 1;
-        }
-        lanes
+        X::within_fours::<S, K>(unsafe { Reading::<S, X>::factors(Whole, simd, at, v) })
     }
 }
 
@@ -80,17 +75,11 @@ impl<S: Vectors, T: Number> Spread<S, T> for EachFour {
 #[derive(Clone, Copy)]
 pub struct FoursApart(pub usize);
 
-impl<S: Vectors, T: Number> Spread<S, T> for FoursApart {
+impl<S: Vectors, X: Scheme> Spread<S, X> for FoursApart {
     #[inline(always)]
-    unsafe fn factor<const K: usize>(self, simd: S, at: *const T, v: usize) -> T::Vector<S> {
-        let mut lanes = T::splat(simd, T::ZERO);
-        let fours: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut lanes));
-        let mut four = 0;
-        while four < fours.len() {
-            // SAFETY: the caller's promise.
-            fours[four] = [unsafe { *at.add((v * fours.len() + four) * self.0) }; QUAD];
-            four += 1;
-        }
-        lanes
+    unsafe fn factors<const K: usize>(self, simd: S, at: *const X::Src, v: usize) -> X::Factors<S> {
+        let first = v * (X::channels::<S>() / QUAD) * self.0;
+        // SAFETY: the caller's promise.
+        unsafe { X::factors_of_fours(simd, at.add(first), self.0) }
     }
 }

@@ -1,7 +1,8 @@
 //! The sums of a register tile: `P` rows × `V` vectors that stay in registers while runs of products are added to them.
 
 use crate::ahead::Ahead;
-use crate::number::{Number, QUAD};
+use crate::number::QUAD;
+use crate::scheme::Scheme;
 use crate::spread::{AllLanes, Spread};
 use crate::vectors::Vectors;
 use crate::width::{Reading, Width, store_whole};
@@ -35,8 +36,8 @@ pub const fn rows_of_rest(left: usize) -> usize {
 /// Where the factors lie: those of row p from `rows[p]` on, the elements from one to the next of a row and of the vectors,
 /// and which of them a lane is multiplied by.
 #[derive(Clone, Copy)]
-pub struct Factors<T, const P: usize, F = AllLanes> {
-    pub rows: [*const T; P],
+pub struct Factors<X: Scheme, const P: usize, F = AllLanes> {
+    pub rows: [*const X::Src; P],
     pub row_step: usize,
     pub vector_step: usize,
     pub spread: F,
@@ -44,22 +45,15 @@ pub struct Factors<T, const P: usize, F = AllLanes> {
 
 /// Elements that are multiplied one after the other: where the first lies behind each row's begin (places wrap around),
 /// the vectors that it multiplies, and how many they are.
-pub struct Run<T> {
+#[derive(Clone, Copy)]
+pub struct Run<X: Scheme> {
     pub row: usize,
-    pub vectors: *const T,
+    pub vectors: *const X::Weight,
     pub len: usize,
 }
 
-impl<T> Clone for Run<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Run<T> {}
-
 /// `P` rows of `V` vectors.
-pub type Sums<S, T, const P: usize, const V: usize> = [[<T as Number>::Vector<S>; V]; P];
+pub type Sums<S, X, const P: usize, const V: usize> = [[<X as Scheme>::Sums<S>; V]; P];
 
 /// Sets of sums that take turns: few sums would wait for themselves.
 const fn sets(sums: usize) -> usize {
@@ -77,19 +71,19 @@ const fn sets(sums: usize) -> usize {
 #[inline(always)]
 pub unsafe fn add<
     S: Vectors,
-    T: Number,
+    X: Scheme,
     const P: usize,
     const V: usize,
-    F: Spread<S, T>,
-    R: Reading<S, T>,
+    F: Spread<S, X>,
+    R: Reading<S, X>,
 >(
     simd: S,
     reading: R,
-    factors: &Factors<T, P, F>,
-    run: Run<T>,
-    sums: Sums<S, T, P, V>,
+    factors: &Factors<X, P, F>,
+    run: Run<X>,
+    sums: Sums<S, X, P, V>,
     ahead: &mut Ahead,
-) -> Sums<S, T, P, V> {
+) -> Sums<S, X, P, V> {
     // SAFETY: the caller's promise.
     unsafe {
         if const { sets(P * V) > 1 } {
@@ -104,19 +98,19 @@ pub unsafe fn add<
 #[inline(always)]
 unsafe fn add_in_pieces<
     S: Vectors,
-    T: Number,
+    X: Scheme,
     const P: usize,
     const V: usize,
-    F: Spread<S, T>,
-    R: Reading<S, T>,
+    F: Spread<S, X>,
+    R: Reading<S, X>,
 >(
     simd: S,
     reading: R,
-    factors: &Factors<T, P, F>,
-    mut run: Run<T>,
-    mut sums: Sums<S, T, P, V>,
+    factors: &Factors<X, P, F>,
+    mut run: Run<X>,
+    mut sums: Sums<S, X, P, V>,
     ahead: &mut Ahead,
-) -> Sums<S, T, P, V> {
+) -> Sums<S, X, P, V> {
     loop {
         let rest = run.len.saturating_sub(ahead.piece());
         while run.len > rest {
@@ -134,21 +128,21 @@ unsafe fn add_in_pieces<
 #[inline(always)]
 unsafe fn add_in_turns<
     S: Vectors,
-    T: Number,
+    X: Scheme,
     const P: usize,
     const V: usize,
-    F: Spread<S, T>,
-    R: Reading<S, T>,
+    F: Spread<S, X>,
+    R: Reading<S, X>,
 >(
     simd: S,
     reading: R,
-    factors: &Factors<T, P, F>,
-    mut run: Run<T>,
-    sums: Sums<S, T, P, V>,
+    factors: &Factors<X, P, F>,
+    mut run: Run<X>,
+    sums: Sums<S, X, P, V>,
     ahead: &mut Ahead,
-) -> Sums<S, T, P, V> {
+) -> Sums<S, X, P, V> {
     let sets = const { sets(P * V) };
-    let mut local = [[[T::splat(simd, T::ZERO); V]; P]; 4];
+    let mut local = [[[X::no_sums(simd); V]; P]; 4];
     local[0] = sums;
     while run.len >= sets * F::AT_ONCE {
         let rest = run.len.saturating_sub(ahead.piece());
@@ -172,7 +166,7 @@ unsafe fn add_in_turns<
         while p < P {
             let mut v = 0;
             while v < V {
-                local[0][p][v] = T::add_vectors(simd, local[0][p][v], local[set][p][v]);
+                local[0][p][v] = X::add_sums(simd, local[0][p][v], local[set][p][v]);
                 v += 1;
             }
             p += 1;
@@ -212,28 +206,28 @@ fn reread_from(place: usize) -> usize {
 #[inline(always)]
 unsafe fn add_some<
     S: Vectors,
-    T: Number,
+    X: Scheme,
     const P: usize,
     const V: usize,
-    F: Spread<S, T>,
-    R: Reading<S, T>,
+    F: Spread<S, X>,
+    R: Reading<S, X>,
 >(
     simd: S,
     reading: R,
-    factors: &Factors<T, P, F>,
-    run: &mut Run<T>,
-    sums: &mut Sums<S, T, P, V>,
+    factors: &Factors<X, P, F>,
+    run: &mut Run<X>,
+    sums: &mut Sums<S, X, P, V>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        add_one::<S, T, P, V, F, R, 0>(simd, reading, factors, run, sums);
+        add_one::<S, X, P, V, F, R, 0>(simd, reading, factors, run, sums);
         if const { F::AT_ONCE == QUAD } {
             run.row = reread_from(run.row);
-            add_one::<S, T, P, V, F, R, 1>(simd, reading, factors, run, sums);
+            add_one::<S, X, P, V, F, R, 1>(simd, reading, factors, run, sums);
             run.row = reread_from(run.row);
-            add_one::<S, T, P, V, F, R, 2>(simd, reading, factors, run, sums);
+            add_one::<S, X, P, V, F, R, 2>(simd, reading, factors, run, sums);
             run.row = reread_from(run.row);
-            add_one::<S, T, P, V, F, R, 3>(simd, reading, factors, run, sums);
+            add_one::<S, X, P, V, F, R, 3>(simd, reading, factors, run, sums);
         }
     }
     run.row = run.row.wrapping_add(factors.row_step.wrapping_mul(F::AT_ONCE));
@@ -244,32 +238,32 @@ unsafe fn add_some<
 #[inline(always)]
 unsafe fn add_one<
     S: Vectors,
-    T: Number,
+    X: Scheme,
     const P: usize,
     const V: usize,
-    F: Spread<S, T>,
-    R: Reading<S, T>,
+    F: Spread<S, X>,
+    R: Reading<S, X>,
     const K: usize,
 >(
     simd: S,
     reading: R,
-    factors: &Factors<T, P, F>,
-    run: &mut Run<T>,
-    sums: &mut Sums<S, T, P, V>,
+    factors: &Factors<X, P, F>,
+    run: &mut Run<X>,
+    sums: &mut Sums<S, X, P, V>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let vectors: [T::Vector<S>; V] = std::array::from_fn(|v| reading.vector(simd, run.vectors, v));
+        let weights: [X::Weights<S>; V] = std::array::from_fn(|v| reading.weights(simd, run.vectors, v));
         let mut p = 0;
         while p < P {
             let at = factors.rows[p].wrapping_add(run.row);
-            let mut value = factors.spread.factor::<K>(simd, at, 0);
+            let mut value = factors.spread.factors::<K>(simd, at, 0);
             let mut v = 0;
             while v < V {
                 if const { !F::SAME } && v > 0 {
-                    value = factors.spread.factor::<K>(simd, at, v);
+                    value = factors.spread.factors::<K>(simd, at, v);
                 }
-                sums[p][v] = T::multiply_add(simd, value, vectors[v], sums[p][v]);
+                sums[p][v] = X::add_products(simd, value, weights[v], sums[p][v]);
                 v += 1;
             }
             p += 1;
@@ -283,13 +277,13 @@ unsafe fn add_one<
 /// # Safety
 /// dst has a row of vectors for each row of sums, and so has the addend.
 #[inline(always)]
-pub unsafe fn finish<S: Vectors, T: Number, const P: usize, const V: usize>(
+pub unsafe fn finish<S: Vectors, X: Scheme, const P: usize, const V: usize>(
     simd: S,
     width: Width<V>,
-    dst: [*mut T; P],
-    mut sums: Sums<S, T, P, V>,
-    addend: Option<[*const T; P]>,
-    bounds: Option<[T; 2]>,
+    dst: [*mut X::Dst; P],
+    mut sums: Sums<S, X, P, V>,
+    addend: Option<[*const X::Dst; P]>,
+    bounds: Option<[X::Sum; 2]>,
 ) {
     // Step by step: a loop with a decision in it is not unrolled, and its sums leave the registers.
     if let Some(addend) = addend {
@@ -298,43 +292,43 @@ pub unsafe fn finish<S: Vectors, T: Number, const P: usize, const V: usize>(
             let mut v = 0;
             while v < V {
                 // SAFETY: the caller's promise.
-                sums[p][v] = T::add_vectors(simd, sums[p][v], unsafe { width.load(simd, addend[p], v) });
+                let addend = unsafe { width.addend::<S, X>(simd, addend[p], v) };
+                sums[p][v] = X::add_sums(simd, sums[p][v], addend);
                 v += 1;
             }
             p += 1;
         }
     }
-    if let Some([min, max]) = bounds {
-        let (min, max) = (T::splat(simd, min), T::splat(simd, max));
+    if let Some(bounds) = bounds {
         let mut p = 0;
         while p < P {
             let mut v = 0;
             while v < V {
-                sums[p][v] = T::at_most(simd, T::at_least(simd, sums[p][v], min), max);
+                sums[p][v] = X::bounded(simd, sums[p][v], bounds);
                 v += 1;
             }
             p += 1;
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { store(simd, width, dst, sums) };
+    unsafe { store::<S, X, P, V>(simd, width, dst, sums) };
 }
 
 /// dst ← sums.
 #[inline(always)]
-unsafe fn store<S: Vectors, T: Number, const P: usize, const V: usize>(
+unsafe fn store<S: Vectors, X: Scheme, const P: usize, const V: usize>(
     simd: S,
     width: Width<V>,
-    dst: [*mut T; P],
-    sums: Sums<S, T, P, V>,
+    dst: [*mut X::Dst; P],
+    sums: Sums<S, X, P, V>,
 ) {
     let mut p = 0;
-    if width.is_whole::<S, T>() {
+    if width.is_whole::<S, X>() {
         while p < P {
             let mut v = 0;
             while v < V {
                 // SAFETY: the caller's promise.
-                unsafe { store_whole::<S, T>(dst[p], v, sums[p][v]) };
+                unsafe { store_whole::<S, X>(dst[p], v, sums[p][v]) };
                 v += 1;
             }
             p += 1;
@@ -345,7 +339,7 @@ unsafe fn store<S: Vectors, T: Number, const P: usize, const V: usize>(
         let mut v = 0;
         while v < V {
             // SAFETY: the caller's promise.
-            unsafe { width.store(simd, dst[p], v, sums[p][v]) };
+            unsafe { width.store::<S, X>(simd, dst[p], v, sums[p][v]) };
             v += 1;
         }
         p += 1;

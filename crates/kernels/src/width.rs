@@ -1,32 +1,57 @@
 //! [`Width`]: how many of the lanes of some vectors are there.
 
-use crate::number::Number;
+use std::slice::{from_raw_parts, from_raw_parts_mut};
+
+use crate::scheme::Scheme;
 use crate::vectors::Vectors;
 
-/// How many elements `V` vectors hold: all that they can, or fewer in the last one.
+/// How many channels `V` vectors hold: all that they can, or fewer in the last one.
 #[derive(Clone, Copy)]
 pub struct Width<const V: usize>(pub usize);
 
 impl<const V: usize> Width<V> {
     /// Whether the last vector is whole.
     #[inline(always)]
-    pub fn is_whole<S: Vectors, T: Number>(self) -> bool {
-        self.0 == V * T::lanes::<S>()
+    pub fn is_whole<S: Vectors, X: Scheme>(self) -> bool {
+        self.0 == V * X::channels::<S>()
     }
 
-    /// Vector `v` of those at `from`; of the last one what is there, and zeros.
+    /// The channels of vector `v`, if it is not whole.
+    #[inline(always)]
+    fn part<S: Vectors, X: Scheme>(self, v: usize) -> Option<usize> {
+        (v + 1 == V && !self.is_whole::<S, X>()).then(|| self.0 - v * X::channels::<S>())
+    }
+
+    /// The bias of vector `v` of those at `from`; of the last one what is there, and zeros.
     ///
     /// # Safety
     /// The elements are there.
     #[inline(always)]
-    pub unsafe fn load<S: Vectors, T: Number>(self, simd: S, from: *const T, v: usize) -> T::Vector<S> {
-        if v + 1 == V && !self.is_whole::<S, T>() {
-            let (from, rest) = (from.wrapping_add(v * T::lanes::<S>()), self.0 - v * T::lanes::<S>());
-            // SAFETY: the caller's promise.
-            return T::load_part(simd, unsafe { std::slice::from_raw_parts(from, rest) });
-        }
+    pub unsafe fn bias<S: Vectors, X: Scheme>(self, simd: S, from: *const X::Sum, v: usize) -> X::Sums<S> {
+        let from = from.wrapping_add(v * X::channels::<S>());
         // SAFETY: the caller's promise.
-        unsafe { load_whole::<S, T>(from, v) }
+        unsafe {
+            match self.part::<S, X>(v) {
+                Some(rest) => X::load_part_of_sums(simd, from_raw_parts(from, rest)),
+                None => X::load_sums(from_raw_parts(from, X::channels::<S>())),
+            }
+        }
+    }
+
+    /// The same of what sums are added to.
+    ///
+    /// # Safety
+    /// The elements are there.
+    #[inline(always)]
+    pub unsafe fn addend<S: Vectors, X: Scheme>(self, simd: S, from: *const X::Dst, v: usize) -> X::Sums<S> {
+        let from = from.wrapping_add(v * X::channels::<S>());
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.part::<S, X>(v) {
+                Some(rest) => X::load_part_of_dst(simd, from_raw_parts(from, rest)),
+                None => X::load_dst(from_raw_parts(from, X::channels::<S>())),
+            }
+        }
     }
 
     /// Writes vector `v` of those at `to`.
@@ -34,55 +59,83 @@ impl<const V: usize> Width<V> {
     /// # Safety
     /// The place for the elements is there.
     #[inline(always)]
-    pub unsafe fn store<S: Vectors, T: Number>(self, simd: S, to: *mut T, v: usize, value: T::Vector<S>) {
-        if v + 1 == V && !self.is_whole::<S, T>() {
-            let (to, rest) = (to.wrapping_add(v * T::lanes::<S>()), self.0 - v * T::lanes::<S>());
-            // SAFETY: the caller's promise.
-            return T::store_part(simd, unsafe { std::slice::from_raw_parts_mut(to, rest) }, value);
-        }
+    pub unsafe fn store<S: Vectors, X: Scheme>(self, simd: S, to: *mut X::Dst, v: usize, sums: X::Sums<S>) {
         // SAFETY: the caller's promise.
-        unsafe { store_whole::<S, T>(to, v, value) }
+        unsafe {
+            match self.part::<S, X>(v) {
+                Some(rest) => {
+                    let to = to.wrapping_add(v * X::channels::<S>());
+                    X::store_part_of_sums(simd, from_raw_parts_mut(to, rest), sums);
+                }
+                None => store_whole::<S, X>(to, v, sums),
+            }
+        }
     }
 }
 
 /// How the vectors of a run of products are read.
-pub trait Reading<S: Vectors, T: Number>: Copy {
-    /// Vector `v` of those at `from`.
+pub trait Reading<S: Vectors, X: Scheme>: Copy {
+    /// The weights of vector `v` of those at `from`.
     ///
     /// # Safety
     /// What is read is there.
-    unsafe fn vector(self, simd: S, from: *const T, v: usize) -> T::Vector<S>;
+    unsafe fn weights(self, simd: S, from: *const X::Weight, v: usize) -> X::Weights<S>;
+
+    /// The factors of vector `v` of those at `from`, one a channel.
+    ///
+    /// # Safety
+    /// What is read is there.
+    unsafe fn factors(self, simd: S, from: *const X::Src, v: usize) -> X::Factors<S>;
 }
 
 /// Whole vectors, whatever of them counts.
 #[derive(Clone, Copy)]
 pub struct Whole;
 
-impl<S: Vectors, T: Number> Reading<S, T> for Whole {
+impl<S: Vectors, X: Scheme> Reading<S, X> for Whole {
     #[inline(always)]
-    unsafe fn vector(self, _: S, from: *const T, v: usize) -> T::Vector<S> {
+    unsafe fn weights(self, _: S, from: *const X::Weight, v: usize) -> X::Weights<S> {
+        let from = from.wrapping_add(v * X::channels::<S>());
         // SAFETY: the caller's promise.
-        unsafe { load_whole::<S, T>(from, v) }
+        X::load_weights(unsafe { from_raw_parts(from, X::channels::<S>()) })
+    }
+
+    #[inline(always)]
+    unsafe fn factors(self, _: S, from: *const X::Src, v: usize) -> X::Factors<S> {
+        let from = from.wrapping_add(v * X::channels::<S>());
+        // SAFETY: the caller's promise.
+        X::load_factors(unsafe { from_raw_parts(from, X::channels::<S>()) })
     }
 }
 
-impl<S: Vectors, T: Number, const V: usize> Reading<S, T> for Width<V> {
+impl<S: Vectors, X: Scheme, const V: usize> Reading<S, X> for Width<V> {
     #[inline(always)]
-    unsafe fn vector(self, simd: S, from: *const T, v: usize) -> T::Vector<S> {
+    unsafe fn weights(self, simd: S, from: *const X::Weight, v: usize) -> X::Weights<S> {
         // SAFETY: the caller's promise.
-        unsafe { self.load(simd, from, v) }
+        unsafe {
+            match self.part::<S, X>(v) {
+                Some(rest) => {
+                    let from = from.wrapping_add(v * X::channels::<S>());
+                    X::load_part_of_weights(simd, from_raw_parts(from, rest))
+                }
+                None => Reading::<S, X>::weights(Whole, simd, from, v),
+            }
+        }
     }
-}
 
-/// Vector `v` of those at `from`.
-///
-/// # Safety
-/// Its elements are there.
-#[inline(always)]
-pub unsafe fn load_whole<S: Vectors, T: Number>(from: *const T, v: usize) -> T::Vector<S> {
-    let from = from.wrapping_add(v * T::lanes::<S>());
-    // SAFETY: the caller's promise.
-    T::load::<S>(unsafe { std::slice::from_raw_parts(from, T::lanes::<S>()) })
+    #[inline(always)]
+    unsafe fn factors(self, simd: S, from: *const X::Src, v: usize) -> X::Factors<S> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.part::<S, X>(v) {
+                Some(rest) => {
+                    let from = from.wrapping_add(v * X::channels::<S>());
+                    X::load_part_of_factors(simd, from_raw_parts(from, rest))
+                }
+                None => Reading::<S, X>::factors(Whole, simd, from, v),
+            }
+        }
+    }
 }
 
 /// Writes vector `v` of those at `to`.
@@ -90,8 +143,8 @@ pub unsafe fn load_whole<S: Vectors, T: Number>(from: *const T, v: usize) -> T::
 /// # Safety
 /// The place for its elements is there.
 #[inline(always)]
-pub unsafe fn store_whole<S: Vectors, T: Number>(to: *mut T, v: usize, value: T::Vector<S>) {
-    let to = to.wrapping_add(v * T::lanes::<S>());
+pub unsafe fn store_whole<S: Vectors, X: Scheme>(to: *mut X::Dst, v: usize, sums: X::Sums<S>) {
+    let to = to.wrapping_add(v * X::channels::<S>());
     // SAFETY: the caller's promise.
-    T::store::<S>(unsafe { std::slice::from_raw_parts_mut(to, T::lanes::<S>()) }, value);
+    X::store_sums(unsafe { from_raw_parts_mut(to, X::channels::<S>()) }, sums);
 }

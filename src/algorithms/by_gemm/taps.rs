@@ -24,7 +24,7 @@ pub fn beginning_with(first: Option<usize>, kernel: usize) -> impl Iterator<Item
 }
 
 /// A tile of dst and what its taps are multiplied with.
-pub struct TapTile<'a, T> {
+pub struct TapTile<'a, T: Element> {
     pub unit: &'a Unit<'a, T>,
     /// The unit's problem, flattened.
     pub problem: &'a Problem,

@@ -40,7 +40,7 @@ impl PreparedDepthwiseRegister {
                 let of_part = first..first + count(&outputs);
                 first = of_part.end;
                 // 1. Move what these pixels see.
-                let (image, origin) = moved(&src, &geometry, &outputs, part.len(), pixels.elements());
+                let (image, origin) = moved::<T>(&src, &geometry, &outputs, part.len(), pixels.elements());
                 // 2. Sum all taps, 3. and finish.
                 let tile = DepthwiseTile {
                     geometry: &geometry,

@@ -47,14 +47,13 @@ impl PreparedDepthwiseRegister {
                 // 2. Sum all taps.
                 self.repeat_weights(unit, channel, weights);
                 let end = unit.end().of_channels(channel..channel + 1);
-                let (before, row) = (end.before_move(), channel - channels.start);
+                let row = channel - channels.start;
                 T::flat_tile(FlatTile {
                     src: of_phases,
                     runs: phases.runs(),
                     step: phases.step(),
                     weights,
-                    bias: before.bias.map_or(T::ZERO, |bias| bias[0]),
-                    activation: before.of_channel(),
+                    end: end.before_move(),
                     dst: sums,
                 });
                 // 3. Write them.

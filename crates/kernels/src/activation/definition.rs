@@ -342,14 +342,6 @@ impl<T: Number> Silu<T> {
 }
 
 impl<T: Number> PreparedActivation<T> {
-    /// That of a channel alone.
-    pub fn of_channel(self, slope: Option<T>) -> Self {
-        match (self, slope) {
-            (Self::Prelu, Some(slope)) => Self::Function(Function::LeakyRelu(slope)),
-            (other, _) => other,
-        }
-    }
-
     /// That of an activation.
     pub fn new(activation: Activation) -> Self {
         let function = match activation {

@@ -2,16 +2,17 @@
 
 use crate::axis::Axis;
 use crate::places::Place;
+use crate::scheme::Scheme;
 
 /// What all tiles of a class share.
 #[derive(Clone, Copy)]
-pub struct Channels<T> {
+pub struct Channels<X: Scheme> {
     pub count: usize,
     /// Those of the class's tap (0, 0, 0) of the first block.
-    pub weights: *const T,
-    pub bias: Option<*const T>,
+    pub weights: *const X::Weight,
+    pub bias: Option<*const X::Sum>,
     /// Bounds of the sums, if there are any.
-    pub bounds: Option<[T; 2]>,
+    pub bounds: Option<[X::Sum; 2]>,
     /// Whether the image is larger than the first cache level.
     pub is_far: bool,
     /// Taps of a channel, all classes together, and the class's first one.

@@ -14,42 +14,45 @@ use crate::axis::common;
 use crate::class::Class;
 use crate::data_type::Layout;
 use crate::end::End;
+use crate::finish::Finish;
 use crate::geometry::Geometry;
 use crate::image::Image;
 use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::moves::{KEPT_BYTES, finish_planes};
-use crate::number::Number;
+use crate::moves::KEPT_BYTES;
 use crate::places::{Places, last_seen, tap_steps};
+use crate::register::channels_of;
+#[cfg(doc)]
 use crate::register::channels_of_register_tile;
+use crate::scheme::Scheme;
 use crate::vectors::{Kernel, Vectors};
 
 /// Bytes of an image that the first cache level holds.
 const FIRST_LEVEL_BYTES: usize = 16 << 10;
 
 /// Some output pixels × channels, each channel with an input channel of its own.
-pub struct DepthwiseTile<'a, 'b, T> {
+pub struct DepthwiseTile<'a, 'b, X: Scheme> {
     /// The axes.
     pub geometry: &'a Geometry,
     /// The input, or a part of it, from the first of the channels on, which lie side by side.
-    pub image: &'a Image<'a, T>,
+    pub image: &'a Image<'a, X::Src>,
     /// The input plane, row and column with which the image's data begin.
     pub origin: [usize; 3],
     /// The channels' weights in blocks of [`channels_of_register_tile`], each taps × channels.
-    pub weights: &'a [T],
+    pub weights: &'a [X::Weight],
     /// What becomes of the sums.
-    pub end: End<'a, T>,
+    pub end: End<'a, X>,
     /// The output planes, rows and columns.
     pub outputs: [Range<usize>; 3],
     /// How dst lies.
     pub layout: Layout,
     /// The pixels' part of dst: channels × pixels with planes, else pixels × channels.
-    pub dst: MatrixMut<'b, T>,
+    pub dst: MatrixMut<'b, X::Dst>,
 }
 
-impl<T: Number> DepthwiseTile<'_, '_, T> {
+impl<X: Finish> DepthwiseTile<'_, '_, X> {
     /// Computes dst. On the way to planes, sums are kept in [`KEPT_BYTES`] of elements, whatever these hold.
-    pub(crate) fn run_checked(mut self, kept: &mut [T]) {
+    pub(crate) fn run_checked(mut self, kept: &mut [X::Dst]) {
         let pixels = self.outputs.iter().map(Range::len).product::<usize>();
         let (of_dst, channels) = match self.layout {
             Layout::Nhwc => (self.dst.rows(), self.dst.cols()),
@@ -68,13 +71,13 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
             Layout::Nhwc => isa::dispatch(tile),
             Layout::Nchw => tile.run_to_planes(kept),
         }
-        rest.finish_checked(&mut self.dst, layout);
+        X::finish_in_memory(&rest, &mut self.dst, layout);
     }
 
     /// The same to planes, to which the sums of some pixels of some channels are moved.
-    fn run_to_planes(mut self, kept: &mut [T]) {
+    fn run_to_planes(mut self, kept: &mut [X::Dst]) {
         assert_eq!(size_of_val(kept), KEPT_BYTES);
-        let block = channels_of_register_tile(T::TYPE);
+        let block = channels_of::<X>();
         let most = kept.len() / block;
         let [planes, rows, cols] = self.outputs.clone();
         let width = cols.len().min(most);
@@ -102,7 +105,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
         channels: &Range<usize>,
         outputs: [Range<usize>; 3],
         first_pixel: usize,
-        kept: &mut [T],
+        kept: &mut [X::Dst],
     ) {
         let taps = self.geometry.taps();
         let pixels = outputs.iter().map(Range::len).product();
@@ -118,11 +121,11 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
         });
         let mut to = self.dst.part(channels.clone(), first_pixel..first_pixel + pixels);
         let sums = Matrix::new(&*sums, pixels, channels.len(), channels.len());
-        finish_planes(&sums, &mut to, &end.of_move());
+        X::finish_planes(&sums, &mut to, &end.of_move());
     }
 }
 
-impl<T: Number> Kernel for DepthwiseTile<'_, '_, T> {
+impl<X: Finish> Kernel for DepthwiseTile<'_, '_, X> {
     type Output = ();
 
     /// dst is pixels × channels here.
@@ -143,7 +146,7 @@ impl<T: Number> Kernel for DepthwiseTile<'_, '_, T> {
 /// The axes of a class in the order in which its outputs are taken: the two outer ones, and that along which tiles lie.
 type Order = [usize; 3];
 
-impl<T: Number> DepthwiseTile<'_, '_, T> {
+impl<X: Finish> DepthwiseTile<'_, '_, X> {
     /// The outputs of a class.
     #[inline(always)]
     unsafe fn run_class<S: Vectors>(&mut self, simd: S, classes: [&Class; 3]) {
@@ -173,14 +176,14 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
 
     /// What all tiles of a class share.
     #[inline(always)]
-    fn channels(&self, classes: [&Class; 3], places: &Places, [a, b, c]: Order) -> Channels<T> {
+    fn channels(&self, classes: [&Class; 3], places: &Places, [a, b, c]: Order) -> Channels<X> {
         let steps = tap_steps(self.geometry, self.image);
         Channels {
             count: self.dst.cols(),
             weights: self.weights.as_ptr(),
-            bias: self.end.bias.map(<[T]>::as_ptr),
+            bias: self.end.bias.map(<[_]>::as_ptr),
             bounds: self.end.bounds(),
-            is_far: self.image.data.len() * size_of::<T>() > FIRST_LEVEL_BYTES,
+            is_far: self.image.data.len() * size_of::<X::Src>() > FIRST_LEVEL_BYTES,
             taps: self.geometry.taps(),
             first_tap: self.geometry.first_tap(classes),
             tap_steps: [steps[a], steps[b], steps[c]],
@@ -196,12 +199,12 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
     #[inline(always)]
     fn tile(
         &mut self,
-        channels: &Channels<T>,
+        channels: &Channels<X>,
         places: &Places,
         [a, b, c]: Order,
         (outer, x): (usize, &mut usize),
         of_outer: &Range<usize>,
-    ) -> RegisterTile<T> {
+    ) -> RegisterTile<X> {
         let (along, xs) = (&channels.along, &places.outputs[c]);
         let inside = common(xs, &along.outputs_of_all_taps());
         let mut count = (xs.end - *x).min(MOST_OUTPUTS);
@@ -240,7 +243,7 @@ impl<T: Number> DepthwiseTile<'_, '_, T> {
 
 /// Runs the form of a tile that its kernel row has.
 #[inline(always)]
-unsafe fn run_tile<S: Vectors, T: Number>(simd: S, tile: &RegisterTile<T>, channels: &Channels<T>) {
+unsafe fn run_tile<S: Vectors, X: Scheme>(simd: S, tile: &RegisterTile<X>, channels: &Channels<X>) {
     let along = &channels.along;
     // SAFETY: the caller's promise.
     unsafe {

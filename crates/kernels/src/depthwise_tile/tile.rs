@@ -4,19 +4,19 @@ use crate::axis::Axis;
 use crate::depthwise_tile::channels::Channels;
 use crate::depthwise_tile::outputs::{MOST_OUTPUTS, for_each};
 use crate::depthwise_tile::row::Row;
-use crate::number::Number;
 use crate::places::Place;
+use crate::scheme::Scheme;
 use crate::sums::{Sums, VECTORS, finish, reread};
 use crate::vectors::{Apart, Vectors};
 use crate::width::{Reading, Whole, Width};
 
 /// Some outputs that lie one behind the other.
 #[derive(Clone, Copy)]
-pub struct RegisterTile<T> {
+pub struct RegisterTile<X: Scheme> {
     /// Where the first output's first tap would lie.
-    pub src: *const T,
-    pub dst: *mut T,
-    pub addend: Option<*const T>,
+    pub src: *const X::Src,
+    pub dst: *mut X::Dst,
+    pub addend: Option<*const X::Dst>,
     /// Outputs, at most [`MOST_OUTPUTS`].
     pub count: usize,
     /// The taps of the two other axes that are inside the input: from one to before another.
@@ -40,16 +40,17 @@ const fn is_edge(taps: usize, stride: usize, column: usize) -> bool {
 }
 
 /// All rows of a tile and of those that are alike: the channels of whole blocks, or those behind them.
-struct TileRows<'a, S, T, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool> {
+struct TileRows<'a, S, X: Scheme, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool>
+{
     simd: S,
-    tile: &'a RegisterTile<T>,
-    channels: &'a Channels<T>,
+    tile: &'a RegisterTile<X>,
+    channels: &'a Channels<X>,
     /// Channels of whole blocks.
     whole: usize,
 }
 
-impl<S: Vectors, T: Number, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool> Apart
-    for TileRows<'_, S, T, TAPS, STRIDE, ALL, WHOLE>
+impl<S: Vectors, X: Scheme, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool> Apart
+    for TileRows<'_, S, X, TAPS, STRIDE, ALL, WHOLE>
 {
     #[inline(always)]
     fn run(self) {
@@ -79,7 +80,7 @@ impl<S: Vectors, T: Number, const TAPS: usize, const STRIDE: usize, const ALL: b
     }
 }
 
-impl<T: Number> RegisterTile<T> {
+impl<X: Scheme> RegisterTile<X> {
     /// All channels, whose kernel rows have so many taps that lie side by side, with outputs so many columns apart.
     ///
     /// # Safety
@@ -88,18 +89,18 @@ impl<T: Number> RegisterTile<T> {
     pub unsafe fn run<S: Vectors, const TAPS: usize, const STRIDE: usize>(
         &self,
         simd: S,
-        channels: &Channels<T>,
+        channels: &Channels<X>,
     ) {
-        let (tile, whole) = (self, channels.count - channels.count % (VECTORS * T::lanes::<S>()));
+        let (tile, whole) = (self, channels.count - channels.count % (VECTORS * X::channels::<S>()));
         if whole > 0 {
             if const { TAPS != ANY } && self.of_all == [0, TAPS] {
-                simd.apart(TileRows::<S, T, TAPS, STRIDE, true, true> { simd, tile, channels, whole });
+                simd.apart(TileRows::<S, X, TAPS, STRIDE, true, true> { simd, tile, channels, whole });
             } else {
-                simd.apart(TileRows::<S, T, TAPS, STRIDE, false, true> { simd, tile, channels, whole });
+                simd.apart(TileRows::<S, X, TAPS, STRIDE, false, true> { simd, tile, channels, whole });
             }
         }
         if whole < channels.count {
-            simd.apart(TileRows::<S, T, ANY, ANY, false, false> { simd, tile, channels, whole });
+            simd.apart(TileRows::<S, X, ANY, ANY, false, false> { simd, tile, channels, whole });
         }
     }
 
@@ -120,10 +121,10 @@ impl<T: Number> RegisterTile<T> {
     unsafe fn add_blocks<S: Vectors, const TAPS: usize, const STRIDE: usize, const ALL: bool>(
         &self,
         simd: S,
-        channels: &Channels<T>,
+        channels: &Channels<X>,
         whole: usize,
     ) {
-        let block = VECTORS * T::lanes::<S>();
+        let block = VECTORS * X::channels::<S>();
         let mut first = 0;
         while first < whole {
             let weights = (first * channels.taps + channels.first_tap * block, block);
@@ -143,8 +144,8 @@ impl<T: Number> RegisterTile<T> {
 
     /// The channels behind them.
     #[inline(always)]
-    unsafe fn add_rest<S: Vectors>(&self, simd: S, channels: &Channels<T>, whole: usize) {
-        let (lanes, of_block) = (T::lanes::<S>(), channels.count - whole);
+    unsafe fn add_rest<S: Vectors>(&self, simd: S, channels: &Channels<X>, whole: usize) {
+        let (lanes, of_block) = (X::channels::<S>(), channels.count - whole);
         let first_weight = whole * channels.taps + channels.first_tap * of_block;
         let mut lane = 0;
         // SAFETY: the caller's promise; there are so many channels.
@@ -168,7 +169,7 @@ impl<T: Number> RegisterTile<T> {
     unsafe fn add<
         S: Vectors,
         const V: usize,
-        R: Reading<S, T>,
+        R: Reading<S, X>,
         const TAPS: usize,
         const STRIDE: usize,
         const ALL: bool,
@@ -176,14 +177,14 @@ impl<T: Number> RegisterTile<T> {
         &self,
         simd: S,
         (reading, width): (R, Width<V>),
-        channels: &Channels<T>,
+        channels: &Channels<X>,
         first: usize,
         (weights, of_tap): (usize, usize),
     ) {
-        let mut sums: Sums<S, T, MOST_OUTPUTS, V> = [std::array::from_fn(|v| match channels.bias {
+        let mut sums: Sums<S, X, MOST_OUTPUTS, V> = [std::array::from_fn(|v| match channels.bias {
             // SAFETY: bias has these channels.
-            Some(bias) => unsafe { width.load(simd, bias.wrapping_add(first), v) },
-            None => T::splat(simd, T::ZERO),
+            Some(bias) => unsafe { width.bias::<S, X>(simd, bias.wrapping_add(first), v) },
+            None => X::no_sums(simd),
         }); MOST_OUTPUTS];
         let steps = channels.tap_steps.map(|(src, taps)| Place { src, dst: taps.wrapping_mul(of_tap) });
         let output = channels.output_step.src;
@@ -232,9 +233,9 @@ impl<T: Number> RegisterTile<T> {
         &self,
         simd: S,
         width: Width<V>,
-        channels: &Channels<T>,
+        channels: &Channels<X>,
         first: usize,
-        sums: Sums<S, T, MOST_OUTPUTS, V>,
+        sums: Sums<S, X, MOST_OUTPUTS, V>,
     ) {
         let step = channels.output_step.dst;
         let of_output = |output: usize| step.wrapping_mul(output).wrapping_add(first);
@@ -244,13 +245,13 @@ impl<T: Number> RegisterTile<T> {
                 let dst = std::array::from_fn(|p| self.dst.wrapping_add(of_output(p)));
                 let addend =
                     self.addend.map(|addend| std::array::from_fn(|p| addend.wrapping_add(of_output(p))));
-                finish(simd, width, dst, sums, addend, channels.bounds);
+                finish::<S, X, MOST_OUTPUTS, V>(simd, width, dst, sums, addend, channels.bounds);
             } else {
                 for_each!(OUTPUT => {
                     if OUTPUT < self.count {
                         let dst = [self.dst.wrapping_add(of_output(OUTPUT))];
                         let addend = self.addend.map(|addend| [addend.wrapping_add(of_output(OUTPUT))]);
-                        finish::<S, T, 1, V>(simd, width, dst, [sums[OUTPUT]], addend, channels.bounds);
+                        finish::<S, X, 1, V>(simd, width, dst, [sums[OUTPUT]], addend, channels.bounds);
                     }
                 });
             }
@@ -259,13 +260,13 @@ impl<T: Number> RegisterTile<T> {
 
     /// Adds a kernel row of any number of taps.
     #[inline(always)]
-    unsafe fn add_row<S: Vectors, const V: usize, R: Reading<S, T>>(
+    unsafe fn add_row<S: Vectors, const V: usize, R: Reading<S, X>>(
         &self,
         simd: S,
         reading: R,
-        channels: &Channels<T>,
-        mut row: Row<T>,
-        sums: &mut Sums<S, T, MOST_OUTPUTS, V>,
+        channels: &Channels<X>,
+        mut row: Row<X>,
+        sums: &mut Sums<S, X, MOST_OUTPUTS, V>,
     ) {
         let along = &channels.along;
         let [mut tap, last] = self.taps;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use crate::number::Number;
+use crate::scheme::Stored;
 
 /// Input channels that an absent tap reads at once.
 pub const ABSENT: usize = 1024;
@@ -10,6 +10,6 @@ pub const ABSENT: usize = 1024;
 static ZEROS: [AtomicU64; ABSENT] = [const { AtomicU64::new(0) }; ABSENT];
 
 /// [`ABSENT`] zeros.
-pub fn zeros<T: Number>() -> *const T {
+pub fn zeros<T: Stored>() -> *const T {
     ZEROS.as_ptr().cast()
 }

@@ -1,16 +1,16 @@
 //! [`Block`]: a block of output channels.
 
-use crate::number::Number;
+use crate::scheme::Scheme;
 use crate::sums::Run;
 
 /// One block of channels: everything that its register tiles share.
-pub struct Block<T> {
-    pub src: *const T,
-    pub weights: *const T,
+pub struct Block<X: Scheme> {
+    pub src: *const X::Src,
+    pub weights: *const X::Weight,
     /// One value a channel, if there are any.
-    pub bias: Option<*const T>,
+    pub bias: Option<*const X::Sum>,
     /// The channels of the part's first pixel.
-    pub dst: *mut T,
+    pub dst: *mut X::Dst,
     pub channels: usize,
     /// Output channels of a group: of more of them than a block's, or of fewer.
     pub of_group: usize,
@@ -25,15 +25,15 @@ pub struct Block<T> {
     /// Whether the taps of a kernel row lie one behind the other.
     pub joined: bool,
     /// What the part's first pixel is added to, if the pixels are.
-    pub addend: Option<*const T>,
+    pub addend: Option<*const X::Dst>,
     /// Bounds of the sums, if there are any.
-    pub bounds: Option<[T; 2]>,
+    pub bounds: Option<[X::Sum; 2]>,
 }
 
-impl<T: Number> Block<T> {
+impl<X: Scheme> Block<X> {
     /// The elements of a tap of a class and of others that lie behind it.
     #[inline(always)]
-    pub fn run_of_taps(&self, first_tap: usize, taps: [usize; 3], len: usize) -> Run<T> {
+    pub fn run_of_taps(&self, first_tap: usize, taps: [usize; 3], len: usize) -> Run<X> {
         let [mut row, mut tap] = [0usize, first_tap];
         let mut at = 0;
         while at < 3 {

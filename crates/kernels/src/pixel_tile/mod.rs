@@ -25,13 +25,14 @@ use crate::ahead::Ahead;
 use crate::axis::Operation;
 use crate::data_type::Layout;
 use crate::end::End;
+use crate::finish::Finish;
 use crate::geometry::Geometry;
 use crate::image::Image;
 use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::moves::{KEPT_BYTES, finish_planes};
-use crate::number::Number;
+use crate::moves::KEPT_BYTES;
 use crate::places::{last_seen, tap_steps};
+use crate::scheme::Scheme;
 use crate::sums::{BEHIND_WEIGHTS, VECTORS, most_rows};
 use crate::vectors::{Kernel, Vectors};
 
@@ -43,11 +44,11 @@ struct Kept([MaybeUninit<f64>; KEPT_BYTES / size_of::<f64>()]);
 pub const MOST_TAPS_OF_AXIS: usize = u32::MAX as usize;
 
 /// Some output pixels × channels of an image.
-pub struct PixelTile<'a, 'b, T> {
+pub struct PixelTile<'a, 'b, X: Scheme> {
     /// The axes.
     pub geometry: &'a Geometry,
     /// The input, or a part of it.
-    pub image: &'a Image<'a, T>,
+    pub image: &'a Image<'a, X::Src>,
     /// The input plane, row and column with which the image's data begin.
     pub origin: [usize; 3],
     /// The input channels of a group.
@@ -58,18 +59,18 @@ pub struct PixelTile<'a, 'b, T> {
     pub blocks: Blocks,
     /// The output channels' weights block by block, each taps × C × channels, and behind them at least [`BEHIND_WEIGHTS`] of
     /// anything.
-    pub weights: &'a [T],
+    pub weights: &'a [X::Weight],
     /// What becomes of the sums.
-    pub end: End<'a, T>,
+    pub end: End<'a, X>,
     /// The output planes, rows and columns.
     pub outputs: [Range<usize>; 3],
     /// How dst lies.
     pub layout: Layout,
     /// The pixels' part of dst: channels × pixels with planes, else pixels × channels.
-    pub dst: MatrixMut<'b, T>,
+    pub dst: MatrixMut<'b, X::Dst>,
 }
 
-impl<T: Number> PixelTile<'_, '_, T> {
+impl<X: Finish> PixelTile<'_, '_, X> {
     /// Weights of an output channel.
     fn depth_of_channel(&self) -> usize {
         self.group_in * self.geometry.taps()
@@ -83,7 +84,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
             Layout::Nchw => (self.dst.cols(), self.dst.rows()),
         };
         assert_eq!(of_dst, pixels);
-        let behind = BEHIND_WEIGHTS / size_of::<T>();
+        let behind = BEHIND_WEIGHTS / size_of::<X::Weight>();
         assert!(self.weights.len() >= channels * self.depth_of_channel() + behind);
         assert!(self.end.has(channels));
         assert!(!self.depth.is_empty() && self.depth.end <= self.group_in);
@@ -101,20 +102,20 @@ impl<T: Number> PixelTile<'_, '_, T> {
             outputs: self.outputs,
             ..self
         });
-        rest.finish_checked(&mut self.dst, layout);
+        X::finish_in_memory(&rest, &mut self.dst, layout);
     }
 }
 
-impl<T: Number> Kernel for PixelTile<'_, '_, T> {
+impl<X: Finish> Kernel for PixelTile<'_, '_, X> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Vectors>(mut self, simd: S) {
         let mut groups = Groups::new(most_rows::<S>());
-        let block = VECTORS * T::lanes::<S>();
+        let block = VECTORS * X::channels::<S>();
         let (ld, listed) = match self.layout {
             Layout::Nhwc => (self.dst.ld(), LISTED),
-            Layout::Nchw => (block, LISTED.min(KEPT_BYTES / size_of::<T>() / block)),
+            Layout::Nchw => (block, LISTED.min(KEPT_BYTES / size_of::<X::Dst>() / block)),
         };
         let listing = Listing { geometry: self.geometry, steps: self.image.steps(), origin: self.origin, ld };
         let [planes, rows, cols] = self.outputs.clone();
@@ -138,13 +139,13 @@ impl<T: Number> Kernel for PixelTile<'_, '_, T> {
     }
 }
 
-impl<T: Number> PixelTile<'_, '_, T> {
+impl<X: Finish> PixelTile<'_, '_, X> {
     /// The listed pixels, which are these of the tile.
     #[inline(always)]
     fn run_part<S: Vectors>(&mut self, simd: S, groups: &Groups, pixels: Range<usize>) {
         let is_planes = self.layout == Layout::Nchw;
         let all = if is_planes { self.dst.rows() } else { self.dst.cols() };
-        let most = VECTORS * T::lanes::<S>();
+        let most = VECTORS * X::channels::<S>();
         let mut kept = Kept([const { MaybeUninit::uninit() }; KEPT_BYTES / size_of::<f64>()]);
         let kept = &mut kept.0;
         // Small groups are moved to planes together.
@@ -152,7 +153,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
         let together = if of_block < of_group { of_group } else { most / of_block * of_block };
         if is_planes && (!together.is_multiple_of(most) || !all.is_multiple_of(most)) {
             // Blocks that are not whole leave gaps, which are moved together with what lies between them.
-            let bytes = pixels.len() * most * size_of::<T>();
+            let bytes = pixels.len() * most * size_of::<X::Dst>();
             kept[..bytes.div_ceil(size_of::<f64>())].fill(MaybeUninit::new(0.0));
         }
         let mut first = 0;
@@ -176,11 +177,12 @@ impl<T: Number> PixelTile<'_, '_, T> {
             }
             if is_planes {
                 // SAFETY: what is read has been written: all channels of all pixels of the part.
-                let sums =
-                    unsafe { std::slice::from_raw_parts(kept.as_ptr().cast::<T>(), pixels.len() * most) };
+                let sums = unsafe {
+                    std::slice::from_raw_parts(kept.as_ptr().cast::<X::Dst>(), pixels.len() * most)
+                };
                 let mut to = self.dst.part(first..first + channels, pixels.clone());
                 let sums = Matrix::new(sums, pixels.len(), channels, most);
-                finish_planes(&sums, &mut to, &self.end.of_channels(first..first + channels).of_move());
+                X::finish_planes(&sums, &mut to, &self.end.of_channels(first..first + channels).of_move());
             }
             first += channels;
         }
@@ -188,7 +190,7 @@ impl<T: Number> PixelTile<'_, '_, T> {
 
     /// The block of so many channels from one on, whose first pixel goes to `dst` and is added to `addend`.
     #[inline(always)]
-    fn block(&self, first: usize, channels: usize, (dst, addend): (*mut T, *const T)) -> Block<T> {
+    fn block(&self, first: usize, channels: usize, (dst, addend): (*mut X::Dst, *const X::Dst)) -> Block<X> {
         let Self { image, group_in, geometry, .. } = *self;
         let end = match self.layout {
             Layout::Nhwc => self.end,

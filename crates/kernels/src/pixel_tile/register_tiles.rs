@@ -2,13 +2,14 @@
 
 use crate::ahead::{Ahead, LINE};
 use crate::lanes::prefetch_line;
-use crate::number::{Number, QUAD};
+use crate::number::QUAD;
 use crate::pixel_tile::absent::{ABSENT, zeros};
 use crate::pixel_tile::block::Block;
 use crate::pixel_tile::groups::{Groups, SameTaps};
 use crate::pixel_tile::runs::Runs;
 use crate::pixel_tile::tap_box::{TapBox, of_first_class};
 use crate::places::Place;
+use crate::scheme::Scheme;
 use crate::spread::{AllLanes, EachFour, EachVector, FoursApart, Spread};
 use crate::sums::{FEW, Factors, MANY, Run, Sums, add, finish};
 use crate::vectors::Vectors;
@@ -18,9 +19,10 @@ use crate::width::{Whole, Width};
 const SHORT: usize = 48;
 
 /// The factors of some pixels, the places of their dst, and the sums before any product.
-type Begun<S, T, F, const P: usize, const V: usize> = (Factors<T, P, F>, [*mut T; P], Sums<S, T, P, V>);
+type Begun<S, X, F, const P: usize, const V: usize> =
+    (Factors<X, P, F>, [*mut <X as Scheme>::Dst; P], Sums<S, X, P, V>);
 
-impl<T: Number> Block<T> {
+impl<X: Scheme> Block<X> {
     /// All pixels.
     ///
     /// # Safety
@@ -32,7 +34,7 @@ impl<T: Number> Block<T> {
         unsafe {
             if self.of_group < self.channels {
                 self.run_groups(simd, groups, ahead);
-            } else if self.channels <= T::lanes::<S>() {
+            } else if self.channels <= X::channels::<S>() {
                 self.run_tiles::<S, _, 1>(simd, AllLanes, groups, ahead);
             } else {
                 self.run_tiles::<S, _, 2>(simd, AllLanes, groups, ahead);
@@ -44,14 +46,14 @@ impl<T: Number> Block<T> {
     #[inline(always)]
     unsafe fn run_groups<S: Vectors>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
         let apart = self.tap_depth * self.channel_step;
-        let is_pair = self.channels > T::lanes::<S>();
+        let is_pair = self.channels > X::channels::<S>();
         // SAFETY: the caller's promise.
         unsafe {
             // Four channels are a vector here: what follows is not compiled.
-            if const { size_of::<T::Vector<S>>() <= QUAD * size_of::<T>() } {
+            if const { size_of::<X::Sums<S>>() <= QUAD * size_of::<X::Sum>() } {
                 return self.run_tiles::<S, _, 2>(simd, EachVector(apart), groups, ahead);
             }
-            if self.of_group == T::lanes::<S>() {
+            if self.of_group == X::channels::<S>() {
                 return self.run_tiles::<S, _, 2>(simd, EachVector(apart), groups, ahead);
             }
             match (self.tap_depth == QUAD && self.channel_step == 1, is_pair) {
@@ -65,7 +67,7 @@ impl<T: Number> Block<T> {
 
     /// All pixels with `V` vectors of channels.
     #[inline(always)]
-    unsafe fn run_tiles<S: Vectors, F: Spread<S, T>, const V: usize>(
+    unsafe fn run_tiles<S: Vectors, F: Spread<S, X>, const V: usize>(
         &self,
         simd: S,
         spread: F,
@@ -94,13 +96,13 @@ impl<T: Number> Block<T> {
 
     /// The pixels from one on, which are left over from those that see the same taps.
     #[inline(always)]
-    unsafe fn run_rest<S: Vectors, F: Spread<S, T>, const V: usize>(
+    unsafe fn run_rest<S: Vectors, F: Spread<S, X>, const V: usize>(
         &self,
         simd: S,
         spread: F,
         groups: &Groups,
         mut at: usize,
-        runs: &mut Runs<'_, T>,
+        runs: &mut Runs<'_, X>,
         ahead: &mut Ahead,
     ) {
         while at < groups.all {
@@ -125,7 +127,7 @@ impl<T: Number> Block<T> {
 
     /// How many pixels from one on share a register tile though they do not see the same taps.
     #[inline(always)]
-    fn mixed<S: Vectors, F: Spread<S, T>, const V: usize>(&self, groups: &Groups, at: usize) -> usize {
+    fn mixed<S: Vectors, F: Spread<S, X>, const V: usize>(&self, groups: &Groups, at: usize) -> usize {
         // Channels that lie apart are no line of zeros: pixel by pixel. A single vector of small groups is the last of all: tiles
         // for what its pixels leave are not worth their bytes.
         if self.channel_step != 1 || const { V == 1 && !F::SAME } {
@@ -139,34 +141,36 @@ impl<T: Number> Block<T> {
 
     /// The pixels of a register tile that begin at these places.
     #[inline(always)]
-    unsafe fn begin<S: Vectors, F: Spread<S, T>, const P: usize, const V: usize>(
+    unsafe fn begin<S: Vectors, F: Spread<S, X>, const P: usize, const V: usize>(
         &self,
         simd: S,
         spread: F,
         places: &[Place; P],
-    ) -> Begun<S, T, F, P, V> {
+    ) -> Begun<S, X, F, P, V> {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
             row_step: self.channel_step,
             vector_step: self.channels,
             spread,
         };
-        let dst: [*mut T; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
+        let dst: [*mut X::Dst; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
         let mut p = 0;
         while p < P {
             // They come from far away while the sums are built.
             prefetch_line(dst[p]);
             // The hardware fetches a second line by itself, but not in time for short sums.
-            if const { V * size_of::<T::Vector<S>>() > LINE } && self.depth < SHORT {
-                prefetch_line(dst[p].wrapping_add(T::lanes::<S>()));
+            if const { V * size_of::<X::Sums<S>>() / size_of::<X::Sum>() * size_of::<X::Dst>() > LINE }
+                && self.depth < SHORT
+            {
+                prefetch_line(dst[p].wrapping_add(X::channels::<S>()));
             }
             p += 1;
         }
-        let mut sums = [[T::splat(simd, T::ZERO); V]; P];
+        let mut sums = [[X::no_sums(simd); V]; P];
         if let Some(bias) = self.bias {
             let width = Width::<V>(self.channels);
             // SAFETY: bias has the block's channels.
-            let bias: [T::Vector<S>; V] = std::array::from_fn(|v| unsafe { width.load(simd, bias, v) });
+            let bias: [X::Sums<S>; V] = std::array::from_fn(|v| unsafe { width.bias::<S, X>(simd, bias, v) });
             sums = [bias; P];
         }
         (factors, dst, sums)
@@ -174,18 +178,18 @@ impl<T: Number> Block<T> {
 
     /// What these pixels are added to, if they are.
     #[inline(always)]
-    fn addends<const P: usize>(&self, places: &[Place; P]) -> Option<[*const T; P]> {
+    fn addends<const P: usize>(&self, places: &[Place; P]) -> Option<[*const X::Dst; P]> {
         self.addend.map(|addend| std::array::from_fn(|p| addend.wrapping_add(places[p].dst)))
     }
 
     /// Register tiles of `P` pixels that see the same taps.
     #[inline(always)]
-    unsafe fn tiles<S: Vectors, F: Spread<S, T>, const P: usize, const V: usize>(
+    unsafe fn tiles<S: Vectors, F: Spread<S, X>, const P: usize, const V: usize>(
         &self,
         simd: S,
         spread: F,
         places: &[Place],
-        runs: &mut Runs<'_, T>,
+        runs: &mut Runs<'_, X>,
         ahead: &mut Ahead,
     ) {
         for group in places.chunks_exact(P) {
@@ -203,7 +207,14 @@ impl<T: Number> Block<T> {
             }
             // SAFETY: the pixels are the part's, and dst has the block's channels of them.
             unsafe {
-                finish(simd, Width::<V>(self.channels), dst, sums, self.addends(group), self.bounds);
+                finish::<S, X, P, V>(
+                    simd,
+                    Width::<V>(self.channels),
+                    dst,
+                    sums,
+                    self.addends(group),
+                    self.bounds,
+                );
             }
         }
     }
@@ -211,7 +222,7 @@ impl<T: Number> Block<T> {
     /// One register tile of up to `P` pixels whose absent taps read zeros. Where there are fewer, the last one is computed as
     /// often as it takes.
     #[inline(always)]
-    unsafe fn mixed_tile<S: Vectors, F: Spread<S, T>, const P: usize, const V: usize>(
+    unsafe fn mixed_tile<S: Vectors, F: Spread<S, X>, const P: usize, const V: usize>(
         &self,
         simd: S,
         spread: F,
@@ -242,7 +253,14 @@ impl<T: Number> Block<T> {
             }
             // SAFETY: the pixels are the part's, and dst has the block's channels of them.
             unsafe {
-                finish(simd, Width::<V>(self.channels), dst, sums, self.addends(&group), self.bounds);
+                finish::<S, X, P, V>(
+                    simd,
+                    Width::<V>(self.channels),
+                    dst,
+                    sums,
+                    self.addends(&group),
+                    self.bounds,
+                );
             }
         });
     }
@@ -250,16 +268,16 @@ impl<T: Number> Block<T> {
     /// sums += the products of a tap, which are zeros for pixels that do not see it.
     #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "sums stay in registers where they are passed one by one")]
-    unsafe fn add_tap<S: Vectors, F: Spread<S, T>, const P: usize, const V: usize>(
+    unsafe fn add_tap<S: Vectors, F: Spread<S, X>, const P: usize, const V: usize>(
         &self,
         simd: S,
-        factors: &Factors<T, P, F>,
+        factors: &Factors<X, P, F>,
         first_tap: usize,
         taps: [usize; 3],
         tap_boxes: &[TapBox],
-        mut sums: Sums<S, T, P, V>,
+        mut sums: Sums<S, X, P, V>,
         ahead: &mut Ahead,
-    ) -> Sums<S, T, P, V> {
+    ) -> Sums<S, X, P, V> {
         let tap = self.run_of_taps(first_tap, taps, 1);
         let mut channel = 0;
         while channel < self.depth {

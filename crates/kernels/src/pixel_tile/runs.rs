@@ -2,29 +2,29 @@
 
 use std::mem::MaybeUninit;
 
-use crate::number::Number;
 use crate::pixel_tile::block::Block;
 use crate::pixel_tile::tap_box::TapBox;
+use crate::scheme::Scheme;
 use crate::sums::Run;
 
 /// Runs of elements that are listed at once.
 const RUNS: usize = 32;
 
 /// The runs of elements that the pixels of a tap box see, as many as there is room for at once.
-pub struct Runs<'a, T> {
-    block: &'a Block<T>,
+pub struct Runs<'a, X: Scheme> {
+    block: &'a Block<X>,
     tap_box: TapBox,
     /// The first `len` are there: those from `first` on, of `all`.
-    list: [MaybeUninit<Run<T>>; RUNS],
+    list: [MaybeUninit<Run<X>>; RUNS],
     len: usize,
     first: usize,
     all: usize,
 }
 
-impl<'a, T: Number> Runs<'a, T> {
+impl<'a, X: Scheme> Runs<'a, X> {
     /// None: it is not made with its runs, which would be copied then.
     #[inline(always)]
-    pub fn none(block: &'a Block<T>) -> Self {
+    pub fn none(block: &'a Block<X>) -> Self {
         let tap_box = TapBox::NONE;
         Self { block, tap_box, list: [const { MaybeUninit::uninit() }; RUNS], len: 0, first: 0, all: 0 }
     }
@@ -41,7 +41,7 @@ impl<'a, T: Number> Runs<'a, T> {
     }
 
     /// Those that are listed.
-    pub fn list(&self) -> &[Run<T>] {
+    pub fn list(&self) -> &[Run<X>] {
         let list = &self.list[..self.len];
         // SAFETY: `fill` has written the first `len`.
         unsafe { std::slice::from_raw_parts(list.as_ptr().cast(), list.len()) }

@@ -13,7 +13,7 @@ use crate::number::Number;
 use crate::vectors::{Kernel, Vectors};
 
 /// Aᵀ·v·A for every tile of a strip and some output channels, and what becomes of it.
-pub struct OutputTransform<'a, 'b, T> {
+pub struct OutputTransform<'a, 'b, T: Number> {
     /// The strip.
     pub strip: &'a Strip<'a>,
     /// α² × tiles × channels.
@@ -46,7 +46,10 @@ impl<T: Number> OutputTransform<'_, '_, T> {
 }
 
 /// The transform of tiles of α×α positions for r×r taps.
-struct OfFiltering<'a, 'b, T, const A: usize, const R: usize>(OutputTransform<'a, 'b, T>, Option<[T; 2]>);
+struct OfFiltering<'a, 'b, T: Number, const A: usize, const R: usize>(
+    OutputTransform<'a, 'b, T>,
+    Option<[T; 2]>,
+);
 
 impl<T: Number, const A: usize, const R: usize> OfFiltering<'_, '_, T, A, R> {
     /// m.
