@@ -332,11 +332,7 @@ impl Problem {
 
 /// Makes sure that an activation's parameters are numbers.
 fn check_parameters(activation: Activation) -> Result<()> {
-    let (alpha, beta) = match activation {
-        Activation::LeakyRelu { alpha } | Activation::Silu { alpha } => (alpha, 0.0),
-        Activation::HardSigmoid { alpha, beta } | Activation::HardSwish { alpha, beta } => (alpha, beta),
-        _ => (0.0, 0.0),
-    };
+    let [alpha, beta] = activation.alpha_and_beta();
     for (name, value) in [("activation_alpha", alpha), ("activation_beta", beta)] {
         if !value.is_finite() {
             return invalid!("{name} = {value}, but it must be finite");

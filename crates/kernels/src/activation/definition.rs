@@ -91,6 +91,15 @@ impl Activation {
 }
 
 impl Activation {
+    /// Its alpha and beta; 0 where it has none.
+    pub fn alpha_and_beta(self) -> [f64; 2] {
+        match self {
+            Self::LeakyRelu { alpha } | Self::Silu { alpha } => [alpha, 0.0],
+            Self::HardSigmoid { alpha, beta } | Self::HardSwish { alpha, beta } => [alpha, beta],
+            _ => [0.0; 2],
+        }
+    }
+
     /// The largest slope that it has anywhere: what an error of the sum is multiplied by at most. `slope` is PRELU's.
     pub fn steepest(self, slope: f64) -> f64 {
         match self {
