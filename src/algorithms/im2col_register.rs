@@ -68,8 +68,9 @@ fn planes_are_patches(problem: &Problem) -> bool {
 }
 
 fn grid(problem: &Problem, block: usize, pixels: usize, threads: usize) -> Grid {
-    let (strips, channels) = (problem.out_pixels().div_ceil(pixels), problem.group_out());
-    dst_grid(problem, pixels, channels_of_tile(channels, block, strips, threads, 0.03))
+    let (all, channels) = (problem.out_pixels(), problem.group_out());
+    let of_tile = channels_of_tile(channels, block, all.div_ceil(pixels), threads, 0.03);
+    dst_grid(problem.dst_layout, (all, channels), (pixels, of_tile))
 }
 
 impl Algorithm for Im2colRegister {
@@ -166,12 +167,12 @@ impl Prepared for PreparedIm2colRegister {
         if self.in_place {
             let planes = matrix_of(&unit.src, problem);
             return unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| {
-                let (pixels, channels) = pixels_and_channels(problem, tile);
+                let (pixels, channels) = pixels_and_channels(problem.dst_layout, tile);
                 self.multiply(unit, planes.part(0..depth, pixels), channels, view);
             });
         }
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, view, scratch| {
-            let (pixels, channels) = pixels_and_channels(problem, tile);
+            let (pixels, channels) = pixels_and_channels(problem.dst_layout, tile);
             // 1. Fill the patches.
             let patches = &mut scratch[..depth * pixels.len()];
             if planes_are_patches(problem) {

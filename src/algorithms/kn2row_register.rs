@@ -60,7 +60,7 @@ impl Tiling {
     /// The tiling of a flattened problem of so many groups within so many elements of scratch: of several, in whole blocks.
     fn new(problem: &Problem, all: usize, blocks: Blocks, elements: usize) -> Self {
         let groups = if all > 1 { (blocks.channels / blocks.of_group).max(1) } else { 1 };
-        let pixels = pixels_of_tile(problem, PIXELS);
+        let pixels = pixels_of_tile(&problem.geometry(), PIXELS);
         let in_place = Self { pixels, depth: problem.group_in(), moved: 0, groups };
         // A plane of one pixel is no plane: the channels lie one behind the other.
         if problem.src_layout == Layout::Nhwc || problem.in_pixels() == 1 {
@@ -88,7 +88,7 @@ impl Tiling {
     fn moving(problem: &Problem, depth: usize, elements: usize) -> Option<Self> {
         let mut most = PIXELS;
         loop {
-            let pixels = pixels_of_tile(problem, most);
+            let pixels = pixels_of_tile(&problem.geometry(), most);
             let moved = window_elements(problem, pixels, depth);
             if let Some(moved) = moved.filter(|&moved| moved <= elements) {
                 return Some(Self { pixels, depth, moved, groups: 1 });
@@ -117,14 +117,15 @@ impl Tiling {
 
     /// The tiles of dst, each of whole blocks of weights, or of whole groups.
     fn grid(&self, problem: &Problem, all: usize, blocks: Blocks, threads: usize) -> Grid {
-        let (strips, channels) = (problem.out_pixels().div_ceil(self.pixels), problem.group_out());
+        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
+        let strips = pixels.div_ceil(self.pixels);
         let least = if all > 1 { self.groups * blocks.of_group } else { blocks.channels };
-        let channels = match (self.moved, all) {
+        let of_tile = match (self.moved, all) {
             (0, _) => channels_of_tile(channels, least, strips, threads, 0.01),
             (_, 1) => channels_of_tile(channels, least, strips, threads, 0.05),
             _ => least.min(channels),
         };
-        dst_grid(problem, self.pixels, channels)
+        dst_grid(problem.dst_layout, (pixels, channels), (self.pixels, of_tile))
     }
 }
 
@@ -161,7 +162,7 @@ fn largest_window(problem: &Problem, pixels: usize) -> Option<usize> {
         outputs.iter().enumerate().map(|(axis, outputs)| geometry.window(axis, outputs).len()).product()
     };
     let tiles = (0..all).step_by(pixels).map(|first| first..all.min(first + pixels));
-    tiles.flat_map(|tile| boxes(problem, &tile)).map(|(_, outputs)| seen(&outputs)).max()
+    tiles.flat_map(|tile| boxes(&geometry, &tile)).map(|(_, outputs)| seen(&outputs)).max()
 }
 
 struct PreparedKn2rowRegister {
@@ -214,7 +215,7 @@ impl PreparedKn2rowRegister {
         // To the end of all, so that no sum depends on where a tile ends.
         let weights = &unit.weights[channels.start * problem.depth()..];
         let (geometry, end, all) = (problem.geometry(), unit.end().of_channels(channels), problem.group_in());
-        for (first_pixel, outputs) in boxes(problem, &pixels) {
+        for (first_pixel, outputs) in boxes(&geometry, &pixels) {
             let of_dst = first_pixel..first_pixel + count(&outputs);
             for first in (0..all).step_by(tiling.depth) {
                 let depth = first..(first + tiling.depth).min(all);
@@ -235,7 +236,7 @@ impl PreparedKn2rowRegister {
                     depth,
                     outputs: outputs.clone(),
                     layout: problem.dst_layout,
-                    dst: match (part_of_pixels(problem, &mut dst, of_dst.clone()), first) {
+                    dst: match (part_of_pixels(problem.dst_layout, &mut dst, of_dst.clone()), first) {
                         (part, 0) => part,
                         (part, _) => part.added_to_itself(),
                     },
@@ -305,7 +306,7 @@ impl Prepared for PreparedKn2rowRegister {
 
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let run = |tile, view: MatrixMut<'_, T>, scratch: &mut [T]| {
-            self.run_tile(unit, pixels_and_channels(&self.problem, tile), view, scratch);
+            self.run_tile(unit, pixels_and_channels(unit.problem.dst_layout, tile), view, scratch);
         };
         if self.tiling.moved == 0 {
             return unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| run(tile, view, &mut []));

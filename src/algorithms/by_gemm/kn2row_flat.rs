@@ -103,7 +103,8 @@ impl Algorithm for Kn2rowFlat {
         if let Some(fitting) = limits.elements.checked_div(saved_row) {
             pixels = (pixels / width).min(fitting).max(1) * width;
         }
-        let grid = dst_grid(&problem, pixels, channels);
+        let (layout, all) = (problem.dst_layout, (problem.out_pixels(), problem.group_out()));
+        let grid = dst_grid(layout, all, (pixels, channels));
         let scratch = Scratch::of_tiles(elements_of(&[pixels / width, saved_row])?, grid.tiles(), limits)?;
         ready(PreparedKn2rowFlat { problem, tile: (pixels, channels), grid, scratch })
     }

@@ -151,8 +151,10 @@ impl Algorithm for Kn2rowFold {
         let sizes = Sizes::new(&problem, pixels, block).ok_or(Scratch::OVERFLOW)?;
         let elements = sizes.sum().ok_or(Scratch::OVERFLOW)?;
         let grid_for = |threads: usize| {
-            let groups = groups_for_threads(problem.out_pixels().div_ceil(pixels), threads);
-            dst_grid(&problem, pixels, channels_of_group(problem.group_out(), block, groups))
+            let (all, channels) = (problem.out_pixels(), problem.group_out());
+            let groups = groups_for_threads(all.div_ceil(pixels), threads);
+            let tile = (pixels, channels_of_group(channels, block, groups));
+            dst_grid(problem.dst_layout, (all, channels), tile)
         };
         let scratch = Scratch::of_tiles(elements, grid_for(limits.threads).tiles(), limits)?;
         ready(PreparedKn2rowFold { problem, pixels, block, sizes, grid: grid_for(scratch.slots), scratch })
@@ -202,7 +204,7 @@ impl Prepared for PreparedKn2rowFold {
 
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, scratch| {
-            let place = pixels_and_channels(&self.problem, tile);
+            let place = pixels_and_channels(unit.problem.dst_layout, tile);
             self.run_tile(unit, place, &mut view, scratch);
         });
     }
@@ -225,7 +227,7 @@ impl PreparedKn2rowFold {
             let part = first..(first + self.block).min(channels.end);
             let weights = &unit.weights[first * depth..part.end * depth];
             let in_dst = first - channels.start..part.end - channels.start;
-            let mut to = part_of_channels(problem, dst, in_dst);
+            let mut to = part_of_channels(problem.dst_layout, dst, in_dst);
             // 2. Multiply, 3. move the tile, which is added where the problem accumulates.
             match problem.dst_layout {
                 Layout::Nchw => {

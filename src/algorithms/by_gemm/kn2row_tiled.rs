@@ -31,7 +31,8 @@ impl Algorithm for Kn2rowTiled {
     fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
         let problem = flattened(problem);
         let tile = strip_tile(&problem);
-        ready(PreparedKn2rowTiled { problem, tile, grid: dst_grid(&problem, tile.0, tile.1) })
+        let grid = dst_grid(problem.dst_layout, (problem.out_pixels(), problem.group_out()), tile);
+        ready(PreparedKn2rowTiled { problem, tile, grid })
     }
 }
 

@@ -80,17 +80,17 @@ impl PreparedDepthwiseRegister {
         let mut storage = Words::<{ MOVED_BYTES / WORD }>::ZEROS;
         let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
         let memory = &mut (storage.elements(), kept.elements());
-        let problem = &self.problem;
+        let layout = self.problem.dst_layout;
         let [of_rows, of_cols] = of_axes;
         for first in channels.clone().step_by(self.block) {
             let block = first..(first + self.block).min(channels.end);
             let of_block = block.start - channels.start..block.end - channels.start;
-            let mut dst = part_of_channels(problem, &mut dst, of_block);
+            let mut dst = part_of_channels(layout, &mut dst, of_block);
             for ys in parts_of(rows, of_rows.outputs) {
                 for xs in parts_of(cols, of_cols.outputs) {
                     let pixel = (ys.start - rows.start) * cols.len() + xs.start - cols.start;
                     let of_part = pixel..pixel + ys.len() * xs.len();
-                    let mut dst = part_of_pixels(problem, &mut dst, of_part);
+                    let mut dst = part_of_pixels(layout, &mut dst, of_part);
                     let part = Part { channels: &block, ys: &ys, xs: &xs };
                     self.add_part(unit, of_axes, &part, &mut dst, memory);
                 }
