@@ -158,7 +158,8 @@ impl PreparedDepthwiseRegister {
         to: &'a mut [T],
     ) -> Image<'a, T> {
         let (width, depth) = (cols.len, channels.len());
-        let runs = self.multiplier == 1 && cols.step == 1 && src.pixel == 1 && width > 0;
+        let of_input = self.problem.group_out();
+        let runs = of_input == 1 && cols.step == 1 && src.pixel == 1 && width > 0;
         for row in 0..rows.len {
             let y = rows.first + row * rows.step;
             let to = &mut to[row * width * depth..][..width * depth];
@@ -169,7 +170,7 @@ impl PreparedDepthwiseRegister {
             }
             for (col, pixel) in to.chunks_exact_mut(depth).enumerate() {
                 for (channel, value) in channels.clone().zip(pixel) {
-                    *value = src.at(channel / self.multiplier, y, cols.first + col * cols.step).value(0);
+                    *value = src.at(channel / of_input, y, cols.first + col * cols.step).value(0);
                 }
             }
         }

@@ -42,12 +42,11 @@ const PIXELS: usize = 240;
 
 impl Algorithm for DepthwiseRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
-        let (groups, multiplier, block) =
-            (problem.groups, problem.group_out(), channels_of_register_tile(problem.data_type));
-        require(groups > 1 && problem.group_in() == 1, c"needs several groups of one input channel each")?;
-        let problem = Problem { groups: 1, in_channels: 1, ..*problem };
-        require_countable_taps(&problem)?;
-        let reading = SrcReading::new(&problem, multiplier, block)?;
+        let is_depthwise = problem.groups > 1 && problem.group_in() == 1;
+        require(is_depthwise, c"needs several groups of one input channel each")?;
+        require_countable_taps(problem)?;
+        let block = channels_of_register_tile(problem.data_type);
+        let reading = SrcReading::new(problem, block)?;
         let (all, channels) = (problem.out_pixels(), problem.out_channels);
         let (pixels, least) = match &reading {
             // Whole rows, in parts that a thread takes one after the other.
@@ -56,7 +55,7 @@ impl Algorithm for DepthwiseRegister {
         };
         let of_tile = channels_of_tile(channels, least, all.div_ceil(pixels), limits.threads, 0.01);
         let grid = dst_grid(problem.dst_layout, (all, channels), (pixels, of_tile));
-        ready(PreparedDepthwiseRegister { problem, groups, multiplier, block, reading, grid })
+        ready(PreparedDepthwiseRegister { problem: *problem, block, reading, grid })
     }
 }
 
@@ -119,7 +118,7 @@ fn run_to_planes<T: Element>(tile: DepthwiseTile<'_, '_, T>) {
 
 impl Prepared for PreparedDepthwiseRegister {
     fn groups_at_once(&self) -> usize {
-        self.groups
+        self.problem.groups
     }
 
     fn weight_order(&self) -> WeightOrder {
