@@ -12,7 +12,7 @@ use convlow_kernels::image::Image;
 use convlow_kernels::matrix::{Matrix, MatrixMut};
 use convlow_kernels::view::View;
 
-use super::patches::fill_pixel_patches;
+use super::patches::fill_row_patches;
 use super::strips::{channels_of_group, groups_for_threads, rows_and_columns, strip_tile};
 use super::taps::{beginning_with, overwriting_tap};
 use crate::algorithms::algorithm::{
@@ -231,14 +231,15 @@ impl PreparedKn2rowFold {
             // 2. Multiply, 3. move the tile, which is added where the problem accumulates.
             match problem.dst_layout {
                 Layout::Nchw => {
-                    let fresh = Problem { accumulate: false, ..*problem };
                     let tile = &mut tile[..pixels.len() * part.len()];
                     let mut sums = MatrixMut::new(tile, pixels.len(), part.len(), part.len());
-                    multiply_folded(unit, &fresh, folded, weights, &pixels, &mut sums);
+                    multiply_folded(unit, problem, folded, weights, &pixels, &mut sums, false);
                     let sums = Matrix::new(tile, pixels.len(), part.len(), part.len());
                     T::transpose(&sums, &mut to, problem.accumulate);
                 }
-                Layout::Nhwc => multiply_folded(unit, problem, folded, weights, &pixels, &mut to),
+                Layout::Nhwc => {
+                    multiply_folded(unit, problem, folded, weights, &pixels, &mut to, problem.accumulate)
+                }
             }
             unit.finish(&mut to, first);
         }
@@ -261,24 +262,16 @@ fn fold<'a, T: Element>(
     moved: &mut [T],
     folded: &'a mut [T],
 ) -> &'a [T] {
+    let (cols, channels) = (&problem.cols, problem.group_in());
     let (ys, xs) = rows_and_columns(problem, pixels);
-    let ws = problem.cols.window(&xs);
-    let channels = problem.group_in();
-    let len = xs.len() * problem.cols.kernel * channels;
-    // One input row is an image of its own, under a kernel of one row.
-    let one = Axis { output: 1, ..Axis::dense(1, 1) };
-    let row_of_image = Problem { rows: one, ..*problem };
+    let ws = cols.window(&xs);
+    let len = xs.len() * cols.kernel * channels;
     // The moved row holds nothing but its window and its group.
-    let row_of_window = Problem {
-        cols: Axis {
-            input: ws.len(),
-            output: xs.len(),
-            pad_before: (problem.cols.pad_before + ws.start).saturating_sub(xs.start * problem.cols.stride),
-            ..problem.cols
-        },
-        in_channels: channels,
-        groups: 1,
-        ..row_of_image
+    let cols_of_window = Axis {
+        input: ws.len(),
+        output: xs.len(),
+        pad_before: (cols.pad_before + ws.start).saturating_sub(xs.start * cols.stride),
+        ..*cols
     };
     RowPhases::new(&problem.rows, ys).for_each(|h, place| {
         let to = &mut folded[place * len..][..len];
@@ -286,25 +279,17 @@ fn fold<'a, T: Element>(
             Layout::Nchw if ws.is_empty() => to.fill(T::ZERO),
             Layout::Nchw => {
                 move_row(unit, problem, h, &ws, moved);
-                let image = Image {
-                    data: View::new(moved),
-                    channel: 1,
-                    plane: 0,
-                    row: ws.len() * channels,
-                    pixel: channels,
-                };
-                fill_pixel_patches(&row_of_window, &image, &(0..xs.len()), to);
+                let (row, pixel) = (ws.len() * channels, channels);
+                let image = Image { data: View::new(moved), channel: 1, plane: 0, row, pixel };
+                fill_row_patches(&cols_of_window, channels, &image, (0, &(0..xs.len())), to);
             }
-            Layout::Nhwc => {
-                let image = Image { data: unit.src.at(0, h, 0), ..unit.src };
-                fill_pixel_patches(&row_of_image, &image, &xs, to);
-            }
+            Layout::Nhwc => fill_row_patches(cols, channels, &unit.src, (h, &xs), to),
         }
     });
     folded
 }
 
-/// dst ← the sum over the kernel rows of their folded input rows times their weights.
+/// dst ← the sum over the kernel rows of their folded input rows times their weights; added to what dst holds, if `accumulate`.
 fn multiply_folded<T: Element>(
     unit: &Unit<'_, T>,
     problem: &Problem,
@@ -312,13 +297,14 @@ fn multiply_folded<T: Element>(
     weights: &[T],
     pixels: &Range<usize>,
     dst: &mut MatrixMut<'_, T>,
+    accumulate: bool,
 ) {
     let (ys, xs) = rows_and_columns(problem, pixels);
     let (rows, width, channels) = (&problem.rows, xs.len(), dst.cols());
     let depth = problem.cols.kernel * problem.group_in();
     let phases = RowPhases::new(rows, ys.clone());
-    let overwriting = overwriting_tap(rows, &ys).filter(|_| !problem.accumulate);
-    if overwriting.is_none() && !problem.accumulate {
+    let overwriting = overwriting_tap(rows, &ys).filter(|_| !accumulate);
+    if overwriting.is_none() && !accumulate {
         dst.fill(T::ZERO);
     }
     for i in beginning_with(overwriting, rows.kernel) {
