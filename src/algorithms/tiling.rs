@@ -9,15 +9,16 @@ use convlow_kernels::number::Number;
 use crate::problem::{Axis, Layout, Problem};
 use crate::tiles::{Grid, Tile};
 
-/// The problem as one long row, where every output pixel reads the input pixel of the same number.
-pub fn flattened(problem: &Problem) -> Problem {
+/// A problem's axes; where every output pixel reads the input pixel of the same number, those of one long row.
+pub fn flattened(problem: &Problem) -> Geometry {
+    let geometry = problem.geometry();
     let unpadded = |axis: &Axis| (axis.pad_before, axis.pad_after, axis.output_padding) == (0, 0, 0);
-    if problem.taps() > 1 || !problem.unit_stride() || !problem.axes().into_iter().all(unpadded) {
-        return *problem;
+    if problem.taps() > 1 || !problem.unit_stride() || !geometry.axes.iter().all(unpadded) {
+        return geometry;
     }
     let pixels = problem.in_pixels();
     let cols = Axis { input: pixels, output: pixels, ..Axis::ONE };
-    Problem { planes: Axis::ONE, rows: Axis::ONE, cols, ..*problem }
+    Geometry { axes: [Axis::ONE, Axis::ONE, cols], ..geometry }
 }
 
 /// Channels of each of so many blocks of about the same size, in whole vectors.
