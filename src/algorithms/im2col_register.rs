@@ -40,7 +40,6 @@ const PAGE_BYTES: usize = 4 << 10;
 const PAGES: usize = 32;
 
 struct PreparedIm2colRegister {
-    /// Flattened.
     problem: Problem,
     /// Output channels of a block of weights.
     block: usize,
@@ -68,15 +67,16 @@ fn planes_are_patches(problem: &Problem) -> bool {
 }
 
 fn grid(problem: &Problem, block: usize, pixels: usize, threads: usize) -> Grid {
-    let (strips, channels) = (problem.out_pixels().div_ceil(pixels), problem.group_out());
-    dst_grid(problem, pixels, channels_of_tile(channels, block, strips, threads, 0.03))
+    let (all, channels) = (problem.out_pixels(), problem.group_out());
+    let of_tile = channels_of_tile(channels, block, all.div_ceil(pixels), threads, 0.03);
+    dst_grid(problem.dst_layout, (all, channels), (pixels, of_tile))
 }
 
 impl Algorithm for Im2colRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
-        let (problem, block) = (flattened(problem), channels_of_rows());
+        let block = channels_of_rows();
         let (all, depth) = (problem.out_pixels(), problem.depth());
-        let are_patches = planes_are_patches(&problem);
+        let are_patches = planes_are_patches(problem);
         let apart = all.is_multiple_of(problem.elements(PAGE_BYTES)) && depth > PAGES;
         let pays = problem.group_out() > FEW_CHANNELS || apart;
         let in_place = are_patches && !(pays && limits.elements / depth >= VECTORS.min(all));
@@ -88,12 +88,12 @@ impl Algorithm for Im2colRegister {
         let mut scratch = Scratch::NONE;
         let mut threads = limits.threads;
         if !in_place {
-            let tiles = grid(&problem, block, pixels, threads).tiles();
+            let tiles = grid(problem, block, pixels, threads).tiles();
             scratch = Scratch::of_tiles(elements_of(&[depth, pixels])?, tiles, limits)?;
             threads = scratch.slots;
         }
-        let grid = grid(&problem, block, pixels, threads);
-        ready(PreparedIm2colRegister { problem, block, pixels, in_place, grid, scratch })
+        let grid = grid(problem, block, pixels, threads);
+        ready(PreparedIm2colRegister { problem: *problem, block, pixels, in_place, grid, scratch })
     }
 }
 
@@ -143,7 +143,8 @@ impl Prepared for PreparedIm2colRegister {
         let (pixels, channels, depth) = (problem.out_pixels(), problem.group_out(), problem.depth());
         let rest = pixels % self.pixels;
         // Output rows, or parts of one, that a tile has pixels of.
-        let rows = self.pixels.div_ceil(problem.cols.output);
+        let [_, _, cols] = flattened(problem).axes;
+        let rows = self.pixels.div_ceil(cols.output);
         // In whole vectors of AVX2, whose speed the model is of.
         let in_vectors = pixels / self.pixels * self.pixels.next_multiple_of(8) + rest.next_multiple_of(8);
         Cost {
@@ -166,12 +167,12 @@ impl Prepared for PreparedIm2colRegister {
         if self.in_place {
             let planes = matrix_of(&unit.src, problem);
             return unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| {
-                let (pixels, channels) = pixels_and_channels(problem, tile);
+                let (pixels, channels) = pixels_and_channels(problem.dst_layout, tile);
                 self.multiply(unit, planes.part(0..depth, pixels), channels, view);
             });
         }
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, view, scratch| {
-            let (pixels, channels) = pixels_and_channels(problem, tile);
+            let (pixels, channels) = pixels_and_channels(problem.dst_layout, tile);
             // 1. Fill the patches.
             let patches = &mut scratch[..depth * pixels.len()];
             if planes_are_patches(problem) {

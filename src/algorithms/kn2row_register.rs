@@ -13,6 +13,7 @@
 use std::ops::Range;
 
 use convlow_kernels::Tiles;
+use convlow_kernels::geometry::Geometry;
 use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moved::moved;
 use convlow_kernels::pixel_tile::{Blocks, PixelTile};
@@ -20,7 +21,7 @@ use convlow_kernels::pixel_tile::{Blocks, PixelTile};
 use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_countable_taps,
 };
-use super::cost::{Cost, weights_streamed, work};
+use super::cost::{Cost, streamed_elements, work};
 use super::tiling::{
     Outputs, boxes, channels_of_tile, count, dst_grid, flattened, part_of_pixels, pixels_and_channels,
     pixels_of_tile,
@@ -58,10 +59,10 @@ struct Tiling {
 }
 
 impl Tiling {
-    /// The tiling of a flattened problem of so many groups within so many elements of scratch: of several, in whole blocks.
-    fn new(problem: &Problem, all: usize, blocks: Blocks, elements: usize) -> Self {
+    /// The tiling of a unit of so many groups within so many elements of scratch: of several, in whole blocks.
+    fn new(problem: &Problem, geometry: &Geometry, all: usize, blocks: Blocks, elements: usize) -> Self {
         let groups = if all > 1 { (blocks.channels / blocks.of_group).max(1) } else { 1 };
-        let pixels = pixels_of_tile(problem, PIXELS);
+        let pixels = pixels_of_tile(geometry, PIXELS);
         let in_place = Self { pixels, depth: problem.group_in(), moved: 0, groups };
         // A plane of one pixel is no plane: the channels lie one behind the other.
         if problem.src_layout == Layout::Nhwc || problem.in_pixels() == 1 {
@@ -69,7 +70,8 @@ impl Tiling {
         }
         let elements = elements.min(problem.elements(MOVED_BYTES));
         if all > 1 {
-            return Self::moving(problem, problem.group_in() * groups, elements).map_or(in_place, |tiling| {
+            let moving = Self::moving(geometry, problem.group_in() * groups, elements);
+            return moving.map_or(in_place, |tiling| {
                 let fitting = (problem.elements(GROUPS_BYTES).min(elements) / tiling.moved).max(1);
                 // Tiles of about the same size.
                 let blocks = all.div_ceil(groups);
@@ -80,17 +82,17 @@ impl Tiling {
         }
         let halved = |depth: &usize| Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
         std::iter::successors(Some(problem.group_in()), halved)
-            .filter_map(|depth| Self::moving(problem, depth, elements))
+            .filter_map(|depth| Self::moving(geometry, depth, elements))
             .min_by(|a, b| a.cycles(problem).total_cmp(&b.cycles(problem)))
             .unwrap_or(in_place)
     }
 
     /// The largest tile whose input of so many channels fits.
-    fn moving(problem: &Problem, depth: usize, elements: usize) -> Option<Self> {
+    fn moving(geometry: &Geometry, depth: usize, elements: usize) -> Option<Self> {
         let mut most = PIXELS;
         loop {
-            let pixels = pixels_of_tile(problem, most);
-            let moved = window_elements(problem, pixels, depth);
+            let pixels = pixels_of_tile(geometry, most);
+            let moved = window_elements(geometry, pixels, depth);
             if let Some(moved) = moved.filter(|&moved| moved <= elements) {
                 return Some(Self { pixels, depth, moved, groups: 1 });
             }
@@ -106,8 +108,8 @@ impl Tiling {
         problem.group_in().div_ceil(self.depth)
     }
 
-    /// What a pixel costs beside its products, in cycles of a core: its part of what is moved, of the weights that a tile
-    /// reads from beyond the cache, and the sums that later parts of the depth are added to.
+    /// What a pixel of a group costs beside its products, in cycles of a core: its part of what is moved, of the weights that a
+    /// tile reads from beyond the cache, and the sums that later parts of the depth are added to.
     fn cycles(&self, problem: &Problem) -> f64 {
         const MOVE: f64 = 1.2;
         const WEIGHT: f64 = 0.5;
@@ -118,14 +120,15 @@ impl Tiling {
 
     /// The tiles of dst, each of whole blocks of weights, or of whole groups.
     fn grid(&self, problem: &Problem, all: usize, blocks: Blocks, threads: usize) -> Grid {
-        let (strips, channels) = (problem.out_pixels().div_ceil(self.pixels), problem.group_out());
+        let (pixels, channels) = (problem.out_pixels(), all * problem.group_out());
+        let strips = pixels.div_ceil(self.pixels);
         let least = if all > 1 { self.groups * blocks.of_group } else { blocks.channels };
-        let channels = match (self.moved, all) {
+        let of_tile = match (self.moved, all) {
             (0, _) => channels_of_tile(channels, least, strips, threads, 0.01),
             (_, 1) => channels_of_tile(channels, least, strips, threads, 0.05),
             _ => least.min(channels),
         };
-        dst_grid(problem, self.pixels, channels)
+        dst_grid(problem.dst_layout, (pixels, channels), (self.pixels, of_tile))
     }
 }
 
@@ -135,8 +138,8 @@ fn groups_of_unit(problem: &Problem) -> usize {
 }
 
 /// The most elements of the input that a tile of so many pixels sees.
-fn window_elements(problem: &Problem, pixels: usize, depth: usize) -> Option<usize> {
-    let (Problem { rows, cols, .. }, geometry) = (problem, problem.geometry());
+fn window_elements(geometry: &Geometry, pixels: usize, depth: usize) -> Option<usize> {
+    let [_, rows, cols] = &geometry.axes;
     let width = pixels.min(cols.output);
     let height = pixels.div_ceil(cols.output).min(rows.output);
     let of_plane = rows.output * cols.output;
@@ -152,22 +155,23 @@ fn window_elements(problem: &Problem, pixels: usize, depth: usize) -> Option<usi
 const MOST_TILES: usize = 1 << 12;
 
 /// The most pixels of the input that one of the tiles of so many output pixels sees: near a border, fewer than in the middle.
-fn largest_window(problem: &Problem, pixels: usize) -> Option<usize> {
-    let all = problem.out_pixels();
+fn largest_window(geometry: &Geometry, pixels: usize) -> Option<usize> {
+    let all: usize = geometry.axes.iter().map(|axis| axis.output).product();
     if all.div_ceil(pixels) > MOST_TILES {
-        return window_elements(problem, pixels, 1);
+        return window_elements(geometry, pixels, 1);
     }
-    let geometry = problem.geometry();
     let seen = |outputs: &Outputs| -> usize {
         outputs.iter().enumerate().map(|(axis, outputs)| geometry.window(axis, outputs).len()).product()
     };
     let tiles = (0..all).step_by(pixels).map(|first| first..all.min(first + pixels));
-    tiles.flat_map(|tile| boxes(problem, &tile)).map(|(_, outputs)| seen(&outputs)).max()
+    tiles.flat_map(|tile| boxes(geometry, &tile)).map(|(_, outputs)| seen(&outputs)).max()
 }
 
 struct PreparedKn2rowRegister {
-    /// Flattened; of several groups at once as if they were one, of one group's input channels and all output channels.
     problem: Problem,
+    /// Its axes, flattened.
+    geometry: Geometry,
+    /// Groups of a unit.
     groups: usize,
     blocks: Blocks,
     tiling: Tiling,
@@ -177,25 +181,23 @@ struct PreparedKn2rowRegister {
 
 impl Algorithm for Kn2rowRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
+        require_countable_taps(problem)?;
         let channels = [problem.group_in(), problem.group_out()];
         let blocks = Blocks::new(problem.data_type, problem.groups, channels);
-        let groups = groups_of_unit(problem);
-        let (of_unit, in_channels) = (problem.groups / groups, problem.in_channels / groups);
-        let problem = flattened(&Problem { groups: of_unit, in_channels, ..*problem });
-        require_countable_taps(&problem)?;
-        let tiling = Tiling::new(&problem, groups, blocks, limits.elements);
+        let (geometry, groups) = (flattened(problem), groups_of_unit(problem));
+        let tiling = Tiling::new(problem, &geometry, groups, blocks, limits.elements);
         let scratch = match tiling.moved {
             0 => Scratch::NONE,
             moved => {
-                let tiles = tiling.grid(&problem, groups, blocks, limits.threads).tiles();
-                let in_the_middle = window_elements(&problem, tiling.pixels, 1).ok_or(Scratch::OVERFLOW)?;
-                let window = largest_window(&problem, tiling.pixels).ok_or(Scratch::OVERFLOW)?;
+                let tiles = tiling.grid(problem, groups, blocks, limits.threads).tiles();
+                let in_the_middle = window_elements(&geometry, tiling.pixels, 1).ok_or(Scratch::OVERFLOW)?;
+                let window = largest_window(&geometry, tiling.pixels).ok_or(Scratch::OVERFLOW)?;
                 Scratch::of_tiles(moved / in_the_middle * window, tiles, limits)?
             }
         };
         let threads = if tiling.moved == 0 { limits.threads } else { scratch.slots };
-        let grid = tiling.grid(&problem, groups, blocks, threads);
-        ready(PreparedKn2rowRegister { problem, groups, blocks, tiling, grid, scratch })
+        let grid = tiling.grid(problem, groups, blocks, threads);
+        ready(PreparedKn2rowRegister { problem: *problem, geometry, groups, blocks, tiling, grid, scratch })
     }
 }
 
@@ -208,14 +210,14 @@ impl PreparedKn2rowRegister {
         mut dst: MatrixMut<'_, X::Dst>,
         scratch: &mut [X::Src],
     ) {
-        let Self { problem, tiling, blocks, .. } = self;
+        let Self { problem, geometry, tiling, blocks, .. } = self;
         let (first_group, groups) =
             (channels.start / blocks.of_group, channels.len().div_ceil(blocks.of_group));
         let src = unit.src.channels_from(first_group * problem.group_in());
         // To the end of all, so that no sum depends on where a tile ends.
         let weights = &unit.weights[channels.start * problem.depth()..];
-        let (geometry, end, all) = (problem.geometry(), unit.end().of_channels(channels), problem.group_in());
-        for (first_pixel, outputs) in boxes(problem, &pixels) {
+        let (end, all) = (unit.end().of_channels(channels), problem.group_in());
+        for (first_pixel, outputs) in boxes(geometry, &pixels) {
             let of_dst = first_pixel..first_pixel + count(&outputs);
             for first in (0..all).step_by(tiling.depth) {
                 let depth = first..(first + tiling.depth).min(all);
@@ -223,11 +225,11 @@ impl PreparedKn2rowRegister {
                 // 1. Move what the tile sees of an NCHW src.
                 if tiling.moved > 0 {
                     let depth = groups * depth.len();
-                    (image, origin) = moved::<X>(&image, &geometry, &outputs, depth, scratch);
+                    (image, origin) = moved::<X>(&image, geometry, &outputs, depth, scratch);
                 }
                 // 2. Sum all taps, 3. and finish, if these are the last channels.
                 X::pixel_tile(PixelTile {
-                    geometry: &geometry,
+                    geometry,
                     image: &image,
                     origin,
                     group_in: all,
@@ -237,7 +239,7 @@ impl PreparedKn2rowRegister {
                     depth,
                     outputs: outputs.clone(),
                     layout: problem.dst_layout,
-                    dst: match (part_of_pixels(problem, &mut dst, of_dst.clone()), first) {
+                    dst: match (part_of_pixels(problem.dst_layout, &mut dst, of_dst.clone()), first) {
                         (part, 0) => part,
                         (part, _) => part.added_to_itself(),
                     },
@@ -272,15 +274,15 @@ impl Prepared for PreparedKn2rowRegister {
     fn cost(&self) -> Cost {
         /// Multiply-adds for which there would be time where a tap of few channels begins and ends.
         const SHORT_RUN: usize = 64;
-        let Self { problem, groups, tiling, grid, blocks, .. } = self;
-        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
+        let Self { problem, geometry, groups, tiling, grid, blocks, .. } = self;
+        let (pixels, channels) = (problem.out_pixels(), groups * problem.group_out());
         let run = if *groups > 1 && problem.group_in() < 16 { SHORT_RUN } else { 0 };
         // In whole vectors of AVX2, whose speed the model is of.
         let padded = match blocks.of_group < blocks.channels {
             true => channels.next_multiple_of(8),
             false => groups * blocks.of_group.next_multiple_of(8),
         };
-        let taps_seen = work(&[0, 1, 2].map(|axis| problem.geometry().count_inside(axis)));
+        let taps_seen = work(&[0, 1, 2].map(|axis| geometry.count_inside(axis)));
         let parts = tiling.parts(problem);
         // Of channels, fours are moved at once, and others one by one, which takes as long.
         let depth = tiling.depth * tiling.groups;
@@ -296,7 +298,7 @@ impl Prepared for PreparedKn2rowRegister {
             finished: work(&[pixels, channels, parts]),
             moved: work(&[tiling.moved, parts, grid.tiles()]) * one_by_one + stored,
             tiles: grid.tiles(),
-            streamed: weights_streamed(problem, pixels.div_ceil(tiling.pixels)),
+            streamed: streamed_elements(problem, channels * problem.depth(), pixels.div_ceil(tiling.pixels)),
             ..Cost::default()
         }
     }
@@ -307,7 +309,7 @@ impl Prepared for PreparedKn2rowRegister {
 
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let run = |tile, view: MatrixMut<'_, T>, scratch: &mut [T]| {
-            self.run_tile(unit, pixels_and_channels(&self.problem, tile), view, scratch);
+            self.run_tile(unit, pixels_and_channels(unit.problem.dst_layout, tile), view, scratch);
         };
         if self.tiling.moved == 0 {
             return unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| run(tile, view, &mut []));

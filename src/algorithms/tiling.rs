@@ -2,21 +2,23 @@
 
 use std::ops::Range;
 
+use convlow_kernels::geometry::Geometry;
 use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::scheme::Stored;
 
 use crate::problem::{Axis, Layout, Problem};
 use crate::tiles::{Grid, Tile};
 
-/// The problem as one long row, where every output pixel reads the input pixel of the same number.
-pub fn flattened(problem: &Problem) -> Problem {
+/// A problem's axes; where every output pixel reads the input pixel of the same number, those of one long row.
+pub fn flattened(problem: &Problem) -> Geometry {
+    let geometry = problem.geometry();
     let unpadded = |axis: &Axis| (axis.pad_before, axis.pad_after, axis.output_padding) == (0, 0, 0);
-    if problem.taps() > 1 || !problem.unit_stride() || !problem.axes().into_iter().all(unpadded) {
-        return *problem;
+    if problem.taps() > 1 || !problem.unit_stride() || !geometry.axes.iter().all(unpadded) {
+        return geometry;
     }
     let pixels = problem.in_pixels();
     let cols = Axis { input: pixels, output: pixels, ..Axis::ONE };
-    Problem { planes: Axis::ONE, rows: Axis::ONE, cols, ..*problem }
+    Geometry { axes: [Axis::ONE, Axis::ONE, cols], ..geometry }
 }
 
 /// Channels of each of so many blocks of about the same size, in whole vectors.
@@ -42,18 +44,17 @@ pub fn channels_of_tile(channels: usize, block: usize, strips: usize, threads: u
     (best * block).min(channels)
 }
 
-/// The tiles of a unit's dst, of so many pixels and channels, as dst lies.
-pub fn dst_grid(problem: &Problem, tile_pixels: usize, tile_channels: usize) -> Grid {
-    let (pixels, channels) = (problem.out_pixels(), problem.group_out());
-    match problem.dst_layout {
-        Layout::Nchw => Grid::new(channels, pixels, tile_channels, tile_pixels),
-        Layout::Nhwc => Grid::new(pixels, channels, tile_pixels, tile_channels).by_columns(),
+/// The tiles of a unit's dst as it lies: its pixels and channels, and those of a tile.
+pub fn dst_grid(layout: Layout, (pixels, channels): (usize, usize), tile: (usize, usize)) -> Grid {
+    match layout {
+        Layout::Nchw => Grid::new(channels, pixels, tile.1, tile.0),
+        Layout::Nhwc => Grid::new(pixels, channels, tile.0, tile.1).by_columns(),
     }
 }
 
 /// Pixels and channels of a tile of [`dst_grid`].
-pub fn pixels_and_channels(problem: &Problem, tile: Tile) -> (Range<usize>, Range<usize>) {
-    match problem.dst_layout {
+pub fn pixels_and_channels(layout: Layout, tile: Tile) -> (Range<usize>, Range<usize>) {
+    match layout {
         Layout::Nchw => (tile.cols, tile.rows),
         Layout::Nhwc => (tile.rows, tile.cols),
     }
@@ -61,12 +62,12 @@ pub fn pixels_and_channels(problem: &Problem, tile: Tile) -> (Range<usize>, Rang
 
 /// Some channels of all pixels of such a tile's dst, counted from its first.
 pub fn part_of_channels<'a, T: Stored>(
-    problem: &Problem,
+    layout: Layout,
     dst: &'a mut MatrixMut<'_, T>,
     channels: Range<usize>,
 ) -> MatrixMut<'a, T> {
     let (rows, cols) = (dst.rows(), dst.cols());
-    match problem.dst_layout {
+    match layout {
         Layout::Nchw => dst.part(channels, 0..cols),
         Layout::Nhwc => dst.part(0..rows, channels),
     }
@@ -74,20 +75,20 @@ pub fn part_of_channels<'a, T: Stored>(
 
 /// Some pixels of all channels of such a tile's dst, counted from its first.
 pub fn part_of_pixels<'a, T: Stored>(
-    problem: &Problem,
+    layout: Layout,
     dst: &'a mut MatrixMut<'_, T>,
     pixels: Range<usize>,
 ) -> MatrixMut<'a, T> {
     let (rows, cols) = (dst.rows(), dst.cols());
-    match problem.dst_layout {
+    match layout {
         Layout::Nchw => dst.part(0..rows, pixels),
         Layout::Nhwc => dst.part(pixels, 0..cols),
     }
 }
 
 /// Output pixels of tiles of about the same size, of `most` at most: whole planes, whole rows of one, or a part of a row.
-pub fn pixels_of_tile(problem: &Problem, most: usize) -> usize {
-    let Problem { planes, rows, cols, .. } = problem;
+pub fn pixels_of_tile(geometry: &Geometry, most: usize) -> usize {
+    let [planes, rows, cols] = &geometry.axes;
     let of_plane = rows.output * cols.output;
     // Parts of about the same size of so many units of so many pixels.
     let parts = |units: usize, pixels: usize| units.div_ceil(units.div_ceil(most / pixels)) * pixels;
@@ -110,8 +111,8 @@ pub fn count(outputs: &Outputs) -> usize {
 
 /// The parts of a run of output pixels that lie in a box of planes, rows and columns, and where in the run each begins:
 /// the end of a row, whole rows, the begin of one, and in volumes the same with planes; those of them that there are.
-pub fn boxes(problem: &Problem, pixels: &Range<usize>) -> impl Iterator<Item = (usize, Outputs)> + use<> {
-    let (height, width) = (problem.rows.output, problem.cols.output);
+pub fn boxes(geometry: &Geometry, pixels: &Range<usize>) -> impl Iterator<Item = (usize, Outputs)> + use<> {
+    let [_, height, width] = geometry.axes.map(|axis| axis.output);
     let of_plane = height * width;
     let Range { start, end } = *pixels;
     let mut at = start;

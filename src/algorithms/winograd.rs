@@ -167,10 +167,10 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
     fn grid(problem: &Problem, tiling: &Tiling, threads: usize) -> Grid {
         let rows = Self::strip_rows(problem, tiling.strip);
         let strips = problem.rows.output.div_ceil(rows);
+        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
         // Each group of channels transforms the input again.
-        let channels =
-            channels_of_tile(problem.group_out(), panel(problem.group_out()), strips, threads, 0.1);
-        dst_grid(problem, rows * problem.cols.output, channels)
+        let of_tile = channels_of_tile(channels, panel(channels), strips, threads, 0.1);
+        dst_grid(problem.dst_layout, (pixels, channels), (rows * problem.cols.output, of_tile))
     }
 
     /// How many strips there are.
@@ -251,7 +251,7 @@ impl<const A: usize, const R: usize> PreparedWinograd<A, R> {
             // 3. Transform the output.
             let (end, layout) = (unit.end().of_channels(part.clone()), problem.dst_layout);
             let in_dst = part.start - channels.start..part.end - channels.start;
-            let dst = &mut part_of_channels(problem, dst, in_dst);
+            let dst = &mut part_of_channels(layout, dst, in_dst);
             T::winograd_output(OutputTransform { strip, sums, end, layout, dst, first_row });
         }
     }
@@ -367,7 +367,7 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
         let geometry = problem.geometry();
         let across = Winograd::<A, R>::tiles(&problem.cols);
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, scratch| {
-            let (pixels, channels) = pixels_and_channels(problem, tile);
+            let (pixels, channels) = pixels_and_channels(problem.dst_layout, tile);
             let (first_row, end) = (pixels.start / problem.cols.output, pixels.end / problem.cols.output);
             let tiles = first_row / outputs * across..end.div_ceil(outputs) * across;
             for first in tiles.clone().step_by(self.tiling.strip) {

@@ -71,7 +71,7 @@ pub fn fill_plane_patches<T: Number>(
 }
 
 /// The parts of output rows that a run of output pixels consists of: row and columns.
-pub fn segments(problem: &Problem, pixels: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+fn segments(problem: &Problem, pixels: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
     let (width, pixels) = (problem.cols.output, pixels.clone());
     (pixels.start / width..pixels.end.div_ceil(width)).map(move |y| {
         let row = common(&pixels, &(y * width..(y + 1) * width));

@@ -63,8 +63,8 @@ impl Algorithm for Kn2rowAa {
         let (mut strip_rows, block) = rows_and_channels(problem);
         let mut joined = width == problem.cols.input;
         // Elements to save for each row of a strip.
-        let mut saved_row =
-            if joined { elements_of(&[saved_cols(problem), block.min(channels)])? } else { 0 };
+        let saved = saved_cols(&problem.cols, problem.accumulate);
+        let mut saved_row = if joined { elements_of(&[saved, block.min(channels)])? } else { 0 };
         // The strip follows from the limit alone; threads take what room is left.
         match limits.elements.min(problem.elements(SAVED_BYTES)).checked_div(saved_row) {
             None => {} // There is nothing to save.
@@ -146,8 +146,8 @@ impl PreparedKn2rowAa {
             if xs.is_empty() {
                 continue;
             }
-            let junk = if self.joined { junk_of(problem, j) } else { 0..0 };
-            let save = must_save(problem, j);
+            let junk = if self.joined { junk_of(&problem.cols, j) } else { 0..0 };
+            let save = must_save(&problem.cols, j, problem.accumulate);
             // 1. Save what junk would spoil.
             if save {
                 for_each_run(dst, width, &junk, saved, |columns, saved| saved.copy_from_slice(columns));
@@ -156,7 +156,7 @@ impl PreparedKn2rowAa {
             for i in 0..problem.rows.kernel {
                 for ys in self.calls(&strip, i) {
                     let (to, from) = if self.joined {
-                        flat_run(problem, &strip, (i, j), &ys)
+                        flat_run([&problem.rows, &problem.cols], &strip, (i, j), &ys)
                     } else {
                         let to = (ys.start - strip.start) * width + xs.start;
                         let from = problem.rows.input_of(ys.start, i) * problem.cols.input

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use convlow_kernels::geometry::Geometry;
 use convlow_kernels::matrix::MatrixMut;
 
 use super::strips::{rows_and_columns, strip_tile};
@@ -26,8 +27,9 @@ use crate::tiles::{EachTile, Grid};
 pub struct Kn2rowFlat;
 
 struct PreparedKn2rowFlat {
-    /// Flattened.
     problem: Problem,
+    /// Its axes, flattened.
+    geometry: Geometry,
     /// Output pixels and channels of a tile.
     tile: (usize, usize),
     grid: Grid,
@@ -38,12 +40,12 @@ struct PreparedKn2rowFlat {
 /// dst ← all taps of a tile of whole rows, one kernel column after the other. `saved` has [`saved_cols`] × rows ×
 /// channels elements.
 fn multiply_joined<T: Element>(taps: &TapTile<'_, T>, dst: &mut MatrixMut<'_, T>, saved: &mut [T]) {
-    let (problem, cols) = (taps.problem, &taps.problem.cols);
-    if !problem.accumulate {
+    let ([_, _, cols], accumulate) = (&taps.geometry.axes, taps.unit.problem.accumulate);
+    if !accumulate {
         dst.fill(T::ZERO);
     }
     for j in (0..cols.kernel).filter(|&j| !cols.outputs_of_tap(j).is_empty()) {
-        let (junk, save) = (junk_of(problem, j), must_save(problem, j));
+        let (junk, save) = (junk_of(cols, j), must_save(cols, j, accumulate));
         // 1. Save what junk would spoil.
         if save {
             for_each_pixel(cols.output, &junk, dst, saved, |pixel, saved| saved.copy_from_slice(pixel));
@@ -63,12 +65,12 @@ fn multiply_joined<T: Element>(taps: &TapTile<'_, T>, dst: &mut MatrixMut<'_, T>
 
 /// The taps of one kernel column, rows joined.
 fn add_column<T: Element>(taps: &TapTile<'_, T>, j: usize, dst: &mut MatrixMut<'_, T>) {
-    let (problem, src, channels) = (taps.problem, &taps.unit.src, dst.cols());
-    let (ys, _) = rows_and_columns(problem, taps.pixels);
-    for i in 0..problem.rows.kernel {
-        let inside = common(&ys, &problem.rows.outputs_of_tap(i));
+    let ([_, rows, cols], src, channels) = (&taps.geometry.axes, &taps.unit.src, dst.cols());
+    let (ys, _) = rows_and_columns(cols.output, taps.pixels);
+    for i in 0..rows.kernel {
+        let inside = common(&ys, &rows.outputs_of_tap(i));
         if !inside.is_empty() {
-            let (to, from) = flat_run(problem, &ys, (i, j), &inside);
+            let (to, from) = flat_run([rows, cols], &ys, (i, j), &inside);
             taps.add((i, j), src.at(0, 0, from), src.pixel, T::ONE, dst.part(to, 0..channels));
         }
     }
@@ -94,18 +96,20 @@ impl Algorithm for Kn2rowFlat {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         require_unit_stride(problem)?;
         require(problem.cols.output == problem.cols.input, c"needs output rows as long as the input's")?;
-        let problem = flattened(problem);
-        let (width, (mut pixels, channels)) = (problem.cols.output, strip_tile(&problem));
+        let (geometry, channels) = (flattened(problem), problem.group_out());
+        let [_, rows, cols] = &geometry.axes;
+        let (width, (mut pixels, block)) = (cols.output, strip_tile(&geometry, problem.group_in(), channels));
         // Elements to save for each row of a tile.
-        let saved_row =
-            if problem.rows.output == 1 { 0 } else { elements_of(&[saved_cols(&problem), channels])? };
+        let saved = if rows.output == 1 { 0 } else { saved_cols(cols, problem.accumulate) };
+        let saved_row = elements_of(&[saved, block])?;
         // The tile follows from the limit alone; threads take what room is left.
         if let Some(fitting) = limits.elements.checked_div(saved_row) {
             pixels = (pixels / width).min(fitting).max(1) * width;
         }
-        let grid = dst_grid(&problem, pixels, channels);
+        let tile = (pixels, block);
+        let grid = dst_grid(problem.dst_layout, (problem.out_pixels(), channels), tile);
         let scratch = Scratch::of_tiles(elements_of(&[pixels / width, saved_row])?, grid.tiles(), limits)?;
-        ready(PreparedKn2rowFlat { problem, tile: (pixels, channels), grid, scratch })
+        ready(PreparedKn2rowFlat { problem: *problem, geometry, tile, grid, scratch })
     }
 }
 
@@ -119,10 +123,10 @@ impl Prepared for PreparedKn2rowFlat {
     }
 
     fn cost(&self) -> Cost {
-        let (problem, tile) = (&self.problem, self.tile);
-        let Problem { rows, cols, .. } = problem;
+        let (problem, geometry, tile) = (&self.problem, &self.geometry, self.tile);
+        let [_, rows, cols] = &geometry.axes;
         if rows.output == 1 {
-            return taps::cost(problem, tile);
+            return taps::cost(problem, geometry, tile);
         }
         let taps = cols.count_taps_inside();
         let calls = Calls {
@@ -131,7 +135,7 @@ impl Prepared for PreparedKn2rowFlat {
             macs: work(&[rows.count_inside(), cols.output, taps, problem.group_in(), problem.group_out()]),
             plane: 0,
         };
-        let cost = taps::cost_of_calls(problem, tile, calls);
+        let cost = taps::cost_of_calls(problem, cols, tile, calls);
         Cost {
             // The zeros with which dst begins.
             streamed: cost.streamed + work(&[problem.out_pixels(), problem.group_out()]),
@@ -142,12 +146,12 @@ impl Prepared for PreparedKn2rowFlat {
     }
 
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
-        let problem = &self.problem;
+        let geometry = &self.geometry;
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, saved| {
-            let (first, depth) = (tile.cols.start, problem.depth());
+            let (first, depth) = (tile.cols.start, unit.problem.depth());
             let weights = &unit.weights[first * depth..][..tile.cols.len() * depth];
-            let taps = TapTile { unit, problem, weights, pixels: &tile.rows };
-            if problem.rows.output == 1 {
+            let taps = TapTile { unit, geometry, weights, pixels: &tile.rows };
+            if geometry.axes[1].output == 1 {
                 taps.multiply(&mut view); // There is nothing to join.
             } else {
                 multiply_joined(&taps, &mut view, saved);

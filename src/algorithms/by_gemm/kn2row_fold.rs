@@ -8,11 +8,12 @@
 
 use std::ops::Range;
 
+use convlow_kernels::geometry::Geometry;
 use convlow_kernels::image::Image;
 use convlow_kernels::matrix::{Matrix, MatrixMut};
 use convlow_kernels::view::View;
 
-use super::patches::fill_pixel_patches;
+use super::patches::fill_row_patches;
 use super::strips::{channels_of_group, groups_for_threads, rows_and_columns, strip_tile};
 use super::taps::{beginning_with, overwriting_tap};
 use crate::algorithms::algorithm::{
@@ -91,8 +92,8 @@ struct Sizes {
 
 impl Sizes {
     /// Of a strip of so many output pixels, in blocks of so many channels.
-    fn new(problem: &Problem, pixels: usize, block: usize) -> Option<Self> {
-        let (rows, cols) = (&problem.rows, &problem.cols);
+    fn new(problem: &Problem, geometry: &Geometry, pixels: usize, block: usize) -> Option<Self> {
+        let [_, rows, cols] = &geometry.axes;
         let (height, width) = (pixels.div_ceil(cols.output), pixels.min(cols.output));
         let moved = match problem.src_layout {
             Layout::Nchw => product(&[cols.largest_window(width), problem.group_in()])?,
@@ -113,10 +114,16 @@ impl Sizes {
 }
 
 /// Output pixels of a strip within so many elements of scratch, of at most `most`; whole rows unless there is but one.
-fn strip_pixels(problem: &Problem, (most, block): (usize, usize), elements: usize) -> usize {
-    let step = if problem.rows.output == 1 { 1 } else { problem.cols.output };
+fn strip_pixels(
+    problem: &Problem,
+    geometry: &Geometry,
+    (most, block): (usize, usize),
+    elements: usize,
+) -> usize {
+    let [_, rows, cols] = &geometry.axes;
+    let step = if rows.output == 1 { 1 } else { cols.output };
     let fits = |steps: usize| {
-        let sizes = Sizes::new(problem, steps * step, block);
+        let sizes = Sizes::new(problem, geometry, steps * step, block);
         sizes.and_then(|sizes| sizes.sum()).is_some_and(|sum| sum <= elements)
     };
     let mut steps = most / step;
@@ -129,8 +136,9 @@ fn strip_pixels(problem: &Problem, (most, block): (usize, usize), elements: usiz
 }
 
 struct PreparedKn2rowFold {
-    /// Flattened.
     problem: Problem,
+    /// Its axes, flattened.
+    geometry: Geometry,
     /// Output pixels of a strip.
     pixels: usize,
     /// Output channels that are packed and multiplied as one.
@@ -143,19 +151,21 @@ struct PreparedKn2rowFold {
 
 impl Algorithm for Kn2rowFold {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
-        let problem = flattened(problem);
-        let (most, block) = strip_tile(&problem);
+        let (geometry, all, channels) = (flattened(problem), problem.out_pixels(), problem.group_out());
+        let (most, block) = strip_tile(&geometry, problem.group_in(), channels);
         // The strip follows from the limit alone; threads take what room is left.
-        let pixels =
-            strip_pixels(&problem, (most, block), problem.elements(SCRATCH_BYTES).min(limits.elements));
-        let sizes = Sizes::new(&problem, pixels, block).ok_or(Scratch::OVERFLOW)?;
+        let fitting = problem.elements(SCRATCH_BYTES).min(limits.elements);
+        let pixels = strip_pixels(problem, &geometry, (most, block), fitting);
+        let sizes = Sizes::new(problem, &geometry, pixels, block).ok_or(Scratch::OVERFLOW)?;
         let elements = sizes.sum().ok_or(Scratch::OVERFLOW)?;
         let grid_for = |threads: usize| {
-            let groups = groups_for_threads(problem.out_pixels().div_ceil(pixels), threads);
-            dst_grid(&problem, pixels, channels_of_group(problem.group_out(), block, groups))
+            let groups = groups_for_threads(all.div_ceil(pixels), threads);
+            let tile = (pixels, channels_of_group(channels, block, groups));
+            dst_grid(problem.dst_layout, (all, channels), tile)
         };
         let scratch = Scratch::of_tiles(elements, grid_for(limits.threads).tiles(), limits)?;
-        ready(PreparedKn2rowFold { problem, pixels, block, sizes, grid: grid_for(scratch.slots), scratch })
+        let grid = grid_for(scratch.slots);
+        ready(PreparedKn2rowFold { problem: *problem, geometry, pixels, block, sizes, grid, scratch })
     }
 }
 
@@ -170,7 +180,7 @@ impl Prepared for PreparedKn2rowFold {
 
     fn cost(&self) -> Cost {
         let (problem, pixels) = (&self.problem, self.pixels);
-        let (rows, cols, channels) = (&problem.rows, &problem.cols, problem.group_out());
+        let ([_, rows, cols], channels) = (&self.geometry.axes, problem.group_out());
         let depth = cols.kernel * problem.group_in();
         let (height, parts) = (pixels.div_ceil(cols.output), cols.output.div_ceil(pixels));
         let runs = rows.count_taps_of_strips(height).saturating_mul(parts);
@@ -202,7 +212,7 @@ impl Prepared for PreparedKn2rowFold {
 
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, |tile, mut view, scratch| {
-            let place = pixels_and_channels(&self.problem, tile);
+            let place = pixels_and_channels(unit.problem.dst_layout, tile);
             self.run_tile(unit, place, &mut view, scratch);
         });
     }
@@ -216,27 +226,28 @@ impl PreparedKn2rowFold {
         dst: &mut MatrixMut<'_, T>,
         scratch: &mut [T],
     ) {
-        let (problem, depth) = (&self.problem, self.problem.depth());
+        let (problem, geometry, depth) = (unit.problem, &self.geometry, unit.problem.depth());
         let (moved, scratch) = scratch.split_at_mut(self.sizes.moved);
         let (folded, tile) = scratch.split_at_mut(self.sizes.folded);
         // 1. Move and lower the input rows.
-        let folded = fold(unit, problem, &pixels, moved, folded);
+        let folded = fold(unit, geometry, &pixels, moved, folded);
         for first in channels.clone().step_by(self.block) {
             let part = first..(first + self.block).min(channels.end);
             let weights = &unit.weights[first * depth..part.end * depth];
             let in_dst = first - channels.start..part.end - channels.start;
-            let mut to = part_of_channels(problem, dst, in_dst);
+            let mut to = part_of_channels(problem.dst_layout, dst, in_dst);
             // 2. Multiply, 3. move the tile, which is added where the problem accumulates.
             match problem.dst_layout {
                 Layout::Nchw => {
-                    let fresh = Problem { accumulate: false, ..*problem };
                     let tile = &mut tile[..pixels.len() * part.len()];
                     let mut sums = MatrixMut::new(tile, pixels.len(), part.len(), part.len());
-                    multiply_folded(unit, &fresh, folded, weights, &pixels, &mut sums);
+                    multiply_folded(unit, geometry, folded, weights, &pixels, &mut sums, false);
                     let sums = Matrix::new(tile, pixels.len(), part.len(), part.len());
                     T::transpose(&sums, &mut to, problem.accumulate);
                 }
-                Layout::Nhwc => multiply_folded(unit, problem, folded, weights, &pixels, &mut to),
+                Layout::Nhwc => {
+                    multiply_folded(unit, geometry, folded, weights, &pixels, &mut to, problem.accumulate)
+                }
             }
             unit.finish(&mut to, first);
         }
@@ -244,79 +255,63 @@ impl PreparedKn2rowFold {
 }
 
 /// Moves columns `ws` of row `h` of an NCHW image: |ws| × C.
-fn move_row<T: Element>(unit: &Unit<'_, T>, problem: &Problem, h: usize, ws: &Range<usize>, to: &mut [T]) {
-    let (channels, plane) = (problem.group_in(), unit.src.channel);
-    let from = unit.src.data.from(h * problem.cols.input + ws.start);
-    let from = Matrix::new(from, channels, ws.len(), plane);
+fn move_row<T: Element>(unit: &Unit<'_, T>, h: usize, ws: &Range<usize>, to: &mut [T]) {
+    let channels = unit.problem.group_in();
+    let from = Matrix::new(unit.src.at(0, h, ws.start), channels, ws.len(), unit.src.channel);
     T::transpose(&from, &mut MatrixMut::new(to, ws.len(), channels, channels), false);
 }
 
 /// Lowers the input rows that these output pixels see: places × |xs| × Kw·C. `moved` has a row's elements for NCHW.
 fn fold<'a, T: Element>(
     unit: &Unit<'_, T>,
-    problem: &Problem,
+    geometry: &Geometry,
     pixels: &Range<usize>,
     moved: &mut [T],
     folded: &'a mut [T],
 ) -> &'a [T] {
-    let (ys, xs) = rows_and_columns(problem, pixels);
-    let ws = problem.cols.window(&xs);
-    let channels = problem.group_in();
-    let len = xs.len() * problem.cols.kernel * channels;
-    // One input row is an image of its own, under a kernel of one row.
-    let one = Axis { output: 1, ..Axis::dense(1, 1) };
-    let row_of_image = Problem { rows: one, ..*problem };
+    let ([_, rows, cols], channels) = (&geometry.axes, unit.problem.group_in());
+    let (ys, xs) = rows_and_columns(cols.output, pixels);
+    let ws = cols.window(&xs);
+    let len = xs.len() * cols.kernel * channels;
     // The moved row holds nothing but its window and its group.
-    let row_of_window = Problem {
-        cols: Axis {
-            input: ws.len(),
-            output: xs.len(),
-            pad_before: (problem.cols.pad_before + ws.start).saturating_sub(xs.start * problem.cols.stride),
-            ..problem.cols
-        },
-        in_channels: channels,
-        groups: 1,
-        ..row_of_image
+    let cols_of_window = Axis {
+        input: ws.len(),
+        output: xs.len(),
+        pad_before: (cols.pad_before + ws.start).saturating_sub(xs.start * cols.stride),
+        ..*cols
     };
-    RowPhases::new(&problem.rows, ys).for_each(|h, place| {
+    RowPhases::new(rows, ys).for_each(|h, place| {
         let to = &mut folded[place * len..][..len];
-        match problem.src_layout {
+        match unit.problem.src_layout {
             Layout::Nchw if ws.is_empty() => to.fill(T::ZERO),
             Layout::Nchw => {
-                move_row(unit, problem, h, &ws, moved);
-                let image = Image {
-                    data: View::new(moved),
-                    channel: 1,
-                    plane: 0,
-                    row: ws.len() * channels,
-                    pixel: channels,
-                };
-                fill_pixel_patches(&row_of_window, &image, &(0..xs.len()), to);
+                move_row(unit, h, &ws, moved);
+                let (row, pixel) = (ws.len() * channels, channels);
+                let image = Image { data: View::new(moved), channel: 1, plane: 0, row, pixel };
+                fill_row_patches(&cols_of_window, channels, &image, (0, &(0..xs.len())), to);
             }
-            Layout::Nhwc => {
-                let image = Image { data: unit.src.at(0, h, 0), ..unit.src };
-                fill_pixel_patches(&row_of_image, &image, &xs, to);
-            }
+            Layout::Nhwc => fill_row_patches(cols, channels, &unit.src, (h, &xs), to),
         }
     });
     folded
 }
 
-/// dst ← the sum over the kernel rows of their folded input rows times their weights.
+/// dst ← the sum over the kernel rows of their folded input rows times their weights; added to what dst holds, if `accumulate`.
 fn multiply_folded<T: Element>(
     unit: &Unit<'_, T>,
-    problem: &Problem,
+    geometry: &Geometry,
     folded: &[T],
     weights: &[T],
     pixels: &Range<usize>,
     dst: &mut MatrixMut<'_, T>,
+    accumulate: bool,
 ) {
-    let (ys, xs) = rows_and_columns(problem, pixels);
-    let (rows, width, channels) = (&problem.rows, xs.len(), dst.cols());
-    let depth = problem.cols.kernel * problem.group_in();
+    let [_, rows, cols] = &geometry.axes;
+    let (ys, xs) = rows_and_columns(cols.output, pixels);
+    let (width, channels, depth) = (xs.len(), dst.cols(), cols.kernel * unit.problem.group_in());
     let phases = RowPhases::new(rows, ys.clone());
-    let overwriting = overwriting_tap(rows, &ys).filter(|_| !problem.accumulate);
-    if overwriting.is_none() && !problem.accumulate {
+    let overwriting = overwriting_tap(rows, &ys).filter(|_| !accumulate);
+    if overwriting.is_none() && !accumulate {
         dst.fill(T::ZERO);
     }
     for i in beginning_with(overwriting, rows.kernel) {

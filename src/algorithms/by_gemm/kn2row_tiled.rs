@@ -5,6 +5,7 @@
 //! padding is never multiplied.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
+use convlow_kernels::geometry::Geometry;
 use convlow_kernels::matrix::MatrixMut;
 
 use super::strips::strip_tile;
@@ -20,8 +21,9 @@ use crate::tiles::{EachTile, Grid};
 pub struct Kn2rowTiled;
 
 struct PreparedKn2rowTiled {
-    /// Flattened.
     problem: Problem,
+    /// Its axes, flattened.
+    geometry: Geometry,
     /// Output pixels and channels of a tile.
     tile: (usize, usize),
     grid: Grid,
@@ -29,9 +31,10 @@ struct PreparedKn2rowTiled {
 
 impl Algorithm for Kn2rowTiled {
     fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
-        let problem = flattened(problem);
-        let tile = strip_tile(&problem);
-        ready(PreparedKn2rowTiled { problem, tile, grid: dst_grid(&problem, tile.0, tile.1) })
+        let (geometry, channels) = (flattened(problem), problem.group_out());
+        let tile = strip_tile(&geometry, problem.group_in(), channels);
+        let grid = dst_grid(problem.dst_layout, (problem.out_pixels(), channels), tile);
+        ready(PreparedKn2rowTiled { problem: *problem, geometry, tile, grid })
     }
 }
 
@@ -41,14 +44,14 @@ impl Prepared for PreparedKn2rowTiled {
     }
 
     fn cost(&self) -> Cost {
-        taps::cost(&self.problem, self.tile)
+        taps::cost(&self.problem, &self.geometry, self.tile)
     }
 
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, _: &mut [T]) {
-        let (problem, depth) = (&self.problem, self.problem.depth());
+        let (geometry, depth) = (&self.geometry, self.problem.depth());
         unit.pool.for_each_tile_plain(dst, self.grid, |tile, mut view| {
             let weights = &unit.weights[tile.cols.start * depth..tile.cols.end * depth];
-            TapTile { unit, problem, weights, pixels: &tile.rows }.multiply(&mut view);
+            TapTile { unit, geometry, weights, pixels: &tile.rows }.multiply(&mut view);
             unit.finish(&mut view, tile.cols.start);
         });
     }

@@ -11,7 +11,7 @@ use convlow_kernels::image::Image;
 use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::number::Number;
 
-use crate::lowering::patches::{copy_part, segments};
+use crate::lowering::patches::copy_part;
 use crate::problem::{Axis, Problem, common};
 
 /// How one channel's Kh·Kw patch rows are filled.
@@ -204,61 +204,68 @@ pub fn copy_patch<T: Number>(
 ) {
     let Problem { planes, rows, cols, .. } = problem;
     let channels = problem.group_in();
-    let (hs, is, js) = (planes.taps_of_output(z), rows.taps_of_output(y), cols.taps_of_output(x));
-    // Neighbouring taps are neighbours in memory unless the kernel is dilated or the pixel holds more than the group.
-    let joined = cols.dilation == 1 && channels == image.pixel;
+    let (hs, is) = (planes.taps_of_output(z), rows.taps_of_output(y));
     for (tap, row) in patch.chunks_exact_mut(cols.kernel * channels).enumerate() {
         let (h, i) = (tap / rows.kernel, tap % rows.kernel);
-        if !hs.contains(&h) || !is.contains(&i) || js.is_empty() {
-            row.fill(T::ZERO);
-            continue;
-        }
-        row[..js.start * channels].fill(T::ZERO);
-        row[js.end * channels..].fill(T::ZERO);
-        let inside = &mut row[js.start * channels..js.end * channels];
-        let (plane, y) = (image.planes_from(planes.input_of(z, h)), rows.input_of(y, i));
-        if joined {
-            inside.copy_from_slice(plane.at(0, y, cols.input_of(x, js.start)).run(0, inside.len()));
+        if hs.contains(&h) && is.contains(&i) {
+            let image = image.planes_from(planes.input_of(z, h));
+            copy_taps(cols, channels, &image, [rows.input_of(y, i), x], row);
         } else {
-            for (j, pixel) in js.clone().zip(inside.chunks_exact_mut(channels)) {
-                pixel.copy_from_slice(plane.at(0, y, cols.input_of(x, j)).run(0, channels));
-            }
+            row.fill(T::ZERO);
         }
     }
 }
 
-/// Fills the pixels × D patches of a run of output pixels of an NHWC image, channels innermost.
-pub fn fill_pixel_patches<T: Number>(
-    problem: &Problem,
+/// Fills the Kw × C of such a patch that one kernel row reads for output column `x`, from row `h`.
+fn copy_taps<T: Number>(
+    cols: &Axis,
+    channels: usize,
     image: &Image<'_, T>,
-    pixels: &Range<usize>,
+    [h, x]: [usize; 2],
+    taps: &mut [T],
+) {
+    let js = cols.taps_of_output(x);
+    if js.is_empty() {
+        return taps.fill(T::ZERO);
+    }
+    taps[..js.start * channels].fill(T::ZERO);
+    taps[js.end * channels..].fill(T::ZERO);
+    let inside = &mut taps[js.start * channels..js.end * channels];
+    if are_joined(cols, channels, image) {
+        inside.copy_from_slice(image.at(0, h, cols.input_of(x, js.start)).run(0, inside.len()));
+    } else {
+        for (j, pixel) in js.zip(inside.chunks_exact_mut(channels)) {
+            pixel.copy_from_slice(image.at(0, h, cols.input_of(x, j)).run(0, channels));
+        }
+    }
+}
+
+/// Whether neighbouring taps are neighbours in memory: unless the kernel is dilated or the pixel holds more than the group.
+fn are_joined<T>(cols: &Axis, channels: usize, image: &Image<'_, T>) -> bool {
+    cols.dilation == 1 && channels == image.pixel
+}
+
+/// Fills the |xs| × Kw·C patches of some output columns under one kernel row, from row `h` of an NHWC image, channels
+/// innermost.
+pub fn fill_row_patches<T: Number>(
+    cols: &Axis,
+    channels: usize,
+    image: &Image<'_, T>,
+    (h, xs): (usize, &Range<usize>),
     patches: &mut [T],
 ) {
-    let (rows, cols, depth) = (&problem.rows, &problem.cols, problem.depth());
-    let run = cols.kernel * problem.group_in();
-    let joined = cols.dilation == 1 && problem.group_in() == image.pixel;
+    let len = cols.kernel * channels;
     // The columns all of whose taps lie inside.
-    let whole = common(&cols.outputs_of_tap(0), &cols.outputs_of_tap(cols.kernel - 1));
-    for (y, xs) in segments(problem, pixels) {
-        let first = y * cols.output + xs.start - pixels.start;
-        let patches = &mut patches[first * depth..][..xs.len() * depth];
-        let fast = common(&xs, &whole);
-        let fast = if joined && !fast.is_empty() { fast } else { xs.end..xs.end };
-        for x in (xs.start..fast.start).chain(fast.end..xs.end) {
-            copy_patch(problem, image, [0, y, x], &mut patches[(x - xs.start) * depth..][..depth]);
-        }
-        let is = rows.taps_of_output(y);
-        for i in (0..rows.kernel).filter(|_| !fast.is_empty()) {
-            let parts = patches[(fast.start - xs.start) * depth..].chunks_exact_mut(depth).take(fast.len());
-            let parts = parts.map(|patch| &mut patch[i * run..][..run]);
-            if is.contains(&i) {
-                let from = image.at(0, rows.input_of(y, i), cols.input_of(fast.start, 0));
-                let step = cols.step() * problem.group_in();
-                copy_runs(from.run(0, (fast.len() - 1) * step + run), step, run, parts);
-            } else {
-                parts.for_each(|part| part.fill(T::ZERO));
-            }
-        }
+    let fast = common(xs, &cols.outputs_of_all_taps());
+    let fast = if are_joined(cols, channels, image) && !fast.is_empty() { fast } else { xs.end..xs.end };
+    for x in (xs.start..fast.start).chain(fast.end..xs.end) {
+        copy_taps(cols, channels, image, [h, x], &mut patches[(x - xs.start) * len..][..len]);
+    }
+    if !fast.is_empty() {
+        let step = cols.step() * channels;
+        let from = image.at(0, h, cols.input_of(fast.start, 0)).run(0, (fast.len() - 1) * step + len);
+        let patches = patches[(fast.start - xs.start) * len..].chunks_exact_mut(len);
+        copy_runs(from, step, len, patches.take(fast.len()));
     }
 }
 

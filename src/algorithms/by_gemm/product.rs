@@ -111,9 +111,10 @@ pub struct Product {
 
 impl Product {
     pub fn new(form: Form, problem: &Problem) -> Self {
-        let (pixels, channels) = gemm_tile(problem.out_pixels(), problem.group_out());
-        let (grid, passes) = (dst_grid(problem, pixels, channels), problem.out_pixels().div_ceil(pixels));
-        Self { form, problem: *problem, grid, passes }
+        let (pixels, channels) = (problem.out_pixels(), problem.group_out());
+        let tile = gemm_tile(pixels, channels);
+        let grid = dst_grid(problem.dst_layout, (pixels, channels), tile);
+        Self { form, problem: *problem, grid, passes: pixels.div_ceil(tile.0) }
     }
 
     /// dst ← product + β·dst, then the epilogue, tile by tile.

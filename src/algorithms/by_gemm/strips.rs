@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use convlow_kernels::geometry::Geometry;
+
 use crate::algorithms::tiling::channels_of_block;
-use crate::problem::Problem;
 
 /// Output channels of a tile, if there are more: enough for a GEMM to run near its peak, and few enough that a
 /// tile stays in the second cache level.
@@ -24,30 +25,28 @@ const LEAST_PIXELS: usize = 96;
 /// Tiles to have, if the sizes allow: enough for several threads to finish together.
 const TILES: usize = 8;
 
-/// Output pixels and channels of a tile. The problem is flattened.
-pub fn strip_tile(problem: &Problem) -> (usize, usize) {
-    let (width, height) = (problem.cols.output, problem.rows.output);
+/// Output pixels and channels of a tile, for so many input and output channels. The axes are flattened.
+pub fn strip_tile(geometry: &Geometry, inputs: usize, channels: usize) -> (usize, usize) {
+    let [_, height, width] = geometry.axes.map(|axis| axis.output);
     let pixels = if height == 1 {
         width.div_ceil(width.div_ceil(PIXELS))
     } else {
         // Strips of equal height; an even number where there is but one block of channels, so that two threads finish
         // together.
         let fitting = height.div_ceil((PIXELS / width).max(1));
-        let alone = problem.group_out() < 2 * LEAST_CHANNELS && problem.out_pixels() >= 2 * LEAST_PIXELS;
+        let alone = channels < 2 * LEAST_CHANNELS && height * width >= 2 * LEAST_PIXELS;
         let strips = if alone { fitting.next_multiple_of(2) } else { fitting };
         height.div_ceil(strips) * width
     };
-    let strips = problem.out_pixels().div_ceil(pixels);
-    let channels = problem.group_out();
-    let streamed = pixels <= STREAMED_PIXELS && problem.group_in() >= STREAMED_DEPTH;
+    let strips = (height * width).div_ceil(pixels);
+    let streamed = pixels <= STREAMED_PIXELS && inputs >= STREAMED_DEPTH;
     let fewest = channels.div_ceil(if streamed { STREAMED_CHANNELS } else { CHANNELS });
     let blocks = fewest.max(TILES.div_ceil(strips).min(channels / LEAST_CHANNELS));
     (pixels, channels_of_block(channels, blocks))
 }
 
-/// The output rows and columns of a tile: whole rows, or a part of one.
-pub fn rows_and_columns(problem: &Problem, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
-    let width = problem.cols.output;
+/// The output rows and columns of a tile: whole rows of this width, or a part of one.
+pub fn rows_and_columns(width: usize, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
     let ys = pixels.start / width..pixels.end.div_ceil(width);
     let first = ys.start * width;
     let xs = pixels.start - first..if ys.len() > 1 { width } else { pixels.end - first };

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use convlow_kernels::geometry::Geometry;
 use convlow_kernels::matrix::{Matrix, MatrixMut};
 use convlow_kernels::view::View;
 
@@ -26,8 +27,8 @@ pub fn beginning_with(first: Option<usize>, kernel: usize) -> impl Iterator<Item
 /// A tile of dst and what its taps are multiplied with.
 pub struct TapTile<'a, T: Element> {
     pub unit: &'a Unit<'a, T>,
-    /// The unit's problem, flattened.
-    pub problem: &'a Problem,
+    /// The problem's axes, flattened.
+    pub geometry: &'a Geometry,
     /// Those of the tile's channels, taps × C × channels.
     pub weights: &'a [T],
     /// The output pixels.
@@ -37,8 +38,8 @@ pub struct TapTile<'a, T: Element> {
 impl<T: Element> TapTile<'_, T> {
     /// dst ← all taps, row by row, added to what dst holds where the problem accumulates. `dst` is pixels × channels.
     pub fn multiply(&self, dst: &mut MatrixMut<'_, T>) {
-        let Problem { rows, cols, accumulate, .. } = self.problem;
-        let (ys, xs) = rows_and_columns(self.problem, self.pixels);
+        let ([_, rows, cols], accumulate) = (&self.geometry.axes, self.unit.problem.accumulate);
+        let (ys, xs) = rows_and_columns(cols.output, self.pixels);
         let (channels, ld) = (dst.cols(), cols.step() * self.unit.src.pixel);
         let overwriting = overwriting_tap(rows, &ys).zip(overwriting_tap(cols, &xs)).filter(|_| !accumulate);
         if overwriting.is_none() && !accumulate {
@@ -63,8 +64,8 @@ impl<T: Element> TapTile<'_, T> {
 
     /// dst ← the product of pixels that lie `ld` elements apart and a tap's weights + β·dst.
     pub fn add(&self, (i, j): (usize, usize), from: View<'_, T>, ld: usize, beta: T, dst: MatrixMut<'_, T>) {
-        let (depth, channels) = (self.problem.group_in(), dst.cols());
-        let tap = &self.weights[(i * self.problem.cols.kernel + j) * depth * channels..];
+        let ([_, _, cols], depth, channels) = (&self.geometry.axes, self.unit.problem.group_in(), dst.cols());
+        let tap = &self.weights[(i * cols.kernel + j) * depth * channels..];
         let tap = Matrix::new(tap, depth, channels, channels);
         let src = Matrix::new(from, dst.rows(), depth, ld);
         self.unit.multiply(dst, src.into(), tap.into(), beta);
@@ -72,8 +73,8 @@ impl<T: Element> TapTile<'_, T> {
 }
 
 /// The cost of [`TapTile::multiply`] for all tiles of so many output pixels and channels.
-pub fn cost(problem: &Problem, (pixels, block): (usize, usize)) -> Cost {
-    let Problem { rows, cols, .. } = problem;
+pub fn cost(problem: &Problem, geometry: &Geometry, (pixels, block): (usize, usize)) -> Cost {
+    let [_, rows, cols] = &geometry.axes;
     let whole_rows = rows.output > 1 || pixels == cols.output;
     let taps = if whole_rows { cols.count_taps_inside() } else { cols.count_taps_of_strips(pixels) };
     let calls = Calls {
@@ -82,13 +83,13 @@ pub fn cost(problem: &Problem, (pixels, block): (usize, usize)) -> Cost {
         macs: work(&[rows.count_inside(), cols.count_inside(), problem.group_in(), problem.group_out()]),
         plane: 0,
     };
-    cost_of_calls(problem, (pixels, block), calls)
+    cost_of_calls(problem, cols, (pixels, block), calls)
 }
 
 /// The cost of these calls for each block of channels.
-pub fn cost_of_calls(problem: &Problem, (pixels, block): (usize, usize), calls: Calls) -> Cost {
+pub fn cost_of_calls(problem: &Problem, cols: &Axis, (pixels, block): (usize, usize), calls: Calls) -> Cost {
     let (tiles, blocks) = (problem.out_pixels().div_ceil(pixels), problem.group_out().div_ceil(block));
-    let src_ld = problem.in_channels.saturating_mul(problem.cols.step());
+    let src_ld = problem.in_channels.saturating_mul(cols.step());
     let calls = Calls { count: calls.count.saturating_mul(blocks), ..calls };
     Cost {
         calls: Some(calls),

@@ -4,28 +4,27 @@
 
 use std::ops::Range;
 
-use crate::problem::Problem;
+use crate::problem::Axis;
 
 /// Columns of a row that wrap around for a tap: [0, xs.start) or [xs.end, W).
-pub fn junk_of(problem: &Problem, j: usize) -> Range<usize> {
-    let xs = problem.cols.outputs_of_tap(j);
-    if xs.start > 0 { 0..xs.start } else { xs.end..problem.cols.output }
+pub fn junk_of(cols: &Axis, j: usize) -> Range<usize> {
+    let xs = cols.outputs_of_tap(j);
+    if xs.start > 0 { 0..xs.start } else { xs.end..cols.output }
 }
 
 /// Whether a tap's junk columns hold sums already when its turn comes.
-pub fn must_save(problem: &Problem, j: usize) -> bool {
-    problem.accumulate || problem.cols.shift_of_tap(j) > 0
+pub fn must_save(cols: &Axis, j: usize, accumulate: bool) -> bool {
+    accumulate || cols.shift_of_tap(j) > 0
 }
 
 /// Columns saved at most at one time: those of the farthest tap on a side that still sees the input.
-pub fn saved_cols(problem: &Problem) -> usize {
-    let cols = &problem.cols;
+pub fn saved_cols(cols: &Axis, accumulate: bool) -> usize {
     let farthest_right = (cols.kernel - 1).min((cols.input - 1 + cols.pad_before) / cols.dilation);
     let farthest_left = (cols.pad_before + 1).saturating_sub(cols.input).div_ceil(cols.dilation);
     [farthest_left, farthest_right]
         .into_iter()
-        .filter(|&j| j < cols.kernel && !cols.outputs_of_tap(j).is_empty() && must_save(problem, j))
-        .map(|j| junk_of(problem, j).len())
+        .filter(|&j| j < cols.kernel && !cols.outputs_of_tap(j).is_empty() && must_save(cols, j, accumulate))
+        .map(|j| junk_of(cols, j).len())
         .max()
         .unwrap_or_default()
 }
@@ -33,16 +32,16 @@ pub fn saved_cols(problem: &Problem) -> usize {
 /// The pixels of a tile, and the first pixel of src, that one tap's GEMM over rows `ys` joins: whole rows, less the
 /// wrapped columns at the very ends where src or the tile would be left.
 pub fn flat_run(
-    problem: &Problem,
+    [rows, cols]: [&Axis; 2],
     strip: &Range<usize>,
     (i, j): (usize, usize),
     ys: &Range<usize>,
 ) -> (Range<usize>, usize) {
-    let width = problem.cols.output;
+    let width = cols.output;
     let to = (ys.start - strip.start) * width;
-    let from = (problem.rows.input_of(ys.start, i) * width) as isize + problem.cols.shift_of_tap(j);
+    let from = (rows.input_of(ys.start, i) * width) as isize + cols.shift_of_tap(j);
     let before = (-from).max(0);
     let (from, before) = ((from + before) as usize, before as usize);
-    let len = (ys.len() * width - before).min(problem.in_pixels() - from);
+    let len = (ys.len() * width - before).min(rows.input * cols.input - from);
     (to + before..to + before + len, from)
 }

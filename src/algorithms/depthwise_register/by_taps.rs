@@ -80,17 +80,17 @@ impl PreparedDepthwiseRegister {
         let mut storage = Words::<{ MOVED_BYTES / WORD }>::ZEROS;
         let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
         let memory = &mut (storage.elements(), kept.elements());
-        let problem = &self.problem;
+        let layout = self.problem.dst_layout;
         let [of_rows, of_cols] = of_axes;
         for first in channels.clone().step_by(self.block) {
             let block = first..(first + self.block).min(channels.end);
             let of_block = block.start - channels.start..block.end - channels.start;
-            let mut dst = part_of_channels(problem, &mut dst, of_block);
+            let mut dst = part_of_channels(layout, &mut dst, of_block);
             for ys in parts_of(rows, of_rows.outputs) {
                 for xs in parts_of(cols, of_cols.outputs) {
                     let pixel = (ys.start - rows.start) * cols.len() + xs.start - cols.start;
                     let of_part = pixel..pixel + ys.len() * xs.len();
-                    let mut dst = part_of_pixels(problem, &mut dst, of_part);
+                    let mut dst = part_of_pixels(layout, &mut dst, of_part);
                     let part = Part { channels: &block, ys: &ys, xs: &xs };
                     self.add_part(unit, of_axes, &part, &mut dst, memory);
                 }
@@ -158,7 +158,8 @@ impl PreparedDepthwiseRegister {
         to: &'a mut [T],
     ) -> Image<'a, T> {
         let (width, depth) = (cols.len, channels.len());
-        let runs = self.multiplier == 1 && cols.step == 1 && src.pixel == 1 && width > 0;
+        let of_input = self.problem.group_out();
+        let runs = of_input == 1 && cols.step == 1 && src.pixel == 1 && width > 0;
         for row in 0..rows.len {
             let y = rows.first + row * rows.step;
             let to = &mut to[row * width * depth..][..width * depth];
@@ -169,7 +170,7 @@ impl PreparedDepthwiseRegister {
             }
             for (col, pixel) in to.chunks_exact_mut(depth).enumerate() {
                 for (channel, value) in channels.clone().zip(pixel) {
-                    *value = src.at(channel / self.multiplier, y, cols.first + col * cols.step).value(0);
+                    *value = src.at(channel / of_input, y, cols.first + col * cols.step).value(0);
                 }
             }
         }

@@ -42,28 +42,20 @@ const PIXELS: usize = 240;
 
 impl Algorithm for DepthwiseRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
-        let (groups, multiplier, block) =
-            (problem.groups, problem.group_out(), channels_of_register_tile(problem.data_type));
-        require(groups > 1 && problem.group_in() == 1, c"needs several groups of one input channel each")?;
-        let problem = Problem { groups: 1, in_channels: 1, ..*problem };
-        require_countable_taps(&problem)?;
-        let reading = SrcReading::new(&problem, multiplier, block)?;
-        let grid = match &reading {
-            SrcReading::Planes(phases) => {
-                // Whole rows, in parts that a thread takes one after the other.
-                let [height, _] = phases.part();
-                let strips = problem.rows.output.div_ceil(height);
-                let channels = channels_of_tile(problem.out_channels, 1, strips, limits.threads, 0.01);
-                dst_grid(&problem, height * problem.cols.output, channels)
-            }
-            _ => {
-                let pixels = pixels_of_tile(&problem, PIXELS);
-                let strips = problem.out_pixels().div_ceil(pixels);
-                let channels = channels_of_tile(problem.out_channels, block, strips, limits.threads, 0.01);
-                dst_grid(&problem, pixels, channels)
-            }
+        let is_depthwise = problem.groups > 1 && problem.group_in() == 1;
+        require(is_depthwise, c"needs several groups of one input channel each")?;
+        require_countable_taps(problem)?;
+        let block = channels_of_register_tile(problem.data_type);
+        let reading = SrcReading::new(problem, block)?;
+        let (all, channels) = (problem.out_pixels(), problem.out_channels);
+        let (pixels, least) = match &reading {
+            // Whole rows, in parts that a thread takes one after the other.
+            SrcReading::Planes(phases) => (phases.part()[0] * problem.cols.output, 1),
+            _ => (pixels_of_tile(&problem.geometry(), PIXELS), block),
         };
-        ready(PreparedDepthwiseRegister { problem, groups, multiplier, block, reading, grid })
+        let of_tile = channels_of_tile(channels, least, all.div_ceil(pixels), limits.threads, 0.01);
+        let grid = dst_grid(problem.dst_layout, (all, channels), (pixels, of_tile));
+        ready(PreparedDepthwiseRegister { problem: *problem, block, reading, grid })
     }
 }
 
@@ -76,8 +68,8 @@ impl PreparedDepthwiseRegister {
         mut dst: MatrixMut<'_, T>,
     ) {
         let problem = &self.problem;
-        for (first, outputs) in boxes(problem, &pixels) {
-            let part = part_of_pixels(problem, &mut dst, first..first + count(&outputs));
+        for (first, outputs) in boxes(&problem.geometry(), &pixels) {
+            let part = part_of_pixels(problem.dst_layout, &mut dst, first..first + count(&outputs));
             match &self.reading {
                 SrcReading::Planes(phases) => {
                     self.run_planes(unit, phases, outputs[1].start, &channels, part)
@@ -126,7 +118,7 @@ fn run_to_planes<T: Element>(tile: DepthwiseTile<'_, '_, T>) {
 
 impl Prepared for PreparedDepthwiseRegister {
     fn groups_at_once(&self) -> usize {
-        self.groups
+        self.problem.groups
     }
 
     fn weight_order(&self) -> WeightOrder {
@@ -173,7 +165,7 @@ impl Prepared for PreparedDepthwiseRegister {
 
     fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, _: &mut [T]) {
         unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| {
-            self.run_tile(unit, pixels_and_channels(&self.problem, tile), view);
+            self.run_tile(unit, pixels_and_channels(unit.problem.dst_layout, tile), view);
         });
     }
 }

@@ -24,7 +24,7 @@ impl PreparedDepthwiseRegister {
         channels: &Range<usize>,
         mut dst: MatrixMut<'_, T>,
     ) {
-        let (problem, geometry) = (&self.problem, self.problem.geometry());
+        let (layout, geometry) = (self.problem.dst_layout, self.problem.geometry());
         let mut pixels = Words::<{ PART_BYTES / WORD }>::ZEROS;
         let mut kept = Words::<{ KEPT_BYTES / WORD }>::ZEROS;
         let parts = || {
@@ -33,7 +33,7 @@ impl PreparedDepthwiseRegister {
         };
         for part in parts_of(channels, at_once) {
             let of_dst = part.start - channels.start..part.end - channels.start;
-            let mut dst = part_of_channels(problem, &mut dst, of_dst);
+            let mut dst = part_of_channels(layout, &mut dst, of_dst);
             let src = unit.src.channels_from(part.start);
             let mut first = 0;
             for outputs in parts() {
@@ -49,8 +49,8 @@ impl PreparedDepthwiseRegister {
                     weights: self.weights(unit, &part),
                     end: unit.end().of_channels(part.clone()),
                     outputs,
-                    layout: problem.dst_layout,
-                    dst: part_of_pixels(problem, &mut dst, of_part),
+                    layout,
+                    dst: part_of_pixels(layout, &mut dst, of_part),
                 };
                 T::depthwise_tile(tile, kept.elements());
             }

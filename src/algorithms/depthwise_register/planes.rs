@@ -43,7 +43,8 @@ impl PreparedDepthwiseRegister {
             let outputs = phases.outputs([height, xs.len()], all);
             for channel in channels.clone() {
                 // 1. Copy what the rows see.
-                T::fill(&copies, unit.src.at(channel / self.multiplier, 0, 0).run(0, plane), of_phases);
+                let from = unit.src.at(channel / self.problem.group_out(), 0, 0).run(0, plane);
+                T::fill(&copies, from, of_phases);
                 // 2. Sum all taps.
                 self.repeat_weights(unit, channel, weights);
                 let end = unit.end().of_channels(channel..channel + 1);

@@ -22,11 +22,8 @@ pub const PHASE_BYTES: usize = 18 << 10;
 pub const SUM_BYTES: usize = 10 << 10;
 
 pub struct PreparedDepthwiseRegister {
-    /// All groups side by side: one input channel, and all output channels.
+    /// Its groups, each of one input channel, are computed side by side.
     pub problem: Problem,
-    pub groups: usize,
-    /// Output channels of an input channel.
-    pub multiplier: usize,
     /// Output channels of a block of weights.
     pub block: usize,
     pub reading: SrcReading,
@@ -47,8 +44,9 @@ pub enum SrcReading {
 }
 
 impl SrcReading {
-    pub fn new(problem: &Problem, multiplier: usize, block: usize) -> Result<Self, Declined> {
-        if problem.src_layout == Layout::Nhwc && multiplier == 1 {
+    pub fn new(problem: &Problem, block: usize) -> Result<Self, Declined> {
+        let alone = problem.group_out() == 1;
+        if problem.src_layout == Layout::Nhwc && alone {
             return Ok(SrcReading::InPlace);
         }
         let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
@@ -56,7 +54,7 @@ impl SrcReading {
         // Short rows leave vectors along them empty.
         let short = problem.cols.output <= SHORT_ROW;
         let least = if is_plane { LEAST_OUTPUTS } else { 1 };
-        let moved = (multiplier == 1 && (short || !of_planes || !is_plane))
+        let moved = (alone && (short || !of_planes || !is_plane))
             .then(|| part_of_moved(problem, problem.elements(PART_BYTES) / block, least));
         if let Some(part) = moved.flatten() {
             let channels =
