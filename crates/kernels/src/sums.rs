@@ -299,7 +299,8 @@ pub unsafe fn finish<S: Vectors, X: Scheme, const P: usize, const V: usize>(
             p += 1;
         }
     }
-    if let Some(bounds) = bounds {
+    if let Some([min, max]) = bounds {
+        let bounds = [X::sum(simd, min), X::sum(simd, max)];
         let mut p = 0;
         while p < P {
             let mut v = 0;

@@ -16,10 +16,16 @@ impl<const V: usize> Width<V> {
         self.0 == V * X::channels::<S>()
     }
 
-    /// The channels of vector `v`, if it is not whole.
+    /// Whether vector `v` is not whole.
     #[inline(always)]
-    fn part<S: Vectors, X: Scheme>(self, v: usize) -> Option<usize> {
-        (v + 1 == V && !self.is_whole::<S, X>()).then(|| self.0 - v * X::channels::<S>())
+    fn is_part<S: Vectors, X: Scheme>(self, v: usize) -> bool {
+        v + 1 == V && !self.is_whole::<S, X>()
+    }
+
+    /// The channels of vector `v`, which is not whole.
+    #[inline(always)]
+    fn rest<S: Vectors, X: Scheme>(self, v: usize) -> usize {
+        self.0 - v * X::channels::<S>()
     }
 
     /// The bias of vector `v` of those at `from`; of the last one what is there, and zeros.
@@ -31,10 +37,10 @@ impl<const V: usize> Width<V> {
         let from = from.wrapping_add(v * X::channels::<S>());
         // SAFETY: the caller's promise.
         unsafe {
-            match self.part::<S, X>(v) {
-                Some(rest) => X::load_part_of_sums(simd, from_raw_parts(from, rest)),
-                None => X::load_sums(from_raw_parts(from, X::channels::<S>())),
+            if self.is_part::<S, X>(v) {
+                return X::load_part_of_sums(simd, from_raw_parts(from, self.rest::<S, X>(v)));
             }
+            X::load_sums(from_raw_parts(from, X::channels::<S>()))
         }
     }
 
@@ -47,10 +53,10 @@ impl<const V: usize> Width<V> {
         let from = from.wrapping_add(v * X::channels::<S>());
         // SAFETY: the caller's promise.
         unsafe {
-            match self.part::<S, X>(v) {
-                Some(rest) => X::load_part_of_dst(simd, from_raw_parts(from, rest)),
-                None => X::load_dst(from_raw_parts(from, X::channels::<S>())),
+            if self.is_part::<S, X>(v) {
+                return X::load_part_of_dst(simd, from_raw_parts(from, self.rest::<S, X>(v)));
             }
+            X::load_dst(from_raw_parts(from, X::channels::<S>()))
         }
     }
 
@@ -62,13 +68,11 @@ impl<const V: usize> Width<V> {
     pub unsafe fn store<S: Vectors, X: Scheme>(self, simd: S, to: *mut X::Dst, v: usize, sums: X::Sums<S>) {
         // SAFETY: the caller's promise.
         unsafe {
-            match self.part::<S, X>(v) {
-                Some(rest) => {
-                    let to = to.wrapping_add(v * X::channels::<S>());
-                    X::store_part_of_sums(simd, from_raw_parts_mut(to, rest), sums);
-                }
-                None => store_whole::<S, X>(to, v, sums),
+            if self.is_part::<S, X>(v) {
+                let to = to.wrapping_add(v * X::channels::<S>());
+                return X::store_part_of_sums(simd, from_raw_parts_mut(to, self.rest::<S, X>(v)), sums);
             }
+            store_whole::<S, X>(to, v, sums);
         }
     }
 }
@@ -113,13 +117,11 @@ impl<S: Vectors, X: Scheme, const V: usize> Reading<S, X> for Width<V> {
     unsafe fn weights(self, simd: S, from: *const X::Weight, v: usize) -> X::Weights<S> {
         // SAFETY: the caller's promise.
         unsafe {
-            match self.part::<S, X>(v) {
-                Some(rest) => {
-                    let from = from.wrapping_add(v * X::channels::<S>());
-                    X::load_part_of_weights(simd, from_raw_parts(from, rest))
-                }
-                None => Reading::<S, X>::weights(Whole, simd, from, v),
+            if self.is_part::<S, X>(v) {
+                let from = from.wrapping_add(v * X::channels::<S>());
+                return X::load_part_of_weights(simd, from_raw_parts(from, self.rest::<S, X>(v)));
             }
+            Reading::<S, X>::weights(Whole, simd, from, v)
         }
     }
 
@@ -127,13 +129,11 @@ impl<S: Vectors, X: Scheme, const V: usize> Reading<S, X> for Width<V> {
     unsafe fn factors(self, simd: S, from: *const X::Src, v: usize) -> X::Factors<S> {
         // SAFETY: the caller's promise.
         unsafe {
-            match self.part::<S, X>(v) {
-                Some(rest) => {
-                    let from = from.wrapping_add(v * X::channels::<S>());
-                    X::load_part_of_factors(simd, from_raw_parts(from, rest))
-                }
-                None => Reading::<S, X>::factors(Whole, simd, from, v),
+            if self.is_part::<S, X>(v) {
+                let from = from.wrapping_add(v * X::channels::<S>());
+                return X::load_part_of_factors(simd, from_raw_parts(from, self.rest::<S, X>(v)));
             }
+            Reading::<S, X>::factors(Whole, simd, from, v)
         }
     }
 }

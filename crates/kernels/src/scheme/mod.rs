@@ -90,7 +90,7 @@ pub trait Scheme: Copy + fmt::Debug + Send + Sync + 'static {
     fn bounds(activation: Activation) -> Option<[Self::Sum; 2]>;
 
     /// Sums within bounds.
-    fn bounded<S: Vectors>(simd: S, sums: Self::Sums<S>, bounds: [Self::Sum; 2]) -> Self::Sums<S>;
+    fn bounded<S: Vectors>(simd: S, sums: Self::Sums<S>, bounds: [Self::Sums<S>; 2]) -> Self::Sums<S>;
 
     /// What the sums of as many channels as a vector has are added to.
     fn load_dst<S: Vectors>(from: &[Self::Dst]) -> Self::Sums<S>;
@@ -213,8 +213,8 @@ impl<T: Number> Scheme for T {
     }
 
     #[inline(always)]
-    fn bounded<S: Vectors>(simd: S, sums: T::Vector<S>, [min, max]: [T; 2]) -> T::Vector<S> {
-        T::at_most(simd, T::at_least(simd, sums, T::splat(simd, min)), T::splat(simd, max))
+    fn bounded<S: Vectors>(simd: S, sums: T::Vector<S>, [min, max]: [T::Vector<S>; 2]) -> T::Vector<S> {
+        T::at_most(simd, T::at_least(simd, sums, min), max)
     }
 
     #[inline(always)]

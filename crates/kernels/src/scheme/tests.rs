@@ -115,8 +115,12 @@ impl Scheme for Bytes {
         }
     }
 
-    fn bounded<S: Vectors>(_: S, sums: [i32; MOST_LANES], [min, max]: [i32; 2]) -> [i32; MOST_LANES] {
-        sums.map(|sum| sum.clamp(min, max))
+    fn bounded<S: Vectors>(
+        _: S,
+        sums: [i32; MOST_LANES],
+        [min, max]: [[i32; MOST_LANES]; 2],
+    ) -> [i32; MOST_LANES] {
+        std::array::from_fn(|lane| sums[lane].clamp(min[lane], max[lane]))
     }
 
     fn load_dst<S: Vectors>(from: &[u8]) -> [i32; MOST_LANES] {
