@@ -150,12 +150,15 @@ impl<X: Finish> PixelTile<'_, '_, X> {
         let kept = &mut kept.0;
         // Small groups are moved to planes together.
         let Blocks { channels: of_block, of_group } = self.blocks;
+        let of_channel = self.depth_of_channel();
         let together = if of_block < of_group { of_group } else { most / of_block * of_block };
         if is_planes && (!together.is_multiple_of(most) || !all.is_multiple_of(most)) {
             // Blocks that are not whole leave gaps, which are moved together with what lies between them.
             let bytes = pixels.len() * most * size_of::<X::Dst>();
             kept[..bytes.div_ceil(size_of::<f64>())].fill(MaybeUninit::new(0.0));
         }
+        let end = if is_planes { self.end.before_move() } else { self.end };
+        let (common, ahead) = (self.block(&end), self.ahead(groups));
         let mut first = 0;
         while first < all {
             let channels = most.min(together - first % together).min(all - first);
@@ -167,9 +170,19 @@ impl<X: Finish> PixelTile<'_, '_, X> {
             let mut of_these = 0;
             while of_these < channels {
                 let block_channels = of_block.min(channels - of_these);
-                let to = (dst.wrapping_add(of_these), addend.wrapping_add(of_these));
-                let block = self.block(first + of_these, block_channels, to);
-                let mut ahead = self.ahead(groups, first + of_these + block_channels, all);
+                let (at, next) = (first + of_these, first + of_these + block_channels);
+                let block = Block {
+                    src: common.src.wrapping_add(at / of_group * self.group_in * self.image.channel),
+                    weights: self.weights[at * of_channel + self.depth.start * block_channels..].as_ptr(),
+                    bias: end.bias.map(|bias| bias[at..].as_ptr()),
+                    dst: dst.wrapping_add(of_these),
+                    channels: block_channels,
+                    addend: end.accumulate.then_some(addend.wrapping_add(of_these)),
+                    ..common
+                };
+                let of_next = of_block.min(all - next);
+                let next = &self.weights[next * of_channel..][..of_next * of_channel];
+                let mut ahead = Ahead::new(next, all * of_channel, ahead);
                 // SAFETY: `run_checked` saw that the image holds every pixel of the input that is seen, that weights, dst and
                 // bias have these channels, and `Groups::list` that dst has the places of the pixels.
                 unsafe { block.run(simd, groups, &mut ahead) };
@@ -188,22 +201,18 @@ impl<X: Finish> PixelTile<'_, '_, X> {
         }
     }
 
-    /// The block of so many channels from one on, whose first pixel goes to `dst` and is added to `addend`.
+    /// What all blocks have in common.
     #[inline(always)]
-    fn block(&self, first: usize, channels: usize, (dst, addend): (*mut X::Dst, *const X::Dst)) -> Block<X> {
+    fn block(&self, end: &End<'_, X>) -> Block<X> {
         let Self { image, group_in, geometry, .. } = *self;
-        let end = match self.layout {
-            Layout::Nhwc => self.end,
-            Layout::Nchw => self.end.before_move(),
-        };
         let steps = tap_steps(geometry, image);
         let [_, _, cols] = geometry.axes;
         Block {
-            src: image.data.as_ptr().wrapping_add(first / self.blocks.of_group * group_in * image.channel),
-            weights: self.weights[first * self.depth_of_channel() + self.depth.start * channels..].as_ptr(),
-            bias: end.bias.map(|bias| bias[first..].as_ptr()),
-            dst,
-            channels,
+            src: image.data.as_ptr(),
+            weights: self.weights.as_ptr(),
+            bias: None,
+            dst: std::ptr::null_mut(),
+            channels: 0,
             of_group: self.blocks.of_group,
             tap_depth: group_in,
             depth: self.depth.len(),
@@ -214,19 +223,16 @@ impl<X: Finish> PixelTile<'_, '_, X> {
                 && cols.dilation == 1
                 && image.channel == 1
                 && (image.pixel, self.depth.len()) == (group_in, group_in),
-            addend: end.accumulate.then_some(addend),
+            addend: None,
             bounds: end.bounds(),
         }
     }
 
-    /// The weights of the block that begins with a channel, which is read next.
-    fn ahead(&self, groups: &Groups, next: usize, all: usize) -> Ahead {
-        let of_channel = self.depth_of_channel();
+    /// Elements of the runs of a block, during which the next block's weights are asked for.
+    fn ahead(&self, groups: &Groups) -> usize {
         // Of a transposed convolution's taps a pixel sees one in so many.
         let classes = self.geometry.count_classes();
         let of_all = groups.all.div_ceil(groups.most).max(classes.min(groups.all));
-        let elements = of_all * self.geometry.taps().div_ceil(classes) * self.depth.len();
-        let of_next = self.blocks.channels.min(all - next);
-        Ahead::new(&self.weights[next * of_channel..][..of_next * of_channel], all * of_channel, elements)
+        of_all * self.geometry.taps().div_ceil(classes) * self.depth.len()
     }
 }

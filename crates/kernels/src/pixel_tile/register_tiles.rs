@@ -15,8 +15,11 @@ use crate::sums::{FEW, Factors, MANY, Run, Sums, add, finish};
 use crate::vectors::Vectors;
 use crate::width::{Whole, Width};
 
+/// Pixels that whole tiles of maps of 7, 14, 28, 56, … columns leave over.
+const FOUR: usize = 4;
+
 /// Input channels of which the products of a tap take less time than a line that comes from memory.
-const SHORT: usize = 48;
+const SHORT: usize = 20;
 
 /// The factors of some pixels, the places of their dst, and the sums before any product.
 type Begun<S, X, F, const P: usize, const V: usize> =
@@ -78,20 +81,47 @@ impl<X: Scheme> Block<X> {
         for &SameTaps { tap_box, end } in groups.same_taps() {
             let places = groups.places(at..end);
             runs.see(tap_box);
-            simd.apart(|| {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    if const { S::MANY_REGISTERS } {
-                        self.tiles::<S, F, MANY, V>(simd, spread, places, &mut runs, ahead);
-                    } else {
-                        self.tiles::<S, F, FEW, V>(simd, spread, places, &mut runs, ahead);
-                    }
+            // SAFETY: the caller's promise.
+            unsafe {
+                if const { F::SAME } && self.channels == V * X::channels::<S>() {
+                    self.whole_tiles::<S, F, V, true>(simd, spread, places, &mut runs, ahead);
+                } else {
+                    self.whole_tiles::<S, F, V, false>(simd, spread, places, &mut runs, ahead);
                 }
-            });
+            }
             at = end;
         }
         // SAFETY: the caller's promise.
         unsafe { self.run_rest::<S, F, V>(simd, spread, groups, at, &mut runs, ahead) };
+    }
+
+    /// Register tiles of the most pixels that see the same taps. What knows the block's channels as it is compiled, because they
+    /// are `ALL` of the vectors', has more registers for the rest.
+    #[inline(always)]
+    unsafe fn whole_tiles<S: Vectors, F: Spread<S, X>, const V: usize, const ALL: bool>(
+        &self,
+        simd: S,
+        spread: F,
+        places: &[Place],
+        runs: &mut Runs<'_, X>,
+        ahead: &mut Ahead,
+    ) {
+        simd.apart(|| {
+            // SAFETY: the caller's promise.
+            unsafe {
+                if const { S::MANY_REGISTERS } {
+                    self.tiles::<S, F, MANY, V, ALL>(simd, spread, places, runs, ahead);
+                } else {
+                    self.tiles::<S, F, FEW, V, ALL>(simd, spread, places, runs, ahead);
+                }
+            }
+        });
+    }
+
+    /// The block's channels, which may be `ALL` that `V` vectors hold.
+    #[inline(always)]
+    fn channels<S: Vectors, const V: usize, const ALL: bool>(&self) -> usize {
+        if const { ALL } { V * X::channels::<S>() } else { self.channels }
     }
 
     /// The pixels from one on, which are left over from those that see the same taps.
@@ -113,12 +143,14 @@ impl<X: Scheme> Block<X> {
             unsafe {
                 if len == 1 {
                     runs.see(tap_boxes[0]);
-                    simd.apart(|| self.tiles::<S, F, 1, V>(simd, spread, places, runs, ahead));
+                    simd.apart(|| self.tiles::<S, F, 1, V, false>(simd, spread, places, runs, ahead));
                 } else if const { F::SAME || V > 1 } {
                     if const { S::MANY_REGISTERS } && len > FEW {
                         self.mixed_tile::<S, F, MANY, V>(simd, spread, places, tap_boxes, ahead);
-                    } else {
+                    } else if len > FOUR {
                         self.mixed_tile::<S, F, FEW, V>(simd, spread, places, tap_boxes, ahead);
+                    } else {
+                        self.mixed_tile::<S, F, FOUR, V>(simd, spread, places, tap_boxes, ahead);
                     }
                 }
             }
@@ -141,7 +173,7 @@ impl<X: Scheme> Block<X> {
 
     /// The pixels of a register tile that begin at these places.
     #[inline(always)]
-    unsafe fn begin<S: Vectors, F: Spread<S, X>, const P: usize, const V: usize>(
+    unsafe fn begin<S: Vectors, F: Spread<S, X>, const P: usize, const V: usize, const ALL: bool>(
         &self,
         simd: S,
         spread: F,
@@ -150,7 +182,7 @@ impl<X: Scheme> Block<X> {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
             row_step: self.channel_step,
-            vector_step: self.channels,
+            vector_step: self.channels::<S, V, ALL>(),
             spread,
         };
         let dst: [*mut X::Dst; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
@@ -168,7 +200,7 @@ impl<X: Scheme> Block<X> {
         }
         let mut sums = [[X::no_sums(simd); V]; P];
         if let Some(bias) = self.bias {
-            let width = Width::<V>(self.channels);
+            let width = Width::<V>(self.channels::<S, V, ALL>());
             // SAFETY: bias has the block's channels.
             let bias: [X::Sums<S>; V] = std::array::from_fn(|v| unsafe { width.bias::<S, X>(simd, bias, v) });
             sums = [bias; P];
@@ -184,7 +216,7 @@ impl<X: Scheme> Block<X> {
 
     /// Register tiles of `P` pixels that see the same taps.
     #[inline(always)]
-    unsafe fn tiles<S: Vectors, F: Spread<S, X>, const P: usize, const V: usize>(
+    unsafe fn tiles<S: Vectors, F: Spread<S, X>, const P: usize, const V: usize, const ALL: bool>(
         &self,
         simd: S,
         spread: F,
@@ -195,7 +227,7 @@ impl<X: Scheme> Block<X> {
         for group in places.chunks_exact(P) {
             let Ok(group) = <&[Place; P]>::try_from(group) else { return };
             // SAFETY: the caller's promise.
-            let (factors, dst, mut sums) = unsafe { self.begin::<S, F, P, V>(simd, spread, group) };
+            let (factors, dst, mut sums) = unsafe { self.begin::<S, F, P, V, ALL>(simd, spread, group) };
             loop {
                 for &run in runs.list() {
                     // SAFETY: every pixel sees these taps, which lie one behind the other.
@@ -209,7 +241,7 @@ impl<X: Scheme> Block<X> {
             unsafe {
                 finish::<S, X, P, V>(
                     simd,
-                    Width::<V>(self.channels),
+                    Width::<V>(self.channels::<S, V, ALL>()),
                     dst,
                     sums,
                     self.addends(group),
@@ -233,7 +265,7 @@ impl<X: Scheme> Block<X> {
         simd.apart(|| {
             let group: [Place; P] = std::array::from_fn(|p| places[p.min(places.len() - 1)]);
             // SAFETY: the caller's promise.
-            let (factors, dst, mut sums) = unsafe { self.begin::<S, F, P, V>(simd, spread, &group) };
+            let (factors, dst, mut sums) = unsafe { self.begin::<S, F, P, V, false>(simd, spread, &group) };
             let around = tap_boxes[1..].iter().fold(tap_boxes[0], |all, tap_box| all.around(tap_box));
             let [zs, is, js] = around.taps.map(|[first, end]| first as usize..end as usize);
             let mut taps = [zs.start, is.start, js.start];
