@@ -2,12 +2,13 @@
 # The long run.
 
 # The parts, by name, and what each calls.
-trust_parts=(fuzz descriptors models provider pool races hosts sanitized arm cross static vendored packages sizes package advisories peers)
+trust_parts=(fuzz descriptors floats models provider pool races hosts sanitized arm cross static vendored packages sizes package advisories peers)
 
 trust_in() {
     case "$1" in
         fuzz) test_fuzz "${CONVLOW_FUZZ_SECONDS:-600}" ;;
         descriptors) test_random_descriptors 1000000 ;;
+        floats) test_every_float ;;
         models) test_provider_models ;;
         provider) test_provider_memory ;;
         pool) test_pool_models ;;
@@ -41,6 +42,12 @@ run_trust() {
     for part in "$@"; do
         stage "$part" trust_in "$part"
     done
+}
+
+# The activations of every float32.
+test_every_float() {
+    CONVLOW_TEST_EVERY_FLOAT=1 cargo_in check test --lib -- --nocapture float32_is_near_float64
+    echo "floats: all 4294967296"
 }
 
 # The comparison with other engines, on tiny problems.

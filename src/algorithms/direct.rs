@@ -164,9 +164,13 @@ fn add_pixel<T: Element>(unit: &Unit<'_, T>, output: [usize; 3], sums: &mut [T])
             let pixel = plane.at(0, input(1, i), input(2, j));
             let tap = number_of_tap(first_tap, steps, [h, i, j]);
             let tap = &unit.weights[tap * channels * sums.len()..];
-            for (c, weights) in tap.chunks_exact(sums.len()).take(channels).enumerate() {
-                let value = pixel.value(c * unit.src.channel);
-                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += *weight * value);
+            let of_channels = tap.chunks_exact(sums.len()).take(channels);
+            let mut add = |value: T, weights: &[T]| {
+                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += *weight * value)
+            };
+            match unit.src.channel {
+                1 => pixel.run(0, channels).iter().zip(of_channels).for_each(|(value, of)| add(*value, of)),
+                step => of_channels.enumerate().for_each(|(c, of)| add(pixel.value(c * step), of)),
             }
         }
     }
