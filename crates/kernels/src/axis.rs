@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 /// What two ranges have in common; possibly empty.
+#[inline]
 pub fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     let start = a.start.max(b.start);
     start..a.end.min(b.end).max(start)
@@ -76,6 +77,7 @@ impl Axis {
     pub const ONE: Self = Self { output: 1, ..Self::dense(1, 1) };
 
     /// The outputs whose tap `tap` lies inside the input; possibly empty.
+    #[inline]
     pub fn outputs_of_tap(&self, tap: usize) -> Range<usize> {
         let offset = tap * self.dilation;
         let first = steps(self.pad_before.saturating_sub(offset), self.stride);
@@ -85,11 +87,13 @@ impl Axis {
     }
 
     /// The outputs all of whose taps lie inside the input; possibly empty.
+    #[inline]
     pub fn outputs_of_all_taps(&self) -> Range<usize> {
         common(&self.outputs_of_tap(0), &self.outputs_of_tap(self.kernel - 1))
     }
 
     /// The taps of output `output` that lie inside the input; possibly empty.
+    #[inline]
     pub fn taps_of_output(&self, output: usize) -> Range<usize> {
         let start = output * self.stride;
         let first = steps(self.pad_before.saturating_sub(start), self.dilation);
@@ -99,17 +103,20 @@ impl Axis {
     }
 
     /// The input position of a tap that is known to lie inside.
+    #[inline]
     pub fn input_of(&self, output: usize, tap: usize) -> usize {
         output * self.stride + tap * self.dilation - self.pad_before
     }
 
     /// Input positions from what a tap reads for one output to what it reads for the next. Beyond the whole input there is
     /// no next, and a stride of any size would not fit products with it.
+    #[inline]
     pub fn step(&self) -> usize {
         self.stride.min(self.input)
     }
 
     /// The input positions that these outputs see, those between their taps included; possibly empty.
+    #[inline]
     pub fn window(&self, outputs: &Range<usize>) -> Range<usize> {
         let end = self.input + self.pad_before;
         let start = outputs.start.saturating_mul(self.stride).clamp(self.pad_before, end);
@@ -140,6 +147,7 @@ impl Axis {
     }
 
     /// How far a tap reaches from its output, in input positions at stride 1: negative to the left.
+    #[inline]
     pub fn shift_of_tap(&self, tap: usize) -> isize {
         (tap * self.dilation) as isize - self.pad_before as isize
     }

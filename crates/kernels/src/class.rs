@@ -23,12 +23,14 @@ pub struct Class {
 
 impl Class {
     /// All outputs of an ordinary convolution.
+    #[inline]
     pub(crate) fn whole(axis: &Axis) -> Self {
         let (first_output, output_step, first_input) = (0, 1, 0);
         Self { axis: *axis, first_output, output_step, first_input, first_tap: 0 }
     }
 
     /// Those of its outputs that are among these, as it counts them.
+    #[inline]
     pub fn outputs(&self, outputs: &Range<usize>) -> Range<usize> {
         let number = |output: usize| steps(output.saturating_sub(self.first_output), self.output_step);
         number(outputs.start)..number(outputs.end)

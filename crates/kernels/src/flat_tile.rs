@@ -9,7 +9,7 @@ use crate::matrix::MatrixMut;
 use crate::register::channels_of;
 use crate::scheme::Scheme;
 use crate::spread::EachLane;
-use crate::sums::{FEW, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
+use crate::sums::{FEW, FOUR, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
 use crate::vectors::{Kernel, Vectors};
 use crate::width::{Whole, Width};
 
@@ -77,12 +77,12 @@ impl<X: Finish> Kernel for FlatTile<'_, X> {
                 simd.apart(|| tile.outputs::<S, FEW>(simd, 0..at));
             }
             while at < groups {
-                let next = at..at + rows_of_rest(groups - at);
+                let next = at..at + rows_of_rest::<S>(groups - at);
                 at = next.end;
                 match next.len() {
                     1 => simd.apart(|| tile.outputs::<S, 1>(simd, next)),
-                    2 => simd.apart(|| tile.outputs::<S, 2>(simd, next)),
-                    3 => simd.apart(|| tile.outputs::<S, 3>(simd, next)),
+                    2 if const { !S::FEW_FORMS } => simd.apart(|| tile.outputs::<S, 2>(simd, next)),
+                    FOUR if const { !S::FEW_FORMS } => simd.apart(|| tile.outputs::<S, FOUR>(simd, next)),
                     _ => simd.apart(|| tile.outputs::<S, FEW>(simd, next)),
                 }
             }

@@ -16,6 +16,7 @@ pub struct Geometry {
 
 impl Geometry {
     /// Taps of the whole kernel.
+    #[inline]
     pub fn taps(&self) -> usize {
         self.axes.iter().map(|axis| axis.kernel).product()
     }
@@ -27,12 +28,14 @@ impl Geometry {
     }
 
     /// The first tap of a class, counted so.
+    #[inline]
     pub fn first_tap(&self, classes: [&Class; 3]) -> usize {
         self.tap_strides().iter().zip(classes).map(|(stride, class)| class.first_tap * stride).sum()
     }
 
     /// From one tap of a class to the next on each axis: input positions, and taps counted so. Places wrap around where
     /// taps run backwards.
+    #[inline]
     pub fn class_steps(&self) -> [(usize, usize); 3] {
         let strides = self.tap_strides();
         std::array::from_fn(|at| {
@@ -49,6 +52,7 @@ impl Geometry {
     }
 
     /// The classes that some outputs of an axis belong to, from that of the first one on.
+    #[inline]
     pub fn classes(&self, axis: usize, outputs: &Range<usize>) -> impl Iterator<Item = Class> + use<> {
         let (operation, axis, first) = (self.operation, self.axes[axis], outputs.start);
         let count = match operation {
@@ -59,11 +63,13 @@ impl Geometry {
     }
 
     /// The class of an output of an axis.
+    #[inline]
     pub fn class_of(&self, axis: usize, output: usize) -> Class {
         class_of(self.operation, &self.axes[axis], output)
     }
 
     /// How many classes the outputs fall into.
+    #[inline]
     pub fn count_classes(&self) -> usize {
         match self.operation {
             Operation::Conv => 1,
@@ -72,6 +78,7 @@ impl Geometry {
     }
 
     /// The input positions of an axis that some of its outputs see, those between their taps included; possibly empty.
+    #[inline]
     pub fn window(&self, axis: usize, outputs: &Range<usize>) -> Range<usize> {
         match self.operation {
             Operation::Conv => self.axes[axis].window(outputs),

@@ -5,7 +5,9 @@ use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::spread::AllLanes;
-use crate::sums::{BEHIND_WEIGHTS, FEW, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
+use crate::sums::{
+    BEHIND_WEIGHTS, FEW, FOUR, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest,
+};
 use crate::vectors::{Kernel, Vectors};
 use crate::width::{Whole, Width};
 
@@ -75,11 +77,16 @@ impl<T: Number> PackedProduct<'_, '_, T> {
             }
         });
         while first < all {
-            let rows = rows_of_rest(all - first);
+            let rows = rows_of_rest::<S>(all - first);
             match rows {
                 1 => simd.apart(|| self.tile::<S, 1, V>(simd, (first, col), width, ahead)),
-                2 => simd.apart(|| self.tile::<S, 2, V>(simd, (first, col), width, ahead)),
-                _ => simd.apart(|| self.tile::<S, 3, V>(simd, (first, col), width, ahead)),
+                2 if const { !S::FEW_FORMS } => {
+                    simd.apart(|| self.tile::<S, 2, V>(simd, (first, col), width, ahead));
+                }
+                _ if const { !S::FEW_FORMS } => {
+                    simd.apart(|| self.tile::<S, FOUR, V>(simd, (first, col), width, ahead));
+                }
+                _ => unreachable!("there is no tile of so many rows"),
             }
             first += rows;
         }

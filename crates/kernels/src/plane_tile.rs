@@ -10,7 +10,7 @@ use crate::lanes::prefetch_line;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::spread::AllLanes;
-use crate::sums::{FEW, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
+use crate::sums::{FEW, FOUR, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
 use crate::vectors::{Kernel, Vectors};
 use crate::width::{Reading, Whole, Width};
 
@@ -66,14 +66,14 @@ impl<T: Number> Kernel for PlaneTile<'_, '_, T> {
             // All pixels of a block of channels, whose weights then stay in the first cache level.
             let mut row = 0;
             while row < rows {
-                let few = if rows - row >= most { most } else { rows_of_rest(rows - row) };
+                let few = if rows - row >= most { most } else { rows_of_rest::<S>(rows - row) };
                 let block = self.rows(first, row, rows);
                 // SAFETY: `run_checked` saw that weights, bias, patches and dst have these rows and pixels.
                 unsafe {
                     match few {
                         1 => block.run::<S, 1>(simd, &self.patches),
-                        2 => block.run::<S, 2>(simd, &self.patches),
-                        3 => block.run::<S, 3>(simd, &self.patches),
+                        2 if const { !S::FEW_FORMS } => block.run::<S, 2>(simd, &self.patches),
+                        FOUR if const { !S::FEW_FORMS } => block.run::<S, FOUR>(simd, &self.patches),
                         _ if const { S::MANY_REGISTERS } && few == MANY => {
                             block.run::<S, MANY>(simd, &self.patches);
                         }

@@ -14,6 +14,8 @@ pub const VECTORS: usize = 2;
 pub const FEW: usize = 6;
 /// The same with 32 registers.
 pub const MANY: usize = 12;
+/// What whole tiles leave over of most maps, whose widths are 7, 14, 28, 56, … columns, and of most numbers of channels.
+pub const FOUR: usize = 4;
 /// Bytes that may be read behind packed weights: a vector that begins with the last weight is read whole.
 pub const BEHIND_WEIGHTS: usize = 64;
 
@@ -22,13 +24,14 @@ pub const fn most_rows<S: Vectors>() -> usize {
     if S::MANY_REGISTERS { MANY } else { FEW }
 }
 
-/// Rows of the next register tile where so many are left: of those of which there is a tile, so that the fewest tiles leave
-/// nothing over and none is much narrower than the others.
-pub const fn rows_of_rest(left: usize) -> usize {
+/// Rows of the next register tile where so many are left, of those of which there is a tile: as few tiles as leave nothing over,
+/// none much narrower than the others. With [`Vectors::FEW_FORMS`] they are [`FEW`] or one.
+pub const fn rows_of_rest<S: Vectors>(left: usize) -> usize {
     match left {
-        0..=3 => left,
-        4 => 2,
-        5 => 3,
+        1..FEW if S::FEW_FORMS => 1,
+        0 | 1 => left,
+        2 | 3 => 2,
+        4 | 5 | 8 | 9 => FOUR,
         _ => FEW,
     }
 }

@@ -102,6 +102,10 @@ pub trait Vectors: Lanes<f32> + Lanes<f64> + Send + Sync + 'static {
     /// Whether there are 32 registers rather than 16.
     const MANY_REGISTERS: bool;
 
+    /// Whether kernels are compiled in fewer forms, which take more time and fewer bytes. So are the portable ones, which hardly
+    /// any machine runs.
+    const FEW_FORMS: bool;
+
     /// Runs a part of a kernel as a function of its own, compiled for these instructions: within a larger one, not all of a
     /// tile's sums get a register.
     fn apart(self, part: impl Apart);
@@ -109,6 +113,8 @@ pub trait Vectors: Lanes<f32> + Lanes<f64> + Send + Sync + 'static {
 
 impl<S: Simd> Vectors for S {
     const MANY_REGISTERS: bool = S::REGISTER_COUNT >= 32;
+    // Others have longer vectors, or as NEON more registers.
+    const FEW_FORMS: bool = S::F32_LANES == QUAD && S::REGISTER_COUNT < 32;
 
     #[inline(never)]
     fn apart(self, part: impl Apart) {

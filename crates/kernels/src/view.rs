@@ -62,6 +62,7 @@ impl<'a, T: Copy> View<'a, T> {
     ///
     /// # Panics
     /// If there are fewer.
+    #[inline]
     pub fn from(&self, at: usize) -> Self {
         assert!(at <= self.len);
         let begin = if self.period == usize::MAX { 0 } else { (self.begin + at) % self.period };
@@ -70,6 +71,7 @@ impl<'a, T: Copy> View<'a, T> {
     }
 
     /// Whether so many elements from one on are the view's.
+    #[inline]
     pub fn holds(&self, at: usize, len: usize) -> bool {
         let inside = at.checked_add(len).is_some_and(|end| end <= self.len);
         inside && (self.period == usize::MAX || (self.begin + at) % self.period + len <= self.dense)

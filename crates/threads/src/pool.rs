@@ -151,11 +151,13 @@ impl Pool {
     }
 
     /// Whether the moment of [`Pool::until`] has come, so that a slot leaves the rest undone.
+    #[inline]
     pub fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// How many slots run at once.
+    #[inline]
     pub fn threads(&self) -> usize {
         match &self.runner {
             Runner::Serial => 1,

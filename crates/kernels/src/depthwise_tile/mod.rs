@@ -247,6 +247,9 @@ unsafe fn run_tile<S: Vectors, X: Scheme>(simd: S, tile: &RegisterTile<X>, chann
     let along = &channels.along;
     // SAFETY: the caller's promise.
     unsafe {
+        if const { S::FEW_FORMS } {
+            return tile.run::<S, ANY, ANY>(simd, channels);
+        }
         match (along.kernel, along.stride, along.dilation) {
             (3, 1, 1) if tile.is_regular::<3, 1>(along) => tile.run::<S, 3, 1>(simd, channels),
             (3, 2, 1) if tile.is_regular::<3, 2>(along) => tile.run::<S, 3, 2>(simd, channels),

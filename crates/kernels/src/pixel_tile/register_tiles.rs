@@ -11,12 +11,9 @@ use crate::pixel_tile::tap_box::{TapBox, of_first_class};
 use crate::places::Place;
 use crate::scheme::Scheme;
 use crate::spread::{AllLanes, EachFour, EachVector, FoursApart, Spread};
-use crate::sums::{FEW, Factors, MANY, Run, Sums, add, finish};
+use crate::sums::{FEW, FOUR, Factors, MANY, Run, Sums, add, finish};
 use crate::vectors::Vectors;
 use crate::width::{Whole, Width};
-
-/// Pixels that whole tiles of maps of 7, 14, 28, 56, … columns leave over.
-const FOUR: usize = 4;
 
 /// Input channels of which the products of a tap take less time than a line that comes from memory.
 const SHORT: usize = 20;
@@ -83,7 +80,7 @@ impl<X: Scheme> Block<X> {
             runs.see(tap_box);
             // SAFETY: the caller's promise.
             unsafe {
-                if const { F::SAME } && self.channels == V * X::channels::<S>() {
+                if const { F::SAME && !S::FEW_FORMS } && self.channels == V * X::channels::<S>() {
                     self.whole_tiles::<S, F, V, true>(simd, spread, places, &mut runs, ahead);
                 } else {
                     self.whole_tiles::<S, F, V, false>(simd, spread, places, &mut runs, ahead);
@@ -147,7 +144,7 @@ impl<X: Scheme> Block<X> {
                 } else if const { F::SAME || V > 1 } {
                     if const { S::MANY_REGISTERS } && len > FEW {
                         self.mixed_tile::<S, F, MANY, V>(simd, spread, places, tap_boxes, ahead);
-                    } else if len > FOUR {
+                    } else if const { S::FEW_FORMS } || len > FOUR {
                         self.mixed_tile::<S, F, FEW, V>(simd, spread, places, tap_boxes, ahead);
                     } else {
                         self.mixed_tile::<S, F, FOUR, V>(simd, spread, places, tap_boxes, ahead);
