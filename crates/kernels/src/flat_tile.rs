@@ -82,6 +82,7 @@ impl<X: Finish> Kernel for FlatTile<'_, X> {
                 match next.len() {
                     1 => simd.apart(|| tile.outputs::<S, 1>(simd, next)),
                     2 if const { !S::FEW_FORMS } => simd.apart(|| tile.outputs::<S, 2>(simd, next)),
+                    3 if const { !S::FEW_FORMS } => simd.apart(|| tile.outputs::<S, 3>(simd, next)),
                     FOUR if const { !S::FEW_FORMS } => simd.apart(|| tile.outputs::<S, FOUR>(simd, next)),
                     _ => simd.apart(|| tile.outputs::<S, FEW>(simd, next)),
                 }

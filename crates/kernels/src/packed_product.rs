@@ -83,6 +83,9 @@ impl<T: Number> PackedProduct<'_, '_, T> {
                 2 if const { !S::FEW_FORMS } => {
                     simd.apart(|| self.tile::<S, 2, V>(simd, (first, col), width, ahead));
                 }
+                3 if const { !S::FEW_FORMS } => {
+                    simd.apart(|| self.tile::<S, 3, V>(simd, (first, col), width, ahead));
+                }
                 _ if const { !S::FEW_FORMS } => {
                     simd.apart(|| self.tile::<S, FOUR, V>(simd, (first, col), width, ahead));
                 }

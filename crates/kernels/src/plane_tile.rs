@@ -73,6 +73,7 @@ impl<T: Number> Kernel for PlaneTile<'_, '_, T> {
                     match few {
                         1 => block.run::<S, 1>(simd, &self.patches),
                         2 if const { !S::FEW_FORMS } => block.run::<S, 2>(simd, &self.patches),
+                        3 if const { !S::FEW_FORMS } => block.run::<S, 3>(simd, &self.patches),
                         FOUR if const { !S::FEW_FORMS } => block.run::<S, FOUR>(simd, &self.patches),
                         _ if const { S::MANY_REGISTERS } && few == MANY => {
                             block.run::<S, MANY>(simd, &self.patches);

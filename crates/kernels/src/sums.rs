@@ -29,9 +29,9 @@ pub const fn most_rows<S: Vectors>() -> usize {
 pub const fn rows_of_rest<S: Vectors>(left: usize) -> usize {
     match left {
         1..FEW if S::FEW_FORMS => 1,
-        0 | 1 => left,
-        2 | 3 => 2,
-        4 | 5 | 8 | 9 => FOUR,
+        0..=FOUR => left,
+        5 => 3,
+        7 | 8 => FOUR,
         _ => FEW,
     }
 }
