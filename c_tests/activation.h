@@ -126,8 +126,8 @@ static inline long double last_place(int32_t type, long double value) {
     return ldexpl(1.0L, value == 0.0L || exponent - digits < least ? least : exponent - digits);
 }
 
-/* How far `exact` itself is off, in units of the last place, where long double is computed in double, as Valgrind does:
- * of e to the power of x it loses some |x| units. */
+/* How far `exact` itself is off, in units of the last place, where long double is computed in double, as
+ * Valgrind does: of e to the power of x it loses some |x| units. */
 static inline long double units_lost(int32_t type, long double exact) {
     const volatile long double one = 1.0L;
     if (type != CONVLOW_TYPE_F64 || one + LDBL_EPSILON != one) {
