@@ -32,11 +32,11 @@ pub struct FlatTile<'a, X: Scheme> {
     pub runs: &'a [FlatRun],
     /// From one tap of a run to the next: distance, and weights.
     pub step: [usize; 2],
-    /// Each weight for all outputs of [`channels_of_register_tile`].
+    /// Each weight for all outputs of [`channels_of_register_tile`](crate::register::channels_of_register_tile).
     pub weights: &'a [X::Weight],
     /// What becomes of the sums, which are those of one channel and are added to nothing.
     pub end: End<'a, X>,
-    /// The outputs, whole blocks of [`channels_of_register_tile`].
+    /// The outputs, whole blocks of [`channels_of_register_tile`](crate::register::channels_of_register_tile).
     pub dst: &'a mut [X::Dst],
 }
 

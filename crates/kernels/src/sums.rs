@@ -28,7 +28,7 @@ pub const fn most_rows<S: Vectors>() -> usize {
 /// none much narrower than the others. With [`Vectors::FEW_FORMS`] they are [`FEW`] or one.
 pub const fn rows_of_rest<S: Vectors>(left: usize) -> usize {
     match left {
-        1..FEW if S::FEW_FORMS => 1,
+        1..=5 if S::FEW_FORMS => 1,
         0..=FOUR => left,
         5 => 3,
         7 | 8 => FOUR,

@@ -22,8 +22,6 @@ use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::KEPT_BYTES;
 use crate::places::{Places, last_seen, tap_steps};
 use crate::register::channels_of;
-#[cfg(doc)]
-use crate::register::channels_of_register_tile;
 use crate::scheme::Scheme;
 use crate::vectors::{Kernel, Vectors};
 
@@ -38,7 +36,7 @@ pub struct DepthwiseTile<'a, 'b, X: Scheme> {
     pub image: &'a Image<'a, X::Src>,
     /// The input plane, row and column with which the image's data begin.
     pub origin: [usize; 3],
-    /// The channels' weights in blocks of [`channels_of_register_tile`], each taps × channels.
+    /// The channels' weights in blocks of [`channels_of_register_tile`](crate::register::channels_of_register_tile), each taps × channels.
     pub weights: &'a [X::Weight],
     /// What becomes of the sums.
     pub end: End<'a, X>,
