@@ -10,7 +10,7 @@
 #include <float.h>
 #include <math.h>
 
-enum { ACTIVATIONS = CONVLOW_ACTIVATION_ELU + 1 };
+enum { ACTIVATIONS = CONVLOW_ACTIVATION_PRELU + 1 };
 
 /* One with its parameters; `slope` is PRELU's. */
 typedef struct activation {
@@ -89,8 +89,6 @@ static inline long double activated(const activation *a, long double y) {
                               : logistic(y, 2.0L * square_root_of_2_by_pi * (y + 0.044715L * y * y * y));
     case CONVLOW_ACTIVATION_PRELU:
         return y < 0.0L ? times(a->slope, y) : y;
-    case CONVLOW_ACTIVATION_ELU:
-        return y < 0.0L ? a->alpha * expm1l(y) : y;
     default:
         return y;
     }
@@ -100,7 +98,6 @@ static inline long double activated(const activation *a, long double y) {
 static inline double steepest(const activation *a) {
     switch (a->kind) {
     case CONVLOW_ACTIVATION_LEAKY_RELU:
-    case CONVLOW_ACTIVATION_ELU:
         return fmax(fabs(a->alpha), 1.0);
     case CONVLOW_ACTIVATION_HARD_SIGMOID:
         return fabs(a->alpha);

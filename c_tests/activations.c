@@ -41,8 +41,6 @@ static const trial trials[] = {
     {CONVLOW_ACTIVATION_GELU, DEFAULT, DEFAULT, 0.0, 0.0},
     {CONVLOW_ACTIVATION_GELU_TANH, DEFAULT, DEFAULT, 0.0, 0.0},
     {CONVLOW_ACTIVATION_PRELU, 7.0, DEFAULT, 0.0, 0.0}, /* no alpha, but slopes */
-    {CONVLOW_ACTIVATION_ELU, DEFAULT, DEFAULT, 0.0, 0.0},
-    {CONVLOW_ACTIVATION_ELU, 0.3, DEFAULT, 0.0, 0.0},
 };
 
 enum { TRIALS = sizeof(trials) / sizeof(trials[0]) };

@@ -123,11 +123,6 @@
 #define CONVLOW_ACTIVATION_PRELU 10
 
 /**
- * y < 0 ? activation_alpha * (exp(y) - 1) : y; activation_alpha is 1 by default.
- */
-#define CONVLOW_ACTIVATION_ELU 11
-
-/**
  * The planner chooses. Other algorithms are named by the ids of convlow_algorithm_at.
  */
 #define CONVLOW_ALGORITHM_AUTO 0

@@ -55,8 +55,6 @@ pub const CONVLOW_ACTIVATION_GELU: i32 = 8;
 pub const CONVLOW_ACTIVATION_GELU_TANH: i32 = 9;
 /// y < 0 ? slopes[m] * y : y for output channel m, with slopes of convlow_execute_args.
 pub const CONVLOW_ACTIVATION_PRELU: i32 = 10;
-/// y < 0 ? activation_alpha * (exp(y) - 1) : y; activation_alpha is 1 by default.
-pub const CONVLOW_ACTIVATION_ELU: i32 = 11;
 
 /// The planner chooses. Other algorithms are named by the ids of convlow_algorithm_at.
 pub const CONVLOW_ALGORITHM_AUTO: i32 = 0;

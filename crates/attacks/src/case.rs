@@ -13,7 +13,7 @@ use convlow::ffi::plan::{
 use convlow::ffi::problem::convlow_convnd_desc_init;
 use convlow::ffi::status::{CONVLOW_ERROR_INTERNAL, CONVLOW_OK, Status, convlow_last_error_message};
 use convlow::ffi::types::{
-    CONVLOW_ACTIVATION_CLAMP, CONVLOW_ACTIVATION_ELU, CONVLOW_ACTIVATION_GELU, CONVLOW_ACTIVATION_GELU_TANH,
+    CONVLOW_ACTIVATION_CLAMP, CONVLOW_ACTIVATION_GELU, CONVLOW_ACTIVATION_GELU_TANH,
     CONVLOW_ACTIVATION_HARD_SIGMOID, CONVLOW_ACTIVATION_HARD_SWISH, CONVLOW_ACTIVATION_LEAKY_RELU,
     CONVLOW_ACTIVATION_NONE, CONVLOW_ACTIVATION_PRELU, CONVLOW_ACTIVATION_SIGMOID, CONVLOW_ACTIVATION_SILU,
     CONVLOW_ACTIVATION_TANH, CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV_TRANSPOSE,
@@ -49,7 +49,7 @@ impl Function {
     fn activation(self) -> Activation {
         let unit = if self.large < 16 { 2f64.powi(37) } else { 0.125 };
         let [alpha, beta] = self.eighths.map(|eighths| f64::from(eighths) * unit);
-        match self.kind % 10 {
+        match self.kind % 9 {
             0 => Activation::LeakyRelu { alpha },
             1 => Activation::HardSigmoid { alpha, beta },
             2 => Activation::HardSwish { alpha, beta },
@@ -58,7 +58,6 @@ impl Function {
             5 => Activation::Tanh,
             6 => Activation::Gelu,
             7 => Activation::GeluTanh,
-            8 => Activation::Elu { alpha },
             _ => Activation::Prelu,
         }
     }
@@ -200,10 +199,6 @@ fn set_activation(desc: &mut ConvNdDesc, activation: Activation) {
         Activation::Gelu => CONVLOW_ACTIVATION_GELU,
         Activation::GeluTanh => CONVLOW_ACTIVATION_GELU_TANH,
         Activation::Prelu => CONVLOW_ACTIVATION_PRELU,
-        Activation::Elu { alpha } => {
-            desc.activation_alpha = alpha;
-            CONVLOW_ACTIVATION_ELU
-        }
     };
 }
 

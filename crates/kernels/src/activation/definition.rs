@@ -53,11 +53,6 @@ pub enum Activation {
     GeluTanh,
     /// slope·y where y < 0, else y, with a slope for each output channel.
     Prelu,
-    /// alpha·(e^y − 1) where y < 0, else y.
-    Elu {
-        /// Minus the limit far below 0.
-        alpha: f64,
-    },
 }
 
 /// What a descriptor says of an activation beside which one it is. NaN asks for the activation's default.
@@ -90,7 +85,6 @@ impl Activation {
             8 => Self::Gelu,
             9 => Self::GeluTanh,
             10 => Self::Prelu,
-            11 => Self::Elu { alpha: or(alpha, 1.0) },
             _ => return None,
         })
     }
@@ -100,7 +94,7 @@ impl Activation {
     /// Its alpha and beta; 0 where it has none.
     pub fn alpha_and_beta(self) -> [f64; 2] {
         match self {
-            Self::LeakyRelu { alpha } | Self::Silu { alpha } | Self::Elu { alpha } => [alpha, 0.0],
+            Self::LeakyRelu { alpha } | Self::Silu { alpha } => [alpha, 0.0],
             Self::HardSigmoid { alpha, beta } | Self::HardSwish { alpha, beta } => [alpha, beta],
             _ => [0.0; 2],
         }
@@ -110,7 +104,7 @@ impl Activation {
     pub fn steepest(self, slope: f64) -> f64 {
         match self {
             Self::None | Self::Clamp { .. } | Self::Tanh => 1.0,
-            Self::LeakyRelu { alpha } | Self::Elu { alpha } => alpha.abs().max(1.0),
+            Self::LeakyRelu { alpha } => alpha.abs().max(1.0),
             Self::Prelu => slope.abs().max(1.0),
             Self::HardSigmoid { alpha, .. } => alpha.abs(),
             // Of y·(alpha·y + beta) it is 2·(alpha·y + beta) − beta, where that factor is between 0 and 1.
@@ -160,7 +154,6 @@ pub fn exact(activation: Activation, y: f64, slope: f64) -> f64 {
             logistic(y.high, SLOPE * y * (Wide::ONE + CUBE * y * y))
         }
         Activation::Prelu => leaky_relu(slope, y),
-        Activation::Elu { alpha } => elu(alpha, y),
     }
 }
 
@@ -222,21 +215,6 @@ fn tanh(y: f64) -> f64 {
         1.0
     };
     magnitude.copysign(y)
-}
-
-/// alpha·(e^y − 1) where y < 0, else y.
-fn elu(alpha: f64, y: f64) -> f64 {
-    if y >= 0.0 {
-        return y;
-    }
-    if y > -1e-9 {
-        // The next term is below 2^−90 of it.
-        let factor = Wide::ONE + Wide::product(y, 0.5) + Wide::product(y, y) / 6.0.into();
-        let power = if alpha.abs() > 1.0 { 500 } else { -500 };
-        return times(y, Wide::from(alpha * power_of_two(-power)) * factor, power);
-    }
-    let (e, power) = Wide::from(y.max(-FAR)).exp();
-    times(alpha, (if power > -200 { e.scaled(power) } else { 0.0.into() }) - Wide::ONE, 0)
 }
 
 /// y·Φ(y).
@@ -306,8 +284,6 @@ pub enum Function<T> {
     Gelu,
     /// Nearly that, by tanh.
     GeluTanh,
-    /// alpha·(e^y − 1) where y < 0, else y.
-    Elu(T),
     /// By its definition, one number at a time: parameters out of the ordinary.
     OneByOne(Activation),
 }
@@ -394,10 +370,6 @@ impl<T: Number> PreparedActivation<T> {
             Activation::Tanh => Some(Function::Tanh),
             Activation::Gelu => Some(Function::Gelu),
             Activation::GeluTanh => Some(Function::GeluTanh),
-            Activation::Elu { alpha } => {
-                let of_type = T::from_f64(alpha);
-                (of_type.into() == alpha && is_ordinary(alpha)).then_some(Function::Elu(of_type))
-            }
         };
         Self::Function(function.unwrap_or(Function::OneByOne(activation)))
     }

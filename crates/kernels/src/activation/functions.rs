@@ -181,16 +181,6 @@ pub fn tanh<S: Vectors, T: Number>(simd: S, y: T::Vector<S>) -> T::Vector<S> {
     T::with_sign_of(simd, T::divide(simd, one_less, one_more), y)
 }
 
-/// alpha·(e^y − 1) where y < 0, else y.
-#[inline(always)]
-pub fn elu<S: Vectors, T: Number>(simd: S, alpha: T, y: T::Vector<S>) -> T::Vector<S> {
-    let low = constant::<S, T>(simd, Tables::of::<T>().tanh_end * -2.0);
-    let e = exp::<S, T>(simd, T::at_most(simd, T::at_least(simd, y, low), T::splat(simd, T::ZERO)), 0);
-    let one_less = T::subtract(simd, e.scale, T::splat(simd, T::ONE));
-    let one_less = T::multiply_add(simd, e.scale, e.rest, one_less);
-    T::if_less(simd, y, T::splat(simd, T::ZERO), T::multiply(simd, one_less, T::splat(simd, alpha)), y)
-}
-
 /// y·Φ(y): max(y, 0) − t·Φ(−t) of t = |y|, with e^(−t²/2)·P / (k·t·P + R) for Φ(−t).
 #[inline(always)]
 pub fn gelu<S: Vectors, T: Number>(simd: S, y: T::Vector<S>) -> T::Vector<S> {
@@ -291,11 +281,6 @@ impl<S: Vectors, T: Number> Apart for Apply<'_, S, T> {
                 values,
                 #[inline(always)]
                 |y| gelu_tanh::<S, T>(simd, y),
-            ),
-            Function::Elu(alpha) => each::<S, T>(
-                values,
-                #[inline(always)]
-                |y| elu::<S, T>(simd, alpha, y),
             ),
             Function::OneByOne(activation) => {
                 for y in values {
