@@ -818,17 +818,19 @@ static void overlapping_buffers(void) {
     REFUSED(plan, src_at_start, packed, bias, (float *)(void *)dst, workspace, "dst overlaps src");
     REFUSED(plan, e.t.src, packed, (const float *)(void *)dst, (float *)(void *)dst, workspace,
             "dst overlaps bias");
-    REFUSED(plan, e.t.src, packed, bias, (float *)packed, workspace, "dst overlaps packed_weights");
-    /* In memory of their own: behind dst, a larger workspace may reach what lies there. */
-    void *shared = malloc(bytes + e.p.workspace.bytes);
+    /* Two that begin together, in memory that holds both: the larger one may reach what lies behind the
+     * other. */
+    void *shared = malloc(bytes + e.p.workspace.bytes + e.p.packed.bytes + e.t.src_len * sizeof(float));
     REQUIRE(shared != NULL);
+    memcpy(shared, packed, e.p.packed.bytes);
+    REFUSED(plan, e.t.src, shared, bias, (float *)shared, workspace, "dst overlaps packed_weights");
     REFUSED(plan, e.t.src, packed, bias, (float *)shared, shared, "workspace overlaps dst");
-    free(shared);
-    REFUSED(plan, (const float *)workspace, packed, bias, (float *)(void *)dst, workspace,
+    REFUSED(plan, (const float *)shared, packed, bias, (float *)(void *)dst, shared,
             "workspace overlaps src");
-    REFUSED(plan, e.t.src, packed, (const float *)workspace, (float *)(void *)dst, workspace,
+    REFUSED(plan, e.t.src, packed, (const float *)shared, (float *)(void *)dst, shared,
             "workspace overlaps bias");
-    REFUSED(plan, e.t.src, packed, bias, (float *)(void *)dst, packed, "workspace overlaps packed_weights");
+    REFUSED(plan, e.t.src, shared, bias, (float *)(void *)dst, shared, "workspace overlaps packed_weights");
+    free(shared);
     CHECK(is_untouched(&e.dst));
     CHECK(is_untouched(&e.p.workspace));
 
