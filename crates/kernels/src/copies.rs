@@ -117,17 +117,14 @@ fn copy_line<T: Number>(from: &[T], to: &mut [T]) {
 
 #[inline(always)]
 fn copy_vectors<T: Number, const LEN: usize>(from: &[T], to: &mut [T]) {
-    let last = to.len() - LEN;
+    let from = &from[..to.len()];
     let mut at = 0;
-    loop {
-        if let (Some(to), Some(from)) = (to[at..].first_chunk_mut::<LEN>(), from[at..].first_chunk::<LEN>()) {
-            *to = *from;
-        }
-        if at == last {
-            return;
-        }
-        at = (at + LEN).min(last);
+    while at + LEN < to.len() {
+        to[at..at + LEN].copy_from_slice(&from[at..at + LEN]);
+        at += LEN;
     }
+    let last = to.len() - LEN;
+    to[last..].copy_from_slice(&from[last..]);
 }
 
 /// One of some lines and of others, whose elements lie between those of the first. Written so that it is compiled to shuffles.

@@ -30,6 +30,7 @@ impl<'a, X: Scheme> End<'a, X> {
         Self { bias: None, accumulate: false, activation: Activation::None, slopes: None };
 
     /// That of some of the channels.
+    #[inline]
     pub fn of_channels(&self, channels: Range<usize>) -> Self {
         Self {
             bias: self.bias.map(|bias| &bias[channels.clone()]),
@@ -40,6 +41,7 @@ impl<'a, X: Scheme> End<'a, X> {
 
     /// That of a part of the sums, which may be the first, the last, or both. Later parts are added to what earlier ones left
     /// in dst, which is their addend then.
+    #[inline]
     pub fn of_part(&self, is_first: bool, is_last: bool) -> Self {
         Self {
             bias: self.bias.filter(|_| is_first),
@@ -50,12 +52,14 @@ impl<'a, X: Scheme> End<'a, X> {
     }
 
     /// What is done to sums before they are moved to dst: everything, unless something lies there that is added.
+    #[inline]
     pub fn before_move(&self) -> Self {
         let activation = if self.accumulate { Activation::None } else { self.activation };
         Self { accumulate: false, activation, ..*self }
     }
 
     /// What is left for the move.
+    #[inline]
     pub fn of_move(&self) -> Self {
         let activation = if self.accumulate { self.activation } else { Activation::None };
         Self { bias: None, activation, ..*self }

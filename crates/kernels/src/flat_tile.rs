@@ -6,7 +6,6 @@ use crate::end::End;
 use crate::finish::Finish;
 use crate::isa;
 use crate::matrix::MatrixMut;
-use crate::register::channels_of;
 use crate::scheme::Scheme;
 use crate::spread::EachLane;
 use crate::sums::{FEW, FOUR, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
@@ -43,19 +42,11 @@ pub struct FlatTile<'a, X: Scheme> {
 impl<X: Finish> FlatTile<'_, X> {
     /// Computes dst.
     pub(crate) fn run_checked(self) {
-        let block = channels_of::<X>();
-        let [distance, weight] = self.step;
-        assert!(self.dst.len().is_multiple_of(block));
-        for run in self.runs {
-            let last = run.len.checked_sub(1).expect("a run has a tap");
-            assert!(run.offset + last * distance + self.dst.len() <= self.src.len());
-            assert!((run.weight + last * weight + 1) * block <= self.weights.len());
-        }
         assert!(self.end.has(1) && !self.end.accumulate);
+        let rest = self.end.in_memory();
         isa::dispatch(FlatTile { end: self.end.in_registers(), dst: &mut *self.dst, ..self });
         let outputs = self.dst.len();
-        let mut dst = MatrixMut::new(self.dst, 1, outputs, outputs);
-        X::finish_in_memory(&self.end.in_memory(), &mut dst, Layout::Nchw);
+        X::finish_in_memory(&rest, &mut MatrixMut::new(self.dst, 1, outputs, outputs), Layout::Nchw);
     }
 }
 
@@ -66,10 +57,17 @@ impl<X: Finish> Kernel for FlatTile<'_, X> {
     fn run<S: Vectors>(self, simd: S) {
         let mut tile = self;
         let block = VECTORS * X::channels::<S>();
+        let [distance, weight] = tile.step;
+        assert!(tile.dst.len().is_multiple_of(block));
+        for run in tile.runs {
+            let last = run.len.checked_sub(1).expect("a run has a tap");
+            assert!(run.offset + last * distance + tile.dst.len() <= tile.src.len());
+            assert!((run.weight + last * weight + 1) * block <= tile.weights.len());
+        }
         let most = most_rows::<S>();
         let groups = tile.dst.len() / block;
         let mut at = groups / most * most;
-        // SAFETY: `run_checked` saw that src has every distance of these outputs, and the weights those of all taps.
+        // SAFETY: as seen above, src has every distance of these outputs, and the weights those of all taps.
         unsafe {
             if const { S::MANY_REGISTERS } {
                 simd.apart(|| tile.outputs::<S, MANY>(simd, 0..at));

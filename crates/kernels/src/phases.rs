@@ -78,11 +78,13 @@ impl Phases {
     }
 
     /// Output rows and columns of a part.
+    #[inline]
     pub fn part(&self) -> [usize; 2] {
         self.part
     }
 
     /// Elements from one row to the next: all columns of a phase that a part sees.
+    #[inline]
     pub fn pitch(&self) -> usize {
         self.part[1] + of_tap(&self.cols, self.cols.kernel - 1).1
     }
@@ -101,11 +103,13 @@ impl Phases {
     }
 
     /// The taps.
+    #[inline]
     pub fn runs(&self) -> &[FlatRun] {
         &self.runs[..self.len]
     }
 
     /// From one tap of a run to the next: elements, and taps.
+    #[inline]
     pub fn step(&self) -> [usize; 2] {
         let (taps, distance) = self.cols.neighbour_taps();
         [distance, taps]

@@ -22,7 +22,7 @@ impl<const V: usize> Width<V> {
         v + 1 == V && !self.is_whole::<S, X>()
     }
 
-    /// The channels of vector `v`, which is not whole.
+    /// The channels of vector `v`, the last one.
     #[inline(always)]
     fn rest<S: Vectors, X: Scheme>(self, v: usize) -> usize {
         self.0 - v * X::channels::<S>()
@@ -112,16 +112,17 @@ impl<S: Vectors, X: Scheme> Reading<S, X> for Whole {
     }
 }
 
+/// Of the last vector nothing but what counts, even where that is all of it: a run of products is no place for a decision.
 impl<S: Vectors, X: Scheme, const V: usize> Reading<S, X> for Width<V> {
     #[inline(always)]
     unsafe fn weights(self, simd: S, from: *const X::Weight, v: usize) -> X::Weights<S> {
         // SAFETY: the caller's promise.
         unsafe {
-            if self.is_part::<S, X>(v) {
-                let from = from.wrapping_add(v * X::channels::<S>());
-                return X::load_part_of_weights(simd, from_raw_parts(from, self.rest::<S, X>(v)));
+            if v + 1 < V {
+                return Reading::<S, X>::weights(Whole, simd, from, v);
             }
-            Reading::<S, X>::weights(Whole, simd, from, v)
+            let from = from.wrapping_add(v * X::channels::<S>());
+            X::load_part_of_weights(simd, from_raw_parts(from, self.rest::<S, X>(v)))
         }
     }
 
@@ -129,11 +130,11 @@ impl<S: Vectors, X: Scheme, const V: usize> Reading<S, X> for Width<V> {
     unsafe fn factors(self, simd: S, from: *const X::Src, v: usize) -> X::Factors<S> {
         // SAFETY: the caller's promise.
         unsafe {
-            if self.is_part::<S, X>(v) {
-                let from = from.wrapping_add(v * X::channels::<S>());
-                return X::load_part_of_factors(simd, from_raw_parts(from, self.rest::<S, X>(v)));
+            if v + 1 < V {
+                return Reading::<S, X>::factors(Whole, simd, from, v);
             }
-            Reading::<S, X>::factors(Whole, simd, from, v)
+            let from = from.wrapping_add(v * X::channels::<S>());
+            X::load_part_of_factors(simd, from_raw_parts(from, self.rest::<S, X>(v)))
         }
     }
 }

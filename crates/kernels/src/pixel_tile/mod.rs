@@ -76,14 +76,26 @@ impl<X: Finish> PixelTile<'_, '_, X> {
         self.group_in * self.geometry.taps()
     }
 
+    /// The output channels of dst.
+    fn channels(&self) -> usize {
+        match self.layout {
+            Layout::Nhwc => self.dst.cols(),
+            Layout::Nchw => self.dst.rows(),
+        }
+    }
+
+    /// The output pixels of dst.
+    fn pixels(&self) -> usize {
+        match self.layout {
+            Layout::Nhwc => self.dst.rows(),
+            Layout::Nchw => self.dst.cols(),
+        }
+    }
+
     /// Computes dst.
     pub(crate) fn run_checked(mut self) {
-        let pixels = self.outputs.iter().map(Range::len).product::<usize>();
-        let (of_dst, channels) = match self.layout {
-            Layout::Nhwc => (self.dst.rows(), self.dst.cols()),
-            Layout::Nchw => (self.dst.cols(), self.dst.rows()),
-        };
-        assert_eq!(of_dst, pixels);
+        let channels = self.channels();
+        assert_eq!(self.pixels(), self.outputs.iter().map(Range::len).product::<usize>());
         let behind = BEHIND_WEIGHTS / size_of::<X::Weight>();
         assert!(self.weights.len() >= channels * self.depth_of_channel() + behind);
         assert!(self.end.has(channels));
@@ -111,6 +123,8 @@ impl<X: Finish> Kernel for PixelTile<'_, '_, X> {
 
     #[inline(always)]
     fn run<S: Vectors>(mut self, simd: S) {
+        // Register tiles of groups that share a block write whole vectors.
+        assert!(!self.blocks.share() || self.channels().is_multiple_of(X::channels::<S>()));
         let mut groups = Groups::new(most_rows::<S>());
         let block = VECTORS * X::channels::<S>();
         let (ld, listed) = match self.layout {
@@ -144,7 +158,7 @@ impl<X: Finish> PixelTile<'_, '_, X> {
     #[inline(always)]
     fn run_part<S: Vectors>(&mut self, simd: S, groups: &Groups, pixels: Range<usize>) {
         let is_planes = self.layout == Layout::Nchw;
-        let all = if is_planes { self.dst.rows() } else { self.dst.cols() };
+        let all = self.channels();
         let most = VECTORS * X::channels::<S>();
         let mut kept = Kept([const { MaybeUninit::uninit() }; KEPT_BYTES / size_of::<f64>()]);
         let kept = &mut kept.0;

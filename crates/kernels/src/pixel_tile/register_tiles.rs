@@ -115,10 +115,10 @@ impl<X: Scheme> Block<X> {
         });
     }
 
-    /// The block's channels, which may be `ALL` that `V` vectors hold.
+    /// The block's channels, which may be `ALL` that `V` vectors hold. Groups that share a block always fill its vectors.
     #[inline(always)]
-    fn channels<S: Vectors, const V: usize, const ALL: bool>(&self) -> usize {
-        if const { ALL } { V * X::channels::<S>() } else { self.channels }
+    fn channels<S: Vectors, F: Spread<S, X>, const V: usize, const ALL: bool>(&self) -> usize {
+        if const { ALL || !F::SAME } { V * X::channels::<S>() } else { self.channels }
     }
 
     /// The pixels from one on, which are left over from those that see the same taps.
@@ -179,7 +179,7 @@ impl<X: Scheme> Block<X> {
         let factors = Factors {
             rows: std::array::from_fn(|p| self.src.wrapping_add(places[p].src)),
             row_step: self.channel_step,
-            vector_step: self.channels::<S, V, ALL>(),
+            vector_step: self.channels::<S, F, V, ALL>(),
             spread,
         };
         let dst: [*mut X::Dst; P] = std::array::from_fn(|p| self.dst.wrapping_add(places[p].dst));
@@ -197,7 +197,7 @@ impl<X: Scheme> Block<X> {
         }
         let mut sums = [[X::no_sums(simd); V]; P];
         if let Some(bias) = self.bias {
-            let width = Width::<V>(self.channels::<S, V, ALL>());
+            let width = Width::<V>(self.channels::<S, F, V, ALL>());
             // SAFETY: bias has the block's channels.
             let bias: [X::Sums<S>; V] = std::array::from_fn(|v| unsafe { width.bias::<S, X>(simd, bias, v) });
             sums = [bias; P];
@@ -238,7 +238,7 @@ impl<X: Scheme> Block<X> {
             unsafe {
                 finish::<S, X, P, V>(
                     simd,
-                    Width::<V>(self.channels::<S, V, ALL>()),
+                    Width::<V>(self.channels::<S, F, V, ALL>()),
                     dst,
                     sums,
                     self.addends(group),
@@ -284,7 +284,7 @@ impl<X: Scheme> Block<X> {
             unsafe {
                 finish::<S, X, P, V>(
                     simd,
-                    Width::<V>(self.channels),
+                    Width::<V>(self.channels::<S, F, V, false>()),
                     dst,
                     sums,
                     self.addends(&group),
@@ -318,7 +318,7 @@ impl<X: Scheme> Block<X> {
                     zeros()
                 }
             });
-            let vectors = tap.vectors.wrapping_add(channel * self.channels);
+            let vectors = tap.vectors.wrapping_add(channel * self.channels::<S, F, V, false>());
             let factors = Factors { rows, ..*factors };
             // SAFETY: what is read are channels of a tap that the pixel sees, or as many zeros.
             sums = unsafe { add(simd, Whole, &factors, Run { row: 0, vectors, len }, sums, ahead) };
