@@ -241,6 +241,10 @@ void any_dimensions() {
     desc.stride[0] = desc.stride[1] = desc.stride[2] = 2;
     const std::array<std::size_t, 3> size = desc.output_size();
     CHECK(size[0] == 6 && size[1] == 8 && size[2] == 10);
+    CHECK_SIZE(desc.src_size(), 4 * 3 * 4 * 5);
+    CHECK_SIZE(desc.weights_size(), 4 * 6 * 8);
+    CHECK_SIZE(desc.dst_size(), 6 * 6 * 8 * 10);
+    CHECK_SIZE(convlow::descriptor_nd(desc).relu().dst_size(), 6 * 6 * 8 * 10);
     bool thrown = false;
     try {
         desc.axis(3, 1, 1);

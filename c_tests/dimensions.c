@@ -471,7 +471,9 @@ static void test_refusals(void) {
     CHECK_REFUSED(d.in_size[2] = 5, CONVLOW_ERROR_INVALID_ARGUMENT, "in_size[2] = 5");
     CHECK_REFUSED(d.stride[2] = 2, CONVLOW_ERROR_INVALID_ARGUMENT, "stride[2] = 2");
     CHECK_REFUSED(d.kernel_size[2] = 1, CONVLOW_ERROR_INVALID_ARGUMENT, "kernel_size[2] = 1");
-    CHECK_REFUSED(d.in_size[1] = 0, CONVLOW_ERROR_INVALID_ARGUMENT, "in_size[1] = 0");
+    CHECK_REFUSED((d.in_size[1] = 0, d.pad_before[1] = d.pad_after[1] = 0), CONVLOW_ERROR_INVALID_ARGUMENT,
+                  "in_size[1] = 0");
+    CHECK_REFUSED(d.dilation[1] = SIZE_MAX, CONVLOW_ERROR_OVERFLOW, "dilation[1] = ");
     CHECK_REFUSED(d.kernel_size[0] = 30, CONVLOW_ERROR_INVALID_ARGUMENT, "kernel_size[0] = 30");
     CHECK_REFUSED(d.output_padding[0] = 1, CONVLOW_ERROR_INVALID_ARGUMENT, "output_padding[0] = 1");
     CHECK_REFUSED((d.operation = CONVLOW_OPERATION_CONV_TRANSPOSE, d.stride[1] = 2, d.output_padding[1] = 2),

@@ -273,9 +273,9 @@ static void *messages_of_a_thread(void *found) {
     size_t height, width;
     convlow_conv2d_desc desc = plain();
     *(int *)found = strcmp(convlow_last_error_message(), "") == 0;
-    desc.batch = 0;
+    desc.in_channels = 0;
     if (convlow_conv2d_output_size(&desc, &height, &width) != CONVLOW_ERROR_INVALID_ARGUMENT ||
-        strstr(convlow_last_error_message(), "batch = 0") == NULL) {
+        strstr(convlow_last_error_message(), "in_channels = 0") == NULL) {
         *(int *)found = 0;
     }
     return NULL;
@@ -286,13 +286,13 @@ static void each_thread_has_its_own_message(void) {
     int found = 0;
     size_t height, width;
     convlow_conv2d_desc desc = plain();
-    desc.in_height = 0;
+    desc.groups = 0;
     CHECK_FAILS(convlow_conv2d_output_size(&desc, &height, &width), CONVLOW_ERROR_INVALID_ARGUMENT,
-                "in_height = 0");
+                "groups = 0");
     REQUIRE(pthread_create(&thread, NULL, messages_of_a_thread, &found) == 0);
     REQUIRE(pthread_join(thread, NULL) == 0);
     CHECK(found);
-    CHECK_CONTAINS(convlow_last_error_message(), "in_height = 0");
+    CHECK_CONTAINS(convlow_last_error_message(), "groups = 0");
 }
 
 int main(void) {

@@ -7,6 +7,7 @@
 #include "convolution.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 
 /* Fractions, whose sums depend on the order of summation. */
@@ -285,6 +286,91 @@ static void many_callers(const char *algorithm, convlow_pool *pool) {
 
 /* --- lifetimes ----------------------------------------------------------------------------------- */
 
+/* --- a host whose pool takes one job at a time ----------------------------------------------------- */
+
+/* Ends the program where it is called while a call runs. */
+static void one_at_a_time(void *context, size_t jobs, job_function job, void *argument) {
+    host *h = (host *)context;
+    static int busy;
+    if (__atomic_exchange_n(&busy, 1, __ATOMIC_SEQ_CST) != 0) {
+        fputs("two calls of one pool at once\n", stderr);
+        abort();
+    }
+    seen(h, jobs);
+    sched_yield();
+    for (size_t index = 0; index < jobs; ++index) {
+        job(argument, index);
+    }
+    __atomic_store_n(&busy, 0, __ATOMIC_SEQ_CST);
+}
+
+/* Executes of different plans of a pool, each with a context of its own for the call. */
+typedef struct guest {
+    const convlow_plan *plan;
+    convlow_execute_args args;
+    const tensors *t;
+    const float *serial;
+    size_t dst_bytes;
+    int wrong;
+} guest;
+
+static void *execute_often(void *of_guest) {
+    guest *g = (guest *)of_guest;
+    for (int turn = 0; turn < check_times(20, 200, 2000); ++turn) {
+        memset(g->args.dst, DIRT, g->dst_bytes);
+        g->wrong |= convlow_execute_with(g->plan, &g->args) != CONVLOW_OK ||
+                    memcmp(g->args.dst, g->serial, g->dst_bytes) != 0;
+    }
+    return NULL;
+}
+
+static void one_call_at_a_time(void) {
+    enum { GUESTS = 4 };
+    convlow_conv2d_desc desc;
+    describe_divided(&desc, 0, 0);
+    tensors t = fractions_new(&desc);
+    const size_t bytes = t.dst_len * sizeof(float);
+    prepared alone = prepare(&desc, NULL, &t);
+    float *serial = floats_new(t.dst_len);
+    REQUIRE_OK(execute_prepared(&alone, &t, serial));
+
+    host h = {.threads = 4}, other = {.threads = 4};
+    convlow_plan_options options;
+    CONVLOW_PLAN_OPTIONS_INIT(&options);
+    REQUIRE_OK(convlow_pool_create_external(one_at_a_time, &h, h.threads, &options.pool));
+    prepared plans[GUESTS];
+    guest guests[GUESTS];
+    pthread_t threads[GUESTS];
+    for (int at = 0; at < GUESTS; ++at) {
+        plans[at] = prepare(&desc, &options, &t);
+        guests[at] = (guest){.plan = plans[at].plan, .t = &t, .serial = serial, .dst_bytes = bytes};
+        CONVLOW_EXECUTE_ARGS_INIT(&guests[at].args);
+        guests[at].args.src = t.src;
+        guests[at].args.packed_weights = plans[at].packed.data;
+        guests[at].args.bias = t.bias;
+        guests[at].args.dst = floats_new(t.dst_len);
+        guests[at].args.workspace = plans[at].workspace.data;
+        guests[at].args.workspace_bytes = plans[at].workspace.bytes;
+        /* Another context is the same pool. */
+        guests[at].args.pool_context = at % 2 ? &other : NULL;
+    }
+    convlow_pool_destroy(options.pool);
+    for (int at = 0; at < GUESTS; ++at) {
+        REQUIRE(pthread_create(&threads[at], NULL, execute_often, &guests[at]) == 0);
+    }
+    for (int at = 0; at < GUESTS; ++at) {
+        REQUIRE(pthread_join(threads[at], NULL) == 0);
+        CHECK(!guests[at].wrong);
+        free(guests[at].args.dst);
+        prepared_free(&plans[at]);
+    }
+    CHECK(h.calls > 0 && other.calls > 0 && !h.too_many_jobs && !other.too_many_jobs);
+    printf("threads: %zu calls of a pool that takes one at a time\n", h.calls + other.calls);
+    free(serial);
+    prepared_free(&alone);
+    tensors_free(&t);
+}
+
 static void pool_destroyed_before_its_plans(void) {
     convlow_conv2d_desc desc;
     convlow_plan_options options;
@@ -339,6 +425,7 @@ int main(void) {
         convlow_pool_destroy(pool);
     }
     check_context[0] = '\0';
+    one_call_at_a_time();
     pool_destroyed_before_its_plans();
     return check_result();
 }

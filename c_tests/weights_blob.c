@@ -3,6 +3,10 @@
  * packing is refused before dst is touched.
  */
 
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+
+#include "pages.h"
+
 #include "convolution.h"
 
 static const char *const with_workspace = "im2col-scan-ab-ki";
@@ -90,6 +94,91 @@ static void truncated(const prepared *p, const tensors *t) {
         check_refused(p, t, cut.data, "cut short");
         guarded_free(&cut);
     }
+}
+
+/* A blob that ends before a forbidden page is refused by the bytes that the caller tells, and none of them is
+ * read. */
+static void cut_before_a_forbidden_page(const prepared *p, const tensors *t) {
+    const size_t whole = p->packed.bytes, cuts[] = {1, 63, 64, 65, whole / 2, whole - 1, whole, whole + 1, 0};
+    convlow_execute_args args;
+    CONVLOW_EXECUTE_ARGS_INIT(&args);
+    args.src = t->src;
+    args.bias = t->bias;
+    args.workspace = p->workspace.data;
+    args.workspace_bytes = p->workspace.bytes;
+    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); ++i) {
+        const size_t there = cuts[i] == 0 || cuts[i] > whole ? whole : cuts[i];
+        pages made = pages_new(there);
+        /* Aligned as malloc does it, the blob may end some bytes before the page. */
+        void *blob = pages_place(&made, there, 16, BEFORE_THE_END);
+        guarded dst = guarded_new(t->dst_len * sizeof(float));
+        memcpy(blob, p->packed.data, there);
+        args.packed_weights = blob;
+        args.packed_weights_bytes = cuts[i];
+        args.dst = dst.data;
+        if (there < whole) {
+            CHECK_FAILS(convlow_execute_with(p->plan, &args), CONVLOW_ERROR_WEIGHTS_MISMATCH,
+                        "packed_weights_bytes = ");
+            CHECK(is_untouched(&dst));
+        } else {
+            CHECK_OK(convlow_execute_with(p->plan, &args));
+            CHECK(is_expected((const float *)dst.data, t));
+        }
+        guarded_free(&dst);
+        pages_free(&made);
+    }
+}
+
+/* A plan that has to read weights that are packed already reads them, whatever its image; or there is none.
+ */
+static void packing_that_is_asked_for(void) {
+    convlow_conv2d_desc desc;
+    CONVLOW_CONV2D_DESC_INIT(&desc);
+    convlow_plan_options options;
+    CONVLOW_PLAN_OPTIONS_INIT(&options);
+    desc.in_channels = desc.out_channels = 32;
+    desc.kernel_height = desc.kernel_width = 3;
+    desc.pad_top = desc.pad_left = desc.pad_bottom = desc.pad_right = 1;
+    desc.in_height = desc.in_width = 28;
+    convlow_plan *plan;
+    size_t read = 0, refused = 0;
+    for (int32_t layout = 0; layout < 2; ++layout) {
+        desc.src_layout = desc.dst_layout = layout;
+        CONVLOW_PLAN_OPTIONS_INIT(&options);
+        REQUIRE_OK(convlow_plan_create(&desc, &options, &plan));
+        const uint64_t id = convlow_plan_packing_id(plan);
+        convlow_plan_destroy(plan);
+        for (size_t size = 0; size < 40; size += size < 4 ? 1 : 7) {
+            convlow_conv2d_desc other = desc;
+            other.in_height = other.in_width = size;
+            options.packing_id = id;
+            REQUIRE_OK(convlow_plan_create(&other, &options, &plan));
+            CHECK(convlow_plan_packing_id(plan) == id);
+            convlow_plan_destroy(plan);
+        }
+        options.packing_id = id + 1;
+        CHECK_FAILS(convlow_plan_create(&desc, &options, &plan), CONVLOW_ERROR_UNSUPPORTED,
+                    "packing_id = 0x");
+        /* By name: of the algorithms of this problem some read it. */
+        size_t count;
+        convlow_plan_info *infos = query_all(&desc, NULL, &count);
+        for (size_t at = 0; at < count; ++at) {
+            if (infos[at].applicable) {
+                options.packing_id = id;
+                options.algorithm = infos[at].algorithm;
+                if (convlow_plan_create(&desc, &options, &plan) == CONVLOW_OK) {
+                    ++read;
+                    CHECK(convlow_plan_packing_id(plan) == id);
+                    convlow_plan_destroy(plan);
+                } else {
+                    ++refused;
+                    CHECK_CONTAINS(convlow_last_error_message(), "reads the packing 0x");
+                }
+            }
+        }
+        free(infos);
+    }
+    CHECK(read >= 2 && refused >= 2);
 }
 
 /* The header alone is enough to refuse: a foreign blob may end right behind it. */
@@ -220,12 +309,14 @@ int main(void) {
     foreign_bytes(&p, &t);
     corrupted_header(&p, &t);
     truncated(&p, &t);
+    cut_before_a_forbidden_page(&p, &t);
     short_foreign_blob(&p, &desc, &t);
     packed_for_another_plan(&p, &desc, &t);
     too_small_buffers(&p, &t);
     prepared_free(&p);
 
     packed_for_another_algorithm(&desc, &t);
+    packing_that_is_asked_for();
     no_workspace_needs_no_buffer(&desc, &t);
     tensors_free(&t);
     return check_result();

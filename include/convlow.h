@@ -4,8 +4,8 @@
  * Written by cbindgen from src/ffi; do not edit. `./dev generate` writes it anew.
  *
  * dst[n,m,y,x] = sum over c,i,j of weights[m,c,i,j] * src[n, c, y*s + i*d - pad_top, x*s + j*d - pad_left],
- * where terms outside the input are absent; in one and three dimensions and transposed, accordingly. All tensors are
- * float32.
+ * where terms outside the input are absent; in one and three dimensions and transposed, accordingly. All tensors of a
+ * plan are of one type: float32, or float64.
  *
  * Every function that can fail returns a convlow_status; outputs are written only on success, and the reason
  * of a failure is in convlow_last_error_message() of the same thread.
@@ -18,6 +18,22 @@
 
 #include <stddef.h>
 #include <stdint.h>
+/*
+ * Each fills the struct that p points to with defaults, and passes its size by itself: CONVLOW_CONV2D_DESC_INIT(&desc).
+ * A pointer to another struct does not compile.
+ */
+#define CONVLOW_CONV2D_DESC_INIT(p) CONVLOW_INIT_(convlow_conv2d_desc, p)
+#define CONVLOW_CONVND_DESC_INIT(p) CONVLOW_INIT_(convlow_convnd_desc, p)
+#define CONVLOW_PLAN_OPTIONS_INIT(p) CONVLOW_INIT_(convlow_plan_options, p)
+#define CONVLOW_EXECUTE_ARGS_INIT(p) CONVLOW_INIT_(convlow_execute_args, p)
+
+#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define CONVLOW_INIT_(type, p) type##_init(_Generic((p), type *: (p)), sizeof(type))
+#else
+/* C++ takes no pointer to another struct, and C99 none to a struct of another size. */
+#define CONVLOW_INIT_(type, p)                                                                               \
+    type##_init((p), sizeof(type) + 0 * sizeof(char[sizeof *(p) == sizeof(type) ? 1 : -1]))
+#endif
 
 /**
  * Batch, channel, row, column: channels first, whatever the number of axes.
@@ -495,6 +511,11 @@ typedef struct convlow_plan_options {
      * Most bytes of packed weights; default SIZE_MAX. Those of CONVLOW_MATH_FAST are up to 7.1 times the plain ones.
      */
     size_t max_packed_weights_bytes;
+    /**
+     * convlow_plan_packing_id of the packed weights that the plan has to read; 0, the default: any. A plan that cannot read
+     * them is refused with CONVLOW_ERROR_UNSUPPORTED.
+     */
+    uint64_t packing_id;
 } convlow_plan_options;
 
 /**
@@ -604,6 +625,11 @@ typedef struct convlow_execute_args {
      * The slopes of CONVLOW_ACTIVATION_PRELU, of the plan's type: out_channels of them. Other activations read none.
      */
     const void *slopes;
+    /**
+     * Bytes of packed_weights, which are then checked: fewer than the plan reads are CONVLOW_ERROR_WEIGHTS_MISMATCH, and no
+     * byte of them is read. 0: not told, and not checked.
+     */
+    size_t packed_weights_bytes;
 } convlow_execute_args;
 
 /**
@@ -866,7 +892,10 @@ convlow_status convlow_pool_set_binding(struct convlow_pool *pool,
 
 /**
  * A pool over the host's own threads: execute calls run(context, jobs, ...) with jobs <= threads, from the thread
- * that executes. A job takes over that thread's floating-point mode, and puts its own thread's back at its end. `run` and `context` must stay valid until this pool and all plans made with it are destroyed.
+ * that executes. One execute calls it at a time: another one that comes meanwhile, on any plan of this pool and with any
+ * context, runs on its calling thread alone. A job takes over the floating-point mode of the thread that executes, and puts
+ * its own thread's back at its end. `run` and `context` must stay valid until this pool and all plans made with it are
+ * destroyed.
  */
 convlow_status convlow_pool_create_external(convlow_parallel_for run,
                                             void *context,

@@ -139,6 +139,21 @@ struct descriptor_nd : convlow_convnd_desc {
         check(convlow_convnd_output_size(this, size.data()));
         return size;
     }
+    /// Elements of a packed src; its strides do not count.
+    std::size_t src_size() const {
+        output_size(); // refuses what overflows
+        return batch * in_channels * product(in_size);
+    }
+    /// Elements of the weights.
+    std::size_t weights_size() const {
+        output_size();
+        return out_channels * (in_channels / groups) * product(kernel_size);
+    }
+    /// Elements of a packed dst; its strides do not count.
+    std::size_t dst_size() const {
+        const std::array<std::size_t, 3> size = output_size();
+        return batch * out_channels * size[0] * size[1] * size[2];
+    }
 
     /// Size, kernel and the padding on both sides of an axis, 0 being the outermost.
     descriptor_nd &axis(std::size_t index, std::size_t size, std::size_t kernel, std::size_t padding = 0) {
@@ -167,6 +182,16 @@ struct descriptor_nd : convlow_convnd_desc {
         activation_min = least;
         activation_max = greatest;
         return activate(CONVLOW_ACTIVATION_CLAMP);
+    }
+
+  private:
+    /// The product of the axes that count.
+    std::size_t product(const std::size_t (&sizes)[3]) const {
+        std::size_t all = 1;
+        for (std::int32_t axis = 0; axis < spatial_dims; ++axis) {
+            all *= sizes[axis];
+        }
+        return all;
     }
 };
 

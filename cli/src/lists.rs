@@ -66,6 +66,17 @@ pub(crate) fn with_type(entry: Entry, data_type: DataType) -> Outcome<Entry> {
     changed(Problem { data_type, ..entry.problem }, entry)
 }
 
+/// The entry, unless its outputs see no input: then there is nothing to run.
+pub(crate) fn of_some_image(entry: Entry) -> Outcome<Entry> {
+    if entry.problem.sums_nothing() {
+        return Err(Failure::Refused(format!(
+            "{}: no output sees an input, so that there is nothing to run",
+            entry.name
+        )));
+    }
+    Ok(entry)
+}
+
 /// The entry with this problem in place of its own.
 fn changed(problem: Problem, entry: Entry) -> Outcome<Entry> {
     let unnamed = entry.name == entry.problem.to_string();
@@ -152,7 +163,7 @@ impl Reader {
                 Some(batch) => with_batch(entry, batch)?,
                 None => entry,
             };
-            self.entries.push(with_type(entry, self.data_type)?);
+            self.entries.push(of_some_image(with_type(entry, self.data_type)?)?);
         }
         Ok(())
     }

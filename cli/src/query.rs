@@ -68,9 +68,11 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Outcome<()> {
     if arguments.csv {
         write_csv(&lines, out)
     } else {
-        writeln!(out, "{text}: {}; workspace and weights in bytes\n", options::summary(&options))?;
+        writeln!(out, "{text}: {}", options::summary(&options))?;
+        write_choices(&answers, out)?;
+        writeln!(out, "\nall primitives, * the choice of AUTO; workspace and weights in bytes\n")?;
         write!(out, "{}", table(&lines, &options))?;
-        write_choices(&answers, out)
+        Ok(())
     }
 }
 
@@ -160,7 +162,7 @@ fn table(lines: &[Line<'_>], options: &Options) -> Table {
 }
 
 fn write_choices(answers: &[Answers], out: &mut impl Write) -> Outcome<()> {
-    writeln!(out, "\n* the choice of AUTO:")?;
+    writeln!(out, "\nthe choice of AUTO:")?;
     for Answers { pair, infos } in answers {
         let chosen = infos.iter().find(|info| info.applicable && info.reason.is_none());
         let (name, gemm) = match chosen {
@@ -168,7 +170,9 @@ fn write_choices(answers: &[Answers], out: &mut impl Write) -> Outcome<()> {
             None => ("nothing: no primitive fits the limit", ""),
         };
         let gemm = if gemm.is_empty() { String::new() } else { format!(", gemm {gemm}") };
-        writeln!(out, "  {}  {name}{gemm}", pair_name(*pair))?;
+        let bytes = chosen
+            .map_or(String::new(), |info| format!(", {} bytes of workspace", grouped(info.workspace_bytes)));
+        writeln!(out, "  {}  {name}{gemm}{bytes}", pair_name(*pair))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use convlow_base::error::{Result, invalid};
 
-use super::checked::{NamedRange, disjoint, input, slice};
+use super::checked::{NamedRange, disjoint, slice, tensor};
 use super::types::ExecuteArgs;
 use crate::problem::{Activation, Problem};
 
@@ -29,7 +29,7 @@ pub(super) fn residual_of<T>(args: &ExecuteArgs, problem: &Problem) -> Result<Op
     if args.residual.is_null() || std::ptr::eq(args.residual, args.dst) {
         return Ok(None);
     }
-    input("residual", args.residual.cast()).map(Some)
+    tensor("residual", args.residual.cast(), problem.dst_len()).map(Some)
 }
 
 /// The slopes of an activation that has some; what others have there is not read, and may be anything.

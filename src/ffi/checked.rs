@@ -27,8 +27,11 @@ pub(super) unsafe fn reference<'a, T>(name: &str, pointer: *const T) -> Result<&
     Ok(unsafe { &*pointer })
 }
 
-/// A tensor to read, whose elements may take turns with those of another one.
-pub(super) fn input<T>(name: &str, pointer: *const T) -> Result<*const T> {
+/// A tensor of so many elements, which may take turns with those of another one. Where it has none it may be anywhere.
+pub(super) fn tensor<T>(name: &str, pointer: *const T, len: usize) -> Result<*const T> {
+    if len == 0 {
+        return Ok(std::ptr::dangling());
+    }
     check(name, pointer.addr(), align_of::<T>())?;
     Ok(pointer)
 }

@@ -2,12 +2,12 @@
 
 use std::ffi::c_void;
 
-use convlow_base::error::{Result, invalid};
+use convlow_base::error::{Error, Result, invalid, text};
 use convlow_base::memory;
 use convlow_threads::Pool;
 
 use super::arguments::{check_disjoint, optional, residual_of, slopes_of};
-use super::checked::{disjoint, input, malloc_aligned, output, reference, slice, slice_mut};
+use super::checked::{disjoint, malloc_aligned, output, reference, slice, slice_mut, tensor};
 use super::pool::PoolHandle;
 use super::problem::{problem_of, problem_of_nd};
 use super::status::{Status, guard, guard_value};
@@ -69,6 +69,7 @@ unsafe fn options_of(options: *const PlanOptions) -> Result<Options> {
         },
         max_workspace_bytes: options.max_workspace_bytes,
         max_packed_weights_bytes: options.max_packed_weights_bytes,
+        packing_id: options.packing_id,
         measure_budget_seconds: options.measure_budget_seconds,
         measure_max_bytes: options.measure_max_bytes,
         pool: if options.pool.is_null() {
@@ -403,6 +404,16 @@ pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *co
     })
 }
 
+/// `Err` if the caller says that packed weights are shorter than what a plan reads.
+fn check_told_bytes(told: usize, needed: usize) -> Result<()> {
+    if told != 0 && told < needed {
+        return Err(Error::WeightsMismatch(text!(
+            "packed_weights_bytes = {told} is less than the plan's {needed}: the blob was cut, or packed for another plan"
+        )));
+    }
+    Ok(())
+}
+
 /// # Safety
 /// Non-null pointers point to a plan and its tensors.
 unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Result<()> {
@@ -412,10 +423,15 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         plan.check_type::<T>()?;
         let (problem, info) = (plan.problem(), plan.info());
         let ExecuteArgs { packed_weights, workspace, workspace_bytes, .. } = *args;
-        let src: *const T = input("src", args.src.cast())?;
+        let src = tensor::<T>("src", args.src.cast(), problem.src_len())?;
+        if packed_weights.is_null() {
+            return invalid!(
+                "packed_weights is NULL: call convlow_pack_weights once, and pass what it wrote"
+            );
+        }
         malloc_aligned("packed_weights", packed_weights)?;
         let bias = optional("bias", args.bias, problem.out_channels)?;
-        let dst: *mut T = output("dst", args.dst.cast())?;
+        let dst = tensor::<T>("dst", args.dst.cast(), problem.dst_len())?.cast_mut();
         let residual = residual_of::<T>(args, problem)?;
         let slopes = slopes_of::<T>(args, problem)?;
         let pool = match args.pool_context.is_null() {
@@ -429,6 +445,7 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         if needed > 0 || !workspace.is_null() {
             malloc_aligned("workspace", workspace)?;
         }
+        check_told_bytes(args.packed_weights_bytes, info.packed_weights_bytes)?;
         // The header is read before the rest, because a shorter blob may end anywhere behind it.
         let header = reference("packed_weights", packed_weights.cast::<[u8; HEADER_BYTES]>())?;
         plan.packing().check_header(header)?;

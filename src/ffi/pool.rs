@@ -89,7 +89,10 @@ pub unsafe extern "C" fn convlow_pool_set_binding(pool: *mut PoolHandle, binding
 }
 
 /// A pool over the host's own threads: execute calls run(context, jobs, ...) with jobs <= threads, from the thread
-/// that executes. A job takes over that thread's floating-point mode, and puts its own thread's back at its end. `run` and `context` must stay valid until this pool and all plans made with it are destroyed.
+/// that executes. One execute calls it at a time: another one that comes meanwhile, on any plan of this pool and with any
+/// context, runs on its calling thread alone. A job takes over the floating-point mode of the thread that executes, and puts
+/// its own thread's back at its end. `run` and `context` must stay valid until this pool and all plans made with it are
+/// destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pool_create_external(
     run: ParallelForPtr,
@@ -102,7 +105,7 @@ pub unsafe extern "C" fn convlow_pool_create_external(
         let pool = unsafe { output("pool", pool) }?;
         let run = run.ok_or_else(|| Error::InvalidArgument(text!("run is NULL")))?;
         // SAFETY: `run`'s contract is the caller's promise; the place is checked.
-        unsafe { hand_over(Pool::external(run, context, threads)?, pool) }
+        unsafe { hand_over(Pool::external(run, context, threads)?.one_call_at_a_time()?, pool) }
     })
 }
 

@@ -6,8 +6,9 @@ use convlow_kernels::activation::Parameters;
 use super::checked::output;
 use super::status::{Status, guard};
 use super::types::{
-    CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV, CONVLOW_OPERATION_CONV_TRANSPOSE,
-    CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, Conv2dDesc, ConvNdDesc,
+    CONVLOW_ACTIVATION_NONE, CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV,
+    CONVLOW_OPERATION_CONV_TRANSPOSE, CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW,
+    Conv2dDesc, ConvNdDesc,
 };
 use super::versioned::{self, Versioned};
 use crate::problem::{
@@ -18,7 +19,10 @@ fn layout(field: &str, value: i32) -> Result<Layout> {
     match value {
         CONVLOW_LAYOUT_NCHW => Ok(Layout::Nchw),
         CONVLOW_LAYOUT_NHWC => Ok(Layout::Nhwc),
-        other => invalid!("{field} = {other} is not a CONVLOW_LAYOUT_ constant"),
+        other => invalid!(
+            "{field} = {other} is not a CONVLOW_LAYOUT_ constant: CONVLOW_LAYOUT_NCHW ({CONVLOW_LAYOUT_NCHW}) or \
+             CONVLOW_LAYOUT_NHWC ({CONVLOW_LAYOUT_NHWC})"
+        ),
     }
 }
 
@@ -89,7 +93,22 @@ fn dims_of(desc: &ConvNdDesc) -> Result<usize> {
     }
 }
 
+/// `Err` for bounds that no activation reads. Both are 0 in a struct that was filled with zeros.
+fn check_bounds(desc: &ConvNdDesc) -> Result<()> {
+    let bounds = [desc.activation_min, desc.activation_max];
+    let unset = [[f64::NEG_INFINITY, f64::INFINITY], [0.0; 2]].contains(&bounds);
+    if desc.activation == CONVLOW_ACTIVATION_NONE && !unset {
+        let [min, max] = bounds;
+        return invalid!(
+            "activation_min = {min} and activation_max = {max}, but activation = CONVLOW_ACTIVATION_NONE: set activation = \
+             CONVLOW_ACTIVATION_CLAMP"
+        );
+    }
+    Ok(())
+}
+
 fn activation(desc: &ConvNdDesc) -> Result<Activation> {
+    check_bounds(desc)?;
     for (name, value) in
         [("activation_alpha", desc.activation_alpha), ("activation_beta", desc.activation_beta)]
     {
@@ -147,7 +166,12 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
             CONVLOW_WEIGHTS_OIHW => WeightsLayout::Oihw,
             CONVLOW_WEIGHTS_HWIO => WeightsLayout::Hwio,
             CONVLOW_WEIGHTS_OHWI => WeightsLayout::Ohwi,
-            other => return invalid!("weights_layout = {other} is not a CONVLOW_WEIGHTS_ constant"),
+            other => {
+                return invalid!(
+                    "weights_layout = {other} is not a CONVLOW_WEIGHTS_ constant: CONVLOW_WEIGHTS_OIHW \
+                     ({CONVLOW_WEIGHTS_OIHW}), _HWIO ({CONVLOW_WEIGHTS_HWIO}) or _OHWI ({CONVLOW_WEIGHTS_OHWI})"
+                );
+            }
         },
         src_strides: Strides { channel: desc.src_channel_stride, batch: desc.src_batch_stride },
         dst_strides: Strides { channel: desc.dst_channel_stride, batch: desc.dst_batch_stride },

@@ -234,6 +234,9 @@ pub struct ExecuteArgs {
     pub pool_context: *mut c_void,
     /// The slopes of CONVLOW_ACTIVATION_PRELU, of the plan's type: out_channels of them. Other activations read none.
     pub slopes: *const c_void,
+    /// Bytes of packed_weights, which are then checked: fewer than the plan reads are CONVLOW_ERROR_WEIGHTS_MISMATCH, and no
+    /// byte of them is read. 0: not told, and not checked.
+    pub packed_weights_bytes: usize,
 }
 
 /// What is asked of a plan. Fill it with convlow_plan_options_init, then set what differs.
@@ -263,6 +266,9 @@ pub struct PlanOptions {
     pub measure_max_bytes: usize,
     /// Most bytes of packed weights; default SIZE_MAX. Those of CONVLOW_MATH_FAST are up to 7.1 times the plain ones.
     pub max_packed_weights_bytes: usize,
+    /// convlow_plan_packing_id of the packed weights that the plan has to read; 0, the default: any. A plan that cannot read
+    /// them is refused with CONVLOW_ERROR_UNSUPPORTED.
+    pub packing_id: u64,
 }
 
 /// What the planner knows of one algorithm for one problem. Set struct_size, and zero the rest.

@@ -18,6 +18,8 @@ const MAX_SIZE: usize = 4096;
 pub(super) unsafe trait Versioned: Copy {
     /// The C name.
     const NAME: &'static str;
+    /// What a caller does who has not set the size.
+    const HINT: &'static str;
     /// Where fields begin: where a shorter struct may end.
     const OFFSETS: &'static [usize];
     /// What a field is that the caller does not know.
@@ -25,17 +27,18 @@ pub(super) unsafe trait Versioned: Copy {
 }
 
 macro_rules! versioned {
-    ($type:ident, $name:literal, { $($field:ident: $default:expr,)+ }) => {
+    ($type:ident, $name:literal, $hint:literal, { $($field:ident: $default:expr,)+ }) => {
         // SAFETY: repr(C) structs of integers, floats and pointers, beginning with `struct_size`.
         unsafe impl Versioned for $type {
             const NAME: &'static str = $name;
+            const HINT: &'static str = $hint;
             const OFFSETS: &'static [usize] = &[$(offset_of!($type, $field)),+];
             const DEFAULT: Self = $type { $($field: $default,)+ };
         }
     };
 }
 
-versioned!(Conv2dDesc, "convlow_conv2d_desc", {
+versioned!(Conv2dDesc, "convlow_conv2d_desc", "call CONVLOW_CONV2D_DESC_INIT(&desc) first", {
     struct_size: size_of::<Conv2dDesc>(),
     src_layout: super::types::CONVLOW_LAYOUT_NCHW,
     dst_layout: super::types::CONVLOW_LAYOUT_NCHW,
@@ -64,7 +67,7 @@ versioned!(Conv2dDesc, "convlow_conv2d_desc", {
     activation_beta: f64::NAN,
 });
 
-versioned!(ConvNdDesc, "convlow_convnd_desc", {
+versioned!(ConvNdDesc, "convlow_convnd_desc", "call CONVLOW_CONVND_DESC_INIT(&desc) first", {
     struct_size: size_of::<ConvNdDesc>(),
     operation: super::types::CONVLOW_OPERATION_CONV,
     r#type: super::types::CONVLOW_TYPE_F32,
@@ -95,7 +98,7 @@ versioned!(ConvNdDesc, "convlow_convnd_desc", {
     activation_beta: f64::NAN,
 });
 
-versioned!(ExecuteArgs, "convlow_execute_args", {
+versioned!(ExecuteArgs, "convlow_execute_args", "call CONVLOW_EXECUTE_ARGS_INIT(&args) first", {
     struct_size: size_of::<ExecuteArgs>(),
     src: std::ptr::null(),
     packed_weights: std::ptr::null(),
@@ -106,9 +109,10 @@ versioned!(ExecuteArgs, "convlow_execute_args", {
     residual: std::ptr::null(),
     pool_context: std::ptr::null_mut(),
     slopes: std::ptr::null(),
+    packed_weights_bytes: 0,
 });
 
-versioned!(PlanOptions, "convlow_plan_options", {
+versioned!(PlanOptions, "convlow_plan_options", "call CONVLOW_PLAN_OPTIONS_INIT(&options) first", {
     struct_size: size_of::<PlanOptions>(),
     algorithm: super::types::CONVLOW_ALGORITHM_AUTO,
     math: super::types::CONVLOW_MATH_EXACT,
@@ -119,9 +123,10 @@ versioned!(PlanOptions, "convlow_plan_options", {
     pool: std::ptr::null_mut(),
     measure_max_bytes: crate::planner::Options::DEFAULT_MEASURE_BYTES,
     max_packed_weights_bytes: usize::MAX,
+    packing_id: 0,
 });
 
-versioned!(PlanInfo, "convlow_plan_info", {
+versioned!(PlanInfo, "convlow_plan_info", "set info.struct_size = sizeof info first", {
     struct_size: size_of::<PlanInfo>(),
     algorithm: 0,
     applicable: 0,
@@ -138,6 +143,11 @@ versioned!(PlanInfo, "convlow_plan_info", {
     reason: std::ptr::null(),
 });
 
+/// Whether a struct of this size ends between fields and has one beside its size, or may be that of a newer header.
+fn is_possible<T: Versioned>(size: usize) -> bool {
+    T::OFFSETS[2..].contains(&size) || (size_of::<T>()..=MAX_SIZE).contains(&size)
+}
+
 /// The size that a caller's struct gives itself, checked: its end lies between fields, and what the library
 /// does not know is zero.
 ///
@@ -153,8 +163,8 @@ pub(super) unsafe fn size_of_struct<T: Versioned>(pointer: *const T) -> Result<u
     // SAFETY: not NULL and aligned; the caller promises the first field.
     let size = unsafe { *pointer.cast::<usize>() };
     let known = size_of::<T>();
-    if !(T::OFFSETS[1..].contains(&size) || (known..=MAX_SIZE).contains(&size)) {
-        return invalid!("{}.struct_size = {size}, but sizeof({}) is {known}", T::NAME, T::NAME);
+    if !is_possible::<T>(size) {
+        return invalid!("{}.struct_size = {size}, but sizeof({}) is {known}: {}", T::NAME, T::NAME, T::HINT);
     }
     for at in known..size {
         // SAFETY: the struct has `size` bytes.
@@ -215,7 +225,7 @@ pub(super) unsafe fn init<T: Versioned>(pointer: *mut T, size: usize) -> Result<
     if !pointer.is_aligned() {
         return invalid!("{} = {pointer:p} is not aligned to {} bytes", T::NAME, align_of::<T>());
     }
-    if !(T::OFFSETS[1..].contains(&size) || (size_of::<T>()..=MAX_SIZE).contains(&size)) {
+    if !is_possible::<T>(size) {
         return invalid!("struct_size = {size}, but sizeof({}) is {}", T::NAME, size_of::<T>());
     }
     // SAFETY: the struct has `size` bytes, at least a usize.

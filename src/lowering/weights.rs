@@ -284,7 +284,9 @@ impl Packing {
         let expected = self.header();
         let mismatch = |text: String| Err(Error::WeightsMismatch(text));
         if found[0] != expected[0] {
-            return mismatch(text!("packed_weights does not begin with the header of packed weights"));
+            return mismatch(text!(
+                "packed_weights does not begin with the header of packed weights: pass what convlow_pack_weights wrote"
+            ));
         }
         if found[1] != expected[1] {
             return mismatch(text!(

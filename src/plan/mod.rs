@@ -8,6 +8,7 @@ mod tests;
 
 use convlow_base::error::{Error, Result, invalid, text};
 use convlow_base::panics;
+use convlow_kernels::end::End;
 use convlow_kernels::matrix::MatrixMut;
 use convlow_threads::Pool;
 
@@ -192,8 +193,39 @@ impl Plan {
         let _one_thread = self.info.backend.map(Backend::on_one_thread);
         // SAFETY: the caller's promise.
         panics::catch_failure(|| unsafe {
+            if problem.sums_nothing() {
+                return self.end_nothing((bias, slopes), (dst, residual));
+            }
             self.run(src, weights, (bias, slopes), (dst, residual), workspace, pool)
         })
+    }
+
+    /// dst ← activation(bias + addend): that of outputs, if there are any, which see no input.
+    ///
+    /// # Safety
+    /// As [`Plan::execute_raw`].
+    unsafe fn end_nothing<T: Element>(
+        &self,
+        (bias, slopes): (Option<&[T]>, Option<&[T]>),
+        (dst, residual): (*mut T, Option<*const T>),
+    ) {
+        let Problem { accumulate, activation, out_channels, dst_layout, .. } = self.problem;
+        if self.problem.dst_len() == 0 {
+            return;
+        }
+        let end = End { bias, accumulate: false, activation, slopes };
+        let (images, units) = images_of(&self.problem, out_channels);
+        // SAFETY: the caller's promise; the images lie in dst as the problem's strides say.
+        let tiles = unsafe { Tiles::of_images(dst, residual, images, units) };
+        for index in 0..tiles.len() {
+            // SAFETY: each index once, and its view is dropped before the next.
+            let (_, mut image) = unsafe { tiles.take(index) };
+            match accumulate {
+                true => image.fill_with_addend(),
+                false => image.for_each_row(|_, values| values.fill(T::ZERO)),
+            }
+            T::finish(&end, &mut image, dst_layout);
+        }
     }
 
     /// `Err` unless the plan's elements are of this type.

@@ -10,6 +10,8 @@ use crate::problem::{DataType, Kind, Problem, product};
 /// An algorithm that can compute the problem, ready to do so.
 pub(super) struct Candidate {
     pub(super) info: Info,
+    /// The same on one thread, by which it is chosen: how an algorithm rounds may not depend on the number of threads.
+    pub(super) alone: Info,
     pub(super) schedule: Schedule,
     /// The number of its packing.
     pub(super) packing: u64,
@@ -19,6 +21,25 @@ impl Candidate {
     pub(super) fn fits(&self, options: &Options) -> bool {
         self.info.workspace_bytes <= options.max_workspace_bytes
             && self.info.packed_weights_bytes <= options.max_packed_weights_bytes
+            && self.is_of_packing(options)
+    }
+
+    /// Whether it reads the packing that the options ask for, if they ask for one.
+    pub(super) fn is_of_packing(&self, options: &Options) -> bool {
+        options.packing_id == 0 || options.packing_id == self.packing
+    }
+
+    /// The same for a problem whose outputs see no input: only the packing remains.
+    pub(super) fn without_sums(self) -> Self {
+        let of_nothing = |info: Info| Info {
+            workspace_bytes: 0,
+            gemm_calls: 0,
+            counts: Cost::default().counts(0),
+            estimated_seconds: 0.0,
+            measured_seconds: 0.0,
+            ..info
+        };
+        Self { info: of_nothing(self.info), alone: of_nothing(self.alone), ..self }
     }
 
     /// Whether AUTO may take it: a GEMM gets the products if it is asked for and only then, since a GEMM may allocate; and
@@ -51,10 +72,31 @@ pub(super) fn examine(
     options: &Options,
     backends: &[Backend],
 ) -> Answer {
+    let alone = examine_on(1, entry, problem, options, backends)?;
     let threads = options.pool.threads();
+    if threads == 1 {
+        return Ok(alone);
+    }
+    match examine_on(threads, entry, problem, options, backends) {
+        Ok(shared) if shared.fits(options) || !alone.fits(options) => {
+            Ok(Candidate { alone: alone.info, ..shared })
+        }
+        // More threads never refuse what one of them can do.
+        _ => Ok(alone),
+    }
+}
+
+/// The same for so many threads.
+fn examine_on(
+    threads: usize,
+    entry: &'static Entry,
+    problem: &Problem,
+    options: &Options,
+    backends: &[Backend],
+) -> Answer {
     let schedule = Schedule::new(problem, entry, threads, options.max_workspace_bytes)?;
     if options.math == Math::Exact && !entry.is_exact() {
-        return Err(Declined::Unsupported(c"needs math = FAST"));
+        return Err(Declined::Unsupported(c"needs math = CONVLOW_MATH_FAST"));
     }
     let Schedule { prepared, .. } = &schedule;
     let workspace_bytes = schedule.bytes(problem).ok_or(Scratch::OVERFLOW)?;
@@ -87,7 +129,7 @@ pub(super) fn examine(
         measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
         reason: None,
     };
-    Ok(Candidate { info, schedule, packing: packing.id() })
+    Ok(Candidate { info, alone: info, schedule, packing: packing.id() })
 }
 
 /// The GEMM that serves an algorithm: the one estimated quicker on one thread. More threads, or what was measured, may

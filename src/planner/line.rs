@@ -1,4 +1,4 @@
-//! The line that CONVLOW_VERBOSE asks for.
+//! The lines that CONVLOW_VERBOSE asks for.
 
 use std::fmt;
 use std::io::Write;
@@ -14,10 +14,13 @@ pub(super) fn printed(reason: Reason) -> &'static str {
     reason.to_str().expect("reasons are ASCII")
 }
 
-/// The line of a plan: what was chosen, and why each other algorithm was not.
-struct ChoiceLine<'a, I>(&'a Problem, I);
+/// The most characters of a line, unless a name or a reason is longer.
+const WIDTH: usize = 118;
 
-impl<I: Iterator<Item = Info> + Clone> fmt::Display for ChoiceLine<'_, I> {
+/// The lines of a plan: what was chosen, and by each reason the algorithms that were not.
+struct ChoiceLines<'a, I>(&'a Problem, I);
+
+impl<I: Iterator<Item = Info> + Clone> fmt::Display for ChoiceLines<'_, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(problem, infos) = self;
         write!(f, "convlow: {problem}:")?;
@@ -29,20 +32,41 @@ impl<I: Iterator<Item = Info> + Clone> fmt::Display for ChoiceLine<'_, I> {
                 seconds => write!(f, ", measured {:.3} ms", seconds * 1e3)?,
             }
         }
-        let mut before = ";";
-        for info in infos.clone() {
-            if let Some(reason) = info.reason {
-                write!(f, "{before} not {}: {}", info.entry.name(), printed(reason))?;
-                before = ",";
+        f.write_str("\n")?;
+        for (index, reason) in infos.clone().map(|info| info.reason).enumerate() {
+            let is_first = infos.clone().take(index).all(|before| before.reason != reason);
+            if let Some(reason) = reason.filter(|_| is_first) {
+                self.write_passed_over(f, reason)?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl<I: Iterator<Item = Info> + Clone> ChoiceLines<'_, I> {
+    /// The algorithms that were not chosen for this reason.
+    fn write_passed_over(&self, f: &mut fmt::Formatter<'_>, reason: Reason) -> fmt::Result {
+        let text = printed(reason);
+        write!(f, "convlow:   not, {text}:")?;
+        let mut width = "convlow:   not, :".len() + text.len();
+        let mut before = " ";
+        for info in self.1.clone().filter(|info| info.reason == Some(reason)) {
+            let name = info.entry.name();
+            width += before.len() + name.len();
+            if width > WIDTH {
+                before = if before == " " { "\nconvlow:     " } else { ",\nconvlow:     " };
+                width = "convlow:     ".len() + name.len();
+            }
+            write!(f, "{before}{name}")?;
+            before = ", ";
         }
         f.write_str("\n")
     }
 }
 
-/// Prints the line in one piece, so that those of several threads do not mix.
+/// Prints the lines in one piece, so that those of several threads do not mix.
 pub(super) fn print_choice(problem: &Problem, infos: impl Iterator<Item = Info> + Clone) {
-    let line = text!("{}", ChoiceLine(problem, infos));
+    let lines = text!("{}", ChoiceLines(problem, infos));
     // A host without a stderr has asked for nothing it could see.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    let _ = std::io::stderr().write_all(lines.as_bytes());
 }

@@ -50,6 +50,8 @@ pub struct Options {
     pub max_workspace_bytes: usize,
     /// Most bytes of packed weights.
     pub max_packed_weights_bytes: usize,
+    /// The [`Plan::packing_id`](crate::Plan::packing_id) of the packed weights that the plan is to read; 0: any.
+    pub packing_id: u64,
     /// Most seconds of measuring, for [`Effort::Measure`].
     pub measure_budget_seconds: f64,
     /// Most bytes of memory that measuring takes.
@@ -74,6 +76,7 @@ impl Default for Options {
             gemm: BackendChoice::Auto,
             max_workspace_bytes: usize::MAX,
             max_packed_weights_bytes: usize::MAX,
+            packing_id: 0,
             measure_budget_seconds: Self::DEFAULT_BUDGET_SECONDS,
             measure_max_bytes: Self::DEFAULT_MEASURE_BYTES,
             pool: Pool::SERIAL,

@@ -1,5 +1,7 @@
 //! [`Survey`]: every algorithm's answer for a problem, and the one that the options select.
 
+use std::fmt;
+
 use convlow_base::error::{Error, Result, invalid, text};
 use convlow_base::memory;
 use convlow_kernels::isa::Isa;
@@ -15,6 +17,18 @@ use crate::algorithms::{Cost, Declined, Entry, Products, REGISTRY, Reason};
 use crate::gemm::{Backend, BackendChoice};
 use crate::plan::Info;
 use crate::problem::{DataType, Problem};
+
+/// A limit as messages print it.
+struct Limit(usize);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            usize::MAX => f.write_str("unlimited"),
+            bytes => write!(f, "{bytes}"),
+        }
+    }
+}
 
 /// Every algorithm's answer, in registry order, and the packing that AUTO prefers.
 pub(super) struct Survey {
@@ -38,8 +52,12 @@ impl Survey {
         Isa::in_use()?;
         let backends = Backend::candidates(options.gemm)?;
         let mut answers = memory::vec(REGISTRY.len())?;
+        let some_image = problem.on_some_image()?;
         for entry in REGISTRY {
-            let answer = examine(entry, problem, options, backends);
+            let answer = match problem.sums_nothing() {
+                true => examine(entry, &some_image, options, backends).map(Candidate::without_sums),
+                false => examine(entry, problem, options, backends),
+            };
             if let Err(Declined::OutOfMemory(bytes)) = answer {
                 return Err(memory::exhausted(bytes));
             }
@@ -54,7 +72,8 @@ impl Survey {
             return Ok(None);
         }
         let Some(usual) = of_usual_size(problem) else { return Ok(None) };
-        let options = Options { effort: Effort::Estimate, pool: Pool::SERIAL, ..options.clone() };
+        let options =
+            Options { effort: Effort::Estimate, pool: Pool::SERIAL, packing_id: 0, ..options.clone() };
         let survey = Self::new(&usual, &options)?;
         Ok(best(survey.fitting(&options)).map(|candidate| candidate.packing))
     }
@@ -81,16 +100,35 @@ impl Survey {
         }
         let usual = self.fitting(options).filter(|candidate| self.is_usual(candidate));
         let chosen = fastest(self.fitting(options)).or_else(|| best(usual));
-        chosen.or_else(|| best(self.fitting(options))).ok_or_else(|| {
-            Error::WorkspaceLimit(text!(
-                "no algorithm fits max_workspace_bytes = {} and max_packed_weights_bytes = {}",
-                options.max_workspace_bytes,
-                options.max_packed_weights_bytes
-            ))
-        })
+        chosen.or_else(|| best(self.fitting(options))).ok_or_else(|| self.nothing_fits(options))
     }
 
-    /// Whether it reads the packing that AUTO prefers.
+    /// Why AUTO has nothing to take: no algorithm reads the packing that is asked for, or none fits the limits.
+    fn nothing_fits(&self, options: &Options) -> Error {
+        let open = || {
+            let candidates = self.answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+            candidates.filter(|candidate| candidate.is_open_to_auto(options))
+        };
+        if !open().any(|candidate| candidate.is_of_packing(options)) {
+            return Error::Unsupported(text!(
+                "packing_id = {:#x}, but no algorithm that AUTO may take for this problem reads that packing",
+                options.packing_id
+            ));
+        }
+        let of_packing =
+            || open().filter(|candidate| candidate.is_of_packing(options)).map(|candidate| &candidate.info);
+        let workspace = of_packing().map(|info| info.workspace_bytes).min();
+        let packed = of_packing().map(|info| info.packed_weights_bytes).min();
+        Error::WorkspaceLimit(text!(
+            "no algorithm fits max_workspace_bytes = {} and max_packed_weights_bytes = {}: the least of each alone is {} and {}",
+            Limit(options.max_workspace_bytes),
+            Limit(options.max_packed_weights_bytes),
+            workspace.unwrap_or_default(),
+            packed.unwrap_or_default()
+        ))
+    }
+
+    /// Whether it reads the packing that AUTO prefers; where the options ask for one, all that are left do.
     fn is_usual(&self, candidate: &Candidate) -> bool {
         self.usual_packing.is_none_or(|packing| packing == candidate.packing)
     }
@@ -100,6 +138,12 @@ impl Survey {
             self.answers.iter().find(|(other, _)| other.id == entry.id).expect("an entry is registered");
         match answer {
             Ok(candidate) if candidate.fits(options) => Ok(candidate),
+            Ok(candidate) if !candidate.is_of_packing(options) => Err(Error::Unsupported(text!(
+                "packing_id = {:#x}, but algorithm = {} reads the packing {:#x}",
+                options.packing_id,
+                entry.name(),
+                candidate.packing
+            ))),
             Ok(candidate) if candidate.info.workspace_bytes <= options.max_workspace_bytes => {
                 Err(Error::WorkspaceLimit(text!(
                     "algorithm = {} needs {} bytes of packed weights, more than max_packed_weights_bytes = {}",
@@ -166,6 +210,8 @@ impl Survey {
             c"needs more than max_packed_weights_bytes"
         } else if matches!(options.algorithm, AlgorithmChoice::One(_)) {
             c"another algorithm was requested"
+        } else if !candidate.is_of_packing(options) {
+            c"packs weights in another way than packing_id asks for"
         } else if !candidate.is_open_to_auto(options) {
             match (options.gemm, candidate.info.entry.products) {
                 (BackendChoice::Auto, _) => c"only where a GEMM is asked for",

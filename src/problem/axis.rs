@@ -62,14 +62,17 @@ impl AxisNames {
 
 /// The axis with its output size. Its fields are named in refusals as the descriptor that it came from has them.
 pub(super) fn complete(axis: Axis, operation: Operation, names: &AxisNames) -> Result<Axis> {
-    for (field, value) in [
-        (names.input, axis.input),
-        (names.kernel, axis.kernel),
-        (names.stride, axis.stride),
-        (names.dilation, axis.dilation),
-    ] {
+    for (field, value) in
+        [(names.kernel, axis.kernel), (names.stride, axis.stride), (names.dilation, axis.dilation)]
+    {
         if value == 0 {
             return invalid!("{field} = 0, but it must be at least 1");
+        }
+    }
+    for (field, value) in [(names.stride, axis.stride), (names.dilation, axis.dilation)] {
+        // A negative number of the caller's, most likely.
+        if value > isize::MAX as usize {
+            return Err(Error::Overflow(text!("{field} = {value} does not fit ptrdiff_t")));
         }
     }
     let (padded, reach) = (padded_input(&axis, names)?, kernel_reach(&axis, names)?);
@@ -109,7 +112,8 @@ fn kernel_reach(axis: &Axis, names: &AxisNames) -> Result<usize> {
     })
 }
 
-/// An axis that is not transposed, whose kernel reaches over so many of the padded input's positions.
+/// An axis that is not transposed, whose kernel reaches over so many of the padded input's positions. An empty input may have
+/// no output: the sizes of ONNX's formula, down to 0.
 fn complete_forward(axis: Axis, names: &AxisNames, padded: usize, reach: usize) -> Result<Axis> {
     if axis.output_padding != 0 {
         return invalid!(
@@ -117,6 +121,9 @@ fn complete_forward(axis: Axis, names: &AxisNames, padded: usize, reach: usize) 
             names.output_padding,
             axis.output_padding
         );
+    }
+    if axis.input == 0 && reach == padded + 1 {
+        return Ok(Axis { output: 0, ..axis });
     }
     if reach > padded {
         return invalid!(
@@ -137,6 +144,9 @@ fn complete_forward(axis: Axis, names: &AxisNames, padded: usize, reach: usize) 
 
 /// The same of a transposed axis whose kernel reaches over so many positions.
 fn complete_transposed(axis: Axis, names: &AxisNames, reach: usize) -> Result<Axis> {
+    if axis.input == 0 {
+        return invalid!("{} = 0, but a transposed convolution needs at least 1", names.input);
+    }
     if axis.output_padding >= axis.stride.max(axis.dilation) {
         return invalid!(
             "{} = {} must be less than {} = {} or {} = {}",

@@ -48,13 +48,18 @@ impl Extent {
 
     /// Elements of an image from the first to behind the last.
     pub fn image_len(&self) -> usize {
-        let (run, runs) = self.runs();
-        (runs - 1) * self.channel_stride() + run
+        match self.runs() {
+            (_, 0) | (0, _) => 0,
+            (run, runs) => (runs - 1) * self.channel_stride() + run,
+        }
     }
 
     /// The same of all images.
     pub fn len(&self) -> usize {
-        (self.batch - 1) * self.batch_stride() + self.image_len()
+        match (self.batch, self.image_len()) {
+            (0, _) | (_, 0) => 0,
+            (batch, image) => (batch - 1) * self.batch_stride() + image,
+        }
     }
 
     /// The strides, checked; those that are as packed tensors have them are 0.
@@ -73,7 +78,8 @@ impl Extent {
                 "the bytes of {name} do not fit size_t ({name}_channel_stride = {channel}, {name}_batch_stride = {batch})"
             ))
         };
-        let image = (runs - 1)
+        let image = runs
+            .saturating_sub(1)
             .checked_mul(self.channel_stride())
             .and_then(|last| last.checked_add(run))
             .ok_or_else(overflow)?;
@@ -81,7 +87,7 @@ impl Extent {
             return invalid!("{name}_batch_stride = {batch} is less than the {image} elements of an image");
         }
         let packed = self.channel_stride().checked_mul(runs).ok_or_else(overflow)?;
-        let last = (self.batch - 1).checked_mul(if batch == 0 { packed } else { batch });
+        let last = self.batch.saturating_sub(1).checked_mul(if batch == 0 { packed } else { batch });
         last.and_then(|last| last.checked_add(image))
             .filter(|&len| len <= isize::MAX as usize / data_type.bytes())
             .ok_or_else(overflow)?;

@@ -134,7 +134,6 @@ impl Problem {
     /// [`Problem::new`] with other names of the axes in refusals.
     pub(crate) fn named(mut problem: Problem, names: [&AxisNames; 3]) -> Result<Self> {
         for (field, value) in [
-            ("batch", problem.batch),
             ("in_channels", problem.in_channels),
             ("out_channels", problem.out_channels),
             ("groups", problem.groups),
@@ -249,6 +248,9 @@ impl Problem {
     /// Whether a src and a dst at these addresses are slices of one tensor that take turns in memory without a common element:
     /// they lie with the same period, and within one the one ends before the other begins.
     pub(crate) fn interleave(&self, src: usize, dst: usize) -> bool {
+        if self.sums_nothing() {
+            return false;
+        }
         let (of_src, of_dst) = (self.src_extent(), self.dst_extent());
         let ([src_step, dst_step], [src_image, dst_image]) = (self.channel_strides(), self.batch_strides());
         let evenly =
@@ -322,6 +324,32 @@ impl Problem {
     pub fn macs(&self) -> usize {
         let pixels = if self.is(Kind::Transposed) { self.in_pixels() } else { self.out_pixels() };
         self.batch * self.out_channels * pixels * self.depth()
+    }
+
+    /// Whether no output sees any input: there are no outputs, or none of the input.
+    pub fn sums_nothing(&self) -> bool {
+        self.src_len() == 0 || self.dst_len() == 0
+    }
+
+    /// The same layer on an image, where this one has none: of one output on axes of none, and of the least input that these
+    /// see. What is prepared for it packs the weights as for any image.
+    ///
+    /// # Errors
+    /// [`Overflow`](crate::Error::Overflow) if such an image does not fit.
+    pub(crate) fn on_some_image(&self) -> Result<Self> {
+        let axis = |axis: &Axis| match axis.input {
+            0 => with_outputs(axis, self.operation, axis.output.max(1)),
+            _ => *axis,
+        };
+        Self::new(Self {
+            batch: self.batch.max(1),
+            planes: axis(&self.planes),
+            rows: axis(&self.rows),
+            cols: axis(&self.cols),
+            src_strides: Strides::PACKED,
+            dst_strides: Strides::PACKED,
+            ..*self
+        })
     }
 
     /// Whether all strides are 1.

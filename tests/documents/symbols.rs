@@ -44,8 +44,9 @@ fn declared_functions() -> Vec<String> {
 
 fn declared_constants() -> Vec<String> {
     let names = declarations().filter_map(|line| line.strip_prefix("#define ")?.split_once(' '));
-    // The version is not the ABI's: a program asks for it to learn what else there is.
-    sorted(names.map(|(name, _)| name.to_owned()).filter(|name| !name.starts_with("CONVLOW_VERSION_")))
+    // The version is not the ABI's: a program asks for it to learn what else there is. Nor are macros that call functions.
+    let of_abi = |name: &String| !name.starts_with("CONVLOW_VERSION_") && !name.contains('(');
+    sorted(names.map(|(name, _)| name.to_owned()).filter(of_abi))
 }
 
 /// The structs, and their fields as `struct.field`.

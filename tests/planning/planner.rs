@@ -4,7 +4,8 @@ use convlow::algorithms::Products;
 use convlow::gemm::BackendChoice;
 use convlow::planner::{query, wisdom};
 use convlow::{
-    AlgorithmChoice, Axis, DataType, Effort, Info, Layout, Math, Operation, Options, Plan, Pool, Problem,
+    AlgorithmChoice, Axis, Buffer, DataType, Effort, Info, Layout, Math, Operation, Options, Plan, Pool,
+    Problem,
 };
 
 use crate::common;
@@ -221,4 +222,91 @@ fn layers() -> impl Iterator<Item = Problem> {
         let list = std::fs::read_to_string(&file).expect("a list of problems/");
         convlow::descriptor::parse_list(&list).expect("a list").into_iter().map(|layer| layer.problem)
     })
+}
+
+/// Numbers below `limit`, the same in every run.
+struct Draws(u64);
+
+impl Draws {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    fn axis(&mut self) -> Axis {
+        let mut axis = Axis::dense(1 + self.below(12), 1 + self.below(4));
+        (axis.stride, axis.dilation) = (1 + self.below(2), 1 + self.below(2));
+        (axis.pad_before, axis.pad_after) = (self.below(3), self.below(3));
+        axis
+    }
+
+    fn problem(&mut self) -> Problem {
+        let groups = [1, 1, 1, 2, 4][self.below(5)];
+        let layouts = common::LAYOUTS[self.below(4)];
+        Problem {
+            operation: if self.below(6) == 0 { Operation::ConvTranspose } else { Operation::Conv },
+            batch: 1 + self.below(2),
+            in_channels: groups * (1 + self.below(20)),
+            out_channels: groups * (1 + self.below(40)),
+            groups,
+            rows: if self.below(3) == 0 { Axis::ONE } else { self.axis() },
+            cols: self.axis(),
+            src_layout: layouts.0,
+            dst_layout: layouts.1,
+            ..Problem::UNIT
+        }
+    }
+}
+
+/// What a plan computes of fractions, whose sums depend on their order.
+fn bits(plan: &Plan, draws: &mut Draws) -> Vec<u32> {
+    let problem = plan.problem();
+    let mut fractions =
+        |len: usize| -> Vec<f32> { (0..len).map(|_| draws.below(2000) as f32 / 999.0 - 1.0).collect() };
+    let (src, weights) = (fractions(problem.src_len()), fractions(problem.weights_len()));
+    let mut packed = Buffer::new(plan.info().packed_weights_bytes).expect("a few bytes");
+    plan.pack_weights(&weights, packed.bytes_mut()).expect("the lengths agree");
+    let mut dst = vec![0.0; problem.dst_len()];
+    let mut workspace = vec![0.0; plan.info().workspace_bytes.div_ceil(4)];
+    plan.execute(&src, packed.bytes(), None, &mut dst, &mut workspace).expect("a valid call");
+    dst.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Promise 5, where users meet it: with default options, and under limits.
+#[test]
+fn auto_takes_the_same_for_every_number_of_threads() {
+    let pools: Vec<_> = (1..=7).map(|threads| Pool::new(threads).expect("a few threads")).collect();
+    let (mut draws, mut valid, mut executed) = (Draws(1), 0, 0);
+    while valid < 3000 {
+        let Ok(problem) = Problem::new(draws.problem()) else { continue };
+        valid += 1;
+        for (max_workspace_bytes, math) in
+            [(usize::MAX, Math::Exact), (usize::MAX, Math::Fast), (0, Math::Exact), (3000, Math::Exact)]
+        {
+            let options =
+                |pool: &Pool| Options { max_workspace_bytes, math, pool: pool.clone(), ..Options::default() };
+            let plans: Vec<_> = pools
+                .iter()
+                .map(|pool| Plan::new(&problem, &options(pool)).expect("a valid problem"))
+                .collect();
+            for (plan, threads) in plans.iter().zip(1..) {
+                let (found, alone) = (plan.info().entry.name(), plans[0].info().entry.name());
+                assert_eq!(found, alone, "{threads} threads, at most {max_workspace_bytes} bytes: {problem}");
+                assert!(plan.info().workspace_bytes <= max_workspace_bytes);
+                assert_eq!(plan.packing_id(), plans[0].packing_id());
+            }
+            if max_workspace_bytes == usize::MAX && valid % 4 == 0 {
+                let seed = valid as u64;
+                let expected = bits(&plans[0], &mut Draws(seed));
+                for plan in [&plans[1], &plans[2], &plans[6]] {
+                    assert!(bits(plan, &mut Draws(seed)) == expected, "{problem}");
+                    executed += 1;
+                }
+            }
+        }
+    }
+    println!(
+        "planner: {valid} problems, {} plans of 1 to 7 threads, {executed} executes compared",
+        valid * 4 * 7
+    );
 }

@@ -217,6 +217,7 @@ fn jobs(arguments: &Arguments, settings: &Settings) -> Outcome<Vec<Job>> {
             Some(data_type) => lists::with_type(entry, data_type)?,
             None => entry,
         };
+        let entry = lists::of_some_image(entry)?;
         let selection = Selection::new(&entry.problem, settings)?;
         jobs.push(Job { network, entry, selection, timings: None });
     }

@@ -338,6 +338,7 @@ fn mistakes_are_told_before_any_work() {
         &[PROBLEMS[0], "--json", "-", "--csv", "-"],
         &[PROBLEMS[0], "--rounds", "0"],
         &[PROBLEMS[0], "--batch", "0"],
+        &["ic3ih0oc4kh1"],
         &[PROBLEMS[0], "--time-limit", "-1"],
         &[PROBLEMS[0], "--threads", "2000"],
         &[PROBLEMS[0], "--gemm", "mkl"],

@@ -44,7 +44,17 @@ pub struct Pool {
 enum Runner {
     Serial,
     Own(Shared<Gang>),
-    External { run: ParallelFor, context: ContextPtr, threads: usize },
+    External(External),
+}
+
+/// The caller's threads.
+#[derive(Clone)]
+struct External {
+    run: ParallelFor,
+    context: ContextPtr,
+    threads: usize,
+    /// Whether a call runs, where there may be one at a time.
+    busy: Option<Shared<AtomicBool>>,
 }
 
 #[derive(Clone, Copy)]
@@ -78,7 +88,8 @@ impl Pool {
         Ok(Self::of(Runner::Own(Gang::new(threads)?)))
     }
 
-    /// The caller's threads: `run(context, jobs, job, argument)` with at most `threads` jobs at a time.
+    /// The caller's threads: `run(context, jobs, job, argument)` with at most `threads` jobs at a time. Executes on several
+    /// threads call it at the same time, unless [`Pool::one_call_at_a_time`] says otherwise.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0 or over 1024 threads.
@@ -91,7 +102,19 @@ impl Pool {
             return invalid!("threads = 0, but an external pool must say how many jobs run at once");
         }
         let threads = checked_threads(threads)?;
-        Ok(Self::of(Runner::External { run, context: ContextPtr(context), threads }))
+        Ok(Self::of(Runner::External(External { run, context: ContextPtr(context), threads, busy: None })))
+    }
+
+    /// The same pool, whose function is called by one execute at a time, with whatever context: one that finds it called runs
+    /// on its own thread. All clones count as one. Pools of the library's own threads are so by themselves.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn one_call_at_a_time(mut self) -> Result<Self> {
+        if let Runner::External(external) = &mut self.runner {
+            external.busy = Some(Shared::new(AtomicBool::new(false))?);
+        }
+        Ok(self)
     }
 
     /// Sets how long the threads look out for the next call before they sleep; zero for hosts that forbid spinning.
@@ -121,7 +144,7 @@ impl Pool {
         match &self.runner {
             Runner::Serial => {}
             Runner::Own(gang) => set(gang),
-            Runner::External { .. } => {
+            Runner::External(_) => {
                 return Err(Error::Unsupported(text!(
                     "an external pool's threads are the host's, and so is their {what}"
                 )));
@@ -138,11 +161,11 @@ impl Pool {
     /// # Safety
     /// `context` is as [`Pool::external`] wants it.
     pub unsafe fn with_context(&self, context: *mut c_void) -> Result<Self> {
-        let Runner::External { run, threads, .. } = self.runner else {
+        let Runner::External(external) = &self.runner else {
             return invalid!("pool_context = {context:p}, but the plan has no external pool");
         };
-        let context = ContextPtr(context);
-        Ok(Self { runner: Runner::External { run, context, threads }, deadline: self.deadline })
+        let external = External { context: ContextPtr(context), ..external.clone() };
+        Ok(Self { runner: Runner::External(external), deadline: self.deadline })
     }
 
     /// The same threads, which begin nothing further after this moment.
@@ -162,7 +185,7 @@ impl Pool {
         match &self.runner {
             Runner::Serial => 1,
             Runner::Own(gang) => gang.threads(),
-            Runner::External { threads, .. } => *threads,
+            Runner::External(external) => external.threads,
         }
     }
 
@@ -187,27 +210,41 @@ impl Pool {
         match &self.runner {
             Runner::Serial => caught(0),
             Runner::Own(gang) => gang.run(slots, &caught),
-            Runner::External { run, context, .. } => {
-                let call = ExternalCall {
-                    jobs: slots,
-                    next_slot: AtomicUsize::new(0),
-                    misused: AtomicBool::new(false),
-                    work: &caught,
-                };
-                // SAFETY: `run` was declared to fulfil `ParallelFor`, so it uses `call` only before it returns.
-                unsafe { run(context.0, slots, external_job, (&raw const call).cast_mut().cast()) };
-                // All slots have ended; what a host that ran too few jobs left undone is done here.
-                caught(0);
-                if call.misused.into_inner() {
+            Runner::External(external) => {
+                if external.run(slots, &caught) {
                     let text = text!("the external pool called a job outside 0..{slots}");
                     lock(&panic).get_or_insert(Box::new(text));
                 }
+                // All slots have ended; what a host that ran too few jobs, or none, left undone is done here.
+                caught(0);
             }
         }
         let panic = into_inner(panic);
         if let Some(payload) = panic {
             resume_unwind(payload);
         }
+    }
+}
+
+impl External {
+    /// Has the caller's threads run `work` for each slot, unless they may not be called now; says whether they ran one that
+    /// there is not.
+    fn run(&self, slots: usize, work: &(dyn Fn(usize) + Sync)) -> bool {
+        if self.busy.as_ref().is_some_and(|busy| busy.swap(true, Ordering::Acquire)) {
+            return false;
+        }
+        let call = ExternalCall {
+            jobs: slots,
+            next_slot: AtomicUsize::new(0),
+            misused: AtomicBool::new(false),
+            work,
+        };
+        // SAFETY: `run` was declared to fulfil `ParallelFor`, so it uses `call` only before it returns.
+        unsafe { (self.run)(self.context.0, slots, external_job, (&raw const call).cast_mut().cast()) };
+        if let Some(busy) = &self.busy {
+            busy.store(false, Ordering::Release);
+        }
+        call.misused.into_inner()
     }
 }
 

@@ -20,11 +20,12 @@ fn the_committed_header_is_the_generated_one() {
     assert!(COMMITTED == GENERATED, "include/convlow.h differs from src/ffi: run ./dev generate");
 }
 
-/// Compiles a file that includes the header, with every warning an error.
-fn compile(compiler: &str, standard: &str, extension: &str, header: &str) {
+/// Whether a program that includes the header is taken with every warning an error, and what the compiler says.
+fn compile(standard: &str, name: &str, body: &str) -> Result<(), String> {
+    let (compiler, extension) = if standard.starts_with("c++") { ("c++", "cpp") } else { ("cc", "c") };
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let source = dir.join(format!("header-{standard}-{header}.{extension}"));
-    std::fs::write(&source, format!("#include <{header}>\nint main(void) {{ return 0; }}\n"))
+    let source = dir.join(format!("header-{standard}-{name}.{extension}"));
+    std::fs::write(&source, format!("#include <convlow.h>\nint main(void) {{\n{body}    return 0;\n}}\n"))
         .expect("written");
     let output = Command::new(compiler)
         .args([&format!("-std={standard}"), "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"])
@@ -33,12 +34,36 @@ fn compile(compiler: &str, standard: &str, extension: &str, header: &str) {
         .arg(&source)
         .output()
         .unwrap_or_else(|error| panic!("{compiler}: {error}"));
-    assert!(output.status.success(), "{standard}: {}", String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
+
+const STANDARDS: [&str; 3] = ["c99", "c11", "c++17"];
+const STRUCTS: [&str; 4] =
+    ["convlow_conv2d_desc", "convlow_convnd_desc", "convlow_plan_options", "convlow_execute_args"];
 
 #[test]
 fn the_header_compiles_without_a_warning() {
-    compile("cc", "c99", "c", "convlow.h");
-    compile("cc", "c11", "c", "convlow.h");
-    compile("c++", "c++17", "cpp", "convlow.h");
+    for standard in STANDARDS {
+        compile(standard, "alone", "").expect(standard);
+    }
+}
+
+/// The macro of one struct with a pointer to another.
+#[test]
+fn the_macros_take_their_own_struct_and_no_other() {
+    for standard in STANDARDS {
+        for (at, of_macro) in STRUCTS.into_iter().enumerate() {
+            for (other, pointed_to) in STRUCTS.into_iter().enumerate() {
+                let name = format!("{at}-{other}");
+                let body = format!("    {pointed_to} s;\n    {}_INIT(&s);\n", of_macro.to_uppercase());
+                let compiled = compile(standard, &name, &body);
+                assert_eq!(
+                    compiled.is_ok(),
+                    at == other,
+                    "{standard}: {body}{}",
+                    compiled.err().unwrap_or_default()
+                );
+            }
+        }
+    }
 }
