@@ -1,6 +1,6 @@
 /*
  * What a test of every algorithm has tried, held against the registry, and what each algorithm says and the
- * README's table shows that it computes: not against the loop that tried it.
+ * table of docs/algorithms.md shows that it computes: not against the loop that tried it.
  */
 
 #ifndef CONVLOW_TEST_COVERAGE_H
@@ -42,7 +42,7 @@ static inline int begins_with_one_of(const char *name, const char *const *begins
     return 0;
 }
 
-/* Whether the README's table says that an algorithm computes this kind. What is not named here computes all.
+/* Whether docs/algorithms.md says that an algorithm computes this kind. What is not named here computes all.
  */
 static inline int takes(const char *name, kind kind) {
     static const char *const planes[] = {"mec",         "kn2row-aa", "kn2row-tiled",   "kn2row-flat",

@@ -21,10 +21,10 @@ with_commas() {
     sed ':a;s/\B[0-9]\{3\}\b/,&/;ta' <<<"$1"
 }
 
-# Builds the library with every choice of parts that the README lists, writes their bytes there, and fails if AUTO's is too
-# large.
+# Builds the library with every choice of parts that docs/building.md lists, writes their bytes there, and fails if AUTO's is
+# too large.
 report_sizes() {
-    local table=target/sizes.md build features title bytes count=0
+    local table=target/sizes.md document=docs/building.md build features title bytes count=0
     mkdir -p target
     printf '\n| build | features | bytes |\n|---|---|---:|\n' >$table
     while read -r build _ _ features _ _ _ _ title; do
@@ -39,8 +39,8 @@ report_sizes() {
     done < <(grep ' bytes: ' tools/builds)
     printf '\n' >>$table
     awk -v table="$table" '/^<!-- sizes: /{print; while ((getline line < table) > 0) print line; inside = 1}
-        /^<!-- end of sizes -->/{inside = 0} !inside' README.md >target/readme.md
-    cp target/readme.md README.md
+        /^<!-- end of sizes -->/{inside = 0} !inside' "$document" >target/building.md
+    cp target/building.md "$document"
     check_auto_bytes "$bytes" # the last line's
     echo "sizes: $count builds, AUTO only of $bytes bytes"
 }

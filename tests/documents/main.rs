@@ -1,11 +1,11 @@
-//! What stands in files is true: the README, the promises, the list of the ABI, the manifests.
+//! What stands in files is true: the documents, their links, the promises, the list of the ABI, the manifests.
 
 #[path = "../common/mod.rs"]
 mod common;
 
+// The table of algorithms has those that a GEMM multiplies for.
+#[cfg(feature = "gemm")]
+mod generated;
 mod package;
 mod promises;
-// The README's table has the algorithms that a GEMM multiplies for.
-#[cfg(feature = "gemm")]
-mod readme;
 mod symbols;

@@ -1,5 +1,5 @@
-//! What the README shows is true: its table and errors are the registry's, its sample is one that is compiled. Its C program is
-//! compiled and run by `c_tests/readme_test.cmake`.
+//! What the documents show is true: the table of algorithms and their errors are the registry's, the sample of an algorithm is
+//! one that is compiled. The README's C program is compiled and run by `c_tests/readme_test.cmake`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,16 @@ use crate::common::padded;
 const BEGIN: &str = "<!-- algorithms: written by ./dev generate -->\n";
 const END: &str = "<!-- end of algorithms -->";
 
-fn readme_path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+const ALGORITHMS: &str = "docs/algorithms.md";
+const ERRORS: &str = "docs/numerics.md";
+const SAMPLE: &str = "CONTRIBUTING.md";
+
+fn path_of(document: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(document)
 }
 
-fn readme() -> String {
-    std::fs::read_to_string(readme_path()).expect("README.md is there")
+fn read(document: &str) -> String {
+    std::fs::read_to_string(path_of(document)).unwrap_or_else(|error| panic!("{document}: {error}"))
 }
 
 /// What the registry says of an algorithm, and what else it needs, asked of the algorithm itself.
@@ -68,13 +72,14 @@ fn row(entry: &Entry) -> String {
     )
 }
 
-/// The errors that the README states are those that the registry states and the tests hold.
+/// The errors that the document states are those that the registry states and the tests hold.
 #[test]
 fn the_stated_errors_are_the_registry_s() {
+    let document = read(ERRORS);
     for entry in REGISTRY {
         if let Some(error) = entry.stated_error {
             let row = format!("| `{}` | {error:e} |", entry.name());
-            assert!(readme().contains(&row), "README.md has no {row}");
+            assert!(document.contains(&row), "{ERRORS} has no {row}");
         }
     }
 }
@@ -88,7 +93,7 @@ fn the_table_of_algorithms_is_the_registry() {
     }
     table.push('\n');
     if cfg!(feature = "mec") {
-        check_or_write(BEGIN, END, &table);
+        check_or_write(ALGORITHMS, BEGIN, END, &table);
     }
 }
 
@@ -98,19 +103,19 @@ fn the_sample_of_an_algorithm_is_the_one_that_is_compiled() {
     let file = include_str!("../../src/algorithms/sample.rs");
     let (sample, _) = file.split_once("\n#[cfg(test)]").expect("its tests stand behind it");
     let [begin, end] = ["<!-- sample: written by ./dev generate -->\n", "<!-- end of sample -->"];
-    check_or_write(begin, end, &format!("\n```rust\n{sample}```\n\n"));
+    check_or_write(SAMPLE, begin, end, &format!("\n```rust\n{sample}```\n\n"));
 }
 
-/// Makes sure that the README holds this text between two marks, or writes it there if that is asked for.
-fn check_or_write(begin: &str, end: &str, expected: &str) {
+/// Makes sure that the document holds this text between two marks, or writes it there if that is asked for.
+fn check_or_write(document: &str, begin: &str, end: &str, expected: &str) {
     static ONE_BY_ONE: Mutex<()> = Mutex::new(());
     let _one_by_one = ONE_BY_ONE.lock();
-    let text = readme();
-    let (before, rest) = text.split_once(begin).expect("README.md marks where it begins");
-    let (found, after) = rest.split_once(end).expect("README.md marks where it ends");
+    let text = read(document);
+    let (before, rest) = text.split_once(begin).unwrap_or_else(|| panic!("{document} has no {begin}"));
+    let (found, after) = rest.split_once(end).unwrap_or_else(|| panic!("{document} has no {end}"));
     if std::env::var_os("CONVLOW_GENERATE").is_some() {
-        std::fs::write(readme_path(), format!("{before}{begin}{expected}{end}{after}")).expect("written");
+        std::fs::write(path_of(document), format!("{before}{begin}{expected}{end}{after}")).expect("written");
     } else {
-        assert!(found == expected, "the README differs from the source: run ./dev generate");
+        assert!(found == expected, "{document} differs from the source: run ./dev generate");
     }
 }
