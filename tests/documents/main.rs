@@ -6,6 +6,7 @@ mod common;
 // The table of algorithms has those that a GEMM multiplies for.
 #[cfg(feature = "gemm")]
 mod generated;
+mod links;
 mod package;
 mod promises;
 mod symbols;
