@@ -63,7 +63,8 @@ def use(
 ) -> ort.SessionOptions:
     """Lets sessions of these options compute their convolutions by convlow, and returns the options.
 
-    math: "exact", or "fast" for Winograd's algorithm where it is quicker (errors up to 1e-3 of the largest output).
+    math: "exact", or "fast" for Winograd's algorithm where it is quicker, with errors up to 4e-5 of a layer's
+        largest output.
     max_workspace_bytes: the most that a layer may need beside its tensors and its packed weights.
     threads: so many of convlow's own; 0 for ONNX Runtime's, so that no core has two.
     min_macs: layers of fewer multiplications are left to ONNX Runtime.
