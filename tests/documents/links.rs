@@ -36,8 +36,9 @@ fn without_code(line: &str) -> String {
 fn links(text: &str) -> Vec<String> {
     let in_line = |line: &str| -> Vec<String> {
         let line = without_code(line);
-        let behind = line.split("](").skip(1);
-        behind.filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
+        let between = |begin, end| line.split(begin).skip(1).filter_map(move |rest| rest.split_once(end));
+        let all = between("](", ')').chain(between(" src=\"", '"')).chain(between(" href=\"", '"'));
+        all.map(|(link, _)| link.to_owned()).collect()
     };
     prose(text).flat_map(in_line).collect()
 }
@@ -84,7 +85,7 @@ fn every_relative_link_leads_somewhere() {
 
 #[test]
 fn links_and_anchors_are_read_from_prose() {
-    let text = "# A `b`: c & d\n[one](x.md#y) and ![two](z.svg) `[no](n.md)`\n```\n[no](n.md)\n# no\n```\n";
-    assert_eq!(links(text), ["x.md#y", "z.svg"]);
+    let text = "# A `b`: c & d\n[one](x.md#y) and ![two](z.svg) `[no](n.md)`\n<img src=\"w.svg\">\n```\n[no](n.md)\n# no\n```\n";
+    assert_eq!(links(text), ["x.md#y", "z.svg", "w.svg"]);
     assert_eq!(anchors(text), HashSet::from(["a-b-c--d".to_string()]));
 }
