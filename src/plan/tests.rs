@@ -7,6 +7,7 @@ use super::{Info, Plan, Schedule};
 use crate::algorithms::{Cost, Element, Entry, Prepared, Unit};
 use crate::buffer::Buffer;
 use crate::lowering::weights::{MCIJ, Packing, WeightOrder};
+use crate::planner::Options;
 use crate::problem::{Axis, Layout, Problem};
 
 /// A depthwise 1×1 convolution, some groups at once: dst[n, m, p] = weights[m] · src[n, m, p] + bias[m].
@@ -92,6 +93,31 @@ fn units_of_any_groups_cover_the_problem() {
                         "{groups} groups, {units_at_once}"
                     );
                 }
+            }
+        }
+    }
+}
+
+/// Without images an execute writes nothing; where no output sees an input, it writes the bias or adds it.
+#[test]
+fn plans_of_empty_tensors_end_what_nothing_was_summed_for() {
+    let padded = |input| Axis { pad_before: 2, pad_after: 1, ..Axis::dense(input, 2) };
+    for (src_layout, dst_layout) in Layout::PAIRS {
+        for (batch, accumulate) in [(0, false), (2, false), (2, true)] {
+            let plain = Problem { in_channels: 3, out_channels: 2, cols: Axis::dense(4, 3), ..Problem::UNIT };
+            let problem = Problem { batch, rows: padded(0), src_layout, dst_layout, accumulate, ..plain };
+            let problem = Problem::new(problem).expect("a valid problem");
+            assert_eq!((problem.rows.output, problem.src_len()), (2, 0));
+            assert_eq!(problem.dst_len(), batch * 2 * 2 * 2);
+            let plan = Plan::new(&problem, &Options::default()).expect("an algorithm");
+            assert_eq!(plan.info().workspace_bytes, 0);
+            let mut packed = Buffer::new(plan.info().packed_weights_bytes).expect("a few bytes");
+            plan.pack_weights(&[1.0f32; 2 * 3 * 2 * 3], packed.bytes_mut()).expect("the lengths agree");
+            let mut dst = vec![10.0; problem.dst_len()];
+            plan.execute(&[], packed.bytes(), Some(&[1.0, 2.0]), &mut dst, &mut []).expect("a valid call");
+            for (at, value) in dst.into_iter().enumerate() {
+                let channel = if dst_layout == Layout::Nchw { at / 4 % 2 } else { at % 2 };
+                assert_eq!(value, 1.0 + channel as f32 + if accumulate { 10.0 } else { 0.0 });
             }
         }
     }
