@@ -74,6 +74,8 @@ static sums sums_new(const convlow_convnd_desc *desc, int with_bias, addend adde
     enum { SPECIALS = sizeof(specials) / sizeof(specials[0]) };
     convlow_convnd_desc plain = *desc;
     plain.activation = CONVLOW_ACTIVATION_NONE;
+    plain.activation_min = -INFINITY;
+    plain.activation_max = INFINITY;
     sums made = {example_without_result(&plain, with_bias || special, added), floats_new(desc->out_channels)};
     example *e = &made.e;
     scale(e->src, &e->src_lie, 0.25f);
@@ -335,7 +337,9 @@ static void descriptors_without_parameters(void) {
     describe(&two, &problems[1], 0);
     for (int32_t kind = 0; kind < ACTIVATIONS; ++kind) {
         snprintf(check_context, sizeof(check_context), "an older descriptor, activation %d", (int)kind);
-        const trial defaults = {kind, DEFAULT, DEFAULT, 0.0, 6.0}, others = {kind, 3.0, 3.0, 0.0, 6.0};
+        const int bound = kind != CONVLOW_ACTIVATION_NONE;
+        const double least = bound ? 0.0 : -INFINITY, most = bound ? 6.0 : INFINITY;
+        const trial defaults = {kind, DEFAULT, DEFAULT, least, most}, others = {kind, 3.0, 3.0, least, most};
         sums s = sums_new(&desc, 1, NOTHING, 0);
         guarded of[3];
         for (int which = 0; which < 3; ++which) {

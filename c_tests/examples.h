@@ -142,8 +142,10 @@ static inline convlow_convnd_desc described(const shape *s, int dims, int layout
         d.output_padding[axis] = s->output_padding;
     }
     d.activation = s->activation;
-    d.activation_min = -7.0;
-    d.activation_max = 9.0;
+    if (d.activation != CONVLOW_ACTIVATION_NONE) {
+        d.activation_min = -7.0;
+        d.activation_max = 9.0;
+    }
     return d;
 }
 

@@ -324,6 +324,7 @@ static void *execute_often(void *of_guest) {
     return NULL;
 }
 
+/* Promise 9: a host whose pool takes one job at a time is never called twice at once. */
 static void one_call_at_a_time(void) {
     enum { GUESTS = 4 };
     convlow_conv2d_desc desc;
@@ -355,6 +356,12 @@ static void one_call_at_a_time(void) {
         guests[at].args.pool_context = at % 2 ? &other : NULL;
     }
     convlow_pool_destroy(options.pool);
+    /* Alone, each context is called. */
+    for (int at = 0; at < 2; ++at) {
+        CHECK_OK(convlow_execute_with(guests[at].plan, &guests[at].args));
+        CHECK(memcmp(guests[at].args.dst, serial, bytes) == 0);
+    }
+    CHECK(h.calls > 0 && other.calls > 0);
     for (int at = 0; at < GUESTS; ++at) {
         REQUIRE(pthread_create(&threads[at], NULL, execute_often, &guests[at]) == 0);
     }
@@ -364,7 +371,7 @@ static void one_call_at_a_time(void) {
         free(guests[at].args.dst);
         prepared_free(&plans[at]);
     }
-    CHECK(h.calls > 0 && other.calls > 0 && !h.too_many_jobs && !other.too_many_jobs);
+    CHECK(!h.too_many_jobs && !other.too_many_jobs);
     printf("threads: %zu calls of a pool that takes one at a time\n", h.calls + other.calls);
     free(serial);
     prepared_free(&alone);

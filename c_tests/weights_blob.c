@@ -96,8 +96,8 @@ static void truncated(const prepared *p, const tensors *t) {
     }
 }
 
-/* A blob that ends before a forbidden page is refused by the bytes that the caller tells, and none of them is
- * read. */
+/* Promise 3: a blob that ends before a forbidden page is refused by the bytes that the caller tells, and none
+ * of them is read. */
 static void cut_before_a_forbidden_page(const prepared *p, const tensors *t) {
     const size_t whole = p->packed.bytes, cuts[] = {1, 63, 64, 65, whole / 2, whole - 1, whole, whole + 1, 0};
     convlow_execute_args args;
