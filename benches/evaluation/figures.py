@@ -13,8 +13,8 @@ from typing import Any
 from compare.measured import Measured
 
 Record = dict[str, Any]
-#: A layer: its network and its name.
-Place = tuple[str, str]
+#: A layer: its network, its name and its sizes; a list may have several of one name.
+Place = tuple[str, str, str]
 
 #: The families that build patches, and those of the paper that need less than all patches.
 PATCH_BUILDING = ("im2col", "im2row")
@@ -71,7 +71,7 @@ def seconds(record: Record) -> float:
 
 
 def layer(record: Record) -> Place:
-    return record["network"] or "", record["name"]
+    return record["network"] or "", record["name"], record["problem"]
 
 
 def unique(values: Iterable[Any]) -> list[Any]:

@@ -77,7 +77,7 @@ class Layers(unittest.TestCase):
         """What `not_below` says of layers whose ratios in the two measurements have these logarithms."""
         found = [
             Comparison({
-                ("some", f"{layer}"): ({"median_seconds": math.exp(pair[side])}, {"median_seconds": 1.0})
+                ("some", f"{layer}", ""): ({"median_seconds": math.exp(pair[side])}, {"median_seconds": 1.0})
                 for layer, pair in enumerate(pairs)
             })
             for side in (0, 1)
