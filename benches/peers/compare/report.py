@@ -108,10 +108,18 @@ class Total:
     own_seconds: float
     memory_bytes: int
     own_memory_bytes: int
+    #: The sums of packed weights, as often as layers occur; None where a layer's are unknown.
+    weights_bytes: int | None
+    own_weights_bytes: int | None
 
     @property
     def ratio(self) -> float:
         return self.seconds / self.own_seconds
+
+
+def weights(results: list[Measured]) -> int | None:
+    known = [one.count * one.weights_bytes for one in results if one.weights_bytes is not None]
+    return sum(known) if len(known) == len(results) else None
 
 
 def total(engine: str, pairs: list[tuple[Measured, Measured]]) -> Total:
@@ -124,6 +132,8 @@ def total(engine: str, pairs: list[tuple[Measured, Measured]]) -> Total:
         math.fsum(mine.count * mine.median_seconds for mine, _ in pairs),
         max(peer.memory_bytes for _, peer in pairs),
         max(mine.memory_bytes for mine, _ in pairs),
+        weights([peer for _, peer in pairs]),
+        weights([mine for mine, _ in pairs]),
     )
 
 
