@@ -1,4 +1,4 @@
-"""The command line: measures, draws, and writes the document."""
+"""The command line: measures, draws, and writes the data and the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from compare import problems
 
-from . import document, figures
+from . import data, figures, page
+from .tables import Tables
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = sorted(file.stem for file in (ROOT / "problems").glob("*.txt"))
@@ -30,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
         description="Measures the families, their scaling and other engines, and writes docs/evaluation.md.",
     )
     add = parser.add_argument
-    add("--convlow", type=Path, required=True, metavar="FILE", help="the program")
+    add("--convlow", type=Path, metavar="FILE", help="the program; --render needs none")
     add("--network", action="append", metavar="NAME|FILE", help="lists (all)")
     add("--seconds", type=float, default=180, metavar="N", help="of each of the two measurements (%(default)s)")
     add("--peer-rounds", type=int, default=15, metavar="N", help="0 leaves the other engines out (%(default)s)")
@@ -38,9 +39,15 @@ def parse_arguments() -> argparse.Namespace:
     add("--peer-threads", default="1,2", metavar="LIST", help="(%(default)s)")
     add("--engines", metavar="LIST", help="some of the other engines (all)")
     add("--results", type=Path, default=ROOT / "build/evaluation", metavar="PATH", help="(%(default)s)")
-    add("--document", type=Path, default=ROOT / "docs/evaluation.md", metavar="FILE", help="(%(default)s)")
-    add("--write-only", action="store_true", help="write the document from the results that are there")
-    return parser.parse_args()
+    help_of_document = "the page, beside the folder of its data (%(default)s)"
+    add("--document", type=Path, default=ROOT / "docs/evaluation.md", metavar="FILE", help=help_of_document)
+    add("--remark", action="append", default=[], metavar="TEXT", help="a line of the page on this run")
+    add("--write-only", action="store_true", help="write data and page from the results that are there")
+    add("--render", action="store_true", help="write the page from its data, and do nothing else")
+    arguments = parser.parse_args()
+    if not arguments.convlow and not (arguments.render or arguments.write_only):
+        parser.error("--convlow names the program to measure")
+    return arguments
 
 
 def say(text: str) -> None:
@@ -51,7 +58,8 @@ def words_of(networks: list[str]) -> list[str]:
     return [word for network in networks for word in ("--network", network)]
 
 
-def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) -> None:
+def measure(arguments: argparse.Namespace, folder: Path) -> None:
+    networks = arguments.network or list(NETWORKS)
     results: Path = arguments.results
     results.mkdir(parents=True, exist_ok=True)
     for stale in results.glob("*.json"):
@@ -72,7 +80,8 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
         for threads in arguments.peer_threads.split(","):
             say(f"other engines, {threads} thread(s)")
             parts.append(results / f"peers-{threads}.json")
-            command = [ROOT / "benches/peers/run", *lists, "--threads", threads, "--json", parts[-1]]
+            compared = words_of(arguments.network or LISTS)
+            command = [ROOT / "benches/peers/run", *compared, "--threads", threads, "--json", parts[-1]]
             command += ["--rounds", str(arguments.peer_rounds)]
             command += ["--engines", arguments.engines] if arguments.engines else []
             subprocess.run(command, check=True, stdout=sys.stderr)
@@ -89,15 +98,15 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
         say(f"every family, {repeat} measurement")
         drawn = []
         if repeat == "first":
-            pictures.mkdir(parents=True, exist_ok=True)
-            drawn = ["--plot", str(pictures / "all.svg")]
+            folder.mkdir(parents=True, exist_ok=True)
+            drawn = ["--plot", str(folder / "all.svg")]
             drawn += ["--peers", str(peers)] if peers.exists() else []
         every = [*gemms, "--bursts", "none", *limit]
         bench(f"{repeat}-several", *words_of(several_lists), *one_and_two, *every, *drawn)
         if single_lists:
             bench(f"{repeat}-single", *words_of(single_lists), *every)
-    for picture in pictures.glob("*.svg"):
-        if picture.name not in document.PICTURES:
+    for picture in folder.glob("*.svg"):
+        if picture.name not in page.PICTURES:
             picture.unlink()
     say("AUTO in bursts after a pause")
     bench("bursts", *lists, *one_and_two, "--algorithms", "auto", "--time-limit", str(arguments.seconds / 4))
@@ -118,15 +127,16 @@ def measure(arguments: argparse.Namespace, networks: list[str], pictures: Path) 
 
 def run() -> None:
     arguments = parse_arguments()
-    networks = arguments.network or list(NETWORKS)
-    pictures = arguments.document.with_suffix("")
-    if not arguments.write_only:
-        measure(arguments, networks, pictures)
-    try:
-        results = figures.load(arguments.results)
-    except FileNotFoundError as missing:
-        sys.exit(f"{missing.filename} is missing: run ./dev evaluate without --write-only first")
-    arguments.document.write_text(document.write(results, pictures), encoding="utf-8")
+    folder = arguments.document.with_suffix("")
+    if not arguments.render:
+        if not arguments.write_only:
+            measure(arguments, folder)
+        try:
+            results = figures.load(arguments.results)
+        except FileNotFoundError as missing:
+            sys.exit(f"{missing.filename} is missing: run ./dev evaluate without --write-only first")
+        data.write(folder, Tables(results).all(arguments.remark))
+    arguments.document.write_text(page.render(folder), encoding="utf-8")
     say(f"{arguments.document} is written")
 
 
@@ -134,9 +144,9 @@ def main() -> None:
     try:
         run()
     except KeyboardInterrupt:
-        sys.exit("\ninterrupted; the document is as it was")
+        sys.exit("\ninterrupted; the page is as it was")
     except subprocess.CalledProcessError as error:
-        sys.exit(f"{error.cmd[0]} ended with {error.returncode}; the document is as it was")
+        sys.exit(f"{error.cmd[0]} ended with {error.returncode}; the page is as it was")
 
 
 if __name__ == "__main__":
