@@ -62,10 +62,10 @@ run_fit() {
     python_module fit --convlow "$program" "$@"
 }
 
-# The evaluation's verdicts, and all of it on tiny problems.
+# The evaluation's verdicts, the page against its data, and all of it on tiny problems.
 test_evaluation() {
     local folder=target/evaluation
-    python_module unittest --quiet evaluation.test_noise
+    python_module unittest --quiet evaluation.test_noise evaluation.test_page
     mkdir -p $folder
     printf 'ic8ih9oc12kh3ph1n"tiny:first*2"\nic8ih9oc12kh1n"tiny:second"\n' >$folder/tiny.txt
     python_module evaluation --convlow "$(folder_of check)/convlow" --network $folder/tiny.txt --seconds 2 --peer-rounds 0 \
