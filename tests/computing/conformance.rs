@@ -86,9 +86,12 @@ fn written_out() -> Vec<Problem> {
     }
     // Strides and dilations as far as they come: over one output, and from one padding to the other.
     for (channels, groups) in [([8, 5], 1), ([8, 40], 2), ([6, 12], 6)] {
-        for (stride, dilation, pad) in
-            [(1 << 63, 1, 1), (usize::MAX - 15, 1, 1), (1 << 60, 1 << 60, 1 << 60), (1 << 61, 1, 1 << 61)]
-        {
+        for (stride, dilation, pad) in [
+            (1 << 62, 1, 1),
+            (isize::MAX as usize - 15, 1, 1),
+            (1 << 60, 1 << 60, 1 << 60),
+            (1 << 61, 1, 1 << 61),
+        ] {
             for at in 0..2 {
                 let mut problem = Problem { groups, ..plain(channels, [4, 3], [3, 2]) };
                 let axis = [&mut problem.rows, &mut problem.cols].into_iter().nth(at).expect("two axes");
