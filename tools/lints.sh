@@ -2,8 +2,8 @@
 # Formats, lints and supply chain.
 
 # What clang-format keeps.
-c_sources=(c_tests/*.[ch] c_tests/*.cpp c_tests/consumer/*.c* include/convlow.hpp integrations/onnxruntime/examples/*
-    integrations/onnxruntime/tests/*.c)
+c_sources=(c_tests/*.[ch] c_tests/*.cpp c_tests/consumer/*.c* docs/embedding/*.[ch]pp include/convlow.hpp
+    integrations/onnxruntime/examples/* integrations/onnxruntime/tests/*.c)
 
 # The shell's sources.
 shell_sources=(dev .ci/run benches/peers/run benches/peers/selftest integrations/onnxruntime/tests/headers.sh tools/*.sh
