@@ -1,8 +1,9 @@
-//! What stands in files is true: the documents, their links, the promises, the list of the ABI, the manifests.
+//! What stands in files is true: the documents, their examples and links, the promises, the list of the ABI, the manifests.
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod excerpts;
 // The table of algorithms has those that a GEMM multiplies for.
 #[cfg(feature = "gemm")]
 mod generated;
