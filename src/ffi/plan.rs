@@ -404,14 +404,29 @@ pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *co
     })
 }
 
-/// `Err` if the caller says that packed weights are shorter than what a plan reads.
-fn check_told_bytes(told: usize, needed: usize) -> Result<()> {
+/// The packed weights of an execute, unless they are shorter than the plan's or begin in another way.
+///
+/// # Safety
+/// A non-null pointer points to as many bytes as the arguments tell, or else to packed weights.
+unsafe fn packed_of<'a>(plan: &Plan, args: &ExecuteArgs) -> Result<&'a [u8]> {
+    let ExecuteArgs { packed_weights, packed_weights_bytes: told, .. } = *args;
+    let needed = plan.info().packed_weights_bytes;
+    if packed_weights.is_null() {
+        return invalid!("packed_weights is NULL: call convlow_pack_weights once, and pass what it wrote");
+    }
+    malloc_aligned("packed_weights", packed_weights)?;
     if told != 0 && told < needed {
         return Err(Error::WeightsMismatch(text!(
             "packed_weights_bytes = {told} is less than the plan's {needed}: the blob was cut, or packed for another plan"
         )));
     }
-    Ok(())
+    // SAFETY: the caller's promise. The header is read before the rest: where no length is told, a shorter blob may end anywhere
+    // behind it.
+    unsafe {
+        let header = reference("packed_weights", packed_weights.cast::<[u8; HEADER_BYTES]>())?;
+        plan.packing().check_header(header)?;
+        slice("packed_weights", packed_weights.cast::<u8>(), needed)
+    }
 }
 
 /// # Safety
@@ -422,14 +437,8 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         let PlanHandle(plan) = reference("plan", plan)?;
         plan.check_type::<T>()?;
         let (problem, info) = (plan.problem(), plan.info());
-        let ExecuteArgs { packed_weights, workspace, workspace_bytes, .. } = *args;
+        let ExecuteArgs { workspace, workspace_bytes, .. } = *args;
         let src = tensor::<T>("src", args.src.cast(), problem.src_len())?;
-        if packed_weights.is_null() {
-            return invalid!(
-                "packed_weights is NULL: call convlow_pack_weights once, and pass what it wrote"
-            );
-        }
-        malloc_aligned("packed_weights", packed_weights)?;
         let bias = optional("bias", args.bias, problem.out_channels)?;
         let dst = tensor::<T>("dst", args.dst.cast(), problem.dst_len())?.cast_mut();
         let residual = residual_of::<T>(args, problem)?;
@@ -445,12 +454,7 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         if needed > 0 || !workspace.is_null() {
             malloc_aligned("workspace", workspace)?;
         }
-        check_told_bytes(args.packed_weights_bytes, info.packed_weights_bytes)?;
-        // The header is read before the rest, because a shorter blob may end anywhere behind it.
-        let header = reference("packed_weights", packed_weights.cast::<[u8; HEADER_BYTES]>())?;
-        plan.packing().check_header(header)?;
-        let packed = slice("packed_weights", packed_weights.cast::<u8>(), info.packed_weights_bytes)?;
-
+        let packed = packed_of(plan, args)?;
         let range = |name, slice: &[T]| (name, slice.as_ptr().addr(), size_of_val(slice));
         let dst_bytes = problem.dst_len() * size_of::<T>();
         check_disjoint(
