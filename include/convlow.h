@@ -1,14 +1,47 @@
 /*
- * convlow: low-memory convolution by matrix multiplication.
+ * convlow: convolutions in little memory.
  *
- * Written by cbindgen from src/ffi; do not edit. `./dev generate` writes it anew.
+ * Written by cbindgen from src/ffi; do not edit. `./dev generate` writes it again.
  *
- * dst[n,m,y,x] = sum over c,i,j of weights[m,c,i,j] * src[n, c, y*s + i*d - pad_top, x*s + j*d - pad_left],
- * where terms outside the input are absent; in one and three dimensions and transposed, accordingly. All tensors of a
- * plan are of one type: float32, or float64.
+ * Use it in five steps: fill a descriptor, make a plan, pack the weights once, execute the plan often, destroy the
+ * plan. docs/guide.md shows each step with an example.
  *
- * Every function that can fail returns a convlow_status; outputs are written only on success, and the reason
- * of a failure is in convlow_last_error_message() of the same thread.
+ * Words of this file:
+ *   src, dst, weights   the input tensor, the output tensor, the weights of the convolution
+ *   axis                a spatial axis: depth, height or width
+ *   pixel               one position on all spatial axes
+ *   plane               all pixels of one channel of one image
+ *   image               one element of the batch
+ *   tap                 one position of the kernel
+ *   element             one number of a tensor: a float, or a double
+ *   plan                the algorithm for one convolution, with the sizes of all memory
+ *   packed weights      the weights in the order in which a plan reads them
+ *   workspace           memory of the caller for the intermediate results of one execute
+ *   pool                threads that compute one execute together
+ *   GEMM                a routine that multiplies two matrices: OpenBLAS, or the one inside this library
+ *
+ * Definition, in two dimensions, with stride s and dilation d:
+ *   sum[n,m,y,x] = sum over c,i,j of weights[m,c,i,j] * src[n, c, y*s + i*d - pad_top, x*s + j*d - pad_left]
+ *   dst[n,m,y,x] = activation(sum[n,m,y,x] + bias[m] + residual[n,m,y,x])
+ * Terms outside src are absent. Bias, residual and activation are optional. With groups, c runs over the input
+ * channels of the group of m. One and three dimensions have one axis less and one more.
+ *
+ * Types: all tensors of a plan have one type, float or double. That includes bias, residual and slopes.
+ *
+ * Errors: every function that can fail returns a convlow_status. convlow_last_error_message() then returns the
+ * reason, for the same thread. If a call fails, it writes no output. Two failures are exceptions, and may leave
+ * anything in the outputs:
+ *   - CONVLOW_ERROR_INTERNAL;
+ *   - CONVLOW_ERROR_OUT_OF_MEMORY of an execute on CONVLOW_GEMM_EMBEDDED.
+ * Every function checks its pointers. If a pointer must not be NULL and is NULL, the call returns
+ * CONVLOW_ERROR_INVALID_ARGUMENT. Comments name the pointers that may be NULL. docs/errors.md has more.
+ *
+ * Ownership: tensors, packed weights and workspace belong to the caller. The library keeps no pointer to them, to a
+ * descriptor or to options after a call. Texts that a function returns belong to the library; do not free them.
+ * docs/memory.md has the sizes.
+ *
+ * Threads: every function may be called from any thread at any time. Two threads must not write the same memory.
+ * Destroy a plan or a pool only if no other call uses it. docs/threads.md has more.
  *
  * The MIT or the Apache 2.0 license, at your choice.
  */
@@ -19,8 +52,9 @@
 #include <stddef.h>
 #include <stdint.h>
 /*
- * Each fills the struct that p points to with defaults, and passes its size by itself: CONVLOW_CONV2D_DESC_INIT(&desc).
- * A pointer to another struct does not compile.
+ * CONVLOW_..._INIT(p) sets the struct that p points to to its defaults, and passes the size of that struct. For
+ * example CONVLOW_CONV2D_DESC_INIT(&desc) calls convlow_conv2d_desc_init(&desc, sizeof(convlow_conv2d_desc)). If p
+ * points to a struct of another type, the macro does not compile.
  */
 #define CONVLOW_CONV2D_DESC_INIT(p) CONVLOW_INIT_(convlow_conv2d_desc, p)
 #define CONVLOW_CONVND_DESC_INIT(p) CONVLOW_INIT_(convlow_convnd_desc, p)
@@ -30,512 +64,547 @@
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 #define CONVLOW_INIT_(type, p) type##_init(_Generic((p), type *: (p)), sizeof(type))
 #else
-/* C++ takes no pointer to another struct, and C99 none to a struct of another size. */
+/* C++ refuses a pointer to another struct. C99 refuses a pointer to a struct of another size. */
 #define CONVLOW_INIT_(type, p)                                                                               \
     type##_init((p), sizeof(type) + 0 * sizeof(char[sizeof *(p) == sizeof(type) ? 1 : -1]))
 #endif
 
 /**
- * Batch, channel, row, column: channels first, whatever the number of axes.
+ * The order of the axes of src or dst: batch, channels, then the spatial axes ("channels first").
  */
 #define CONVLOW_LAYOUT_NCHW 0
 
 /**
- * Batch, row, column, channel: channels last.
+ * The order of the axes of src or dst: batch, the spatial axes, then channels ("channels last").
  */
 #define CONVLOW_LAYOUT_NHWC 1
 
 /**
- * out_channels x in_channels/groups x the kernel's axes, as PyTorch and ONNX; of a transposed convolution in_channels x
- * out_channels/groups x axes, as the same two.
+ * The order of the axes of the weights, as PyTorch and ONNX store them: out_channels x in_channels/groups x kernel
+ * axes. For a transposed convolution: in_channels x out_channels/groups x kernel axes.
  */
 #define CONVLOW_WEIGHTS_OIHW 0
 
 /**
- * The kernel's axes x in_channels/groups x out_channels, as TensorFlow; of a transposed convolution axes x
- * out_channels/groups x in_channels.
+ * The order of the axes of the weights, as TensorFlow stores them: kernel axes x in_channels/groups x out_channels.
+ * For a transposed convolution: kernel axes x out_channels/groups x in_channels.
  */
 #define CONVLOW_WEIGHTS_HWIO 1
 
 /**
- * out_channels x the kernel's axes x in_channels/groups, as TensorFlow Lite, transposed too.
+ * The order of the axes of the weights, as TensorFlow Lite stores them: out_channels x kernel axes x
+ * in_channels/groups. A transposed convolution has the same order.
  */
 #define CONVLOW_WEIGHTS_OHWI 2
 
 /**
- * A convolution, as ONNX Conv.
+ * A convolution, as ONNX Conv defines it.
  */
 #define CONVLOW_OPERATION_CONV 0
 
 /**
- * A transposed convolution, as ONNX ConvTranspose: each input pixel adds the kernel, times its value, to the output around
- * position * stride - pad_before.
+ * A transposed convolution, as ONNX ConvTranspose defines it. Each input pixel multiplies the kernel by its value
+ * and adds the products to the output. The first tap goes to output position: input position * stride - pad_before.
  */
 #define CONVLOW_OPERATION_CONV_TRANSPOSE 1
 
 /**
- * float
+ * Elements are float (float32). Use convlow_pack_weights with convlow_execute or convlow_execute_with.
  */
 #define CONVLOW_TYPE_F32 0
 
 /**
- * double: convlow_pack_weights_f64 and convlow_execute_f64, or convlow_execute_with.
+ * Elements are double (float64). Use convlow_pack_weights_f64 with convlow_execute_f64 or convlow_execute_with.
  */
 #define CONVLOW_TYPE_F64 1
 
 /**
- * y
+ * The result is y, where y is convolution + bias + residual. docs/activations.md states the errors of all activations.
  */
 #define CONVLOW_ACTIVATION_NONE 0
 
 /**
- * min(max(y, activation_min), activation_max); a NaN stays a NaN. ReLU is [0, INFINITY], ReLU6 is [0, 6].
+ * The result is min(max(y, activation_min), activation_max). For ReLU set 0 and INFINITY, for ReLU6 set 0 and 6. A NaN
+ * stays a NaN.
  */
 #define CONVLOW_ACTIVATION_CLAMP 1
 
 /**
- * y < 0 ? activation_alpha * y : y; activation_alpha is 0.01 by default.
+ * The result is y < 0 ? activation_alpha * y : y. The default of activation_alpha is 0.01.
  */
 #define CONVLOW_ACTIVATION_LEAKY_RELU 2
 
 /**
- * min(max(activation_alpha * y + activation_beta, 0), 1); by default 1/6 and 1/2.
+ * The result is min(max(activation_alpha * y + activation_beta, 0), 1). The defaults are 1/6 and 1/2.
  */
 #define CONVLOW_ACTIVATION_HARD_SIGMOID 3
 
 /**
- * y * min(max(activation_alpha * y + activation_beta, 0), 1); by default 1/6 and 1/2.
+ * The result is y * min(max(activation_alpha * y + activation_beta, 0), 1). The defaults are 1/6 and 1/2.
  */
 #define CONVLOW_ACTIVATION_HARD_SWISH 4
 
 /**
- * 1 / (1 + exp(-y))
+ * The result is 1 / (1 + exp(-y)).
  */
 #define CONVLOW_ACTIVATION_SIGMOID 5
 
 /**
- * y / (1 + exp(-activation_alpha * y)); activation_alpha is 1 by default.
+ * The result is y / (1 + exp(-activation_alpha * y)). The default of activation_alpha is 1.
  */
 #define CONVLOW_ACTIVATION_SILU 6
 
 /**
- * tanh(y)
+ * The result is tanh(y).
  */
 #define CONVLOW_ACTIVATION_TANH 7
 
 /**
- * y / 2 * (1 + erf(y / sqrt(2)))
+ * The result is y / 2 * (1 + erf(y / sqrt(2))).
  */
 #define CONVLOW_ACTIVATION_GELU 8
 
 /**
- * y / 2 * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 * y^3)))
+ * The result is y / 2 * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 * y^3))).
  */
 #define CONVLOW_ACTIVATION_GELU_TANH 9
 
 /**
- * y < 0 ? slopes[m] * y : y for output channel m, with slopes of convlow_execute_args.
+ * The result is y < 0 ? slopes[m] * y : y in output channel m. Pass slopes in convlow_execute_args to
+ * convlow_execute_with.
  */
 #define CONVLOW_ACTIVATION_PRELU 10
 
 /**
- * The planner chooses. Other algorithms are named by the ids of convlow_algorithm_at.
+ * The planner chooses the algorithm. convlow_algorithm_from_name and convlow_algorithm_at return the ids of the
+ * others.
  */
 #define CONVLOW_ALGORITHM_AUTO 0
 
 /**
- * Only algorithms that form every product of the definition.
+ * Only algorithms that compute every product of the definition.
  */
 #define CONVLOW_MATH_EXACT 0
 
 /**
- * Winograd allowed too, which rounds differently: the README states each algorithm's error.
+ * Winograd's algorithms, too. They multiply less and round differently. docs/numerics.md states the error of each one.
  */
 #define CONVLOW_MATH_FAST 1
 
 /**
- * No measuring: wisdom where there is some, else a cost model. Takes microseconds.
+ * The planner measures nothing. It uses times that were measured or imported before, if there are any, and otherwise
+ * a cost model. A plan takes microseconds.
  */
 #define CONVLOW_EFFORT_ESTIMATE 0
 
 /**
- * Times the candidates within max_workspace_bytes, measure_budget_seconds and measure_max_bytes.
+ * The planner times the algorithms within max_workspace_bytes, measure_budget_seconds and measure_max_bytes.
  */
 #define CONVLOW_EFFORT_MEASURE 1
 
 /**
- * No GEMM is asked for: CONVLOW_ALGORITHM_AUTO takes what runs on the library's own kernels or on plain loops, which
- * allocates nothing in execute. An algorithm by name that needs a GEMM gets the one of this build that is estimated quicker
- * on one thread, whatever the number of threads; a BLAS only where the sizes fit its integer. In convlow_plan_info: plain
- * loops serve, as in "direct-sum2d".
+ * As an option: no GEMM is required. With CONVLOW_ALGORITHM_AUTO the planner takes only algorithms on the library's
+ * own kernels or on plain loops; their executes allocate nothing. An algorithm by name that needs a GEMM gets the
+ * GEMM that the cost model finds faster on one thread; it gets a BLAS only if the sizes fit the integer type of the
+ * BLAS.
+ *
+ * In convlow_plan_info: the algorithm uses plain loops, no GEMM and no kernels; or it is not applicable.
  */
 #define CONVLOW_GEMM_AUTO 0
 
 /**
- * The system's BLAS. CONVLOW_ALGORITHM_AUTO then takes what calls it; "direct-sum2d", which calls no GEMM, where nothing
- * else serves or a call costs more than the arithmetic.
+ * OpenBLAS. As an option with CONVLOW_ALGORITHM_AUTO: the planner takes algorithms that call this GEMM. It takes
+ * "direct-sum2d", which calls none, if no other algorithm fits or if the cost model finds it faster. The option does
+ * not change an algorithm by name that needs no GEMM. A build without this GEMM returns CONVLOW_ERROR_UNSUPPORTED.
  */
 #define CONVLOW_GEMM_BLAS 1
 
 /**
- * The embedded GEMM, as above.
+ * The GEMM that is compiled into the library. As an option it has the same rules as CONVLOW_GEMM_BLAS.
  */
 #define CONVLOW_GEMM_EMBEDDED 2
 
 /**
- * In convlow_plan_info alone: the library's own kernels, made for convolution, serve in place of a GEMM. CONVLOW_GEMM_AUTO
- * asks for them; as an option it is CONVLOW_ERROR_INVALID_ARGUMENT.
+ * Only in convlow_plan_info: the algorithm uses the library's own kernels, which are made for convolutions, in place
+ * of a GEMM. As an option it is CONVLOW_ERROR_INVALID_ARGUMENT; use CONVLOW_GEMM_AUTO.
  */
 #define CONVLOW_GEMM_KERNELS 3
 
 /**
- * The system alone decides where a pool's threads run.
+ * The system alone decides on which cores the threads of a pool run.
  */
 #define CONVLOW_BINDING_NONE 0
 
 /**
- * A pool's threads that wake are spread over the cores.
+ * The library moves a waking thread of the pool to a free core.
  */
 #define CONVLOW_BINDING_CORES 1
 
 /**
- * The version of the header.
+ * The first number of the version of this header.
  */
 #define CONVLOW_VERSION_MAJOR 0
 
 /**
- * The version of the header.
+ * The second number of the version of this header.
  */
 #define CONVLOW_VERSION_MINOR 1
 
 /**
- * The version of the header.
+ * The third number of the version of this header.
  */
 #define CONVLOW_VERSION_PATCH 1
 
 /**
- * A convolution ready to run. It never changes: any number of threads may execute it at once, each with its
- * own dst and workspace.
+ * A convolution that is ready to run. A plan never changes: any number of threads may execute it at the same time,
+ * each with its own dst and workspace.
  */
 typedef struct convlow_plan convlow_plan;
 
 /**
- * Threads for execute, the calling one included. One pool may serve any number of plans and threads; an
- * execute that finds it busy runs on its calling thread alone.
+ * Threads that compute one execute together, the calling thread included. One pool may serve any number of plans. It
+ * serves one execute at a time: if the pool is busy, another execute does not wait, but runs on its calling thread.
  */
 typedef struct convlow_pool convlow_pool;
 
 /**
- * What a call came to; 0 is success.
+ * The result of a call: CONVLOW_OK or one of CONVLOW_ERROR_...
  */
 typedef int32_t convlow_status;
 
 /**
- * A convolution of one, two or three dimensions, or a transposed one. Fill it with convlow_convnd_desc_init, then set what
- * differs. Of the arrays the first spatial_dims elements count, outermost axis first; the others stay as they are filled in.
- * Batch, groups, dilation, stride and padding mean what ONNX Conv and ConvTranspose say.
+ * Describes a convolution or a transposed convolution, in one, two or three dimensions, of floats or doubles. First
+ * call CONVLOW_CONVND_DESC_INIT, then set the fields that differ from their defaults. Batch, groups, dilation,
+ * stride, padding and output padding have the meaning of ONNX Conv and ConvTranspose.
+ *
+ * An array has one element for each axis, the outermost axis first. The first spatial_dims elements count. Leave the
+ * others as CONVLOW_CONVND_DESC_INIT sets them; another value is CONVLOW_ERROR_INVALID_ARGUMENT.
  */
 typedef struct convlow_convnd_desc {
     /**
-     * sizeof(convlow_convnd_desc) as the caller was compiled; a shorter one leaves the rest at its defaults.
+     * The caller's size of this struct in bytes: sizeof(convlow_convnd_desc). A smaller struct, of an older header,
+     * leaves the other fields at their defaults. A larger one, of a newer header, must have 0 in the bytes that the
+     * library does not know.
      */
     size_t struct_size;
     /**
-     * CONVLOW_OPERATION_...; default CONV.
+     * CONVLOW_OPERATION_... Default CONVLOW_OPERATION_CONV.
      */
     int32_t operation;
     /**
-     * CONVLOW_TYPE_... of all tensors; default F32.
+     * CONVLOW_TYPE_... of all tensors. Default CONVLOW_TYPE_F32.
      */
     int32_t type;
     /**
-     * Axes beside batch and channels: 1, 2 or 3; default 2.
+     * Number of spatial axes: 1, 2 or 3. Default 2.
      */
     int32_t spatial_dims;
     /**
-     * CONVLOW_LAYOUT_...; default NCHW.
+     * CONVLOW_LAYOUT_... of src. Default CONVLOW_LAYOUT_NCHW.
      */
     int32_t src_layout;
     /**
-     * CONVLOW_LAYOUT_...; may differ from src_layout. Default NCHW.
+     * CONVLOW_LAYOUT_... of dst. It may differ from src_layout. Default CONVLOW_LAYOUT_NCHW.
      */
     int32_t dst_layout;
     /**
-     * CONVLOW_WEIGHTS_...; default OIHW.
+     * CONVLOW_WEIGHTS_... Default CONVLOW_WEIGHTS_OIHW.
      */
     int32_t weights_layout;
     /**
-     * CONVLOW_ACTIVATION_...; default NONE.
+     * CONVLOW_ACTIVATION_... Default CONVLOW_ACTIVATION_NONE.
      */
     int32_t activation;
     /**
-     * Non-zero: dst = activation(convolution + bias + dst), or + residual in convlow_execute_with. Default 0.
+     * Not 0: add a residual before the activation. convlow_execute and convlow_execute_f64 take it from dst, as dst
+     * is before the call. With convlow_execute_with it may be a tensor of its own. Default 0.
      */
     int32_t accumulate;
     /**
-     * Images; default 1.
+     * Number of images. Default 1. 0 is an empty batch: an execute succeeds and touches nothing.
      */
     size_t batch;
     /**
-     * Input channels of all groups.
+     * Input channels of all groups together. Default 0, which is refused: set it.
      */
     size_t in_channels;
     /**
-     * Output channels of all groups.
+     * Output channels of all groups together. Default 0, which is refused: set it.
      */
     size_t out_channels;
     /**
-     * Groups of channels, convolved apart; must divide both channel counts. Default 1.
+     * Groups of channels. Each group is a convolution of its own. It must divide both numbers of channels. Default 1.
      */
     size_t groups;
     /**
-     * Input positions.
+     * Input positions on each axis. Default 0, which is a valid, empty image. docs/guide.md has the rules for empty
+     * tensors. A transposed convolution needs at least 1.
      */
     size_t in_size[3];
     /**
-     * Positions of the kernel.
+     * Kernel positions on each axis. Default 0, which is refused: set them.
      */
     size_t kernel_size[3];
     /**
-     * Input positions from one output to the next, transposed: output positions from one input to the next; default 1.
+     * Input positions from one output position to the next, at least 1. Default 1. For a transposed convolution:
+     * output positions from one input position to the next.
      */
     size_t stride[3];
     /**
-     * The same from one position of the kernel to the next; 1, the default, is dense.
+     * Input positions from one kernel position to the next, at least 1. Default 1, a dense kernel. For a transposed
+     * convolution: output positions.
      */
     size_t dilation[3];
     /**
-     * Absent positions before the input, transposed: what is cut off the output there; default 0.
+     * Absent positions before the first input position. Default 0. For a transposed convolution: output positions
+     * that are cut off at the beginning.
      */
     size_t pad_before[3];
     /**
-     * The same behind it.
+     * Absent positions behind the last input position. Default 0. For a transposed convolution: output positions
+     * that are cut off at the end.
      */
     size_t pad_after[3];
     /**
-     * Outputs behind those that a transposed convolution reaches; less than its stride or its dilation. Default 0.
+     * Only for a transposed convolution: output positions that are added at the end, as output_padding of ONNX. It
+     * must be less than the stride or less than the dilation of the axis. Default 0.
      */
     size_t output_padding[3];
     /**
-     * Least output, used with CONVLOW_ACTIVATION_CLAMP; default -INFINITY.
+     * Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, other bounds than the
+     * defaults (or both 0) are CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore the bounds.
      */
     double activation_min;
     /**
-     * Greatest output, used with CONVLOW_ACTIVATION_CLAMP; default INFINITY.
+     * Greatest output of CONVLOW_ACTIVATION_CLAMP. Default INFINITY. With CLAMP, a NaN bound, or a maximum less than
+     * the minimum, is CONVLOW_ERROR_INVALID_ARGUMENT.
      */
     double activation_max;
     /**
-     * Elements from pixel to pixel of src with channels last, from plane to plane with channels first (a plane's rows are
-     * dense): more than packed where src is a slice of a wider tensor. 0, the default: packed.
+     * With channels last: elements from one pixel of src to the next. With channels first: elements from one plane
+     * to the next; the rows of a plane are always dense. Set it if src is a slice of a wider tensor. Default 0, a
+     * dense src.
      */
     size_t src_channel_stride;
     /**
-     * Elements from image to image of src; 0, the default: one behind the other.
+     * Elements from one image of src to the next. Default 0: the images lie one behind the other.
      */
     size_t src_batch_stride;
     /**
-     * The same of dst from pixel to pixel or plane to plane.
+     * As src_channel_stride, for dst. An execute does not write the gaps of dst.
      */
     size_t dst_channel_stride;
     /**
-     * The same of dst from image to image.
+     * As src_batch_stride, for dst.
      */
     size_t dst_batch_stride;
     /**
-     * Parameter of the activations that have one; NaN, the default, asks for the activation's own default. An infinity is
-     * CONVLOW_ERROR_INVALID_ARGUMENT.
+     * First parameter of the activation, if it has one. Default NaN, which stands for the default of the activation.
+     * An infinity is CONVLOW_ERROR_INVALID_ARGUMENT.
      */
     double activation_alpha;
     /**
-     * The same of the activations that have two.
+     * Second parameter of the activation, if it has two. The rules of activation_alpha hold.
      */
     double activation_beta;
 } convlow_convnd_desc;
 
 /**
- * A two-dimensional convolution. Fill it with convlow_conv2d_desc_init, then set what differs. Batch, groups,
- * dilation, stride and padding mean what ONNX Conv says.
+ * Describes a two-dimensional convolution of floats. First call CONVLOW_CONV2D_DESC_INIT, then set the fields that
+ * differ from their defaults. Batch, groups, dilation, stride and padding have the meaning of ONNX Conv.
  */
 typedef struct convlow_conv2d_desc {
     /**
-     * sizeof(convlow_conv2d_desc) as the caller was compiled; a shorter one leaves the rest at its defaults.
+     * The caller's size of this struct in bytes: sizeof(convlow_conv2d_desc). A smaller struct, of an older header,
+     * leaves the other fields at their defaults. A larger one, of a newer header, must have 0 in the bytes that the
+     * library does not know.
      */
     size_t struct_size;
     /**
-     * CONVLOW_LAYOUT_...; default NCHW.
+     * CONVLOW_LAYOUT_... of src. Default CONVLOW_LAYOUT_NCHW.
      */
     int32_t src_layout;
     /**
-     * CONVLOW_LAYOUT_...; may differ from src_layout. Default NCHW.
+     * CONVLOW_LAYOUT_... of dst. It may differ from src_layout. Default CONVLOW_LAYOUT_NCHW.
      */
     int32_t dst_layout;
     /**
-     * CONVLOW_WEIGHTS_...; default OIHW.
+     * CONVLOW_WEIGHTS_... Default CONVLOW_WEIGHTS_OIHW.
      */
     int32_t weights_layout;
     /**
-     * CONVLOW_ACTIVATION_...; default NONE.
+     * CONVLOW_ACTIVATION_... Default CONVLOW_ACTIVATION_NONE.
      */
     int32_t activation;
     /**
-     * Images; default 1.
+     * Number of images. Default 1. 0 is an empty batch: an execute succeeds and touches nothing.
      */
     size_t batch;
     /**
-     * Input channels of all groups.
+     * Input channels of all groups together. Default 0, which is refused: set it.
      */
     size_t in_channels;
     /**
-     * Rows of the input.
+     * Input rows. Default 0, which is a valid, empty image. docs/guide.md has the rules for empty tensors.
      */
     size_t in_height;
     /**
-     * Columns of the input.
+     * Input columns. Default 0, which is a valid, empty image.
      */
     size_t in_width;
     /**
-     * Output channels of all groups.
+     * Output channels of all groups together. Default 0, which is refused: set it.
      */
     size_t out_channels;
     /**
-     * Rows of the kernel.
+     * Kernel rows. Default 0, which is refused: set it.
      */
     size_t kernel_height;
     /**
-     * Columns of the kernel.
+     * Kernel columns. Default 0, which is refused: set it.
      */
     size_t kernel_width;
     /**
-     * Input rows from one output row to the next; default 1.
+     * Input rows from one output row to the next, at least 1. Default 1.
      */
     size_t stride_height;
     /**
-     * Input columns from one output column to the next; default 1.
+     * Input columns from one output column to the next, at least 1. Default 1.
      */
     size_t stride_width;
     /**
-     * Input rows from one kernel row to the next; 1, the default, is dense.
+     * Input rows from one kernel row to the next, at least 1. Default 1, a dense kernel.
      */
     size_t dilation_height;
     /**
-     * Input columns from one kernel column to the next; 1, the default, is dense.
+     * Input columns from one kernel column to the next, at least 1. Default 1, a dense kernel.
      */
     size_t dilation_width;
     /**
-     * Absent rows above the input; default 0. Any padding may exceed the kernel.
+     * Absent rows above the input. Default 0. Padding may be larger than the kernel.
      */
     size_t pad_top;
     /**
-     * Absent columns left of the input; default 0.
+     * Absent columns left of the input. Default 0.
      */
     size_t pad_left;
     /**
-     * Absent rows below the input; default 0.
+     * Absent rows below the input. Default 0.
      */
     size_t pad_bottom;
     /**
-     * Absent columns right of the input; default 0.
+     * Absent columns right of the input. Default 0.
      */
     size_t pad_right;
     /**
-     * Groups of channels, convolved apart; must divide both channel counts. Default 1.
+     * Groups of channels. Each group is a convolution of its own. It must divide both numbers of channels. Default 1.
      */
     size_t groups;
     /**
-     * Least output, used with CONVLOW_ACTIVATION_CLAMP; default -INFINITY.
+     * Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, other bounds than the
+     * defaults (or both 0) are CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore the bounds.
      */
     float activation_min;
     /**
-     * Greatest output, used with CONVLOW_ACTIVATION_CLAMP; default INFINITY.
+     * Greatest output of CONVLOW_ACTIVATION_CLAMP. Default INFINITY. With CLAMP, a NaN bound, or a maximum less than
+     * the minimum, is CONVLOW_ERROR_INVALID_ARGUMENT.
      */
     float activation_max;
     /**
-     * Non-zero: dst = activation(convolution + bias + dst). Default 0.
+     * Not 0: add a residual before the activation. convlow_execute takes it from dst, as dst is before the call. With
+     * convlow_execute_with it may be a tensor of its own. Default 0.
      */
     int32_t accumulate;
     /**
-     * Parameter of the activations that have one; NaN, the default, asks for the activation's own default. An infinity is
-     * CONVLOW_ERROR_INVALID_ARGUMENT.
+     * First parameter of the activation, if it has one. Default NaN, which stands for the default of the activation.
+     * An infinity is CONVLOW_ERROR_INVALID_ARGUMENT.
      */
     double activation_alpha;
     /**
-     * The same of the activations that have two.
+     * Second parameter of the activation, if it has two. The rules of activation_alpha hold.
      */
     double activation_beta;
 } convlow_conv2d_desc;
 
 /**
- * What is asked of a plan. Fill it with convlow_plan_options_init, then set what differs.
+ * The requests for a plan. First call CONVLOW_PLAN_OPTIONS_INIT, then set the fields that differ from their defaults.
  */
 typedef struct convlow_plan_options {
     /**
-     * sizeof(convlow_plan_options) as the caller was compiled; a shorter one leaves the rest at its defaults.
+     * The caller's size of this struct in bytes: sizeof(convlow_plan_options). A smaller struct, of an older header,
+     * leaves the other fields at their defaults. A larger one, of a newer header, must have 0 in the bytes that the
+     * library does not know.
      */
     size_t struct_size;
     /**
-     * CONVLOW_ALGORITHM_AUTO, the default, or an id.
+     * The id of an algorithm, or CONVLOW_ALGORITHM_AUTO, the default.
      */
     int32_t algorithm;
     /**
-     * CONVLOW_MATH_...; default EXACT.
+     * CONVLOW_MATH_... Default CONVLOW_MATH_EXACT.
      */
     int32_t math;
     /**
-     * CONVLOW_EFFORT_...; default ESTIMATE.
+     * CONVLOW_EFFORT_... Default CONVLOW_EFFORT_ESTIMATE.
      */
     int32_t effort;
     /**
-     * CONVLOW_GEMM_...; default AUTO.
+     * CONVLOW_GEMM_... Default CONVLOW_GEMM_AUTO.
      */
     int32_t gemm;
     /**
-     * Most bytes of workspace; default SIZE_MAX. 0 always leaves an algorithm to choose.
+     * Limit in bytes for the workspace, for all threads of the pool together. Default SIZE_MAX.
+     * CONVLOW_ALGORITHM_AUTO finds an algorithm for every limit, also for 0, if max_packed_weights_bytes and
+     * packing_id have their defaults.
      */
     size_t max_workspace_bytes;
     /**
-     * Most seconds of measuring, used with CONVLOW_EFFORT_MEASURE; default 1. One run of the fastest candidate may
-     * come on top.
+     * Only with CONVLOW_EFFORT_MEASURE: limit in seconds for the measuring. Default 1. One run of the fastest
+     * algorithm may come on top.
      */
     double measure_budget_seconds;
     /**
-     * Threads for execute; NULL, the default: everything on the calling thread. A plan keeps its pool's
-     * threads until it is destroyed, also if the pool is destroyed before.
+     * The threads of each execute. NULL, the default: the plan runs on the calling thread. The plan shares the
+     * threads of the pool: you may destroy the pool before the plan.
      */
     struct convlow_pool *pool;
     /**
-     * Most bytes of memory that measuring takes, used with CONVLOW_EFFORT_MEASURE; default 256 MiB. Of a problem that
-     * needs more, or too much of the budget, a part is measured.
+     * Only with CONVLOW_EFFORT_MEASURE: limit in bytes for the memory of the measuring. Default 256 MiB. If the
+     * problem is too large for this limit or for the budget, the planner measures a part of it.
      */
     size_t measure_max_bytes;
     /**
-     * Most bytes of packed weights; default SIZE_MAX. Those of CONVLOW_MATH_FAST are up to 7.1 times the plain ones.
+     * Limit in bytes for the packed weights. Default SIZE_MAX. With CONVLOW_MATH_FAST, packed weights may have up to
+     * 7.1 times the size of the plain weights.
      */
     size_t max_packed_weights_bytes;
     /**
-     * convlow_plan_packing_id of the packed weights that the plan has to read; 0, the default: any. A plan that cannot read
-     * them is refused with CONVLOW_ERROR_UNSUPPORTED.
+     * The format of packed weights that the plan must read, as convlow_plan_packing_id returns it. If no algorithm
+     * reads it, the result is CONVLOW_ERROR_UNSUPPORTED. 0, the default: any format.
      */
     uint64_t packing_id;
 } convlow_plan_options;
 
 /**
- * What the planner knows of one algorithm for one problem. Set struct_size, and zero the rest.
+ * The planner's knowledge of one algorithm for one problem. Before the call, set struct_size and set the other
+ * fields to 0.
  */
 typedef struct convlow_plan_info {
     /**
-     * sizeof(convlow_plan_info) as the caller was compiled.
+     * The caller's size of this struct in bytes: sizeof(convlow_plan_info).
      */
     size_t struct_size;
     /**
-     * The algorithm's id.
+     * The id of the algorithm.
      */
     int32_t algorithm;
     /**
-     * 1 if the algorithm can compute the problem, else 0; the figures below are then 0.
+     * 1 if the algorithm can compute the problem. Otherwise 0; then workspace_bytes, packed_weights_bytes,
+     * gemm_calls and both times are 0, too.
      */
     int32_t applicable;
     /**
-     * CONVLOW_GEMM_BLAS, _EMBEDDED or _KERNELS; CONVLOW_GEMM_AUTO if none of them serves.
+     * CONVLOW_GEMM_BLAS, CONVLOW_GEMM_EMBEDDED or CONVLOW_GEMM_KERNELS; CONVLOW_GEMM_AUTO if none of them computes.
      */
     int32_t gemm;
     /**
@@ -543,98 +612,117 @@ typedef struct convlow_plan_info {
      */
     int32_t reserved;
     /**
-     * Exact bytes of workspace, all threads of the pool included.
+     * Exact number of bytes of the workspace, for all threads of the pool together.
      */
     size_t workspace_bytes;
     /**
-     * Exact bytes of packed weights.
+     * Exact number of bytes of the packed weights.
      */
     size_t packed_weights_bytes;
     /**
-     * Rows of the output.
+     * Output rows: the size of the last axis but one. 1 in one dimension.
      */
     size_t dst_height;
     /**
-     * Columns of the output.
+     * Output columns: the size of the last axis.
      */
     size_t dst_width;
     /**
-     * Multiplications of the definition, padding counted.
+     * Multiplications of the definition for the whole batch. Taps on padding count, and so do products that a
+     * transposed convolution cuts off.
      */
     size_t macs;
     /**
-     * GEMM calls of one execute.
+     * Calls of the GEMM in one execute. 0 without a GEMM.
      */
     size_t gemm_calls;
     /**
-     * What the cost model says.
+     * Seconds of one execute, by the cost model.
      */
     double estimated_seconds;
     /**
-     * What was measured; 0 if nothing was.
+     * Seconds of one execute, as measured or imported. 0 if the algorithm was not measured.
      */
     double measured_seconds;
     /**
-     * Why not applicable or why not chosen, as static text; NULL for the chosen one.
+     * Why the algorithm is not applicable or was not chosen. Static text. NULL for the chosen algorithm.
      */
     const char *reason;
 } convlow_plan_info;
 
 /**
- * The tensors of one execute. Fill it with convlow_execute_args_init, then set what the plan needs.
+ * The tensors and the memory of one execute. First call CONVLOW_EXECUTE_ARGS_INIT, then set the fields that the plan
+ * needs.
+ *
+ * All memory belongs to the caller. Tensors have the type of the plan and the alignment of an element.
+ * packed_weights and workspace have the alignment of malloc. Memory that is less aligned is
+ * CONVLOW_ERROR_INVALID_ARGUMENT.
+ *
+ * dst and workspace must not overlap each other or any other argument, with two exceptions: residual may be equal to
+ * dst, and src and dst may be slices of one tensor without a common element. An overlap is
+ * CONVLOW_ERROR_INVALID_ARGUMENT.
  */
 typedef struct convlow_execute_args {
     /**
-     * sizeof(convlow_execute_args) as the caller was compiled; a shorter one leaves the rest at 0.
+     * The caller's size of this struct in bytes: sizeof(convlow_execute_args). A smaller struct, of an older header,
+     * leaves the other fields at their defaults. A larger one, of a newer header, must have 0 in the bytes that the
+     * library does not know.
      */
     size_t struct_size;
     /**
-     * The input.
+     * The input: all images, in src_layout and with the strides of src. It may be NULL if the tensor has no element.
      */
     const void *src;
     /**
-     * From convlow_pack_weights.
+     * Packed weights that convlow_pack_weights wrote, in the format that the plan reads. Never NULL.
      */
     const void *packed_weights;
     /**
-     * out_channels elements, or NULL.
+     * out_channels elements, or NULL for no bias.
      */
     const void *bias;
     /**
-     * The output.
+     * The output: all images, in dst_layout and with the strides of dst. It may be NULL if the tensor has no element.
      */
     void *dst;
     /**
-     * At least convlow_plan_workspace_bytes bytes, or NULL if that is 0.
+     * At least convlow_plan_workspace_bytes bytes. Their content does not matter. It may be NULL if that number is 0.
      */
     void *workspace;
     /**
-     * Bytes of workspace.
+     * Bytes of workspace. Fewer than convlow_plan_workspace_bytes are CONVLOW_ERROR_WORKSPACE_LIMIT.
      */
     size_t workspace_bytes;
     /**
-     * Where the descriptor says accumulate: what is added before the activation, laid out as dst, strides included. NULL is
-     * dst itself. It may equal dst, but not overlap it otherwise.
+     * Only with accumulate: the tensor that is added before the activation, with the layout and the strides of dst.
+     * NULL: the residual is dst, as dst is before the call. Without accumulate, other values than NULL are refused
+     * with CONVLOW_ERROR_INVALID_ARGUMENT.
      */
     const void *residual;
     /**
-     * If not NULL, the context that the plan's external pool is called with, for this call. With another pool it is refused.
+     * Only with an external pool: the context for this call, in place of the context of the pool. NULL: the context
+     * of the pool. Without an external pool, other values than NULL are refused with CONVLOW_ERROR_INVALID_ARGUMENT.
      */
     void *pool_context;
     /**
-     * The slopes of CONVLOW_ACTIVATION_PRELU, of the plan's type: out_channels of them. Other activations read none.
+     * Only with CONVLOW_ACTIVATION_PRELU, and then never NULL: out_channels slopes. Other activations ignore the
+     * pointer.
      */
     const void *slopes;
     /**
-     * Bytes of packed_weights, which are then checked: fewer than the plan reads are CONVLOW_ERROR_WEIGHTS_MISMATCH, and no
-     * byte of them is read. 0: not told, and not checked.
+     * Bytes of packed_weights. If there are fewer than convlow_plan_packed_weights_bytes, the call returns
+     * CONVLOW_ERROR_WEIGHTS_MISMATCH and reads none of them. 0, the default: the library does not check the number.
      */
     size_t packed_weights_bytes;
 } convlow_execute_args;
 
 /**
- * A parallel-for of the host: runs job(argument, 0) ... job(argument, jobs - 1) on any threads in any order, and
- * returns when all of them have. It must not throw or unwind.
+ * A parallel loop of the host. It calls job(argument, 0) to job(argument, jobs - 1), on any threads and in any
+ * order, and returns when all these calls have returned. It must not throw or unwind. argument is valid until it
+ * returns.
+ *
+ * If it calls fewer jobs, the executing thread does the rest of the work. If it calls an index that is not below
+ * jobs, the execute returns CONVLOW_ERROR_INTERNAL.
  */
 typedef void (*convlow_parallel_for)(void *context,
                                      size_t jobs,
@@ -642,43 +730,46 @@ typedef void (*convlow_parallel_for)(void *context,
                                      void *argument);
 
 /**
- * Success.
+ * The call succeeded.
  */
 #define CONVLOW_OK 0
 
 /**
- * A NULL, an unknown constant, a zero dimension, channels that groups does not divide, a dilated kernel that
- * does not fit the padded input, a wrong struct_size, a misaligned or overlapping buffer.
+ * An argument is wrong: a NULL pointer, an unknown constant, a size of 0 that must not be 0, channels that groups
+ * does not divide, a dilated kernel that is larger than the padded input, a wrong struct_size, a misaligned or
+ * overlapping buffer.
  */
 #define CONVLOW_ERROR_INVALID_ARGUMENT 1
 
 /**
- * A valid problem that the requested algorithm or GEMM cannot compute; the message says which condition failed.
+ * The arguments are valid, but the requested algorithm, GEMM, packing or pool cannot serve them, or this build or this
+ * processor cannot. The message names the condition that failed.
  */
 #define CONVLOW_ERROR_UNSUPPORTED 2
 
 /**
- * No algorithm fits max_workspace_bytes and max_packed_weights_bytes, or the workspace passed to execute is smaller than the plan's figure.
+ * No algorithm keeps max_workspace_bytes and max_packed_weights_bytes, or the workspace of an execute is smaller than
+ * convlow_plan_workspace_bytes.
  */
 #define CONVLOW_ERROR_WORKSPACE_LIMIT 3
 
 /**
- * A size does not fit size_t or the integer of the BLAS.
+ * A size does not fit size_t or the integer type of the BLAS.
  */
 #define CONVLOW_ERROR_OVERFLOW 4
 
 /**
- * Memory or a thread could not be had.
+ * The system gives no memory or no thread. After an execute on CONVLOW_GEMM_EMBEDDED, dst may hold anything.
  */
 #define CONVLOW_ERROR_OUT_OF_MEMORY 5
 
 /**
- * Packed weights that were packed for another plan, or are not packed weights.
+ * The packed weights have another format than the plan reads, or a damaged header or end mark, or too few bytes.
  */
 #define CONVLOW_ERROR_WEIGHTS_MISMATCH 6
 
 /**
- * A fault of the library, or of an external pool; dst may be half written.
+ * The library or an external pool has a fault. The outputs of the call may hold anything.
  */
 #define CONVLOW_ERROR_INTERNAL 7
 
@@ -687,54 +778,78 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The name of a status as the constants spell it; "unknown status" for other numbers. Never NULL.
+ * Returns the name of a status, for example "CONVLOW_OK", or "unknown status" for an unknown number. The text is
+ * static; the result is never NULL.
  */
 const char *convlow_status_name(convlow_status status);
 
 /**
- * What the last failure on this thread was, naming the field and its value; "" if there was none. The text
- * belongs to the library, has at most 1023 bytes, and stays valid until the next failure on this thread or the
- * thread's end.
+ * Returns the reason of the last failure on the calling thread, or "" if there was none. The text names the field
+ * and its value. A successful call does not change it.
+ *
+ * The text belongs to the library and has at most 1023 bytes. It is valid until the next failure on this thread, or
+ * until the thread ends. The result is never NULL.
  */
 const char *convlow_last_error_message(void);
 
 /**
- * Sets every field to its default. Pass sizeof(convlow_convnd_desc). Sizes without a default are 0, which is refused until
- * they are set. NULL or an impossible size: nothing is written.
+ * Sets every field to its default. in_channels, out_channels and kernel_size become 0, which is refused until you
+ * set them. in_size becomes 0, too, which is a valid, empty image.
+ *
+ * The function writes struct_size bytes to desc: pass sizeof(convlow_convnd_desc), or use CONVLOW_CONVND_DESC_INIT.
+ * If desc is NULL or misaligned, or if no version of the struct can have this size, it writes nothing.
  */
 void convlow_convnd_desc_init(struct convlow_convnd_desc *desc,
                               size_t struct_size);
 
 /**
- * The output's size on each axis, 1 behind spatial_dims: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1, or
- * of a transposed convolution (in - 1) * stride - pads + dilation * (kernel - 1) + output_padding + 1.
+ * Writes the size of dst on each axis to size, which has three elements. Elements behind spatial_dims become 1. Here
+ * pads is pad_before + pad_after:
+ * - a convolution: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1;
+ * - a transposed convolution: (in - 1) * stride - pads + dilation * (kernel - 1) + output_padding + 1.
+ *
+ * Neither pointer may be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_OVERFLOW.
  */
 convlow_status convlow_convnd_output_size(const struct convlow_convnd_desc *desc,
                                           size_t *size);
 
 /**
- * Sets every field to its default. Pass sizeof(convlow_conv2d_desc). Sizes without a default are 0, which is
- * refused until they are set. NULL or an impossible size: nothing is written.
+ * Sets every field to its default. Channels and kernel sizes become 0, which is refused until you set them.
+ * in_height and in_width become 0, too, which is a valid, empty image.
+ *
+ * The function writes struct_size bytes to desc: pass sizeof(convlow_conv2d_desc), or use CONVLOW_CONV2D_DESC_INIT.
+ * If desc is NULL or misaligned, or if no version of the struct can have this size, it writes nothing.
  */
-void convlow_conv2d_desc_init(struct convlow_conv2d_desc *desc, size_t struct_size);
+void convlow_conv2d_desc_init(struct convlow_conv2d_desc *desc,
+                              size_t struct_size);
 
 /**
- * The output's rows and columns: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1.
+ * Writes the rows and the columns of dst: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1 on each
+ * axis. Here pads is the padding on both sides of the axis.
+ *
+ * No pointer may be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_OVERFLOW.
  */
 convlow_status convlow_conv2d_output_size(const struct convlow_conv2d_desc *desc,
                                           size_t *height,
                                           size_t *width);
 
 /**
- * Sets every field to its default. Pass sizeof(convlow_plan_options). NULL or an impossible size: nothing is
- * written.
+ * Sets every field to its default. The function writes struct_size bytes to options: pass
+ * sizeof(convlow_plan_options), or use CONVLOW_PLAN_OPTIONS_INIT. If options is NULL or misaligned, or if the size
+ * is impossible, it writes nothing.
  */
-void convlow_plan_options_init(struct convlow_plan_options *options, size_t struct_size);
+void convlow_plan_options_init(struct convlow_plan_options *options,
+                               size_t struct_size);
 
 /**
- * Every algorithm's answer for this problem under these options (NULL: the defaults), in registry order:
- * applicable or why not, workspace, cost. *count is how many there are; the first `capacity` of them are written.
- * `infos[0].struct_size` is the size of each element. With infos NULL and capacity 0 only *count is written.
+ * Writes what the planner knows of every algorithm for this problem, in the order of convlow_algorithm_at. A plan
+ * would take the one whose reason is NULL. options may be NULL, for the defaults. CONVLOW_EFFORT_MEASURE measures
+ * here, too.
+ *
+ * infos has capacity elements. Set the struct_size of the first one; it holds for all. The function writes
+ * min(capacity, *count) elements, and the number of algorithms to *count. If capacity is 0, infos may be NULL.
+ *
+ * Errors: as convlow_plan_create. An algorithm that cannot serve the problem is no error here, but has a reason.
  */
 convlow_status convlow_query(const struct convlow_conv2d_desc *desc,
                              const struct convlow_plan_options *options,
@@ -743,7 +858,7 @@ convlow_status convlow_query(const struct convlow_conv2d_desc *desc,
                              size_t *count);
 
 /**
- * The same for a descriptor of any number of dimensions.
+ * convlow_query for a convlow_convnd_desc.
  */
 convlow_status convlow_query_nd(const struct convlow_convnd_desc *desc,
                                 const struct convlow_plan_options *options,
@@ -752,51 +867,60 @@ convlow_status convlow_query_nd(const struct convlow_convnd_desc *desc,
                                 size_t *count);
 
 /**
- * Makes a plan under these options (NULL: the defaults). Destroy it with convlow_plan_destroy.
+ * Makes a plan and writes its address to *plan. The caller owns the plan: destroy it with convlow_plan_destroy.
+ * options may be NULL, for the defaults. Other pointers must not be NULL.
+ *
+ * Errors: CONVLOW_ERROR_INVALID_ARGUMENT, _UNSUPPORTED, _WORKSPACE_LIMIT, _OVERFLOW, _OUT_OF_MEMORY.
  */
 convlow_status convlow_plan_create(const struct convlow_conv2d_desc *desc,
                                    const struct convlow_plan_options *options,
                                    struct convlow_plan **plan);
 
 /**
- * The same for a descriptor of any number of dimensions.
+ * convlow_plan_create for a convlow_convnd_desc.
  */
 convlow_status convlow_plan_create_nd(const struct convlow_convnd_desc *desc,
                                       const struct convlow_plan_options *options,
                                       struct convlow_plan **plan);
 
 /**
- * Destroys a plan that no thread executes any more. NULL is a no-op.
+ * Destroys a plan. No thread may use the plan then or later. If plan is NULL, the function does nothing.
  */
 void convlow_plan_destroy(struct convlow_plan *plan);
 
 /**
- * What was chosen. Set info->struct_size.
+ * Writes what the plan has chosen. Set info->struct_size first. Neither pointer may be NULL.
  */
 convlow_status convlow_plan_get_info(const struct convlow_plan *plan, struct convlow_plan_info *info);
 
 /**
- * Bytes of workspace that convlow_execute needs: exact, all threads of the plan's pool included. 0 is common,
- * and then a NULL workspace is fine. 0 for a NULL plan.
+ * Returns the exact number of bytes of workspace that an execute needs, for all threads of the plan's pool together.
+ * If it is 0, the workspace may be NULL. If plan is NULL, the result is 0.
  */
 size_t convlow_plan_workspace_bytes(const struct convlow_plan *plan);
 
 /**
- * Bytes of the plan's packed weights; 0 for a NULL plan.
+ * Returns the exact number of bytes of the plan's packed weights. If plan is NULL, the result is 0.
  */
 size_t convlow_plan_packed_weights_bytes(const struct convlow_plan *plan);
 
 /**
- * A number that is the same for all plans that read the same packed weights, in this build on this machine; 0 for a NULL
- * plan. CONVLOW_ALGORITHM_AUTO with CONVLOW_GEMM_AUTO keeps it the same for a layer whatever the size of the image, the batch
- * and the threads, but for maps of one pixel, what was measured, and a max_workspace_bytes that leaves nothing else.
+ * Returns the number of the format in which the plan reads packed weights. If plan is NULL, the result is 0. Plans
+ * with equal numbers read the same packed weights. Other builds and machines may have other formats.
+ *
+ * The number does not identify the weights: two layers of one shape have the same number. So a cache of packed
+ * weights needs the layer and this number as its key. docs/memory.md says when a layer keeps its format for all
+ * image sizes.
  */
 uint64_t convlow_plan_packing_id(const struct convlow_plan *plan);
 
 /**
- * Packs weights of the descriptor's layout into the caller's memory: at least
- * convlow_plan_packed_weights_bytes, aligned as by malloc. The result holds no pointer and may be copied, mapped
- * and shared between plans that pack alike.
+ * Packs the weights of a plan of CONVLOW_TYPE_F32. weights is in weights_layout. packed is memory of the caller with
+ * the alignment of malloc and with packed_bytes bytes, at least convlow_plan_packed_weights_bytes. It must not
+ * overlap weights. Packed weights hold no pointer: you may copy, store and map them, and share them between plans of
+ * one format.
+ *
+ * No pointer may be NULL. Error: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type.
  */
 convlow_status convlow_pack_weights(const struct convlow_plan *plan,
                                     const float *weights,
@@ -804,7 +928,7 @@ convlow_status convlow_pack_weights(const struct convlow_plan *plan,
                                     size_t packed_bytes);
 
 /**
- * convlow_pack_weights for a plan of CONVLOW_TYPE_F64. The other one is for CONVLOW_TYPE_F32 alone, and refuses these plans.
+ * convlow_pack_weights for a plan of CONVLOW_TYPE_F64.
  */
 convlow_status convlow_pack_weights_f64(const struct convlow_plan *plan,
                                         const double *weights,
@@ -812,25 +936,21 @@ convlow_status convlow_pack_weights_f64(const struct convlow_plan *plan,
                                         size_t packed_bytes);
 
 /**
- * Computes dst. `src` and `dst` are whole tensors in the descriptor's layouts; `packed_weights` comes from
- * convlow_pack_weights; `bias` has out_channels elements or is NULL; `workspace` has at least
- * convlow_plan_workspace_bytes bytes of any content, aligned as by malloc, or is NULL if that is 0. dst and
- * workspace overlap nothing. Reads or writes nothing else; on a refusal dst is untouched.
+ * Computes dst, with a plan of CONVLOW_TYPE_F32. The arguments are those fields of convlow_execute_args that have
+ * the same names: see there for sizes, alignment, overlap and NULL.
  *
- * The library itself allocates nothing here, from the first call on. convlow_plan_info.gemm says what computes:
- * - CONVLOW_GEMM_KERNELS, and CONVLOW_GEMM_AUTO for plain loops: nobody allocates anything, and no thread keeps anything.
- *   This is all that CONVLOW_ALGORITHM_AUTO takes with CONVLOW_GEMM_AUTO.
- * - CONVLOW_GEMM_EMBEDDED: packs factors on the heap, in up to six allocations for each of gemm_calls, asks for the caches
- *   once a process, in some hundred small ones more, and keeps a buffer of the size of the second cache level for each
- *   thread until that ends. Whether it can have that is tried first: CONVLOW_ERROR_OUT_OF_MEMORY, with anything in dst.
- *   Where another thread takes the memory in between, the process ends.
- * - CONVLOW_GEMM_BLAS: keeps what its makers say; what it does where it cannot have that is its own affair.
+ * - The function cannot check how many bytes packed_weights has: there must be convlow_plan_packed_weights_bytes.
+ *   convlow_execute_with can check it.
+ * - The library itself allocates nothing. The GEMM of a plan may allocate: docs/memory.md. A plan that
+ *   CONVLOW_ALGORITHM_AUTO chose with CONVLOW_GEMM_AUTO has no GEMM.
+ * - Each executing thread needs 128 KiB of stack, or 64 KiB in a build without BLAS.
+ * - All threads compute in the floating-point mode (rounding, flushing to zero) of the calling thread.
+ * - A NaN or an infinity in src reaches exactly the outputs whose window holds it; with Winograd's algorithms it also
+ *   reaches other outputs. One in the weights may also reach border outputs that do not use its tap.
  *
- * The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so
- * that 128 KiB are enough. Its floating-point mode (rounding, flushing to zero) holds on all threads of the pool.
- *
- * A NaN or an infinity in src reaches exactly the outputs whose window holds it. In weights it may also reach
- * outputs at the border whose window it lies outside of.
+ * Errors: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type; _WORKSPACE_LIMIT; _WEIGHTS_MISMATCH. They
+ * leave dst as it was. CONVLOW_ERROR_OUT_OF_MEMORY, only on CONVLOW_GEMM_EMBEDDED, and _INTERNAL may leave anything
+ * in dst.
  */
 convlow_status convlow_execute(const struct convlow_plan *plan,
                                const float *src,
@@ -841,8 +961,7 @@ convlow_status convlow_execute(const struct convlow_plan *plan,
                                size_t workspace_bytes);
 
 /**
- * convlow_execute for a plan of CONVLOW_TYPE_F64, whose bias, src and dst are of double. The other one is for
- * CONVLOW_TYPE_F32 alone, and refuses these plans.
+ * convlow_execute for a plan of CONVLOW_TYPE_F64.
  */
 convlow_status convlow_execute_f64(const struct convlow_plan *plan,
                                    const double *src,
@@ -853,49 +972,62 @@ convlow_status convlow_execute_f64(const struct convlow_plan *plan,
                                    size_t workspace_bytes);
 
 /**
- * Sets every field to 0. Pass sizeof(convlow_execute_args). NULL or an impossible size: nothing is written.
+ * Sets every field but struct_size to 0 or NULL. The function writes struct_size bytes to args: pass
+ * sizeof(convlow_execute_args), or use CONVLOW_EXECUTE_ARGS_INIT. If args is NULL or misaligned, or if the size is
+ * impossible, it writes nothing.
  */
-void convlow_execute_args_init(struct convlow_execute_args *args, size_t struct_size);
+void convlow_execute_args_init(struct convlow_execute_args *args,
+                               size_t struct_size);
 
 /**
- * convlow_execute with what not every call has: a residual from its own tensor, the slopes of CONVLOW_ACTIVATION_PRELU, and the
- * context of an external pool for this call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
+ * convlow_execute for a plan of any type, with all arguments of an execute: beside those of convlow_execute a
+ * residual, slopes, a context for an external pool, and the size of packed_weights. Neither pointer may be NULL.
  */
 convlow_status convlow_execute_with(const struct convlow_plan *plan,
                                     const struct convlow_execute_args *args);
 
 /**
- * A pool of `threads` threads, the calling one included; 0: as many as the calling thread may use cores, or fewer where
- * the CPU quota of a container says so. The threads block all signals, which are the host's.
+ * Makes a pool of own threads and writes its address to *pool. threads counts the thread that executes: the library
+ * starts threads - 1. 0 means as many as the calling thread may use cores, or fewer in a container with a CPU quota.
+ * The threads block all signals.
+ *
+ * The caller owns the pool: destroy it with convlow_pool_destroy. pool must not be NULL. Errors:
+ * CONVLOW_ERROR_INVALID_ARGUMENT, also for more than 1024 threads; CONVLOW_ERROR_OUT_OF_MEMORY.
  */
 convlow_status convlow_pool_create(size_t threads,
                                    struct convlow_pool **pool);
 
 /**
- * Sets for how many microseconds the pool's threads look out for the next execute before they sleep: 200 unless set,
- * at most 1,000,000; 0 for hosts that forbid spinning. Plans made with the pool before are included. Not for
- * external pools, whose threads are the host's (CONVLOW_ERROR_UNSUPPORTED).
+ * Sets the time in microseconds for which the pool's threads spin, that is wait for the next execute before they
+ * sleep. The default is 200, the maximum 1,000,000. 0 switches spinning off. The time also holds for plans that
+ * already exist.
+ *
+ * pool must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT; CONVLOW_ERROR_UNSUPPORTED for an external pool.
  */
 convlow_status convlow_pool_set_spin(struct convlow_pool *pool,
                                      uint32_t microseconds);
 
 /**
- * Whether a thread of the pool that would share a core with the one that executes, or with another of the pool, is
- * given a free one when it is called: CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. The system by itself
- * often wakes a thread on the core of the one that woke it, where it adds nothing. The cores are those that the
- * executing thread may use, where they are enough for the whole pool, else those that the pool's creator could use; a
- * thread may leave the core it was given as soon as it runs there. Threads of the host are never moved. Plans made with
- * the pool before are included. Not for external pools (CONVLOW_ERROR_UNSUPPORTED).
+ * Sets CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. With CORES, an execute moves a thread of the
+ * pool off a core that the executing thread or another thread of the pool uses. The thread is pinned to its new core
+ * until it runs there. The library takes cores that the executing thread may use. If they are too few for the whole
+ * pool, it takes cores that the creator of the pool could use. It never moves threads of the host. The setting also
+ * holds for plans that already exist. docs/threads.md has the reason.
+ *
+ * pool must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT; CONVLOW_ERROR_UNSUPPORTED for an external pool.
  */
 convlow_status convlow_pool_set_binding(struct convlow_pool *pool,
                                         int32_t binding);
 
 /**
- * A pool over the host's own threads: execute calls run(context, jobs, ...) with jobs <= threads, from the thread
- * that executes. One execute calls it at a time: another one that comes meanwhile, on any plan of this pool and with any
- * context, runs on its calling thread alone. A job takes over the floating-point mode of the thread that executes, and puts
- * its own thread's back at its end. `run` and `context` must stay valid until this pool and all plans made with it are
- * destroyed.
+ * Makes an external pool, which uses threads of the host, and writes its address to *pool. An execute calls
+ * run(context, jobs, job, argument) on its calling thread, with at most threads jobs. One execute at a time calls
+ * run. A job computes in the floating-point mode of the executing thread, and restores the mode of its own thread at
+ * its end.
+ *
+ * run and context must stay valid until the pool and all its plans are destroyed. context may be NULL; run and pool
+ * must not be NULL. The caller owns the pool: destroy it with convlow_pool_destroy. Errors:
+ * CONVLOW_ERROR_INVALID_ARGUMENT, also for 0 threads or more than 1024; CONVLOW_ERROR_OUT_OF_MEMORY.
  */
 convlow_status convlow_pool_create_external(convlow_parallel_for run,
                                             void *context,
@@ -903,57 +1035,71 @@ convlow_status convlow_pool_create_external(convlow_parallel_for run,
                                             struct convlow_pool **pool);
 
 /**
- * Destroys a pool; its threads end when the last plan made with it is destroyed. NULL is a no-op.
+ * Destroys a pool. You may destroy it before its plans: its threads end when the pool and all its plans are
+ * destroyed. If pool is NULL, the function does nothing.
  */
 void convlow_pool_destroy(struct convlow_pool *pool);
 
 /**
- * What CONVLOW_EFFORT_MEASURE has learned in this process, as text with a closing NUL. *length is the length
- * without the NUL. With text NULL and capacity 0 only *length is written.
+ * Writes all times that this process knows to text: those that CONVLOW_EFFORT_MEASURE measured, and those that were
+ * imported. *length becomes the number of bytes without the NUL at the end. capacity is the number of bytes of text,
+ * and must be greater than that. If text is NULL and capacity is 0, the function only writes *length.
+ *
+ * length must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, also if capacity is too small;
+ * CONVLOW_ERROR_OUT_OF_MEMORY.
  */
-convlow_status convlow_wisdom_export(char *text, size_t capacity, size_t *length);
+convlow_status convlow_wisdom_export(char *text,
+                                     size_t capacity,
+                                     size_t *length);
 
 /**
- * Adds `length` bytes of text that convlow_wisdom_export wrote, on this machine, to what is known: `length` as export
- * gave it, or by strlen. A line with anything that this build does not know (a problem, an algorithm, a GEMM) is refused
- * by its number; at most 65,536 times are kept. On an error nothing is added.
+ * Adds times that convlow_wisdom_export wrote on the same machine. length is the number of bytes of text without the
+ * NUL at the end. Later plans use the times. The process keeps at most 65,536 times.
+ *
+ * text must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, if there would be too many times or if a line is
+ * wrong, for example names an algorithm that this build does not have; CONVLOW_ERROR_OUT_OF_MEMORY. If the call
+ * fails, it adds nothing.
  */
 convlow_status convlow_wisdom_import(const char *text,
                                      size_t length);
 
 /**
- * The version of the library: major << 16 | minor << 8 | patch.
+ * Returns the version of the library that runs: major << 16 | minor << 8 | patch.
  */
 uint32_t convlow_version(void);
 
 /**
- * Version, GEMM backends and their configuration, the vector instructions of the library's own kernels, optional
- * algorithms. Static text.
+ * Returns a text about the library: its version, its GEMMs, the vector instructions of its own kernels, and its
+ * optional algorithms. The text is static; the result is never NULL.
  *
- * The environment variable CONVLOW_ISA=portable|avx2|avx512|neon, read once in a process, forces the instructions of the
- * library's own kernels; unset or empty: the best that the machine has, which this text names with all that it has. A value
- * that the machine does not have is refused with CONVLOW_ERROR_UNSUPPORTED where a plan is made or queried. Packed weights
- * follow the instructions: those of others may be refused with CONVLOW_ERROR_WEIGHTS_MISMATCH, and are never misread.
+ * The environment variable CONVLOW_ISA = portable, avx2, avx512 or neon forces the vector instructions of the
+ * library's own kernels. The library reads it once in a process. If it is not set or empty, the library takes the
+ * best instructions of the machine. If it names instructions that the machine does not have, every plan and query
+ * returns CONVLOW_ERROR_UNSUPPORTED. The format of packed weights follows the instructions: pack the weights again
+ * after a change.
  */
 const char *convlow_build_info(void);
 
 /**
- * How many algorithms this build has.
+ * Returns the number of algorithms in this build.
  */
 size_t convlow_algorithm_count(void);
 
 /**
- * The id of algorithm 0 .. convlow_algorithm_count() - 1; -1 beyond. Ids never change between versions.
+ * Returns the id of the algorithm with this index, or -1 if index is not below convlow_algorithm_count(). An
+ * algorithm keeps its id in all versions.
  */
 int32_t convlow_algorithm_at(size_t index);
 
 /**
- * The name of an algorithm as static text, "auto" for CONVLOW_ALGORITHM_AUTO; NULL if unknown.
+ * Returns the name of an algorithm as static text, "auto" for CONVLOW_ALGORITHM_AUTO, or NULL if this build does not
+ * have the id.
  */
 const char *convlow_algorithm_name(int32_t id);
 
 /**
- * The id of an algorithm; -1 if unknown or NULL.
+ * Returns the id of an algorithm, CONVLOW_ALGORITHM_AUTO for "auto", or -1 if name is NULL or this build does not
+ * have it.
  */
 int32_t convlow_algorithm_from_name(const char *name);
 

@@ -1,4 +1,4 @@
-//! What an execute is given beside src, weights and dst, and what of it may not overlap.
+//! The optional arguments of an execute, and the check that no output overlaps another argument.
 
 use std::ffi::c_void;
 

@@ -1,4 +1,4 @@
-//! Pointers from C, checked once: not NULL, aligned, and as slices within `isize::MAX` bytes.
+//! Checks of pointers from C: not NULL, aligned, without overlap. They make slices of the pointers.
 
 use std::ffi::c_void;
 

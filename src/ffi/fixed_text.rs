@@ -1,4 +1,4 @@
-//! C strings in memory of a fixed size: no allocation that could fail, no destructor.
+//! [`FixedText`]: a C string in memory of a fixed size. It allocates nothing and has no destructor.
 
 use std::ffi::c_char;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Version and algorithms.
+//! The C functions for the version, the parts of the build, and the names of algorithms.
 
 use std::ffi::{CStr, c_char};
 use std::sync::OnceLock;
@@ -8,26 +8,27 @@ use super::status::guard_value;
 use crate::algorithms::{Entry, REGISTRY};
 use crate::build_info::write_build_info;
 
-/// The version of the header.
+/// The first number of the version of this header.
 pub const CONVLOW_VERSION_MAJOR: u32 = 0;
-/// The version of the header.
+/// The second number of the version of this header.
 pub const CONVLOW_VERSION_MINOR: u32 = 1;
-/// The version of the header.
+/// The third number of the version of this header.
 pub const CONVLOW_VERSION_PATCH: u32 = 1;
 
-/// The version of the library: major << 16 | minor << 8 | patch.
+/// Returns the version of the library that runs: major << 16 | minor << 8 | patch.
 #[unsafe(no_mangle)]
 pub extern "C" fn convlow_version() -> u32 {
     CONVLOW_VERSION_MAJOR << 16 | CONVLOW_VERSION_MINOR << 8 | CONVLOW_VERSION_PATCH
 }
 
-/// Version, GEMM backends and their configuration, the vector instructions of the library's own kernels, optional
-/// algorithms. Static text.
+/// Returns a text about the library: its version, its GEMMs, the vector instructions of its own kernels, and its
+/// optional algorithms. The text is static; the result is never NULL.
 ///
-/// The environment variable CONVLOW_ISA=portable|avx2|avx512|neon, read once in a process, forces the instructions of the
-/// library's own kernels; unset or empty: the best that the machine has, which this text names with all that it has. A value
-/// that the machine does not have is refused with CONVLOW_ERROR_UNSUPPORTED where a plan is made or queried. Packed weights
-/// follow the instructions: those of others may be refused with CONVLOW_ERROR_WEIGHTS_MISMATCH, and are never misread.
+/// The environment variable CONVLOW_ISA = portable, avx2, avx512 or neon forces the vector instructions of the
+/// library's own kernels. The library reads it once in a process. If it is not set or empty, the library takes the
+/// best instructions of the machine. If it names instructions that the machine does not have, every plan and query
+/// returns CONVLOW_ERROR_UNSUPPORTED. The format of packed weights follows the instructions: pack the weights again
+/// after a change.
 #[unsafe(no_mangle)]
 pub extern "C" fn convlow_build_info() -> *const c_char {
     static TEXT: OnceLock<FixedText<512>> = OnceLock::new();
@@ -41,19 +42,21 @@ pub extern "C" fn convlow_build_info() -> *const c_char {
     })
 }
 
-/// How many algorithms this build has.
+/// Returns the number of algorithms in this build.
 #[unsafe(no_mangle)]
 pub extern "C" fn convlow_algorithm_count() -> usize {
     REGISTRY.len()
 }
 
-/// The id of algorithm 0 .. convlow_algorithm_count() - 1; -1 beyond. Ids never change between versions.
+/// Returns the id of the algorithm with this index, or -1 if index is not below convlow_algorithm_count(). An
+/// algorithm keeps its id in all versions.
 #[unsafe(no_mangle)]
 pub extern "C" fn convlow_algorithm_at(index: usize) -> i32 {
     REGISTRY.get(index).map_or(-1, |entry| entry.id)
 }
 
-/// The name of an algorithm as static text, "auto" for CONVLOW_ALGORITHM_AUTO; NULL if unknown.
+/// Returns the name of an algorithm as static text, "auto" for CONVLOW_ALGORITHM_AUTO, or NULL if this build does not
+/// have the id.
 #[unsafe(no_mangle)]
 pub extern "C" fn convlow_algorithm_name(id: i32) -> *const c_char {
     if id == super::types::CONVLOW_ALGORITHM_AUTO {
@@ -62,7 +65,8 @@ pub extern "C" fn convlow_algorithm_name(id: i32) -> *const c_char {
     Entry::by_id(id).map_or(std::ptr::null(), |entry| entry.name.as_ptr())
 }
 
-/// The id of an algorithm; -1 if unknown or NULL.
+/// Returns the id of an algorithm, CONVLOW_ALGORITHM_AUTO for "auto", or -1 if name is NULL or this build does not
+/// have it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_algorithm_from_name(name: *const c_char) -> i32 {
     if name.is_null() {

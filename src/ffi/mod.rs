@@ -1,9 +1,11 @@
-//! The C surface: thin functions that turn pointers into slices, once, and call the Rust surface.
+//! The C functions. Each one is thin: it turns pointers into slices, once, and calls the Rust functions.
 //!
-//! cbindgen writes `include/convlow.h` from the modules here, in the order that build.rs names.
+//! cbindgen writes `include/convlow.h` from these modules, in the order of the list in `tools/header/build.rs`.
 //!
-//! Rules: every pointer is checked for NULL and alignment; outputs are written only on success; a panic
-//! becomes [`status::CONVLOW_ERROR_INTERNAL`].
+//! Rules:
+//! - Every pointer is checked for NULL and alignment.
+//! - A call that is refused writes no output.
+//! - A panic becomes [`status::CONVLOW_ERROR_INTERNAL`].
 
 #![allow(clippy::missing_safety_doc)] // The C documentation of each function states its contract.
 

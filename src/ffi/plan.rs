@@ -1,4 +1,4 @@
-//! Query, plan, packing, execute.
+//! The C functions for plans: query, create, pack weights, execute.
 
 use std::ffi::c_void;
 
@@ -25,8 +25,8 @@ use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
 use crate::problem::Problem;
 use convlow_kernels::data_type::for_type;
 
-/// A convolution ready to run. It never changes: any number of threads may execute it at once, each with its
-/// own dst and workspace.
+/// A convolution that is ready to run. A plan never changes: any number of threads may execute it at the same time,
+/// each with its own dst and workspace.
 pub struct PlanHandle(Plan);
 
 /// # Safety
@@ -107,17 +107,23 @@ fn plan_info(problem: &Problem, info: &Info) -> PlanInfo {
     }
 }
 
-/// Sets every field to its default. Pass sizeof(convlow_plan_options). NULL or an impossible size: nothing is
-/// written.
+/// Sets every field to its default. The function writes struct_size bytes to options: pass
+/// sizeof(convlow_plan_options), or use CONVLOW_PLAN_OPTIONS_INIT. If options is NULL or misaligned, or if the size
+/// is impossible, it writes nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_options_init(options: *mut PlanOptions, struct_size: usize) {
     // SAFETY: the caller promises `struct_size` writable bytes.
     guard(|| unsafe { versioned::init(options, struct_size) });
 }
 
-/// Every algorithm's answer for this problem under these options (NULL: the defaults), in registry order:
-/// applicable or why not, workspace, cost. *count is how many there are; the first `capacity` of them are written.
-/// `infos[0].struct_size` is the size of each element. With infos NULL and capacity 0 only *count is written.
+/// Writes what the planner knows of every algorithm for this problem, in the order of convlow_algorithm_at. A plan
+/// would take the one whose reason is NULL. options may be NULL, for the defaults. CONVLOW_EFFORT_MEASURE measures
+/// here, too.
+///
+/// infos has capacity elements. Set the struct_size of the first one; it holds for all. The function writes
+/// min(capacity, *count) elements, and the number of algorithms to *count. If capacity is 0, infos may be NULL.
+///
+/// Errors: as convlow_plan_create. An algorithm that cannot serve the problem is no error here, but has a reason.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_query(
     desc: *const Conv2dDesc,
@@ -130,7 +136,7 @@ pub unsafe extern "C" fn convlow_query(
     guard(|| unsafe { query(|| problem_of(desc), options, infos, capacity, count) })
 }
 
-/// The same for a descriptor of any number of dimensions.
+/// convlow_query for a convlow_convnd_desc.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_query_nd(
     desc: *const ConvNdDesc,
@@ -170,7 +176,10 @@ unsafe fn query(
     Ok(())
 }
 
-/// Makes a plan under these options (NULL: the defaults). Destroy it with convlow_plan_destroy.
+/// Makes a plan and writes its address to *plan. The caller owns the plan: destroy it with convlow_plan_destroy.
+/// options may be NULL, for the defaults. Other pointers must not be NULL.
+///
+/// Errors: CONVLOW_ERROR_INVALID_ARGUMENT, _UNSUPPORTED, _WORKSPACE_LIMIT, _OVERFLOW, _OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_create(
     desc: *const Conv2dDesc,
@@ -181,7 +190,7 @@ pub unsafe extern "C" fn convlow_plan_create(
     guard(|| unsafe { create(|| problem_of(desc), options, plan) })
 }
 
-/// The same for a descriptor of any number of dimensions.
+/// convlow_plan_create for a convlow_convnd_desc.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_create_nd(
     desc: *const ConvNdDesc,
@@ -208,7 +217,7 @@ unsafe fn create(
     Ok(())
 }
 
-/// Destroys a plan that no thread executes any more. NULL is a no-op.
+/// Destroys a plan. No thread may use the plan then or later. If plan is NULL, the function does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_destroy(plan: *mut PlanHandle) {
     guard(|| {
@@ -220,7 +229,7 @@ pub unsafe extern "C" fn convlow_plan_destroy(plan: *mut PlanHandle) {
     });
 }
 
-/// What was chosen. Set info->struct_size.
+/// Writes what the plan has chosen. Set info->struct_size first. Neither pointer may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_get_info(plan: *const PlanHandle, info: *mut PlanInfo) -> Status {
     guard(|| {
@@ -234,33 +243,39 @@ pub unsafe extern "C" fn convlow_plan_get_info(plan: *const PlanHandle, info: *m
     })
 }
 
-/// Bytes of workspace that convlow_execute needs: exact, all threads of the plan's pool included. 0 is common,
-/// and then a NULL workspace is fine. 0 for a NULL plan.
+/// Returns the exact number of bytes of workspace that an execute needs, for all threads of the plan's pool together.
+/// If it is 0, the workspace may be NULL. If plan is NULL, the result is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_workspace_bytes(plan: *const PlanHandle) -> usize {
     // SAFETY: the caller promises a plan.
     guard_value(0, || Ok(unsafe { reference("plan", plan) }?.0.info().workspace_bytes))
 }
 
-/// Bytes of the plan's packed weights; 0 for a NULL plan.
+/// Returns the exact number of bytes of the plan's packed weights. If plan is NULL, the result is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_packed_weights_bytes(plan: *const PlanHandle) -> usize {
     // SAFETY: the caller promises a plan.
     guard_value(0, || Ok(unsafe { reference("plan", plan) }?.0.info().packed_weights_bytes))
 }
 
-/// A number that is the same for all plans that read the same packed weights, in this build on this machine; 0 for a NULL
-/// plan. CONVLOW_ALGORITHM_AUTO with CONVLOW_GEMM_AUTO keeps it the same for a layer whatever the size of the image, the batch
-/// and the threads, but for maps of one pixel, what was measured, and a max_workspace_bytes that leaves nothing else.
+/// Returns the number of the format in which the plan reads packed weights. If plan is NULL, the result is 0. Plans
+/// with equal numbers read the same packed weights. Other builds and machines may have other formats.
+///
+/// The number does not identify the weights: two layers of one shape have the same number. So a cache of packed
+/// weights needs the layer and this number as its key. docs/memory.md says when a layer keeps its format for all
+/// image sizes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_packing_id(plan: *const PlanHandle) -> u64 {
     // SAFETY: the caller promises a plan.
     guard_value(0, || Ok(unsafe { reference("plan", plan) }?.0.packing_id()))
 }
 
-/// Packs weights of the descriptor's layout into the caller's memory: at least
-/// convlow_plan_packed_weights_bytes, aligned as by malloc. The result holds no pointer and may be copied, mapped
-/// and shared between plans that pack alike.
+/// Packs the weights of a plan of CONVLOW_TYPE_F32. weights is in weights_layout. packed is memory of the caller with
+/// the alignment of malloc and with packed_bytes bytes, at least convlow_plan_packed_weights_bytes. It must not
+/// overlap weights. Packed weights hold no pointer: you may copy, store and map them, and share them between plans of
+/// one format.
+///
+/// No pointer may be NULL. Error: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pack_weights(
     plan: *const PlanHandle,
@@ -272,7 +287,7 @@ pub unsafe extern "C" fn convlow_pack_weights(
     guard(|| unsafe { pack(plan, weights, packed, packed_bytes) })
 }
 
-/// convlow_pack_weights for a plan of CONVLOW_TYPE_F64. The other one is for CONVLOW_TYPE_F32 alone, and refuses these plans.
+/// convlow_pack_weights for a plan of CONVLOW_TYPE_F64.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pack_weights_f64(
     plan: *const PlanHandle,
@@ -310,25 +325,21 @@ unsafe fn pack<T: Element>(
     }
 }
 
-/// Computes dst. `src` and `dst` are whole tensors in the descriptor's layouts; `packed_weights` comes from
-/// convlow_pack_weights; `bias` has out_channels elements or is NULL; `workspace` has at least
-/// convlow_plan_workspace_bytes bytes of any content, aligned as by malloc, or is NULL if that is 0. dst and
-/// workspace overlap nothing. Reads or writes nothing else; on a refusal dst is untouched.
+/// Computes dst, with a plan of CONVLOW_TYPE_F32. The arguments are those fields of convlow_execute_args that have
+/// the same names: see there for sizes, alignment, overlap and NULL.
 ///
-/// The library itself allocates nothing here, from the first call on. convlow_plan_info.gemm says what computes:
-/// - CONVLOW_GEMM_KERNELS, and CONVLOW_GEMM_AUTO for plain loops: nobody allocates anything, and no thread keeps anything.
-///   This is all that CONVLOW_ALGORITHM_AUTO takes with CONVLOW_GEMM_AUTO.
-/// - CONVLOW_GEMM_EMBEDDED: packs factors on the heap, in up to six allocations for each of gemm_calls, asks for the caches
-///   once a process, in some hundred small ones more, and keeps a buffer of the size of the second cache level for each
-///   thread until that ends. Whether it can have that is tried first: CONVLOW_ERROR_OUT_OF_MEMORY, with anything in dst.
-///   Where another thread takes the memory in between, the process ends.
-/// - CONVLOW_GEMM_BLAS: keeps what its makers say; what it does where it cannot have that is its own affair.
+/// - The function cannot check how many bytes packed_weights has: there must be convlow_plan_packed_weights_bytes.
+///   convlow_execute_with can check it.
+/// - The library itself allocates nothing. The GEMM of a plan may allocate: docs/memory.md. A plan that
+///   CONVLOW_ALGORITHM_AUTO chose with CONVLOW_GEMM_AUTO has no GEMM.
+/// - Each executing thread needs 128 KiB of stack, or 64 KiB in a build without BLAS.
+/// - All threads compute in the floating-point mode (rounding, flushing to zero) of the calling thread.
+/// - A NaN or an infinity in src reaches exactly the outputs whose window holds it; with Winograd's algorithms it also
+///   reaches other outputs. One in the weights may also reach border outputs that do not use its tap.
 ///
-/// The calling thread needs a stack of 64 KiB, and what thread-local memory takes of it: 60 KiB with Debian's OpenBLAS, so
-/// that 128 KiB are enough. Its floating-point mode (rounding, flushing to zero) holds on all threads of the pool.
-///
-/// A NaN or an infinity in src reaches exactly the outputs whose window holds it. In weights it may also reach
-/// outputs at the border whose window it lies outside of.
+/// Errors: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type; _WORKSPACE_LIMIT; _WEIGHTS_MISMATCH. They
+/// leave dst as it was. CONVLOW_ERROR_OUT_OF_MEMORY, only on CONVLOW_GEMM_EMBEDDED, and _INTERNAL may leave anything
+/// in dst.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_execute(
     plan: *const PlanHandle,
@@ -343,8 +354,7 @@ pub unsafe extern "C" fn convlow_execute(
     guard(|| unsafe { execute_plain(plan, src, packed_weights, bias, dst, (workspace, workspace_bytes)) })
 }
 
-/// convlow_execute for a plan of CONVLOW_TYPE_F64, whose bias, src and dst are of double. The other one is for
-/// CONVLOW_TYPE_F32 alone, and refuses these plans.
+/// convlow_execute for a plan of CONVLOW_TYPE_F64.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_execute_f64(
     plan: *const PlanHandle,
@@ -384,15 +394,17 @@ unsafe fn execute_plain<T: Element>(
     unsafe { execute::<T>(plan, &args) }
 }
 
-/// Sets every field to 0. Pass sizeof(convlow_execute_args). NULL or an impossible size: nothing is written.
+/// Sets every field but struct_size to 0 or NULL. The function writes struct_size bytes to args: pass
+/// sizeof(convlow_execute_args), or use CONVLOW_EXECUTE_ARGS_INIT. If args is NULL or misaligned, or if the size is
+/// impossible, it writes nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_execute_args_init(args: *mut ExecuteArgs, struct_size: usize) {
     // SAFETY: the caller promises `struct_size` writable bytes.
     guard(|| unsafe { versioned::init(args, struct_size) });
 }
 
-/// convlow_execute with what not every call has: a residual from its own tensor, the slopes of CONVLOW_ACTIVATION_PRELU, and the
-/// context of an external pool for this call; of plans of both types. src and dst may be slices of one tensor that have no element in common.
+/// convlow_execute for a plan of any type, with all arguments of an execute: beside those of convlow_execute a
+/// residual, slopes, a context for an external pool, and the size of packed_weights. Neither pointer may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *const ExecuteArgs) -> Status {
     guard(|| {

@@ -1,4 +1,4 @@
-//! Pools.
+//! The C functions for pools.
 
 use std::ffi::c_void;
 use std::time::Duration;
@@ -10,17 +10,21 @@ use convlow_threads::Pool;
 use super::checked::{output, reference};
 use super::status::{Status, guard};
 
-/// Threads for execute, the calling one included. One pool may serve any number of plans and threads; an
-/// execute that finds it busy runs on its calling thread alone.
+/// Threads that compute one execute together, the calling thread included. One pool may serve any number of plans. It
+/// serves one execute at a time: if the pool is busy, another execute does not wait, but runs on its calling thread.
 pub struct PoolHandle(pub(super) Pool);
 
-/// The system alone decides where a pool's threads run.
+/// The system alone decides on which cores the threads of a pool run.
 pub const CONVLOW_BINDING_NONE: i32 = 0;
-/// A pool's threads that wake are spread over the cores.
+/// The library moves a waking thread of the pool to a free core.
 pub const CONVLOW_BINDING_CORES: i32 = 1;
 
-/// A parallel-for of the host: runs job(argument, 0) ... job(argument, jobs - 1) on any threads in any order, and
-/// returns when all of them have. It must not throw or unwind.
+/// A parallel loop of the host. It calls job(argument, 0) to job(argument, jobs - 1), on any threads and in any
+/// order, and returns when all these calls have returned. It must not throw or unwind. argument is valid until it
+/// returns.
+///
+/// If it calls fewer jobs, the executing thread does the rest of the work. If it calls an index that is not below
+/// jobs, the execute returns CONVLOW_ERROR_INTERNAL.
 pub type ParallelForPtr = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
@@ -46,8 +50,12 @@ unsafe fn pool_of<'a>(pool: *const PoolHandle) -> Result<&'a Pool> {
     Ok(&unsafe { reference("pool", pool) }?.0)
 }
 
-/// A pool of `threads` threads, the calling one included; 0: as many as the calling thread may use cores, or fewer where
-/// the CPU quota of a container says so. The threads block all signals, which are the host's.
+/// Makes a pool of own threads and writes its address to *pool. threads counts the thread that executes: the library
+/// starts threads - 1. 0 means as many as the calling thread may use cores, or fewer in a container with a CPU quota.
+/// The threads block all signals.
+///
+/// The caller owns the pool: destroy it with convlow_pool_destroy. pool must not be NULL. Errors:
+/// CONVLOW_ERROR_INVALID_ARGUMENT, also for more than 1024 threads; CONVLOW_ERROR_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pool_create(threads: usize, pool: *mut *mut PoolHandle) -> Status {
     guard(|| {
@@ -58,9 +66,11 @@ pub unsafe extern "C" fn convlow_pool_create(threads: usize, pool: *mut *mut Poo
     })
 }
 
-/// Sets for how many microseconds the pool's threads look out for the next execute before they sleep: 200 unless set,
-/// at most 1,000,000; 0 for hosts that forbid spinning. Plans made with the pool before are included. Not for
-/// external pools, whose threads are the host's (CONVLOW_ERROR_UNSUPPORTED).
+/// Sets the time in microseconds for which the pool's threads spin, that is wait for the next execute before they
+/// sleep. The default is 200, the maximum 1,000,000. 0 switches spinning off. The time also holds for plans that
+/// already exist.
+///
+/// pool must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT; CONVLOW_ERROR_UNSUPPORTED for an external pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pool_set_spin(pool: *mut PoolHandle, microseconds: u32) -> Status {
     guard(|| {
@@ -69,12 +79,13 @@ pub unsafe extern "C" fn convlow_pool_set_spin(pool: *mut PoolHandle, microsecon
     })
 }
 
-/// Whether a thread of the pool that would share a core with the one that executes, or with another of the pool, is
-/// given a free one when it is called: CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. The system by itself
-/// often wakes a thread on the core of the one that woke it, where it adds nothing. The cores are those that the
-/// executing thread may use, where they are enough for the whole pool, else those that the pool's creator could use; a
-/// thread may leave the core it was given as soon as it runs there. Threads of the host are never moved. Plans made with
-/// the pool before are included. Not for external pools (CONVLOW_ERROR_UNSUPPORTED).
+/// Sets CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. With CORES, an execute moves a thread of the
+/// pool off a core that the executing thread or another thread of the pool uses. The thread is pinned to its new core
+/// until it runs there. The library takes cores that the executing thread may use. If they are too few for the whole
+/// pool, it takes cores that the creator of the pool could use. It never moves threads of the host. The setting also
+/// holds for plans that already exist. docs/threads.md has the reason.
+///
+/// pool must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT; CONVLOW_ERROR_UNSUPPORTED for an external pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pool_set_binding(pool: *mut PoolHandle, binding: i32) -> Status {
     guard(|| {
@@ -88,11 +99,14 @@ pub unsafe extern "C" fn convlow_pool_set_binding(pool: *mut PoolHandle, binding
     })
 }
 
-/// A pool over the host's own threads: execute calls run(context, jobs, ...) with jobs <= threads, from the thread
-/// that executes. One execute calls it at a time: another one that comes meanwhile, on any plan of this pool and with any
-/// context, runs on its calling thread alone. A job takes over the floating-point mode of the thread that executes, and puts
-/// its own thread's back at its end. `run` and `context` must stay valid until this pool and all plans made with it are
-/// destroyed.
+/// Makes an external pool, which uses threads of the host, and writes its address to *pool. An execute calls
+/// run(context, jobs, job, argument) on its calling thread, with at most threads jobs. One execute at a time calls
+/// run. A job computes in the floating-point mode of the executing thread, and restores the mode of its own thread at
+/// its end.
+///
+/// run and context must stay valid until the pool and all its plans are destroyed. context may be NULL; run and pool
+/// must not be NULL. The caller owns the pool: destroy it with convlow_pool_destroy. Errors:
+/// CONVLOW_ERROR_INVALID_ARGUMENT, also for 0 threads or more than 1024; CONVLOW_ERROR_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pool_create_external(
     run: ParallelForPtr,
@@ -109,7 +123,8 @@ pub unsafe extern "C" fn convlow_pool_create_external(
     })
 }
 
-/// Destroys a pool; its threads end when the last plan made with it is destroyed. NULL is a no-op.
+/// Destroys a pool. You may destroy it before its plans: its threads end when the pool and all its plans are
+/// destroyed. If pool is NULL, the function does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_pool_destroy(pool: *mut PoolHandle) {
     guard(|| -> Result<()> {

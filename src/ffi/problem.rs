@@ -1,4 +1,4 @@
-//! Descriptors.
+//! The C functions for descriptors: defaults, output sizes, and the [`Problem`] that a descriptor describes.
 
 use convlow_base::error::{Result, invalid};
 use convlow_kernels::activation::Parameters;
@@ -181,16 +181,23 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
     Problem::named(problem, names)
 }
 
-/// Sets every field to its default. Pass sizeof(convlow_convnd_desc). Sizes without a default are 0, which is refused until
-/// they are set. NULL or an impossible size: nothing is written.
+/// Sets every field to its default. in_channels, out_channels and kernel_size become 0, which is refused until you
+/// set them. in_size becomes 0, too, which is a valid, empty image.
+///
+/// The function writes struct_size bytes to desc: pass sizeof(convlow_convnd_desc), or use CONVLOW_CONVND_DESC_INIT.
+/// If desc is NULL or misaligned, or if no version of the struct can have this size, it writes nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_convnd_desc_init(desc: *mut ConvNdDesc, struct_size: usize) {
     // SAFETY: the caller promises `struct_size` writable bytes.
     guard(|| unsafe { versioned::init(desc, struct_size) });
 }
 
-/// The output's size on each axis, 1 behind spatial_dims: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1, or
-/// of a transposed convolution (in - 1) * stride - pads + dilation * (kernel - 1) + output_padding + 1.
+/// Writes the size of dst on each axis to size, which has three elements. Elements behind spatial_dims become 1. Here
+/// pads is pad_before + pad_after:
+/// - a convolution: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1;
+/// - a transposed convolution: (in - 1) * stride - pads + dilation * (kernel - 1) + output_padding + 1.
+///
+/// Neither pointer may be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_OVERFLOW.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_convnd_output_size(desc: *const ConvNdDesc, size: *mut usize) -> Status {
     guard(|| {
@@ -208,15 +215,21 @@ pub unsafe extern "C" fn convlow_convnd_output_size(desc: *const ConvNdDesc, siz
     })
 }
 
-/// Sets every field to its default. Pass sizeof(convlow_conv2d_desc). Sizes without a default are 0, which is
-/// refused until they are set. NULL or an impossible size: nothing is written.
+/// Sets every field to its default. Channels and kernel sizes become 0, which is refused until you set them.
+/// in_height and in_width become 0, too, which is a valid, empty image.
+///
+/// The function writes struct_size bytes to desc: pass sizeof(convlow_conv2d_desc), or use CONVLOW_CONV2D_DESC_INIT.
+/// If desc is NULL or misaligned, or if no version of the struct can have this size, it writes nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_conv2d_desc_init(desc: *mut Conv2dDesc, struct_size: usize) {
     // SAFETY: the caller promises `struct_size` writable bytes.
     guard(|| unsafe { versioned::init(desc, struct_size) });
 }
 
-/// The output's rows and columns: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1.
+/// Writes the rows and the columns of dst: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1 on each
+/// axis. Here pads is the padding on both sides of the axis.
+///
+/// No pointer may be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_OVERFLOW.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_conv2d_output_size(
     desc: *const Conv2dDesc,

@@ -1,4 +1,4 @@
-//! Status codes, the last error of a thread, and the guard around every function that can fail.
+//! Status codes, the last error of each thread, and the guard around every function that can fail.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
@@ -9,25 +9,28 @@ use convlow_base::panics;
 
 use super::fixed_text::FixedText;
 
-/// What a call came to; 0 is success.
+/// The result of a call: CONVLOW_OK or one of CONVLOW_ERROR_...
 pub type Status = i32;
 
-/// Success.
+/// The call succeeded.
 pub const CONVLOW_OK: Status = 0;
-/// A NULL, an unknown constant, a zero dimension, channels that groups does not divide, a dilated kernel that
-/// does not fit the padded input, a wrong struct_size, a misaligned or overlapping buffer.
+/// An argument is wrong: a NULL pointer, an unknown constant, a size of 0 that must not be 0, channels that groups
+/// does not divide, a dilated kernel that is larger than the padded input, a wrong struct_size, a misaligned or
+/// overlapping buffer.
 pub const CONVLOW_ERROR_INVALID_ARGUMENT: Status = 1;
-/// A valid problem that the requested algorithm or GEMM cannot compute; the message says which condition failed.
+/// The arguments are valid, but the requested algorithm, GEMM, packing or pool cannot serve them, or this build or this
+/// processor cannot. The message names the condition that failed.
 pub const CONVLOW_ERROR_UNSUPPORTED: Status = 2;
-/// No algorithm fits max_workspace_bytes and max_packed_weights_bytes, or the workspace passed to execute is smaller than the plan's figure.
+/// No algorithm keeps max_workspace_bytes and max_packed_weights_bytes, or the workspace of an execute is smaller than
+/// convlow_plan_workspace_bytes.
 pub const CONVLOW_ERROR_WORKSPACE_LIMIT: Status = 3;
-/// A size does not fit size_t or the integer of the BLAS.
+/// A size does not fit size_t or the integer type of the BLAS.
 pub const CONVLOW_ERROR_OVERFLOW: Status = 4;
-/// Memory or a thread could not be had.
+/// The system gives no memory or no thread. After an execute on CONVLOW_GEMM_EMBEDDED, dst may hold anything.
 pub const CONVLOW_ERROR_OUT_OF_MEMORY: Status = 5;
-/// Packed weights that were packed for another plan, or are not packed weights.
+/// The packed weights have another format than the plan reads, or a damaged header or end mark, or too few bytes.
 pub const CONVLOW_ERROR_WEIGHTS_MISMATCH: Status = 6;
-/// A fault of the library, or of an external pool; dst may be half written.
+/// The library or an external pool has a fault. The outputs of the call may hold anything.
 pub const CONVLOW_ERROR_INTERNAL: Status = 7;
 
 thread_local! {
@@ -81,7 +84,8 @@ fn remember(error: &Error) {
     });
 }
 
-/// The name of a status as the constants spell it; "unknown status" for other numbers. Never NULL.
+/// Returns the name of a status, for example "CONVLOW_OK", or "unknown status" for an unknown number. The text is
+/// static; the result is never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn convlow_status_name(status: Status) -> *const c_char {
     let name: &CStr = match status {
@@ -98,9 +102,11 @@ pub extern "C" fn convlow_status_name(status: Status) -> *const c_char {
     name.as_ptr()
 }
 
-/// What the last failure on this thread was, naming the field and its value; "" if there was none. The text
-/// belongs to the library, has at most 1023 bytes, and stays valid until the next failure on this thread or the
-/// thread's end.
+/// Returns the reason of the last failure on the calling thread, or "" if there was none. The text names the field
+/// and its value. A successful call does not change it.
+///
+/// The text belongs to the library and has at most 1023 bytes. It is valid until the next failure on this thread, or
+/// until the thread ends. The result is never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn convlow_last_error_message() -> *const c_char {
     LAST_ERROR.with_borrow(FixedText::as_ptr)

@@ -1,4 +1,4 @@
-//! The structs and constants of the C surface.
+//! The structs and constants of the C functions.
 
 #![allow(rustdoc::broken_intra_doc_links)] // C's subscripts are no links.
 
@@ -7,300 +7,350 @@ use std::ffi::{c_char, c_void};
 use super::pool::PoolHandle;
 use crate::problem::DataType;
 
-/// Batch, channel, row, column: channels first, whatever the number of axes.
+/// The order of the axes of src or dst: batch, channels, then the spatial axes ("channels first").
 pub const CONVLOW_LAYOUT_NCHW: i32 = 0;
-/// Batch, row, column, channel: channels last.
+/// The order of the axes of src or dst: batch, the spatial axes, then channels ("channels last").
 pub const CONVLOW_LAYOUT_NHWC: i32 = 1;
 
-/// out_channels x in_channels/groups x the kernel's axes, as PyTorch and ONNX; of a transposed convolution in_channels x
-/// out_channels/groups x axes, as the same two.
+/// The order of the axes of the weights, as PyTorch and ONNX store them: out_channels x in_channels/groups x kernel
+/// axes. For a transposed convolution: in_channels x out_channels/groups x kernel axes.
 pub const CONVLOW_WEIGHTS_OIHW: i32 = 0;
-/// The kernel's axes x in_channels/groups x out_channels, as TensorFlow; of a transposed convolution axes x
-/// out_channels/groups x in_channels.
+/// The order of the axes of the weights, as TensorFlow stores them: kernel axes x in_channels/groups x out_channels.
+/// For a transposed convolution: kernel axes x out_channels/groups x in_channels.
 pub const CONVLOW_WEIGHTS_HWIO: i32 = 1;
-/// out_channels x the kernel's axes x in_channels/groups, as TensorFlow Lite, transposed too.
+/// The order of the axes of the weights, as TensorFlow Lite stores them: out_channels x kernel axes x
+/// in_channels/groups. A transposed convolution has the same order.
 pub const CONVLOW_WEIGHTS_OHWI: i32 = 2;
 
-/// A convolution, as ONNX Conv.
+/// A convolution, as ONNX Conv defines it.
 pub const CONVLOW_OPERATION_CONV: i32 = 0;
-/// A transposed convolution, as ONNX ConvTranspose: each input pixel adds the kernel, times its value, to the output around
-/// position * stride - pad_before.
+/// A transposed convolution, as ONNX ConvTranspose defines it. Each input pixel multiplies the kernel by its value
+/// and adds the products to the output. The first tap goes to output position: input position * stride - pad_before.
 pub const CONVLOW_OPERATION_CONV_TRANSPOSE: i32 = 1;
 
-/// float
+/// Elements are float (float32). Use convlow_pack_weights with convlow_execute or convlow_execute_with.
 pub const CONVLOW_TYPE_F32: i32 = 0;
-/// double: convlow_pack_weights_f64 and convlow_execute_f64, or convlow_execute_with.
+/// Elements are double (float64). Use convlow_pack_weights_f64 with convlow_execute_f64 or convlow_execute_with.
 pub const CONVLOW_TYPE_F64: i32 = 1;
 const _: () = assert!(CONVLOW_TYPE_F32 == DataType::F32 as i32 && CONVLOW_TYPE_F64 == DataType::F64 as i32);
 
-/// y
+/// The result is y, where y is convolution + bias + residual. docs/activations.md states the errors of all activations.
 pub const CONVLOW_ACTIVATION_NONE: i32 = 0;
-/// min(max(y, activation_min), activation_max); a NaN stays a NaN. ReLU is [0, INFINITY], ReLU6 is [0, 6].
+/// The result is min(max(y, activation_min), activation_max). For ReLU set 0 and INFINITY, for ReLU6 set 0 and 6. A NaN
+/// stays a NaN.
 pub const CONVLOW_ACTIVATION_CLAMP: i32 = 1;
-/// y < 0 ? activation_alpha * y : y; activation_alpha is 0.01 by default.
+/// The result is y < 0 ? activation_alpha * y : y. The default of activation_alpha is 0.01.
 pub const CONVLOW_ACTIVATION_LEAKY_RELU: i32 = 2;
-/// min(max(activation_alpha * y + activation_beta, 0), 1); by default 1/6 and 1/2.
+/// The result is min(max(activation_alpha * y + activation_beta, 0), 1). The defaults are 1/6 and 1/2.
 pub const CONVLOW_ACTIVATION_HARD_SIGMOID: i32 = 3;
-/// y * min(max(activation_alpha * y + activation_beta, 0), 1); by default 1/6 and 1/2.
+/// The result is y * min(max(activation_alpha * y + activation_beta, 0), 1). The defaults are 1/6 and 1/2.
 pub const CONVLOW_ACTIVATION_HARD_SWISH: i32 = 4;
-/// 1 / (1 + exp(-y))
+/// The result is 1 / (1 + exp(-y)).
 pub const CONVLOW_ACTIVATION_SIGMOID: i32 = 5;
-/// y / (1 + exp(-activation_alpha * y)); activation_alpha is 1 by default.
+/// The result is y / (1 + exp(-activation_alpha * y)). The default of activation_alpha is 1.
 pub const CONVLOW_ACTIVATION_SILU: i32 = 6;
-/// tanh(y)
+/// The result is tanh(y).
 pub const CONVLOW_ACTIVATION_TANH: i32 = 7;
-/// y / 2 * (1 + erf(y / sqrt(2)))
+/// The result is y / 2 * (1 + erf(y / sqrt(2))).
 pub const CONVLOW_ACTIVATION_GELU: i32 = 8;
-/// y / 2 * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 * y^3)))
+/// The result is y / 2 * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 * y^3))).
 pub const CONVLOW_ACTIVATION_GELU_TANH: i32 = 9;
-/// y < 0 ? slopes[m] * y : y for output channel m, with slopes of convlow_execute_args.
+/// The result is y < 0 ? slopes[m] * y : y in output channel m. Pass slopes in convlow_execute_args to
+/// convlow_execute_with.
 pub const CONVLOW_ACTIVATION_PRELU: i32 = 10;
 
-/// The planner chooses. Other algorithms are named by the ids of convlow_algorithm_at.
+/// The planner chooses the algorithm. convlow_algorithm_from_name and convlow_algorithm_at return the ids of the
+/// others.
 pub const CONVLOW_ALGORITHM_AUTO: i32 = 0;
 
-/// Only algorithms that form every product of the definition.
+/// Only algorithms that compute every product of the definition.
 pub const CONVLOW_MATH_EXACT: i32 = 0;
-/// Winograd allowed too, which rounds differently: the README states each algorithm's error.
+/// Winograd's algorithms, too. They multiply less and round differently. docs/numerics.md states the error of each one.
 pub const CONVLOW_MATH_FAST: i32 = 1;
 
-/// No measuring: wisdom where there is some, else a cost model. Takes microseconds.
+/// The planner measures nothing. It uses times that were measured or imported before, if there are any, and otherwise
+/// a cost model. A plan takes microseconds.
 pub const CONVLOW_EFFORT_ESTIMATE: i32 = 0;
-/// Times the candidates within max_workspace_bytes, measure_budget_seconds and measure_max_bytes.
+/// The planner times the algorithms within max_workspace_bytes, measure_budget_seconds and measure_max_bytes.
 pub const CONVLOW_EFFORT_MEASURE: i32 = 1;
 
-/// No GEMM is asked for: CONVLOW_ALGORITHM_AUTO takes what runs on the library's own kernels or on plain loops, which
-/// allocates nothing in execute. An algorithm by name that needs a GEMM gets the one of this build that is estimated quicker
-/// on one thread, whatever the number of threads; a BLAS only where the sizes fit its integer. In convlow_plan_info: plain
-/// loops serve, as in "direct-sum2d".
+/// As an option: no GEMM is required. With CONVLOW_ALGORITHM_AUTO the planner takes only algorithms on the library's
+/// own kernels or on plain loops; their executes allocate nothing. An algorithm by name that needs a GEMM gets the
+/// GEMM that the cost model finds faster on one thread; it gets a BLAS only if the sizes fit the integer type of the
+/// BLAS.
+///
+/// In convlow_plan_info: the algorithm uses plain loops, no GEMM and no kernels; or it is not applicable.
 pub const CONVLOW_GEMM_AUTO: i32 = 0;
-/// The system's BLAS. CONVLOW_ALGORITHM_AUTO then takes what calls it; "direct-sum2d", which calls no GEMM, where nothing
-/// else serves or a call costs more than the arithmetic.
+/// OpenBLAS. As an option with CONVLOW_ALGORITHM_AUTO: the planner takes algorithms that call this GEMM. It takes
+/// "direct-sum2d", which calls none, if no other algorithm fits or if the cost model finds it faster. The option does
+/// not change an algorithm by name that needs no GEMM. A build without this GEMM returns CONVLOW_ERROR_UNSUPPORTED.
 pub const CONVLOW_GEMM_BLAS: i32 = 1;
-/// The embedded GEMM, as above.
+/// The GEMM that is compiled into the library. As an option it has the same rules as CONVLOW_GEMM_BLAS.
 pub const CONVLOW_GEMM_EMBEDDED: i32 = 2;
-/// In convlow_plan_info alone: the library's own kernels, made for convolution, serve in place of a GEMM. CONVLOW_GEMM_AUTO
-/// asks for them; as an option it is CONVLOW_ERROR_INVALID_ARGUMENT.
+/// Only in convlow_plan_info: the algorithm uses the library's own kernels, which are made for convolutions, in place
+/// of a GEMM. As an option it is CONVLOW_ERROR_INVALID_ARGUMENT; use CONVLOW_GEMM_AUTO.
 pub const CONVLOW_GEMM_KERNELS: i32 = 3;
 
-/// A two-dimensional convolution. Fill it with convlow_conv2d_desc_init, then set what differs. Batch, groups,
-/// dilation, stride and padding mean what ONNX Conv says.
+/// Describes a two-dimensional convolution of floats. First call CONVLOW_CONV2D_DESC_INIT, then set the fields that
+/// differ from their defaults. Batch, groups, dilation, stride and padding have the meaning of ONNX Conv.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Conv2dDesc {
-    /// sizeof(convlow_conv2d_desc) as the caller was compiled; a shorter one leaves the rest at its defaults.
+    /// The caller's size of this struct in bytes: sizeof(convlow_conv2d_desc). A smaller struct, of an older header,
+    /// leaves the other fields at their defaults. A larger one, of a newer header, must have 0 in the bytes that the
+    /// library does not know.
     pub struct_size: usize,
-    /// CONVLOW_LAYOUT_...; default NCHW.
+    /// CONVLOW_LAYOUT_... of src. Default CONVLOW_LAYOUT_NCHW.
     pub src_layout: i32,
-    /// CONVLOW_LAYOUT_...; may differ from src_layout. Default NCHW.
+    /// CONVLOW_LAYOUT_... of dst. It may differ from src_layout. Default CONVLOW_LAYOUT_NCHW.
     pub dst_layout: i32,
-    /// CONVLOW_WEIGHTS_...; default OIHW.
+    /// CONVLOW_WEIGHTS_... Default CONVLOW_WEIGHTS_OIHW.
     pub weights_layout: i32,
-    /// CONVLOW_ACTIVATION_...; default NONE.
+    /// CONVLOW_ACTIVATION_... Default CONVLOW_ACTIVATION_NONE.
     pub activation: i32,
-    /// Images; default 1.
+    /// Number of images. Default 1. 0 is an empty batch: an execute succeeds and touches nothing.
     pub batch: usize,
-    /// Input channels of all groups.
+    /// Input channels of all groups together. Default 0, which is refused: set it.
     pub in_channels: usize,
-    /// Rows of the input.
+    /// Input rows. Default 0, which is a valid, empty image. docs/guide.md has the rules for empty tensors.
     pub in_height: usize,
-    /// Columns of the input.
+    /// Input columns. Default 0, which is a valid, empty image.
     pub in_width: usize,
-    /// Output channels of all groups.
+    /// Output channels of all groups together. Default 0, which is refused: set it.
     pub out_channels: usize,
-    /// Rows of the kernel.
+    /// Kernel rows. Default 0, which is refused: set it.
     pub kernel_height: usize,
-    /// Columns of the kernel.
+    /// Kernel columns. Default 0, which is refused: set it.
     pub kernel_width: usize,
-    /// Input rows from one output row to the next; default 1.
+    /// Input rows from one output row to the next, at least 1. Default 1.
     pub stride_height: usize,
-    /// Input columns from one output column to the next; default 1.
+    /// Input columns from one output column to the next, at least 1. Default 1.
     pub stride_width: usize,
-    /// Input rows from one kernel row to the next; 1, the default, is dense.
+    /// Input rows from one kernel row to the next, at least 1. Default 1, a dense kernel.
     pub dilation_height: usize,
-    /// Input columns from one kernel column to the next; 1, the default, is dense.
+    /// Input columns from one kernel column to the next, at least 1. Default 1, a dense kernel.
     pub dilation_width: usize,
-    /// Absent rows above the input; default 0. Any padding may exceed the kernel.
+    /// Absent rows above the input. Default 0. Padding may be larger than the kernel.
     pub pad_top: usize,
-    /// Absent columns left of the input; default 0.
+    /// Absent columns left of the input. Default 0.
     pub pad_left: usize,
-    /// Absent rows below the input; default 0.
+    /// Absent rows below the input. Default 0.
     pub pad_bottom: usize,
-    /// Absent columns right of the input; default 0.
+    /// Absent columns right of the input. Default 0.
     pub pad_right: usize,
-    /// Groups of channels, convolved apart; must divide both channel counts. Default 1.
+    /// Groups of channels. Each group is a convolution of its own. It must divide both numbers of channels. Default 1.
     pub groups: usize,
-    /// Least output, used with CONVLOW_ACTIVATION_CLAMP; default -INFINITY.
+    /// Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, other bounds than the
+    /// defaults (or both 0) are CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore the bounds.
     pub activation_min: f32,
-    /// Greatest output, used with CONVLOW_ACTIVATION_CLAMP; default INFINITY.
+    /// Greatest output of CONVLOW_ACTIVATION_CLAMP. Default INFINITY. With CLAMP, a NaN bound, or a maximum less than
+    /// the minimum, is CONVLOW_ERROR_INVALID_ARGUMENT.
     pub activation_max: f32,
-    /// Non-zero: dst = activation(convolution + bias + dst). Default 0.
+    /// Not 0: add a residual before the activation. convlow_execute takes it from dst, as dst is before the call. With
+    /// convlow_execute_with it may be a tensor of its own. Default 0.
     pub accumulate: i32,
-    /// Parameter of the activations that have one; NaN, the default, asks for the activation's own default. An infinity is
-    /// CONVLOW_ERROR_INVALID_ARGUMENT.
+    /// First parameter of the activation, if it has one. Default NaN, which stands for the default of the activation.
+    /// An infinity is CONVLOW_ERROR_INVALID_ARGUMENT.
     pub activation_alpha: f64,
-    /// The same of the activations that have two.
+    /// Second parameter of the activation, if it has two. The rules of activation_alpha hold.
     pub activation_beta: f64,
 }
 
-/// A convolution of one, two or three dimensions, or a transposed one. Fill it with convlow_convnd_desc_init, then set what
-/// differs. Of the arrays the first spatial_dims elements count, outermost axis first; the others stay as they are filled in.
-/// Batch, groups, dilation, stride and padding mean what ONNX Conv and ConvTranspose say.
+/// Describes a convolution or a transposed convolution, in one, two or three dimensions, of floats or doubles. First
+/// call CONVLOW_CONVND_DESC_INIT, then set the fields that differ from their defaults. Batch, groups, dilation,
+/// stride, padding and output padding have the meaning of ONNX Conv and ConvTranspose.
+///
+/// An array has one element for each axis, the outermost axis first. The first spatial_dims elements count. Leave the
+/// others as CONVLOW_CONVND_DESC_INIT sets them; another value is CONVLOW_ERROR_INVALID_ARGUMENT.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct ConvNdDesc {
-    /// sizeof(convlow_convnd_desc) as the caller was compiled; a shorter one leaves the rest at its defaults.
+    /// The caller's size of this struct in bytes: sizeof(convlow_convnd_desc). A smaller struct, of an older header,
+    /// leaves the other fields at their defaults. A larger one, of a newer header, must have 0 in the bytes that the
+    /// library does not know.
     pub struct_size: usize,
-    /// CONVLOW_OPERATION_...; default CONV.
+    /// CONVLOW_OPERATION_... Default CONVLOW_OPERATION_CONV.
     pub operation: i32,
-    /// CONVLOW_TYPE_... of all tensors; default F32.
+    /// CONVLOW_TYPE_... of all tensors. Default CONVLOW_TYPE_F32.
     pub r#type: i32,
-    /// Axes beside batch and channels: 1, 2 or 3; default 2.
+    /// Number of spatial axes: 1, 2 or 3. Default 2.
     pub spatial_dims: i32,
-    /// CONVLOW_LAYOUT_...; default NCHW.
+    /// CONVLOW_LAYOUT_... of src. Default CONVLOW_LAYOUT_NCHW.
     pub src_layout: i32,
-    /// CONVLOW_LAYOUT_...; may differ from src_layout. Default NCHW.
+    /// CONVLOW_LAYOUT_... of dst. It may differ from src_layout. Default CONVLOW_LAYOUT_NCHW.
     pub dst_layout: i32,
-    /// CONVLOW_WEIGHTS_...; default OIHW.
+    /// CONVLOW_WEIGHTS_... Default CONVLOW_WEIGHTS_OIHW.
     pub weights_layout: i32,
-    /// CONVLOW_ACTIVATION_...; default NONE.
+    /// CONVLOW_ACTIVATION_... Default CONVLOW_ACTIVATION_NONE.
     pub activation: i32,
-    /// Non-zero: dst = activation(convolution + bias + dst), or + residual in convlow_execute_with. Default 0.
+    /// Not 0: add a residual before the activation. convlow_execute and convlow_execute_f64 take it from dst, as dst
+    /// is before the call. With convlow_execute_with it may be a tensor of its own. Default 0.
     pub accumulate: i32,
-    /// Images; default 1.
+    /// Number of images. Default 1. 0 is an empty batch: an execute succeeds and touches nothing.
     pub batch: usize,
-    /// Input channels of all groups.
+    /// Input channels of all groups together. Default 0, which is refused: set it.
     pub in_channels: usize,
-    /// Output channels of all groups.
+    /// Output channels of all groups together. Default 0, which is refused: set it.
     pub out_channels: usize,
-    /// Groups of channels, convolved apart; must divide both channel counts. Default 1.
+    /// Groups of channels. Each group is a convolution of its own. It must divide both numbers of channels. Default 1.
     pub groups: usize,
-    /// Input positions.
+    /// Input positions on each axis. Default 0, which is a valid, empty image. docs/guide.md has the rules for empty
+    /// tensors. A transposed convolution needs at least 1.
     pub in_size: [usize; 3],
-    /// Positions of the kernel.
+    /// Kernel positions on each axis. Default 0, which is refused: set them.
     pub kernel_size: [usize; 3],
-    /// Input positions from one output to the next, transposed: output positions from one input to the next; default 1.
+    /// Input positions from one output position to the next, at least 1. Default 1. For a transposed convolution:
+    /// output positions from one input position to the next.
     pub stride: [usize; 3],
-    /// The same from one position of the kernel to the next; 1, the default, is dense.
+    /// Input positions from one kernel position to the next, at least 1. Default 1, a dense kernel. For a transposed
+    /// convolution: output positions.
     pub dilation: [usize; 3],
-    /// Absent positions before the input, transposed: what is cut off the output there; default 0.
+    /// Absent positions before the first input position. Default 0. For a transposed convolution: output positions
+    /// that are cut off at the beginning.
     pub pad_before: [usize; 3],
-    /// The same behind it.
+    /// Absent positions behind the last input position. Default 0. For a transposed convolution: output positions
+    /// that are cut off at the end.
     pub pad_after: [usize; 3],
-    /// Outputs behind those that a transposed convolution reaches; less than its stride or its dilation. Default 0.
+    /// Only for a transposed convolution: output positions that are added at the end, as output_padding of ONNX. It
+    /// must be less than the stride or less than the dilation of the axis. Default 0.
     pub output_padding: [usize; 3],
-    /// Least output, used with CONVLOW_ACTIVATION_CLAMP; default -INFINITY.
+    /// Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, other bounds than the
+    /// defaults (or both 0) are CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore the bounds.
     pub activation_min: f64,
-    /// Greatest output, used with CONVLOW_ACTIVATION_CLAMP; default INFINITY.
+    /// Greatest output of CONVLOW_ACTIVATION_CLAMP. Default INFINITY. With CLAMP, a NaN bound, or a maximum less than
+    /// the minimum, is CONVLOW_ERROR_INVALID_ARGUMENT.
     pub activation_max: f64,
-    /// Elements from pixel to pixel of src with channels last, from plane to plane with channels first (a plane's rows are
-    /// dense): more than packed where src is a slice of a wider tensor. 0, the default: packed.
+    /// With channels last: elements from one pixel of src to the next. With channels first: elements from one plane
+    /// to the next; the rows of a plane are always dense. Set it if src is a slice of a wider tensor. Default 0, a
+    /// dense src.
     pub src_channel_stride: usize,
-    /// Elements from image to image of src; 0, the default: one behind the other.
+    /// Elements from one image of src to the next. Default 0: the images lie one behind the other.
     pub src_batch_stride: usize,
-    /// The same of dst from pixel to pixel or plane to plane.
+    /// As src_channel_stride, for dst. An execute does not write the gaps of dst.
     pub dst_channel_stride: usize,
-    /// The same of dst from image to image.
+    /// As src_batch_stride, for dst.
     pub dst_batch_stride: usize,
-    /// Parameter of the activations that have one; NaN, the default, asks for the activation's own default. An infinity is
-    /// CONVLOW_ERROR_INVALID_ARGUMENT.
+    /// First parameter of the activation, if it has one. Default NaN, which stands for the default of the activation.
+    /// An infinity is CONVLOW_ERROR_INVALID_ARGUMENT.
     pub activation_alpha: f64,
-    /// The same of the activations that have two.
+    /// Second parameter of the activation, if it has two. The rules of activation_alpha hold.
     pub activation_beta: f64,
 }
 
-/// The tensors of one execute. Fill it with convlow_execute_args_init, then set what the plan needs.
+/// The tensors and the memory of one execute. First call CONVLOW_EXECUTE_ARGS_INIT, then set the fields that the plan
+/// needs.
+///
+/// All memory belongs to the caller. Tensors have the type of the plan and the alignment of an element.
+/// packed_weights and workspace have the alignment of malloc. Memory that is less aligned is
+/// CONVLOW_ERROR_INVALID_ARGUMENT.
+///
+/// dst and workspace must not overlap each other or any other argument, with two exceptions: residual may be equal to
+/// dst, and src and dst may be slices of one tensor without a common element. An overlap is
+/// CONVLOW_ERROR_INVALID_ARGUMENT.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct ExecuteArgs {
-    /// sizeof(convlow_execute_args) as the caller was compiled; a shorter one leaves the rest at 0.
+    /// The caller's size of this struct in bytes: sizeof(convlow_execute_args). A smaller struct, of an older header,
+    /// leaves the other fields at their defaults. A larger one, of a newer header, must have 0 in the bytes that the
+    /// library does not know.
     pub struct_size: usize,
-    /// The input.
+    /// The input: all images, in src_layout and with the strides of src. It may be NULL if the tensor has no element.
     pub src: *const c_void,
-    /// From convlow_pack_weights.
+    /// Packed weights that convlow_pack_weights wrote, in the format that the plan reads. Never NULL.
     pub packed_weights: *const c_void,
-    /// out_channels elements, or NULL.
+    /// out_channels elements, or NULL for no bias.
     pub bias: *const c_void,
-    /// The output.
+    /// The output: all images, in dst_layout and with the strides of dst. It may be NULL if the tensor has no element.
     pub dst: *mut c_void,
-    /// At least convlow_plan_workspace_bytes bytes, or NULL if that is 0.
+    /// At least convlow_plan_workspace_bytes bytes. Their content does not matter. It may be NULL if that number is 0.
     pub workspace: *mut c_void,
-    /// Bytes of workspace.
+    /// Bytes of workspace. Fewer than convlow_plan_workspace_bytes are CONVLOW_ERROR_WORKSPACE_LIMIT.
     pub workspace_bytes: usize,
-    /// Where the descriptor says accumulate: what is added before the activation, laid out as dst, strides included. NULL is
-    /// dst itself. It may equal dst, but not overlap it otherwise.
+    /// Only with accumulate: the tensor that is added before the activation, with the layout and the strides of dst.
+    /// NULL: the residual is dst, as dst is before the call. Without accumulate, other values than NULL are refused
+    /// with CONVLOW_ERROR_INVALID_ARGUMENT.
     pub residual: *const c_void,
-    /// If not NULL, the context that the plan's external pool is called with, for this call. With another pool it is refused.
+    /// Only with an external pool: the context for this call, in place of the context of the pool. NULL: the context
+    /// of the pool. Without an external pool, other values than NULL are refused with CONVLOW_ERROR_INVALID_ARGUMENT.
     pub pool_context: *mut c_void,
-    /// The slopes of CONVLOW_ACTIVATION_PRELU, of the plan's type: out_channels of them. Other activations read none.
+    /// Only with CONVLOW_ACTIVATION_PRELU, and then never NULL: out_channels slopes. Other activations ignore the
+    /// pointer.
     pub slopes: *const c_void,
-    /// Bytes of packed_weights, which are then checked: fewer than the plan reads are CONVLOW_ERROR_WEIGHTS_MISMATCH, and no
-    /// byte of them is read. 0: not told, and not checked.
+    /// Bytes of packed_weights. If there are fewer than convlow_plan_packed_weights_bytes, the call returns
+    /// CONVLOW_ERROR_WEIGHTS_MISMATCH and reads none of them. 0, the default: the library does not check the number.
     pub packed_weights_bytes: usize,
 }
 
-/// What is asked of a plan. Fill it with convlow_plan_options_init, then set what differs.
+/// The requests for a plan. First call CONVLOW_PLAN_OPTIONS_INIT, then set the fields that differ from their defaults.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct PlanOptions {
-    /// sizeof(convlow_plan_options) as the caller was compiled; a shorter one leaves the rest at its defaults.
+    /// The caller's size of this struct in bytes: sizeof(convlow_plan_options). A smaller struct, of an older header,
+    /// leaves the other fields at their defaults. A larger one, of a newer header, must have 0 in the bytes that the
+    /// library does not know.
     pub struct_size: usize,
-    /// CONVLOW_ALGORITHM_AUTO, the default, or an id.
+    /// The id of an algorithm, or CONVLOW_ALGORITHM_AUTO, the default.
     pub algorithm: i32,
-    /// CONVLOW_MATH_...; default EXACT.
+    /// CONVLOW_MATH_... Default CONVLOW_MATH_EXACT.
     pub math: i32,
-    /// CONVLOW_EFFORT_...; default ESTIMATE.
+    /// CONVLOW_EFFORT_... Default CONVLOW_EFFORT_ESTIMATE.
     pub effort: i32,
-    /// CONVLOW_GEMM_...; default AUTO.
+    /// CONVLOW_GEMM_... Default CONVLOW_GEMM_AUTO.
     pub gemm: i32,
-    /// Most bytes of workspace; default SIZE_MAX. 0 always leaves an algorithm to choose.
+    /// Limit in bytes for the workspace, for all threads of the pool together. Default SIZE_MAX.
+    /// CONVLOW_ALGORITHM_AUTO finds an algorithm for every limit, also for 0, if max_packed_weights_bytes and
+    /// packing_id have their defaults.
     pub max_workspace_bytes: usize,
-    /// Most seconds of measuring, used with CONVLOW_EFFORT_MEASURE; default 1. One run of the fastest candidate may
-    /// come on top.
+    /// Only with CONVLOW_EFFORT_MEASURE: limit in seconds for the measuring. Default 1. One run of the fastest
+    /// algorithm may come on top.
     pub measure_budget_seconds: f64,
-    /// Threads for execute; NULL, the default: everything on the calling thread. A plan keeps its pool's
-    /// threads until it is destroyed, also if the pool is destroyed before.
+    /// The threads of each execute. NULL, the default: the plan runs on the calling thread. The plan shares the
+    /// threads of the pool: you may destroy the pool before the plan.
     pub pool: *mut PoolHandle,
-    /// Most bytes of memory that measuring takes, used with CONVLOW_EFFORT_MEASURE; default 256 MiB. Of a problem that
-    /// needs more, or too much of the budget, a part is measured.
+    /// Only with CONVLOW_EFFORT_MEASURE: limit in bytes for the memory of the measuring. Default 256 MiB. If the
+    /// problem is too large for this limit or for the budget, the planner measures a part of it.
     pub measure_max_bytes: usize,
-    /// Most bytes of packed weights; default SIZE_MAX. Those of CONVLOW_MATH_FAST are up to 7.1 times the plain ones.
+    /// Limit in bytes for the packed weights. Default SIZE_MAX. With CONVLOW_MATH_FAST, packed weights may have up to
+    /// 7.1 times the size of the plain weights.
     pub max_packed_weights_bytes: usize,
-    /// convlow_plan_packing_id of the packed weights that the plan has to read; 0, the default: any. A plan that cannot read
-    /// them is refused with CONVLOW_ERROR_UNSUPPORTED.
+    /// The format of packed weights that the plan must read, as convlow_plan_packing_id returns it. If no algorithm
+    /// reads it, the result is CONVLOW_ERROR_UNSUPPORTED. 0, the default: any format.
     pub packing_id: u64,
 }
 
-/// What the planner knows of one algorithm for one problem. Set struct_size, and zero the rest.
+/// The planner's knowledge of one algorithm for one problem. Before the call, set struct_size and set the other
+/// fields to 0.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct PlanInfo {
-    /// sizeof(convlow_plan_info) as the caller was compiled.
+    /// The caller's size of this struct in bytes: sizeof(convlow_plan_info).
     pub struct_size: usize,
-    /// The algorithm's id.
+    /// The id of the algorithm.
     pub algorithm: i32,
-    /// 1 if the algorithm can compute the problem, else 0; the figures below are then 0.
+    /// 1 if the algorithm can compute the problem. Otherwise 0; then workspace_bytes, packed_weights_bytes,
+    /// gemm_calls and both times are 0, too.
     pub applicable: i32,
-    /// CONVLOW_GEMM_BLAS, _EMBEDDED or _KERNELS; CONVLOW_GEMM_AUTO if none of them serves.
+    /// CONVLOW_GEMM_BLAS, CONVLOW_GEMM_EMBEDDED or CONVLOW_GEMM_KERNELS; CONVLOW_GEMM_AUTO if none of them computes.
     pub gemm: i32,
     /// Always 0.
     pub reserved: i32,
-    /// Exact bytes of workspace, all threads of the pool included.
+    /// Exact number of bytes of the workspace, for all threads of the pool together.
     pub workspace_bytes: usize,
-    /// Exact bytes of packed weights.
+    /// Exact number of bytes of the packed weights.
     pub packed_weights_bytes: usize,
-    /// Rows of the output.
+    /// Output rows: the size of the last axis but one. 1 in one dimension.
     pub dst_height: usize,
-    /// Columns of the output.
+    /// Output columns: the size of the last axis.
     pub dst_width: usize,
-    /// Multiplications of the definition, padding counted.
+    /// Multiplications of the definition for the whole batch. Taps on padding count, and so do products that a
+    /// transposed convolution cuts off.
     pub macs: usize,
-    /// GEMM calls of one execute.
+    /// Calls of the GEMM in one execute. 0 without a GEMM.
     pub gemm_calls: usize,
-    /// What the cost model says.
+    /// Seconds of one execute, by the cost model.
     pub estimated_seconds: f64,
-    /// What was measured; 0 if nothing was.
+    /// Seconds of one execute, as measured or imported. 0 if the algorithm was not measured.
     pub measured_seconds: f64,
-    /// Why not applicable or why not chosen, as static text; NULL for the chosen one.
+    /// Why the algorithm is not applicable or was not chosen. Static text. NULL for the chosen algorithm.
     pub reason: *const c_char,
 }

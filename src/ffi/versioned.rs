@@ -1,6 +1,6 @@
-//! Structs that grow: their `struct_size` says which fields the caller knows.
+//! Structs that grow from version to version. Their first field, `struct_size`, tells which fields the caller knows.
 //!
-//! They grow by multiples of 8 bytes, so that no new field lies in what was padding of an older header.
+//! A struct grows by a multiple of 8 bytes. So a new field never lies in the padding that an older header had.
 
 use std::mem::offset_of;
 

@@ -1,4 +1,4 @@
-//! Wisdom.
+//! The C functions for wisdom: times that were measured, as text.
 
 use std::ffi::c_char;
 use std::fmt::{self, Write};
@@ -10,8 +10,12 @@ use super::checked::{output, slice, slice_mut};
 use super::status::{Status, guard};
 use crate::planner::wisdom;
 
-/// What CONVLOW_EFFORT_MEASURE has learned in this process, as text with a closing NUL. *length is the length
-/// without the NUL. With text NULL and capacity 0 only *length is written.
+/// Writes all times that this process knows to text: those that CONVLOW_EFFORT_MEASURE measured, and those that were
+/// imported. *length becomes the number of bytes without the NUL at the end. capacity is the number of bytes of text,
+/// and must be greater than that. If text is NULL and capacity is 0, the function only writes *length.
+///
+/// length must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, also if capacity is too small;
+/// CONVLOW_ERROR_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_wisdom_export(
     text: *mut c_char,
@@ -50,9 +54,12 @@ impl Write for Counted {
     }
 }
 
-/// Adds `length` bytes of text that convlow_wisdom_export wrote, on this machine, to what is known: `length` as export
-/// gave it, or by strlen. A line with anything that this build does not know (a problem, an algorithm, a GEMM) is refused
-/// by its number; at most 65,536 times are kept. On an error nothing is added.
+/// Adds times that convlow_wisdom_export wrote on the same machine. length is the number of bytes of text without the
+/// NUL at the end. Later plans use the times. The process keeps at most 65,536 times.
+///
+/// text must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, if there would be too many times or if a line is
+/// wrong, for example names an algorithm that this build does not have; CONVLOW_ERROR_OUT_OF_MEMORY. If the call
+/// fails, it adds nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_wisdom_import(text: *const c_char, length: usize) -> Status {
     guard(|| {
