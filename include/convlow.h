@@ -24,7 +24,7 @@
  *   sum[n,m,y,x] = sum over c,i,j of weights[m,c,i,j] * src[n, c, y*s + i*d - pad_top, x*s + j*d - pad_left]
  *   dst[n,m,y,x] = activation(sum[n,m,y,x] + bias[m] + residual[n,m,y,x])
  * Terms outside src are absent. Bias, residual and activation are optional. With groups, c runs over the input
- * channels of the group of m. One and three dimensions have one axis less and one more.
+ * channels of the group of m. In one dimension there is one axis less, in three dimensions one more.
  *
  * Types: all tensors of a plan have one type, float or double. That includes bias, residual and slopes.
  *
@@ -35,6 +35,10 @@
  *   - CONVLOW_ERROR_OUT_OF_MEMORY of an execute on CONVLOW_GEMM_EMBEDDED.
  * Every function checks its pointers. If a pointer must not be NULL and is NULL, the call returns
  * CONVLOW_ERROR_INVALID_ARGUMENT. Comments name the pointers that may be NULL. docs/errors.md has more.
+ *
+ * Empty tensors: the batch and the input sizes of a convolution may be 0. If dst has no element, an execute succeeds
+ * and touches nothing. If only src has no element, dst becomes activation(bias + residual). A pointer to a tensor
+ * without elements may be NULL.
  *
  * Ownership: tensors, packed weights and workspace belong to the caller. The library keeps no pointer to them, to a
  * descriptor or to options after a call. Texts that a function returns belong to the library; do not free them.
@@ -236,7 +240,7 @@
 #define CONVLOW_BINDING_NONE 0
 
 /**
- * The library moves a waking thread of the pool to a free core.
+ * The library chooses the core on which a thread of the pool wakes.
  */
 #define CONVLOW_BINDING_CORES 1
 
@@ -337,8 +341,8 @@ typedef struct convlow_convnd_desc {
      */
     size_t groups;
     /**
-     * Input positions on each axis. Default 0, which is a valid, empty image. docs/guide.md has the rules for empty
-     * tensors. A transposed convolution needs at least 1.
+     * Input positions on each axis. Default 0, an empty image. A size of 0 needs pad_before + pad_after of at least
+     * dilation * (kernel_size - 1). A transposed convolution needs sizes of at least 1.
      */
     size_t in_size[3];
     /**
@@ -352,7 +356,7 @@ typedef struct convlow_convnd_desc {
     size_t stride[3];
     /**
      * Input positions from one kernel position to the next, at least 1. Default 1, a dense kernel. For a transposed
-     * convolution: output positions.
+     * convolution: output positions from one kernel position to the next.
      */
     size_t dilation[3];
     /**
@@ -445,11 +449,13 @@ typedef struct convlow_conv2d_desc {
      */
     size_t in_channels;
     /**
-     * Input rows. Default 0, which is a valid, empty image. docs/guide.md has the rules for empty tensors.
+     * Input rows. Default 0, an empty image. 0 rows need pad_top + pad_bottom of at least dilation_height *
+     * (kernel_height - 1).
      */
     size_t in_height;
     /**
-     * Input columns. Default 0, which is a valid, empty image.
+     * Input columns. Default 0, an empty image. 0 columns need pad_left + pad_right of at least dilation_width *
+     * (kernel_width - 1).
      */
     size_t in_width;
     /**
@@ -655,7 +661,7 @@ typedef struct convlow_plan_info {
  * needs.
  *
  * All memory belongs to the caller. Tensors have the type of the plan and the alignment of an element.
- * packed_weights and workspace have the alignment of malloc. Memory that is less aligned is
+ * packed_weights and workspace have the alignment of malloc, 16 bytes. Memory that is less aligned is
  * CONVLOW_ERROR_INVALID_ARGUMENT.
  *
  * dst and workspace must not overlap each other or any other argument, with two exceptions: residual may be equal to
@@ -794,7 +800,7 @@ const char *convlow_last_error_message(void);
 
 /**
  * Sets every field to its default. in_channels, out_channels and kernel_size become 0, which is refused until you
- * set them. in_size becomes 0, too, which is a valid, empty image.
+ * set them. in_size becomes 0, too, which is an empty image.
  *
  * The function writes struct_size bytes to desc: pass sizeof(convlow_convnd_desc), or use CONVLOW_CONVND_DESC_INIT.
  * If desc is NULL or misaligned, or if no version of the struct can have this size, it writes nothing.
@@ -815,7 +821,7 @@ convlow_status convlow_convnd_output_size(const struct convlow_convnd_desc *desc
 
 /**
  * Sets every field to its default. Channels and kernel sizes become 0, which is refused until you set them.
- * in_height and in_width become 0, too, which is a valid, empty image.
+ * in_height and in_width become 0, too, which is an empty image.
  *
  * The function writes struct_size bytes to desc: pass sizeof(convlow_conv2d_desc), or use CONVLOW_CONV2D_DESC_INIT.
  * If desc is NULL or misaligned, or if no version of the struct can have this size, it writes nothing.
@@ -847,9 +853,11 @@ void convlow_plan_options_init(struct convlow_plan_options *options,
  * here, too.
  *
  * infos has capacity elements. Set the struct_size of the first one; it holds for all. The function writes
- * min(capacity, *count) elements, and the number of algorithms to *count. If capacity is 0, infos may be NULL.
+ * min(capacity, *count) elements, and the number of algorithms to *count. If capacity is 0, infos may be NULL. desc
+ * and count must not be NULL.
  *
- * Errors: as convlow_plan_create. An algorithm that cannot serve the problem is no error here, but has a reason.
+ * Errors: as convlow_plan_create. If an algorithm cannot serve the problem, the call succeeds, and the reason says
+ * why.
  */
 convlow_status convlow_query(const struct convlow_conv2d_desc *desc,
                              const struct convlow_plan_options *options,
@@ -870,7 +878,9 @@ convlow_status convlow_query_nd(const struct convlow_convnd_desc *desc,
  * Makes a plan and writes its address to *plan. The caller owns the plan: destroy it with convlow_plan_destroy.
  * options may be NULL, for the defaults. Other pointers must not be NULL.
  *
- * Errors: CONVLOW_ERROR_INVALID_ARGUMENT, _UNSUPPORTED, _WORKSPACE_LIMIT, _OVERFLOW, _OUT_OF_MEMORY.
+ * Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_UNSUPPORTED, CONVLOW_ERROR_WORKSPACE_LIMIT,
+ * CONVLOW_ERROR_OVERFLOW, CONVLOW_ERROR_OUT_OF_MEMORY. With the environment variable CONVLOW_VERBOSE=1 the call
+ * prints one line about the choice to stderr.
  */
 convlow_status convlow_plan_create(const struct convlow_conv2d_desc *desc,
                                    const struct convlow_plan_options *options,
@@ -889,7 +899,8 @@ convlow_status convlow_plan_create_nd(const struct convlow_convnd_desc *desc,
 void convlow_plan_destroy(struct convlow_plan *plan);
 
 /**
- * Writes what the plan has chosen. Set info->struct_size first. Neither pointer may be NULL.
+ * Writes what the plan has chosen. Set info->struct_size first. Neither pointer may be NULL. Error:
+ * CONVLOW_ERROR_INVALID_ARGUMENT.
  */
 convlow_status convlow_plan_get_info(const struct convlow_plan *plan, struct convlow_plan_info *info);
 
@@ -908,17 +919,17 @@ size_t convlow_plan_packed_weights_bytes(const struct convlow_plan *plan);
  * Returns the number of the format in which the plan reads packed weights. If plan is NULL, the result is 0. Plans
  * with equal numbers read the same packed weights. Other builds and machines may have other formats.
  *
- * The number does not identify the weights: two layers of one shape have the same number. So a cache of packed
- * weights needs the layer and this number as its key. docs/memory.md says when a layer keeps its format for all
- * image sizes.
+ * The number does not identify the weights: two layers of one shape share it, though their weights differ. So the
+ * key of a cache of packed weights must be the layer and this number. docs/memory.md says when a layer keeps its
+ * format for all image sizes.
  */
 uint64_t convlow_plan_packing_id(const struct convlow_plan *plan);
 
 /**
  * Packs the weights of a plan of CONVLOW_TYPE_F32. weights is in weights_layout. packed is memory of the caller with
- * the alignment of malloc and with packed_bytes bytes, at least convlow_plan_packed_weights_bytes. It must not
- * overlap weights. Packed weights hold no pointer: you may copy, store and map them, and share them between plans of
- * one format.
+ * the alignment of malloc, 16 bytes. It has packed_bytes bytes, at least convlow_plan_packed_weights_bytes. It must
+ * not overlap weights. Packed weights hold no pointer: you may copy, store and map them, and share them between
+ * plans of one format.
  *
  * No pointer may be NULL. Error: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type.
  */
@@ -946,11 +957,11 @@ convlow_status convlow_pack_weights_f64(const struct convlow_plan *plan,
  * - Each executing thread needs 128 KiB of stack, or 64 KiB in a build without BLAS.
  * - All threads compute in the floating-point mode (rounding, flushing to zero) of the calling thread.
  * - A NaN or an infinity in src reaches exactly the outputs whose window holds it; with Winograd's algorithms it also
- *   reaches other outputs. One in the weights may also reach border outputs that do not use its tap.
+ *   reaches other outputs. A NaN or an infinity in the weights may also reach border outputs that do not use its tap.
  *
- * Errors: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type; _WORKSPACE_LIMIT; _WEIGHTS_MISMATCH. They
- * leave dst as it was. CONVLOW_ERROR_OUT_OF_MEMORY, only on CONVLOW_GEMM_EMBEDDED, and _INTERNAL may leave anything
- * in dst.
+ * These errors leave dst as it was: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type;
+ * CONVLOW_ERROR_WORKSPACE_LIMIT; CONVLOW_ERROR_WEIGHTS_MISMATCH. These errors may leave anything in dst:
+ * CONVLOW_ERROR_OUT_OF_MEMORY, only on CONVLOW_GEMM_EMBEDDED; CONVLOW_ERROR_INTERNAL.
  */
 convlow_status convlow_execute(const struct convlow_plan *plan,
                                const float *src,
@@ -980,8 +991,8 @@ void convlow_execute_args_init(struct convlow_execute_args *args,
                                size_t struct_size);
 
 /**
- * convlow_execute for a plan of any type, with all arguments of an execute: beside those of convlow_execute a
- * residual, slopes, a context for an external pool, and the size of packed_weights. Neither pointer may be NULL.
+ * convlow_execute for a plan of any type, with more arguments: a residual, slopes, a context for an external pool,
+ * and the number of bytes of packed_weights. Neither pointer may be NULL. Errors: as convlow_execute.
  */
 convlow_status convlow_execute_with(const struct convlow_plan *plan,
                                     const struct convlow_execute_args *args);
@@ -1008,11 +1019,11 @@ convlow_status convlow_pool_set_spin(struct convlow_pool *pool,
                                      uint32_t microseconds);
 
 /**
- * Sets CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. With CORES, an execute moves a thread of the
- * pool off a core that the executing thread or another thread of the pool uses. The thread is pinned to its new core
- * until it runs there. The library takes cores that the executing thread may use. If they are too few for the whole
- * pool, it takes cores that the creator of the pool could use. It never moves threads of the host. The setting also
- * holds for plans that already exist. docs/threads.md has the reason.
+ * Sets CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. With CONVLOW_BINDING_CORES, an execute wakes each
+ * thread of the pool on the least busy core, and moves a thread off the core of the executing thread. The thread is
+ * pinned to that core until it runs there. The library takes cores that the executing thread may use. If they are too
+ * few for the whole pool, it takes cores that the creator of the pool could use. It never moves threads of the host.
+ * The setting also holds for plans that already exist. docs/threads.md has the reason.
  *
  * pool must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT; CONVLOW_ERROR_UNSUPPORTED for an external pool.
  */

@@ -121,9 +121,11 @@ pub unsafe extern "C" fn convlow_plan_options_init(options: *mut PlanOptions, st
 /// here, too.
 ///
 /// infos has capacity elements. Set the struct_size of the first one; it holds for all. The function writes
-/// min(capacity, *count) elements, and the number of algorithms to *count. If capacity is 0, infos may be NULL.
+/// min(capacity, *count) elements, and the number of algorithms to *count. If capacity is 0, infos may be NULL. desc
+/// and count must not be NULL.
 ///
-/// Errors: as convlow_plan_create. An algorithm that cannot serve the problem is no error here, but has a reason.
+/// Errors: as convlow_plan_create. If an algorithm cannot serve the problem, the call succeeds, and the reason says
+/// why.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_query(
     desc: *const Conv2dDesc,
@@ -179,7 +181,9 @@ unsafe fn query(
 /// Makes a plan and writes its address to *plan. The caller owns the plan: destroy it with convlow_plan_destroy.
 /// options may be NULL, for the defaults. Other pointers must not be NULL.
 ///
-/// Errors: CONVLOW_ERROR_INVALID_ARGUMENT, _UNSUPPORTED, _WORKSPACE_LIMIT, _OVERFLOW, _OUT_OF_MEMORY.
+/// Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_UNSUPPORTED, CONVLOW_ERROR_WORKSPACE_LIMIT,
+/// CONVLOW_ERROR_OVERFLOW, CONVLOW_ERROR_OUT_OF_MEMORY. With the environment variable CONVLOW_VERBOSE=1 the call
+/// prints one line about the choice to stderr.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_create(
     desc: *const Conv2dDesc,
@@ -229,7 +233,8 @@ pub unsafe extern "C" fn convlow_plan_destroy(plan: *mut PlanHandle) {
     });
 }
 
-/// Writes what the plan has chosen. Set info->struct_size first. Neither pointer may be NULL.
+/// Writes what the plan has chosen. Set info->struct_size first. Neither pointer may be NULL. Error:
+/// CONVLOW_ERROR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_get_info(plan: *const PlanHandle, info: *mut PlanInfo) -> Status {
     guard(|| {
@@ -261,9 +266,9 @@ pub unsafe extern "C" fn convlow_plan_packed_weights_bytes(plan: *const PlanHand
 /// Returns the number of the format in which the plan reads packed weights. If plan is NULL, the result is 0. Plans
 /// with equal numbers read the same packed weights. Other builds and machines may have other formats.
 ///
-/// The number does not identify the weights: two layers of one shape have the same number. So a cache of packed
-/// weights needs the layer and this number as its key. docs/memory.md says when a layer keeps its format for all
-/// image sizes.
+/// The number does not identify the weights: two layers of one shape share it, though their weights differ. So the
+/// key of a cache of packed weights must be the layer and this number. docs/memory.md says when a layer keeps its
+/// format for all image sizes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_packing_id(plan: *const PlanHandle) -> u64 {
     // SAFETY: the caller promises a plan.
@@ -271,9 +276,9 @@ pub unsafe extern "C" fn convlow_plan_packing_id(plan: *const PlanHandle) -> u64
 }
 
 /// Packs the weights of a plan of CONVLOW_TYPE_F32. weights is in weights_layout. packed is memory of the caller with
-/// the alignment of malloc and with packed_bytes bytes, at least convlow_plan_packed_weights_bytes. It must not
-/// overlap weights. Packed weights hold no pointer: you may copy, store and map them, and share them between plans of
-/// one format.
+/// the alignment of malloc, 16 bytes. It has packed_bytes bytes, at least convlow_plan_packed_weights_bytes. It must
+/// not overlap weights. Packed weights hold no pointer: you may copy, store and map them, and share them between
+/// plans of one format.
 ///
 /// No pointer may be NULL. Error: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type.
 #[unsafe(no_mangle)]
@@ -335,11 +340,11 @@ unsafe fn pack<T: Element>(
 /// - Each executing thread needs 128 KiB of stack, or 64 KiB in a build without BLAS.
 /// - All threads compute in the floating-point mode (rounding, flushing to zero) of the calling thread.
 /// - A NaN or an infinity in src reaches exactly the outputs whose window holds it; with Winograd's algorithms it also
-///   reaches other outputs. One in the weights may also reach border outputs that do not use its tap.
+///   reaches other outputs. A NaN or an infinity in the weights may also reach border outputs that do not use its tap.
 ///
-/// Errors: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type; _WORKSPACE_LIMIT; _WEIGHTS_MISMATCH. They
-/// leave dst as it was. CONVLOW_ERROR_OUT_OF_MEMORY, only on CONVLOW_GEMM_EMBEDDED, and _INTERNAL may leave anything
-/// in dst.
+/// These errors leave dst as it was: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type;
+/// CONVLOW_ERROR_WORKSPACE_LIMIT; CONVLOW_ERROR_WEIGHTS_MISMATCH. These errors may leave anything in dst:
+/// CONVLOW_ERROR_OUT_OF_MEMORY, only on CONVLOW_GEMM_EMBEDDED; CONVLOW_ERROR_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_execute(
     plan: *const PlanHandle,
@@ -403,8 +408,8 @@ pub unsafe extern "C" fn convlow_execute_args_init(args: *mut ExecuteArgs, struc
     guard(|| unsafe { versioned::init(args, struct_size) });
 }
 
-/// convlow_execute for a plan of any type, with all arguments of an execute: beside those of convlow_execute a
-/// residual, slopes, a context for an external pool, and the size of packed_weights. Neither pointer may be NULL.
+/// convlow_execute for a plan of any type, with more arguments: a residual, slopes, a context for an external pool,
+/// and the number of bytes of packed_weights. Neither pointer may be NULL. Errors: as convlow_execute.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *const ExecuteArgs) -> Status {
     guard(|| {

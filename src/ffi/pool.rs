@@ -16,7 +16,7 @@ pub struct PoolHandle(pub(super) Pool);
 
 /// The system alone decides on which cores the threads of a pool run.
 pub const CONVLOW_BINDING_NONE: i32 = 0;
-/// The library moves a waking thread of the pool to a free core.
+/// The library chooses the core on which a thread of the pool wakes.
 pub const CONVLOW_BINDING_CORES: i32 = 1;
 
 /// A parallel loop of the host. It calls job(argument, 0) to job(argument, jobs - 1), on any threads and in any
@@ -79,11 +79,11 @@ pub unsafe extern "C" fn convlow_pool_set_spin(pool: *mut PoolHandle, microsecon
     })
 }
 
-/// Sets CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. With CORES, an execute moves a thread of the
-/// pool off a core that the executing thread or another thread of the pool uses. The thread is pinned to its new core
-/// until it runs there. The library takes cores that the executing thread may use. If they are too few for the whole
-/// pool, it takes cores that the creator of the pool could use. It never moves threads of the host. The setting also
-/// holds for plans that already exist. docs/threads.md has the reason.
+/// Sets CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. With CONVLOW_BINDING_CORES, an execute wakes each
+/// thread of the pool on the least busy core, and moves a thread off the core of the executing thread. The thread is
+/// pinned to that core until it runs there. The library takes cores that the executing thread may use. If they are too
+/// few for the whole pool, it takes cores that the creator of the pool could use. It never moves threads of the host.
+/// The setting also holds for plans that already exist. docs/threads.md has the reason.
 ///
 /// pool must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT; CONVLOW_ERROR_UNSUPPORTED for an external pool.
 #[unsafe(no_mangle)]

@@ -182,7 +182,7 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
 }
 
 /// Sets every field to its default. in_channels, out_channels and kernel_size become 0, which is refused until you
-/// set them. in_size becomes 0, too, which is a valid, empty image.
+/// set them. in_size becomes 0, too, which is an empty image.
 ///
 /// The function writes struct_size bytes to desc: pass sizeof(convlow_convnd_desc), or use CONVLOW_CONVND_DESC_INIT.
 /// If desc is NULL or misaligned, or if no version of the struct can have this size, it writes nothing.
@@ -216,7 +216,7 @@ pub unsafe extern "C" fn convlow_convnd_output_size(desc: *const ConvNdDesc, siz
 }
 
 /// Sets every field to its default. Channels and kernel sizes become 0, which is refused until you set them.
-/// in_height and in_width become 0, too, which is a valid, empty image.
+/// in_height and in_width become 0, too, which is an empty image.
 ///
 /// The function writes struct_size bytes to desc: pass sizeof(convlow_conv2d_desc), or use CONVLOW_CONV2D_DESC_INIT.
 /// If desc is NULL or misaligned, or if no version of the struct can have this size, it writes nothing.

@@ -112,9 +112,11 @@ pub struct Conv2dDesc {
     pub batch: usize,
     /// Input channels of all groups together. Default 0, which is refused: set it.
     pub in_channels: usize,
-    /// Input rows. Default 0, which is a valid, empty image. docs/guide.md has the rules for empty tensors.
+    /// Input rows. Default 0, an empty image. 0 rows need pad_top + pad_bottom of at least dilation_height *
+    /// (kernel_height - 1).
     pub in_height: usize,
-    /// Input columns. Default 0, which is a valid, empty image.
+    /// Input columns. Default 0, an empty image. 0 columns need pad_left + pad_right of at least dilation_width *
+    /// (kernel_width - 1).
     pub in_width: usize,
     /// Output channels of all groups together. Default 0, which is refused: set it.
     pub out_channels: usize,
@@ -194,8 +196,8 @@ pub struct ConvNdDesc {
     pub out_channels: usize,
     /// Groups of channels. Each group is a convolution of its own. It must divide both numbers of channels. Default 1.
     pub groups: usize,
-    /// Input positions on each axis. Default 0, which is a valid, empty image. docs/guide.md has the rules for empty
-    /// tensors. A transposed convolution needs at least 1.
+    /// Input positions on each axis. Default 0, an empty image. A size of 0 needs pad_before + pad_after of at least
+    /// dilation * (kernel_size - 1). A transposed convolution needs sizes of at least 1.
     pub in_size: [usize; 3],
     /// Kernel positions on each axis. Default 0, which is refused: set them.
     pub kernel_size: [usize; 3],
@@ -203,7 +205,7 @@ pub struct ConvNdDesc {
     /// output positions from one input position to the next.
     pub stride: [usize; 3],
     /// Input positions from one kernel position to the next, at least 1. Default 1, a dense kernel. For a transposed
-    /// convolution: output positions.
+    /// convolution: output positions from one kernel position to the next.
     pub dilation: [usize; 3],
     /// Absent positions before the first input position. Default 0. For a transposed convolution: output positions
     /// that are cut off at the beginning.
@@ -241,7 +243,7 @@ pub struct ConvNdDesc {
 /// needs.
 ///
 /// All memory belongs to the caller. Tensors have the type of the plan and the alignment of an element.
-/// packed_weights and workspace have the alignment of malloc. Memory that is less aligned is
+/// packed_weights and workspace have the alignment of malloc, 16 bytes. Memory that is less aligned is
 /// CONVLOW_ERROR_INVALID_ARGUMENT.
 ///
 /// dst and workspace must not overlap each other or any other argument, with two exceptions: residual may be equal to
