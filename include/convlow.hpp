@@ -1,6 +1,6 @@
 /*
- * convlow for C++17: classes that own what convlow.h hands out, and exceptions for its statuses. Header-only;
- * link the same library.
+ * convlow for C++17: classes that own the plans, pools and buffers of convlow.h. It has only this header;
+ * link the library of convlow.h.
  *
  *     convlow::descriptor desc;
  *     desc.in_channels = 64, desc.in_height = desc.in_width = 56;
@@ -11,10 +11,10 @@
  *     convlow::workspace workspace = plan.make_workspace();
  *     plan.execute(src, weights, bias, dst, workspace);
  *
- * convlow.h says what each field and function means. Whatever the library refuses throws convlow::error;
- * where memory for a buffer of this header is short, std::bad_alloc or std::length_error. Classes here may be
- * used from several threads as their counterparts in convlow.h: const member functions at any time, others by
- * one thread.
+ * convlow.h documents every field and function. Errors: if a call of the library fails, it throws
+ * convlow::error. If a buffer of this header cannot be allocated, std::bad_alloc or std::length_error is
+ * thrown. Threads: any number of threads may call const member functions of one object at the same time.
+ * While a thread calls another member function of an object, no other thread may use this object.
  *
  * The MIT or the Apache 2.0 license, at your choice.
  */
@@ -38,63 +38,63 @@
 
 namespace convlow {
 
-/// A call that was refused: what() names the field and its value.
+/// A call of the library that failed. what() returns the reason, which names the field and its value.
 class error : public std::runtime_error {
   public:
     error(convlow_status status, const char *message) : std::runtime_error(message), status_(status) {}
 
     /// CONVLOW_ERROR_...
     convlow_status status() const noexcept { return status_; }
-    /// The status as its constant spells it.
+    /// The name of the status, for example "CONVLOW_ERROR_UNSUPPORTED".
     const char *status_name() const noexcept { return convlow_status_name(status_); }
 
   private:
     convlow_status status_;
 };
 
-/// Throws the calling thread's last failure unless the status is CONVLOW_OK.
+/// Throws an error with the last failure of the calling thread, unless the status is CONVLOW_OK.
 inline void check(convlow_status status) {
     if (status != CONVLOW_OK) {
         throw error(status, convlow_last_error_message());
     }
 }
 
-/// Rows and columns.
+/// Sizes of an image in pixels: rows and columns.
 struct extent {
     std::size_t height;
     std::size_t width;
 };
 
-/// convlow_conv2d_desc with the defaults set.
+/// convlow_conv2d_desc, with the defaults of convlow_conv2d_desc_init.
 struct descriptor : convlow_conv2d_desc {
     descriptor() noexcept : convlow_conv2d_desc() {
         convlow_conv2d_desc_init(this, sizeof(convlow_conv2d_desc));
     }
 
-    /// Rows and columns of the output.
+    /// Rows and columns of dst.
     extent output_size() const {
         extent size{};
         check(convlow_conv2d_output_size(this, &size.height, &size.width));
         return size;
     }
-    /// Floats of src.
+    /// Elements (floats) of src.
     std::size_t src_size() const {
-        output_size(); // refuses what overflows
+        output_size(); // throws if a size overflows
         return batch * in_channels * in_height * in_width;
     }
-    /// Floats of the weights.
+    /// Elements (floats) of the weights.
     std::size_t weights_size() const {
         output_size();
         return out_channels * (in_channels / groups) * kernel_height * kernel_width;
     }
-    /// Floats of dst.
+    /// Elements (floats) of dst.
     std::size_t dst_size() const {
         const extent size = output_size();
         return batch * out_channels * size.height * size.width;
     }
 
-    /// CONVLOW_ACTIVATION_... behind the convolution, by its own defaults where no parameters are given.
-    /// Slopes of CONVLOW_ACTIVATION_PRELU go into `arguments`.
+    /// Sets the activation: `kind` is CONVLOW_ACTIVATION_... NaN stands for the default of a parameter. For
+    /// CONVLOW_ACTIVATION_PRELU, pass the slopes in `arguments`.
     descriptor &activate(std::int32_t kind, double alpha = std::numeric_limits<double>::quiet_NaN(),
                          double beta = std::numeric_limits<double>::quiet_NaN()) noexcept {
         activation = kind;
@@ -102,15 +102,15 @@ struct descriptor : convlow_conv2d_desc {
         activation_beta = beta;
         return *this;
     }
-    /// max(y, 0) behind the convolution.
+    /// Sets the activation max(y, 0).
     descriptor &relu() noexcept { return clamp(0.0F, std::numeric_limits<float>::infinity()); }
-    /// min(max(y, least), greatest) behind the convolution.
+    /// Sets the activation min(max(y, least), greatest).
     descriptor &clamp(float least, float greatest) noexcept {
         activation_min = least;
         activation_max = greatest;
         return activate(CONVLOW_ACTIVATION_CLAMP);
     }
-    /// The same padding on opposite sides.
+    /// Sets the padding: `rows` above and below, `columns` left and right.
     descriptor &pad(std::size_t rows, std::size_t columns) noexcept {
         pad_top = pad_bottom = rows;
         pad_left = pad_right = columns;
@@ -118,7 +118,7 @@ struct descriptor : convlow_conv2d_desc {
     }
 };
 
-/// convlow_convnd_desc with the defaults set: one, two or three dimensions, transposed or not.
+/// convlow_convnd_desc, with the defaults of convlow_convnd_desc_init.
 ///
 ///     convlow::descriptor_nd desc(3, CONVLOW_OPERATION_CONV_TRANSPOSE);
 ///     desc.in_channels = 32, desc.out_channels = 16;
@@ -133,15 +133,15 @@ struct descriptor_nd : convlow_convnd_desc {
         operation = operation_kind;
     }
 
-    /// The output's size on each axis, 1 behind spatial_dims.
+    /// The size of dst on each axis, the outermost first. Elements behind spatial_dims are 1.
     std::array<std::size_t, 3> output_size() const {
         std::array<std::size_t, 3> size{};
         check(convlow_convnd_output_size(this, size.data()));
         return size;
     }
-    /// Elements of a packed src; its strides do not count.
+    /// Elements of a dense src. For a slice the tensor has more: its strides do not count here.
     std::size_t src_size() const {
-        output_size(); // refuses what overflows
+        output_size(); // throws if a size overflows
         return batch * in_channels * product(in_size);
     }
     /// Elements of the weights.
@@ -149,13 +149,14 @@ struct descriptor_nd : convlow_convnd_desc {
         output_size();
         return out_channels * (in_channels / groups) * product(kernel_size);
     }
-    /// Elements of a packed dst; its strides do not count.
+    /// Elements of a dense dst. For a slice the tensor has more: its strides do not count here.
     std::size_t dst_size() const {
         const std::array<std::size_t, 3> size = output_size();
         return batch * out_channels * size[0] * size[1] * size[2];
     }
 
-    /// Size, kernel and the padding on both sides of an axis, 0 being the outermost.
+    /// Sets the input size, the kernel size and the padding of one axis. `padding` holds for both sides. The
+    /// outermost axis has index 0. Throws std::out_of_range if `index` is above 2.
     descriptor_nd &axis(std::size_t index, std::size_t size, std::size_t kernel, std::size_t padding = 0) {
         if (index >= std::size(in_size)) {
             throw std::out_of_range("convlow::descriptor_nd::axis");
@@ -166,8 +167,8 @@ struct descriptor_nd : convlow_convnd_desc {
         return *this;
     }
 
-    /// CONVLOW_ACTIVATION_... behind the convolution, by its own defaults where no parameters are given.
-    /// Slopes of CONVLOW_ACTIVATION_PRELU go into `arguments`.
+    /// Sets the activation: `kind` is CONVLOW_ACTIVATION_... NaN stands for the default of a parameter. For
+    /// CONVLOW_ACTIVATION_PRELU, pass the slopes in `arguments`.
     descriptor_nd &activate(std::int32_t kind, double alpha = std::numeric_limits<double>::quiet_NaN(),
                             double beta = std::numeric_limits<double>::quiet_NaN()) noexcept {
         activation = kind;
@@ -175,9 +176,9 @@ struct descriptor_nd : convlow_convnd_desc {
         activation_beta = beta;
         return *this;
     }
-    /// max(y, 0) behind the convolution.
+    /// Sets the activation max(y, 0).
     descriptor_nd &relu() noexcept { return clamp(0.0, std::numeric_limits<double>::infinity()); }
-    /// min(max(y, least), greatest) behind the convolution.
+    /// Sets the activation min(max(y, least), greatest).
     descriptor_nd &clamp(double least, double greatest) noexcept {
         activation_min = least;
         activation_max = greatest;
@@ -185,7 +186,7 @@ struct descriptor_nd : convlow_convnd_desc {
     }
 
   private:
-    /// The product of the axes that count.
+    /// The product of the first spatial_dims sizes.
     std::size_t product(const std::size_t (&sizes)[3]) const {
         std::size_t all = 1;
         for (std::int32_t axis = 0; axis < spatial_dims; ++axis) {
@@ -195,7 +196,7 @@ struct descriptor_nd : convlow_convnd_desc {
     }
 };
 
-/// convlow_execute_args, all of it 0.
+/// convlow_execute_args, with the defaults of convlow_execute_args_init.
 struct arguments : convlow_execute_args {
     arguments() noexcept : convlow_execute_args() {
         convlow_execute_args_init(this, sizeof(convlow_execute_args));
@@ -204,12 +205,12 @@ struct arguments : convlow_execute_args {
 
 class pool;
 
-/// convlow_plan_options with the defaults set.
+/// convlow_plan_options, with the defaults of convlow_plan_options_init.
 struct options : convlow_plan_options {
     options() noexcept : convlow_plan_options() {
         convlow_plan_options_init(this, sizeof(convlow_plan_options));
     }
-    /// Threads for execute. Plans keep what they need of the pool, so it may go before them.
+    /// Sets the pool, which must exist when the plan is made. You may destroy it before the plan.
     inline options &on(const convlow::pool &threads) noexcept;
 };
 
@@ -223,7 +224,7 @@ struct pool_deleter {
     void operator()(convlow_pool *pool) const noexcept { convlow_pool_destroy(pool); }
 };
 
-/// Allocates on a boundary of `Alignment` bytes.
+/// An allocator of memory with an alignment of `Alignment` bytes.
 template <class T, std::size_t Alignment> struct aligned_allocator {
     using value_type = T;
     template <class U> struct rebind { using other = aligned_allocator<U, Alignment>; };
@@ -245,16 +246,16 @@ template <class T, std::size_t Alignment> struct aligned_allocator {
     friend bool operator!=(const aligned_allocator &, const aligned_allocator &) noexcept { return false; }
 };
 
-/// Bytes on a boundary of 64, a cache line. `Purpose` keeps buffers apart that must not be confused.
+/// Owns bytes with an alignment of 64 bytes, a cache line. `Purpose` keeps two uses of buffers apart.
 template <class Purpose> class buffer {
   public:
     buffer() = default;
-    /// Zeroed memory.
+    /// Allocates `bytes` bytes, all 0.
     explicit buffer(std::size_t bytes) : bytes_(bytes) {}
 
     void *data() noexcept { return bytes_.data(); }
     const void *data() const noexcept { return bytes_.data(); }
-    /// In bytes.
+    /// The number of bytes.
     std::size_t size() const noexcept { return bytes_.size(); }
 
   private:
@@ -263,57 +264,58 @@ template <class Purpose> class buffer {
 
 } // namespace detail
 
-/// Memory for one execute at a time.
+/// Memory for the intermediate results of an execute. Only one execute at a time may use it.
 using workspace = detail::buffer<struct workspace_purpose>;
 
-/// Weights in the order that a plan reads them. It holds no pointer: copy it, store its bytes, share it
-/// between threads and between plans that pack alike.
+/// Weights in the order in which a plan reads them. The bytes hold no pointer: you may copy and store them,
+/// and share them between threads and between plans with the same packing_id().
 using packed_weights = detail::buffer<struct packed_weights_purpose>;
 
-/// Threads for execute. Move-only.
+/// Threads that compute one execute together. Owns a convlow_pool; it can be moved, but not copied.
 class pool {
   public:
-    /// The library's own threads, the calling one included; 0: as many as this process may use.
+    /// A pool of `threads` threads of the library, which include the executing thread. 0: as many as the
+    /// calling thread may use cores, or fewer in a container with a CPU quota.
     explicit pool(std::size_t threads = 0) {
         convlow_pool *made = nullptr;
         check(convlow_pool_create(threads, &made));
         handle_.reset(made);
     }
 
-    /// The host's threads behind a C function. `run` and `context` must outlive the pool and all plans made
-    /// with it.
+    /// A pool of the host's threads. `run` and `context` must outlive the pool and all its plans.
     pool(convlow_parallel_for run, void *context, std::size_t threads) {
         convlow_pool *made = nullptr;
         check(convlow_pool_create_external(run, context, threads, &made));
         handle_.reset(made);
     }
 
-    /// The host's threads behind a callable: `parallel_for(jobs, job)` calls job(0) ... job(jobs - 1), at
-    /// most `threads` of them, on any threads in any order, and returns when all have returned.
+    /// A pool of the host's threads, which the callable `parallel_for` reaches. `parallel_for(jobs, job)`
+    /// calls job(0) to job(jobs - 1), on any threads and in any order, and returns when all these calls have
+    /// returned. `jobs` is at most `threads`.
     ///
-    /// The callable must outlive the pool and all plans made with it, and is called by every thread that
-    /// executes such a plan. If it throws, then only with no job running: the exception ends here, and the
-    /// executing thread does what is left, so that the result is right all the same.
+    /// The callable must outlive the pool and all its plans. The executing thread calls it, one execute at a
+    /// time. It may throw only while no job runs. The exception is dropped; the executing thread does the
+    /// rest of the work, and the result is right.
     template <class ParallelFor> static pool over(ParallelFor &parallel_for, std::size_t threads) {
-        // `call` gives the pointer its type back, with the const that it may have.
+        // `call` gives the pointer its type back, including const.
         void *context = const_cast<void *>(static_cast<const void *>(std::addressof(parallel_for)));
         return pool(&call<ParallelFor>, context, threads);
     }
 
-    /// For how many microseconds the threads look out for the next execute before they sleep; 0: they never
-    /// spin.
+    /// Sets the time in microseconds for which the threads wait awake for the next execute before they sleep.
+    /// 0: they sleep at once. See convlow_pool_set_spin.
     pool &spin(std::uint32_t microseconds) {
         check(convlow_pool_set_spin(handle_.get(), microseconds));
         return *this;
     }
 
-    /// CONVLOW_BINDING_CORES or CONVLOW_BINDING_NONE: whether threads that wake are spread over the cores.
+    /// Sets CONVLOW_BINDING_CORES or CONVLOW_BINDING_NONE. See convlow_pool_set_binding.
     pool &binding(std::int32_t binding) {
         check(convlow_pool_set_binding(handle_.get(), binding));
         return *this;
     }
 
-    /// For calls of convlow.h; the pool keeps it.
+    /// For calls of convlow.h. This object still owns the result. Null after a move from this object.
     convlow_pool *get() const noexcept { return handle_.get(); }
 
   private:
@@ -324,7 +326,7 @@ class pool {
         try {
             (*static_cast<ParallelFor *>(context))(jobs, [=](std::size_t index) { job(argument, index); });
         } catch (...) {
-            // An exception cannot pass the library, which also runs the jobs that were not called.
+            // No exception may pass through the library. It also runs the jobs that were not called.
         }
     }
 
@@ -336,8 +338,8 @@ inline options &options::on(const convlow::pool &threads) noexcept {
     return *this;
 }
 
-/// A convolution ready to run. Move-only; any number of threads may execute it at once, each with its own dst
-/// and workspace.
+/// A convolution that is ready to run. Owns a convlow_plan; it can be moved, but not copied. Any number of
+/// threads may execute it at the same time, each with its own dst and workspace.
 class plan {
   public:
     explicit plan(const convlow_conv2d_desc &desc) : plan(desc, options()) {}
@@ -356,69 +358,71 @@ class plan {
         handle_.reset(made);
     }
 
-    /// What was chosen.
+    /// The choice of the planner: algorithm, sizes and times.
     convlow_plan_info info() const {
         convlow_plan_info info{};
         info.struct_size = sizeof(info);
         check(convlow_plan_get_info(get(), &info));
         return info;
     }
-    /// The chosen algorithm's name.
+    /// The name of the chosen algorithm. The text is static.
     std::string_view algorithm() const { return convlow_algorithm_name(info().algorithm); }
 
-    /// Bytes that execute needs, exact.
+    /// The exact number of bytes of workspace that an execute needs.
     std::size_t workspace_bytes() const noexcept { return convlow_plan_workspace_bytes(get()); }
-    /// Bytes of the packed weights, exact.
+    /// The exact number of bytes of the packed weights.
     std::size_t packed_weights_bytes() const noexcept { return convlow_plan_packed_weights_bytes(get()); }
 
-    /// The same for all plans that read the same packed weights.
+    /// The number of the format of the packed weights. It does not identify the weights: two layers of one
+    /// shape share it. The key of a cache of packed weights must be the layer and this number.
     std::uint64_t packing_id() const noexcept { return convlow_plan_packing_id(get()); }
 
-    /// A workspace of the plan's size.
+    /// A new workspace of workspace_bytes() bytes.
     workspace make_workspace() const { return workspace(workspace_bytes()); }
 
-    /// Weights in the descriptor's layout, packed.
+    /// Packs weights, which are in weights_layout, into a new buffer. For a plan of CONVLOW_TYPE_F32.
     packed_weights pack(const float *weights) const { return packed_from(weights); }
-    /// The same for a plan of CONVLOW_TYPE_F64.
+    /// As above, for a plan of CONVLOW_TYPE_F64.
     packed_weights pack(const double *weights) const { return packed_from(weights); }
-    /// Packs into memory of the caller, aligned as by malloc.
+    /// Packs weights into packed_weights_bytes() bytes of the caller, with an alignment of 16 bytes.
     void pack(const float *weights, void *packed, std::size_t packed_bytes) const {
         check(convlow_pack_weights(get(), weights, packed, packed_bytes));
     }
-    /// The same for a plan of CONVLOW_TYPE_F64.
+    /// As above, for a plan of CONVLOW_TYPE_F64.
     void pack(const double *weights, void *packed, std::size_t packed_bytes) const {
         check(convlow_pack_weights_f64(get(), weights, packed, packed_bytes));
     }
 
-    /// Computes dst. `bias` may be null. With a workspace of the plan's size it allocates
-    /// nothing itself; convlow_execute says what a GEMM may.
+    /// Computes dst, with a plan of CONVLOW_TYPE_F32. `bias` may be null. Throws if `weights` has too few
+    /// bytes for the plan. The library allocates nothing; the GEMM of a plan may (docs/memory.md).
     void execute(const float *src, const packed_weights &weights, const float *bias, float *dst,
                  workspace &memory) const {
         check_size(weights);
         execute(src, weights.data(), bias, dst, memory.data(), memory.size());
     }
-    /// The same for a plan of CONVLOW_TYPE_F64.
+    /// As above, for a plan of CONVLOW_TYPE_F64.
     void execute(const double *src, const packed_weights &weights, const double *bias, double *dst,
                  workspace &memory) const {
         check_size(weights);
         execute(src, weights.data(), bias, dst, memory.data(), memory.size());
     }
-    /// Computes dst from weights and in memory of the caller.
+    /// Computes dst with memory of the caller. `memory` is the workspace. The function cannot check that
+    /// `weights` has packed_weights_bytes() bytes.
     void execute(const float *src, const void *weights, const float *bias, float *dst, void *memory,
                  std::size_t memory_bytes) const {
         check(convlow_execute(get(), src, weights, bias, dst, memory, memory_bytes));
     }
-    /// The same for a plan of CONVLOW_TYPE_F64.
+    /// As above, for a plan of CONVLOW_TYPE_F64.
     void execute(const double *src, const void *weights, const double *bias, double *dst, void *memory,
                  std::size_t memory_bytes) const {
         check(convlow_execute_f64(get(), src, weights, bias, dst, memory, memory_bytes));
     }
 
-    /// Computes with a residual from its own tensor, slopes of CONVLOW_ACTIVATION_PRELU, or a context for
-    /// this call.
+    /// Computes dst with all arguments of convlow_execute_with: also a residual, slopes, a context for an
+    /// external pool, and the number of bytes of the packed weights. For a plan of any type.
     void execute(const convlow_execute_args &args) const { check(convlow_execute_with(get(), &args)); }
 
-    /// For calls of convlow.h; the plan keeps it. Null once it was moved from.
+    /// For calls of convlow.h. This object still owns the result. Null after a move from this object.
     convlow_plan *get() const noexcept { return handle_.get(); }
 
   private:
@@ -442,7 +446,7 @@ class plan {
 
 namespace detail {
 
-/// All that `ask(infos, capacity, count)` has to say.
+/// All elements that `ask(infos, capacity, count)` writes.
 template <class Ask> std::vector<convlow_plan_info> all_infos(const Ask &ask) {
     std::vector<convlow_plan_info> infos(convlow_algorithm_count());
     infos.front().struct_size = sizeof(convlow_plan_info);
@@ -453,19 +457,19 @@ template <class Ask> std::vector<convlow_plan_info> all_infos(const Ask &ask) {
 
 } // namespace detail
 
-/// Every algorithm's answer for a problem, in registry order: applicable or why not, workspace, cost.
+/// Every algorithm with its sizes and times, or with the reason against it. See convlow_query.
 inline std::vector<convlow_plan_info> query(const convlow_conv2d_desc &desc,
                                             const convlow_plan_options &options = convlow::options()) {
     return detail::all_infos([&](auto... infos) { return convlow_query(&desc, &options, infos...); });
 }
 
-/// The same for a descriptor of any number of dimensions.
+/// As above, for a convlow_convnd_desc.
 inline std::vector<convlow_plan_info> query(const convlow_convnd_desc &desc,
                                             const convlow_plan_options &options = convlow::options()) {
     return detail::all_infos([&](auto... infos) { return convlow_query_nd(&desc, &options, infos...); });
 }
 
-/// What CONVLOW_EFFORT_MEASURE has learned in this process, as text.
+/// All times that this process has measured or imported, as text. See convlow_wisdom_export.
 inline std::string export_wisdom() {
     for (;;) {
         std::size_t length = 0;
@@ -476,7 +480,7 @@ inline std::string export_wisdom() {
             text.resize(length);
             return text;
         }
-        // Another thread may have learned more since the length was asked.
+        // Another thread may have added times after the first call.
         std::size_t now = 0;
         check(convlow_wisdom_export(nullptr, 0, &now));
         if (now < text.size()) {
@@ -485,7 +489,7 @@ inline std::string export_wisdom() {
     }
 }
 
-/// Adds what export_wisdom gave, on this machine, to what is known.
+/// Adds times from a text that export_wisdom wrote on the same machine. See convlow_wisdom_import.
 inline void import_wisdom(std::string_view text) {
     check(convlow_wisdom_import(text.data() != nullptr ? text.data() : "", text.size()));
 }
