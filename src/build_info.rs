@@ -1,10 +1,11 @@
-//! [`build_info`]: the parts of this build.
+//! [`build_info`]: a text about the parts of this build.
 
 use std::fmt;
 
 use crate::gemm;
 
-/// Version, GEMM backends with their configuration, the kernels' instructions, and the optional algorithms of this build.
+/// Version, GEMM backends with their configuration, the kernels' instructions, and the optional algorithms of this
+/// build.
 pub fn build_info() -> String {
     let mut info = String::new();
     let _ = write_build_info(&mut info);

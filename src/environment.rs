@@ -1,4 +1,4 @@
-//! The environment variable that the library itself reads.
+//! The environment variable `CONVLOW_VERBOSE`.
 
 use std::ffi::CStr;
 

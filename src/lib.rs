@@ -1,28 +1,33 @@
-//! Low-memory convolution by matrix multiplication, behind a C surface.
+//! Low-memory convolution by matrix multiplication, with a C ABI.
 //!
 //! # Map
-//! A call flows one way: [`ffi`] turns pointers into slices, once; [`Problem`] is a convolution that is
-//! valid by construction; the [`planner`] lets each entry of the registry of
-//! [`algorithms`] prepare for it and chooses; a [`Plan`] binds problem, what was prepared, workspace and weight order, and
-//! runs it on views of memory ([`matrix`]) with a
-//! [`gemm`] backend, or the inner loops in `kernels`, on the tiles that a [`Pool`] hands out. `lowering` holds the
-//! data movement that algorithms share. [`mod@reference`] is the definition in float64, to test against.
+//! A call goes through these parts in this order:
+//! 1. [`ffi`] turns pointers into slices, once.
+//! 2. [`Problem`] is a convolution that is valid by construction.
+//! 3. The [`planner`] lets each algorithm of the registry in [`algorithms`] prepare for the problem, and chooses one.
+//! 4. A [`Plan`] binds the problem, the prepared algorithm, the workspace and the order of the weights.
+//! 5. The plan runs on views of memory ([`matrix`]), on the tiles that a [`Pool`] hands out. The inner loops in
+//!    `kernels` or a [`gemm`] backend compute.
+//!
+//! `lowering` moves data for all algorithms. [`mod@reference`] is the definition in float64, for tests.
 //!
 //! # Notation
 //! | letter | meaning |
 //! |---|---|
-//! | N | batch: images |
+//! | N | batch: number of images |
 //! | C, M | input and output channels (within a group: C/groups, M/groups) |
 //! | H × W, OH × OW | input and output height and width |
 //! | Kh × Kw | kernel; (i, j) is a tap |
 //! | s, d | stride, dilation |
 //! | P, D | output pixels OH·OW, depth C·Kh·Kw |
-//! | strip | neighbouring output rows, or a part of one, that are computed together |
-//! | tile | what one thread computes at a time: a strip × some output channels |
+//! | strip | neighbouring output rows, or a part of one row, that are computed together |
+//! | tile | the outputs that one thread computes at a time: a strip × some output channels |
 //!
-//! dst\[n, m, y, x\] = Σ over c, i, j of weights\[m, c, i, j\] · src\[n, c, y·s + i·d − pad_top, x·s + j·d − pad_left\],
-//! where terms outside the input are absent; planes come before rows in three dimensions, and a transposed convolution
-//! exchanges y and the row that it reads. Elements are float32 or float64 ([`DataType`]); code that touches them is generic.
+//! dst\[n, m, y, x\] = Σ over c, i, j of
+//! weights\[m, c, i, j\] · src\[n, c, y·s + i·d − pad_top, x·s + j·d − pad_left\],
+//! where terms outside the input are absent. In three dimensions planes come before rows. A transposed convolution
+//! exchanges y and the input row that it reads. Elements are float32 or float64 ([`DataType`]); code that touches them
+//! is generic.
 
 pub mod algorithms;
 mod buffer;

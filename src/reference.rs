@@ -1,7 +1,8 @@
-//! The definition of convolution in float64 and better, term by term: slow, and what everything else is tested against.
+//! The definition of convolution, term by term, in float64 and better. It is slow; tests compare everything else with
+//! it.
 //!
-//! It shares nothing with the algorithms, not even the arithmetic of ranges: every coordinate is computed and
-//! compared for itself.
+//! It shares nothing with the algorithms, not even the arithmetic of ranges: it computes and compares every
+//! coordinate by itself.
 
 use convlow_kernels::activation::exact;
 
@@ -78,8 +79,8 @@ pub fn outputs<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>) -> Vec<O
     places.zip(sums).map(|(place, sum)| finished(problem, tensors, place, sum)).collect()
 }
 
-/// Output [n, m, z, y, x] of packed tensors. What a transposed convolution adds to it is looked for tap by tap; [`outputs`]
-/// scatters.
+/// Output [n, m, z, y, x] of packed tensors. What a transposed convolution adds to it is looked for tap by tap;
+/// [`outputs`] scatters.
 pub fn output<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>, place: [usize; 5]) -> Output {
     finished(problem, tensors, place, gathered(problem, tensors, place))
 }
@@ -104,8 +105,8 @@ fn taps(problem: &Problem) -> impl Iterator<Item = [usize; 3]> + Clone + use<> {
     (0..kd * kh * kw).map(move |at| [at / (kh * kw), at / kw % kh, at % kw])
 }
 
-/// A sum of products. Products of float32 are exact in float64, whose sums are good enough for them; those of float64 carry
-/// what every step rounds off, as Ogita, Rump and Oishi do ("Accurate sum and dot product", 2005).
+/// A sum of products. Products of float32 are exact in float64, whose sums are good enough for them; those of float64
+/// carry what every step rounds off, as Ogita, Rump and Oishi do ("Accurate sum and dot product", 2005).
 #[derive(Debug, Clone, Copy)]
 struct Sum {
     value: f64,

@@ -1,5 +1,7 @@
-//! The tiles of a matrix on the threads of a pool. A pool never decides *what* a tile is, nor does a tile depend on it, so the
-//! arithmetic of a plan does not, either.
+//! The tiles of a matrix on the threads of a pool.
+//!
+//! The tiles do not depend on the pool, and the pool does not decide on tiles. So the arithmetic of a plan does not
+//! depend on the pool.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

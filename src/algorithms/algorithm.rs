@@ -1,8 +1,9 @@
-//! What every convolution algorithm is: [`Algorithm`] decides how it would compute a problem, and [`Prepared`] holds what
-//! was decided and computes it.
+//! The traits of a convolution algorithm: [`Algorithm`] decides how to compute a problem, and [`Prepared`] holds the
+//! decisions and computes.
 //!
-//! An algorithm sees one *unit*: one group of one image, or as many groups as it says. The plan walks the units; the
-//! algorithm divides its unit into tiles, which run on the plan's pool. No result depends on the number of threads.
+//! An algorithm sees one *unit*: one group of one image, or several groups if it says so. The plan goes through the
+//! units. The algorithm divides its unit into tiles, which run on the plan's pool. No result depends on the number of
+//! threads.
 
 use std::ffi::CStr;
 
@@ -70,8 +71,9 @@ pub fn elements_of(sizes: &[usize]) -> Result<usize, Declined> {
 
 /// A convolution algorithm with its variant fixed.
 pub trait Algorithm: Sync {
-    /// Decides once how the problem is computed within the limits. Where this is `Ok`, the result computes it correctly;
-    /// opinions on speed live in [`Cost`]. The registry's entry has checked layouts and kind of the problem before.
+    /// Decides once how the problem is computed within the limits. Where this is `Ok`, the result computes it
+    /// correctly; opinions on speed live in [`Cost`]. The registry's entry has checked layouts and kind of the
+    /// problem before.
     ///
     /// # Errors
     /// The condition that the problem fails.
@@ -103,7 +105,8 @@ pub trait Prepared: Send + Sync {
         Packing::new(problem, self.weight_order(), self.groups_packed_together())
     }
 
-    /// Whether `run` adds to dst's addend. What does not adds to what dst holds, and is given a dst that holds the addend.
+    /// Whether `run` adds to dst's addend. What does not adds to what dst holds, and is given a dst that holds the
+    /// addend.
     fn takes_addend(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! What an algorithm's work is counted in: the planner turns counts into seconds.
+//! The counts of an algorithm's work, which the planner turns into seconds.
 
 use crate::problem::Problem;
 
@@ -15,8 +15,8 @@ pub struct Calls {
     pub plane: usize,
 }
 
-/// What one unit costs, counted rather than timed. Counts of work are floating-point, because what an algorithm would do
-/// beyond the definition may exceed every integer.
+/// What one unit costs, counted rather than timed. Counts of work are floating-point, because what an algorithm would
+/// do beyond the definition may exceed every integer.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
     /// The GEMM calls, if there are any.

@@ -1,6 +1,6 @@
 //! `direct-sum2d`: `dst[m]` = Σ over c of the single-channel convolution of `src[c]` with `weights[m, c]`.
 //! Workspace: 0.
-//! Wins where a GEMM call costs more than the arithmetic; serves every problem, so AUTO never fails.
+//! Wins if a GEMM call costs more than the arithmetic; takes every problem, so that AUTO always finds an algorithm.
 //! Source: the definition; name of arXiv 1709.03395.
 
 use convlow_kernels::class::Class;

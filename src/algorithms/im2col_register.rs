@@ -1,7 +1,7 @@
-//! `im2col-register`: dst[M × T] = weights[M × D]·patches[D × T] in registers for T output pixels of planes, D = C·Kh·Kw,
-//! finished there with bias, residual and clamp.
-//! Workspace: D·T for each thread, as few pixels as one where the limit says so; or 0 where the planes are the patches.
-//! Wins in NCHW where a pixel holds little: 1×1 kernels, whose patches are runs of the planes, and first layers.
+//! `im2col-register`: dst[M × T] = weights[M × D]·patches[D × T] in registers, for T output pixels of planes, with
+//! D = C·Kh·Kw. The last step (bias, residual, activation) is done there.
+//! Workspace: D·T for each thread; T shrinks to 1 if the limit requires it. 0 if the planes themselves are the patches.
+//! Wins in NCHW if a pixel has few values: 1×1 kernels, whose patches are runs of the planes, and first layers.
 //! Source: the classic lowering (Chellapilla, Puri, Simard 2006), some pixels at a time.
 
 use std::ops::Range;
@@ -60,8 +60,8 @@ fn whole_tiles(pixels: usize, most: usize) -> usize {
     pixels.div_ceil(pixels.div_ceil(most)).next_multiple_of(VECTORS)
 }
 
-/// Whether every output pixel reads the input pixel of the same number, and no other. As many of both are not enough: padding
-/// may make up for a stride.
+/// Whether every output pixel reads the input pixel of the same number, and no other. As many of both are not enough:
+/// padding may make up for a stride.
 fn planes_are_patches(problem: &Problem) -> bool {
     problem.taps() == 1 && problem.unit_stride() && problem.in_pixels() == problem.out_pixels()
 }

@@ -1,14 +1,16 @@
 //! `kn2row-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]·weights[C × M] in
-//! registers, finished there with bias, residual and clamp, and written once.
-//! Outputs of a transposed convolution that lie a stride apart see the same taps, and are tiles like any others.
-//! Small groups are tiles of one unit and lie side by side in vectors, as far as they fill them.
-//! Workspace: 0 for an NHWC src. Of an NCHW src, for each thread the W·R·Cd elements that a tile sees, moved to NHWC: R rows
-//! of Cd channels, where C is taken in parts of Cd if that makes larger tiles, and Cd is the channels of several groups if
-//! these are small; or 0, which reads one channel after the other where it lies. W and R are the most that a tile sees, of
-//! more than 4096 tiles what one in the middle of the image sees.
-//! Wins wherever no GEMM is asked for: no tap reads or writes what another one left in dst, nothing is packed or lowered
-//! at run time but what NCHW needs, and nothing is allocated.
+//! registers. The last step (bias, residual, activation) is done there, and dst is written once.
+//! Workspace: 0 for an NHWC src. For an NCHW src, W·R·Cd elements for each thread: the part of src that a tile sees,
+//! moved to NHWC, with Cd channels. W and R are the most columns and rows that a tile sees; with more than 4096
+//! tiles, those that a tile in the middle of the image sees. Cd is a part of C if that makes larger tiles, or the
+//! channels of several groups if these are small. 0 if these elements exceed the limit; then the algorithm reads one
+//! channel after the other in place.
+//! Wins whenever no GEMM is required: the sums of taps stay in registers, nothing is allocated, and only an NCHW src
+//! is moved.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
+//!
+//! In a transposed convolution, outputs that lie one stride apart see the same taps, and form tiles like any others.
+//! Small groups are tiles of one unit, and lie side by side in vectors, as many as fit.
 
 use std::ops::Range;
 
@@ -41,8 +43,8 @@ const PIXELS: usize = 480;
 const LEAST_DEPTH: usize = 32;
 /// Input and output channels of a small group: those of larger ones are enough for tiles of their own.
 const SMALL_GROUP: usize = 64;
-/// Bytes of an NCHW src that are moved at once where more than one small group's or vector's fit: they stay in the first
-/// cache level.
+/// Bytes of an NCHW src that are moved at once where more than one small group's or vector's fit: they stay in the
+/// first cache level.
 const GROUPS_BYTES: usize = 32 << 10;
 
 /// What is computed at once.
@@ -108,8 +110,8 @@ impl Tiling {
         problem.group_in().div_ceil(self.depth)
     }
 
-    /// What a pixel of a group costs beside its products, in cycles of a core: its part of what is moved, of the weights that a
-    /// tile reads from beyond the cache, and the sums that later parts of the depth are added to.
+    /// What a pixel of a group costs beside its products, in cycles of a core: its part of what is moved, of the
+    /// weights that a tile reads from beyond the cache, and the sums that later parts of the depth are added to.
     fn cycles(&self, problem: &Problem) -> f64 {
         const MOVE: f64 = 1.2;
         const WEIGHT: f64 = 0.5;
@@ -154,7 +156,8 @@ fn window_elements(geometry: &Geometry, pixels: usize, depth: usize) -> Option<u
 /// Tiles up to which each is looked at for what it sees of the image; of more, one in the middle tells.
 const MOST_TILES: usize = 1 << 12;
 
-/// The most pixels of the input that one of the tiles of so many output pixels sees: near a border, fewer than in the middle.
+/// The most pixels of the input that one of the tiles of so many output pixels sees: near a border, fewer than in the
+/// middle.
 fn largest_window(geometry: &Geometry, pixels: usize) -> Option<usize> {
     let all: usize = geometry.axes.iter().map(|axis| axis.output).product();
     if all.div_ceil(pixels) > MOST_TILES {

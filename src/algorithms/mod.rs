@@ -1,5 +1,5 @@
-//! The convolution algorithms: what each one is ([`Algorithm`]), the registry of all of them, and a file for each family;
-//! those of a GEMM in a folder of their own.
+//! The convolution algorithms: their traits ([`Algorithm`]), the registry of all of them, and one file for each
+//! family. The folder `by_gemm` has those that need a GEMM.
 
 mod algorithm;
 #[cfg(feature = "gemm")]

@@ -1,5 +1,7 @@
-//! The registry of all algorithms. A new one is one module beside this one and its line in [`REGISTRY`]; planner, C query,
-//! tests, benchmarks and the tables of the documentation take everything from its [`Entry`].
+//! The registry of all algorithms.
+//!
+//! A new algorithm is one module beside this one, and one line in [`REGISTRY`]. Planner, C query, tests, benchmarks
+//! and the tables of the documentation read its [`Entry`].
 
 use std::ffi::CStr;
 
@@ -55,8 +57,9 @@ pub struct Entry {
     pub kinds: &'static [Kind],
     /// What computes its products.
     pub products: Products,
-    /// What it errs by at most in float32, as a share of the largest output, on values as networks have them, and 2⁻²⁹ of it
-    /// in float64; none where every product of the definition is formed. What has such an error needs `MATH_FAST`.
+    /// What it errs by at most in float32, as a share of the largest output, on values as networks have them, and
+    /// 2⁻²⁹ of it in float64; none where every product of the definition is formed. What has such an error needs
+    /// `MATH_FAST`.
     pub stated_error: Option<f64>,
     algorithm: &'static dyn Algorithm,
 }
@@ -150,8 +153,8 @@ const GROUPED: &[Kind] = &[Kind::Grouped, Kind::Strided, Kind::Float64];
 const SPATIAL: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided, Kind::Float64];
 const EVERY: &[Kind] = &Kind::ALL;
 
-/// Writes the registry: what a family has in common, behind `if` the features of builds that have it, and a line for each of its
-/// algorithms with id, name, layouts and, of those that are not exact, the stated error.
+/// Writes the registry: what a family has in common, behind `if` the features of builds that have it, and a line for
+/// each of its algorithms with id, name, layouts and, of those that are not exact, the stated error.
 macro_rules! registry {
     (@error) => { None };
     (@error $error:literal) => { Some($error) };

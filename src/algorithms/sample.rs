@@ -1,6 +1,6 @@
 //! `taps-by-pixel`: for each output pixel and each of its taps, dst[1 × M] += src[1 × C] · weights[C × M].
 //! Workspace: 0.
-//! Wins nowhere: it shows how an algorithm is added.
+//! Wins nowhere: it shows how to add an algorithm.
 //! Source: the definition.
 
 use convlow_kernels::matrix::{Matrix, MatrixMut};
@@ -71,7 +71,7 @@ mod tests {
     use crate::problem::{Axis, Layout};
     use crate::reference::{Tensors, output};
 
-    /// The README shows this file, and what it shows computes the definition.
+    /// CONTRIBUTING.md shows this file. The algorithm in it computes the definition.
     #[test]
     fn the_sample_of_the_readme_is_an_algorithm() {
         let axis = |input, stride| Axis { stride, pad_before: 1, ..Axis::dense(input, 3) };

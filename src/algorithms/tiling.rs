@@ -1,4 +1,4 @@
-//! The rules by which dst is divided into tiles, for the algorithms that share them.
+//! The rules that divide dst into tiles, for the algorithms that share them.
 
 use std::ops::Range;
 
@@ -27,9 +27,9 @@ pub fn channels_of_block(channels: usize, blocks: usize) -> usize {
     channels.div_ceil(blocks).next_multiple_of(16).min(channels)
 }
 
-/// Output channels of a tile, in whole blocks: divided into so many groups that the threads finish the tiles of so many
-/// strips together. Each group but the first costs `again` of the work, for what is lowered or listed for it once more. How
-/// many there are changes no sum.
+/// Output channels of a tile, in whole blocks: divided into so many groups that the threads finish the tiles of so
+/// many strips together. Each group but the first costs `again` of the work, for what is lowered or listed for it
+/// once more. How many there are changes no sum.
 pub fn channels_of_tile(channels: usize, block: usize, strips: usize, threads: usize, again: f64) -> usize {
     let blocks = channels.div_ceil(block);
     let time = |of_tile: usize| {
@@ -86,7 +86,8 @@ pub fn part_of_pixels<'a, T: Stored>(
     }
 }
 
-/// Output pixels of tiles of about the same size, of `most` at most: whole planes, whole rows of one, or a part of a row.
+/// Output pixels of tiles of about the same size, of `most` at most: whole planes, whole rows of one, or a part of a
+/// row.
 pub fn pixels_of_tile(geometry: &Geometry, most: usize) -> usize {
     let [planes, rows, cols] = &geometry.axes;
     let of_plane = rows.output * cols.output;

@@ -1,12 +1,12 @@
-//! `winograd-strip-{m}x{m}-{r}x{r}`: minimal filtering F(m×m, r×r) over strips of T tiles: the input transform to
-//! α² matrices V of T × C, for each block of Mb output channels α² products with U of C × Mb to Y of T × Mb, and the
-//! output transform into dst; α = m + r − 1. U lies in panels of 32 channels,
-//! each a product for itself.
-//! Workspace: α²·T·(Cb + Mb) for each thread. Cb is C, unless that leaves few tiles for weights that come from far away:
-//! then the products are sums over parts of the depth, each transformed again for every block of Mb. T shrinks to 1 where
-//! the limit says so.
-//! Wins with `MATH_FAST` on r×r kernels with stride 1, unless channels or outputs are few: α² products serve the m²·r²
-//! of the definition. A NaN or an infinity in src reaches all outputs of the tiles whose α×α inputs hold it.
+//! `winograd-strip-{m}x{m}-{r}x{r}`: minimal filtering F(m×m, r×r) over strips of T tiles, with α = m + r − 1. Three
+//! steps: the input transform to α² matrices V of T × C; for each block of Mb output channels, α² products of V and U
+//! (C × Mb) to Y (T × Mb); the output transform of Y into dst. U lies in panels of 32 channels, and each panel is a
+//! product of its own.
+//! Workspace: α²·T·(Cb + Mb) for each thread. Cb is C, with one exception: if the weights are not in the cache and
+//! few tiles would fit, Cb is a part of C; then the products are sums over such parts, and each part is transformed
+//! again for every block of Mb. T shrinks to 1 if the limit requires it.
+//! Wins with `MATH_FAST` on r×r kernels of stride 1, unless channels or outputs are few: α² products replace the
+//! m²·r² of the definition. A NaN or an infinity in src reaches all outputs of the tiles whose α×α inputs hold it.
 //! Source: Winograd 1980; Lavin, Gray, arXiv 1509.09308. Strips, block order and scratch: convlow.
 
 use std::ops::Range;
@@ -116,8 +116,8 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         Ok(best.expect("there is a block").1)
     }
 
-    /// A tiling of as many tiles as fit, and one in any case. Strips are whole rows of tiles, or parts of a row; or if they
-    /// are few, any tiles of the image.
+    /// A tiling of as many tiles as fit, and one in any case. Strips are whole rows of tiles, or parts of a row; or
+    /// if they are few, any tiles of the image.
     fn strip(problem: &Problem, elements: usize, depth: usize, block: usize) -> Result<Tiling, Declined> {
         let of_tile = elements_of(&[Self::POSITIONS, depth.checked_add(block).ok_or(Scratch::OVERFLOW)?])?;
         let (across, along) = (Self::tiles(&problem.cols), Self::tiles(&problem.rows));

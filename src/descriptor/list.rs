@@ -1,4 +1,4 @@
-//! Entries of lists: a problem, its name and its count.
+//! Entries of lists: a problem, its name, and the number of such layers.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A problem as text, and that text read back.
+//! Problems printed as text, and read back.
 
 use std::fmt::{self, Write};
 
@@ -8,8 +8,8 @@ use super::numbers::numbers_of;
 use super::sizes::{implied_paddings, problem_of};
 use crate::problem::{Axis, DataType, Kind, Layout, Problem};
 
-/// The sizes in the syntax of [`parse`](super::parse), which reads them back; behind them the layouts where they are not
-/// NCHW, `:f64` in float64, and `:sum` if dst accumulates. It identifies a problem in wisdom.
+/// The sizes in the syntax of [`parse`](super::parse), which reads them back; behind them the layouts where they are
+/// not NCHW, `:f64` in float64, and `:sum` if dst accumulates. It identifies a problem in wisdom.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_sizes(self, f)?;

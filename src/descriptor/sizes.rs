@@ -1,4 +1,4 @@
-//! The problem that the numbers of an entry describe: copied sizes, defaults, implied paddings.
+//! From the numbers of an entry to its problem: copied sizes, defaults, implied paddings.
 
 use convlow_base::error::{Error, Result, text};
 

@@ -1,4 +1,4 @@
-//! Texts and the problems that they are.
+//! Tests: texts, and the problems that they describe.
 
 use super::{Entry, ListError, parse, parse_list, parse_printed};
 use crate::problem::{Axis, DataType, Layout, Problem};

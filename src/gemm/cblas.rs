@@ -1,13 +1,12 @@
-//! OpenBLAS through CBLAS, one BLAS thread a call.
+//! OpenBLAS through CBLAS, with one BLAS thread for each call.
 //!
-//! Each thread that makes a large call borrows a buffer from OpenBLAS's own pool (32 to 128 MiB mapped,
-//! touched in part), and its kernels of small products for AVX-512 pack a factor on the heap for the time of
-//! a call; that memory belongs to OpenBLAS, not to the plan's workspace.
+//! OpenBLAS has memory of its own, which is not part of a plan's workspace. Each thread that makes a large call
+//! borrows a buffer from the pool of OpenBLAS (32 to 128 MiB mapped, touched in part). With AVX-512, its kernels of
+//! small products pack a factor on the heap during a call.
 //!
-//! OpenBLAS's number of threads is one setting for the process. [`OneThread`] sets it to 1 while any execute
-//! is running and puts the host's value back when the last one has ended. A build of OpenBLAS over OpenMP
-//! takes the number from the calling thread's OpenMP setting instead, so there every call is guarded too
-//! ([`OpenMp`]).
+//! OpenBLAS has one number of threads for the process. [`OneThread`] sets it to 1 while any execute uses OpenBLAS, and
+//! restores the host's value when the last one has ended. A build of OpenBLAS over OpenMP takes the number from the
+//! OpenMP setting of the calling thread instead. So every call is guarded there, too ([`OpenMp`]).
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fmt;

@@ -1,9 +1,9 @@
-//! The embedded GEMM: the parts of the `gemm` crate for float32 and float64, with their run-time choice of SIMD kernels. The
-//! crate itself would bring those for complex numbers, too.
+//! The embedded GEMM: the parts of the `gemm` crate for float32 and float64, which choose their SIMD kernels at run
+//! time. The crate as a whole would also bring those for complex numbers.
 //!
-//! It keeps a buffer of the size of the L2 cache for each thread, and packs a large right-hand side on the
-//! heap for the time of a call; that memory belongs to the backend, not to the plan's workspace. Where the crate cannot
-//! have it, it would end the process, so it is asked for here first.
+//! It has memory of its own, which is not part of a plan's workspace: a buffer of the size of the L2 cache for each
+//! thread, and heap memory for a large right-hand side during a call. If the crate does not get this memory, it ends
+//! the process. So this module first asks for the memory itself.
 
 use std::cell::Cell;
 use std::fmt;
@@ -21,8 +21,8 @@ use super::multiply::{Multiply, shape_of};
 
 pub(super) struct Embedded;
 
-/// C := α·C + β·A·B: m, n, k; C, its strides from column to column and from row to row, and whether it is read; A and B with
-/// their strides; α, β; what is conjugated; threads.
+/// C := α·C + β·A·B: m, n, k; C, its strides from column to column and from row to row, and whether it is read; A and
+/// B with their strides; α, β; what is conjugated; threads.
 type Function<T> = unsafe fn(
     usize,
     usize,

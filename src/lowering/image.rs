@@ -1,4 +1,4 @@
-//! The channels of a group of an input image, wherever they lie.
+//! The channels of one group of an input image, in any layout.
 
 use std::ops::Range;
 
@@ -12,8 +12,8 @@ use crate::problem::{Layout, Problem};
 /// The first of these groups in an image of a whole src tensor; the others lie behind it.
 ///
 /// # Safety
-/// `src` points to the problem's src, whose elements nobody writes during `'a`. Others may write what lies between them, where
-/// it is a slice of a wider tensor.
+/// `src` points to the problem's src, whose elements nobody writes during `'a`. Others may write what lies between
+/// them, where it is a slice of a wider tensor.
 pub unsafe fn image_of<'a, T: Number>(
     problem: &Problem,
     src: *const T,

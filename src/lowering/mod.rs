@@ -1,4 +1,4 @@
-//! Data movement that the families share: views of the input, patches, and the packing of weights.
+//! The moves of data that the families share: views of the input, patches, and the packing of weights.
 
 pub mod image;
 pub mod patches;

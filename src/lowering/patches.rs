@@ -1,6 +1,6 @@
 //! The patch matrix of im2col (depth × pixels) for a run of output pixels.
 //!
-//! Element [(c,i,j), (y,x)] is src[c, y·s+i·d−pad, x·s+j·d−pad], or 0 where that lies outside the input.
+//! Element [(c,i,j), (y,x)] is src[c, y·s+i·d−pad, x·s+j·d−pad], or 0 if that lies outside the input.
 
 use std::ops::Range;
 

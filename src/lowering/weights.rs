@@ -1,9 +1,9 @@
-//! Packed weights: the caller's weights in the order an algorithm reads them, behind a header that says so.
+//! Packed weights: the caller's weights in the order in which an algorithm reads them.
 //!
-//! A blob is a 64-byte header, the elements group by group, 64 bytes of zeros, so that a vector that begins with the last
-//! element may be read whole, and a 16-byte end mark. Header and end mark bind
-//! it to one packing, so weights of another plan, or cut short, are refused before any arithmetic. Two plans
-//! that pack alike may share a blob.
+//! A blob has four parts: a header of 64 bytes; the elements, group by group; 64 bytes of zeros, so that a vector
+//! that begins with the last element may be read whole; an end mark of 16 bytes. Header and end mark bind the blob to
+//! one packing. So weights of another packing, or weights that are cut short, are refused before any arithmetic. Two
+//! plans with the same packing may share a blob.
 
 use std::fmt;
 
@@ -151,7 +151,8 @@ impl Packing {
         self.groups * self.group_len()
     }
 
-    /// Bytes of a blob: header, elements, end mark. `None` if they do not fit, which nothing else here needs to ask then.
+    /// Bytes of a blob: header, elements, end mark. `None` if they do not fit, which nothing else here needs to ask
+    /// then.
     pub fn bytes(&self) -> Option<usize> {
         product(&[self.groups, self.out_channels, self.in_channels, self.taps(), self.data_type.bytes()])?
             .checked_add(HEADER_BYTES + END_BYTES)

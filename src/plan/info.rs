@@ -1,4 +1,4 @@
-//! [`Info`]: the planner's knowledge of an algorithm for a problem.
+//! [`Info`]: the planner's knowledge of one algorithm for one problem.
 
 use crate::algorithms::{Entry, Products, Reason};
 use crate::gemm::Backend;

@@ -1,4 +1,4 @@
-//! [`Plan`]: a problem, the algorithm chosen for it, and everything that execution needs to know.
+//! [`Plan`]: a problem, the algorithm that was chosen for it, and all values that an execute needs.
 
 mod arguments;
 mod info;
@@ -106,9 +106,10 @@ impl Plan {
     /// [`Plan::pack_weights`] (aligned as an element), `workspace` has at least `workspace_bytes` of any content.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if a length differs or the plan's elements are of another type, [`Error::WorkspaceLimit`] if the workspace is too
-    /// short, [`Error::WeightsMismatch`] if `packed` is not of this packing. dst is then untouched. [`Error::OutOfMemory`] if
-    /// the embedded GEMM cannot have what it packs a factor into; dst then holds anything.
+    /// [`Error::InvalidArgument`] if a length differs or the plan's elements are of another type,
+    /// [`Error::WorkspaceLimit`] if the workspace is too short, [`Error::WeightsMismatch`] if `packed` is not of this
+    /// packing. dst is then untouched. [`Error::OutOfMemory`] if the embedded GEMM cannot have what it packs a factor
+    /// into; dst then holds anything.
     pub fn execute<T: Element>(
         &self,
         src: &[T],
@@ -161,8 +162,8 @@ impl Plan {
     /// As [`Plan::execute_with`].
     ///
     /// # Safety
-    /// The pointers are to tensors of the problem's layouts and strides. Nobody writes an element of src or of the residual
-    /// during the call, and nobody else uses one of dst; what lies between them may be somebody else's.
+    /// The pointers are to tensors of the problem's layouts and strides. Nobody writes an element of src or of the
+    /// residual during the call, and nobody else uses one of dst; what lies between them may be somebody else's.
     pub(crate) unsafe fn execute_raw<T: Element>(&self, tensors: RawArguments<'_, T>) -> Result<()> {
         self.check_type::<T>()?;
         let RawArguments { src, packed, bias, slopes, residual, dst, workspace, pool } = tensors;

@@ -1,4 +1,4 @@
-//! [`Schedule`]: how the units of a problem use threads and scratch.
+//! [`Schedule`]: the use of threads and scratch by the units of a problem.
 
 use crate::algorithms::{Declined, Entry, Limits, Ready};
 use crate::problem::{Problem, product};

@@ -1,4 +1,4 @@
-//! Units of any number of groups, one after the other and side by side.
+//! Tests: units of any number of groups, one after the other and side by side.
 
 use convlow_kernels::matrix::MatrixMut;
 use convlow_threads::Pool;

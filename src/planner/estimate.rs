@@ -1,19 +1,22 @@
-//! The cost model: counts of an algorithm turned into seconds.
+//! The cost model: it turns the counts of an algorithm into seconds.
 //!
-//! It ranks; it does not predict. The constants are those of one core of the class the library is developed on (server
-//! x86-64 with AVX2): those of a GEMM fitted to products of many shapes, those of the library's own kernels by `./dev fit`.
-//! Their ratios, which decide the ranking, move little between machines. Measuring them in some milliseconds of every
-//! process chose worse: a neighbour on a shared core slows one GEMM's kernels more than another's, for longer than such a
-//! measurement lasts. EFFORT_MEASURE times the layer itself.
+//! It ranks algorithms; it does not predict times. Its constants are those of one core of a class of machines: server
+//! x86-64 with AVX2, on which the library is developed. The constants of a GEMM were fitted to products of many
+//! shapes, those of the library's own kernels by `./dev fit`. Their ratios decide the ranking, and change little
+//! between machines.
+//!
+//! Constants that each process measured in some milliseconds gave worse choices. A neighbour on a shared core slows
+//! the kernels of one GEMM more than those of another, and for longer than such a measurement lasts. EFFORT_MEASURE
+//! times the layer itself.
 
 use crate::algorithms::{Calls, Cost};
 use crate::gemm::Backend;
 #[cfg(feature = "gemm")]
 use crate::gemm::{ENOUGH_ROWS, KERNEL_ROWS, MOST_SPLIT_ROWS, leaves_few};
 
-/// How long one backend's calls take, as a multiple of their multiply-adds at the peak: `large` where all three sizes are
-/// large. Where one is small, packed factors are used too few times, or sums begin and end for few terms. That adds
-/// `few_rows` / rows + `few_cols` / columns + `short_depth` / depth.
+/// How long one backend's calls take, as a multiple of their multiply-adds at the peak: `large` where all three sizes
+/// are large. Where one is small, packed factors are used too few times, or sums begin and end for few terms. That
+/// adds `few_rows` / rows + `few_cols` / columns + `short_depth` / depth.
 struct Model {
     large: f64,
     few_rows: f64,
@@ -21,8 +24,8 @@ struct Model {
     short_depth: f64,
     /// Added to `few_rows` for a number of rows that leaves a part of the kernel's rows without work.
     unfilled: fn(usize) -> f64,
-    /// Added to `few_rows` where the second factor is the image in planes, whose rows lie far apart in memory: in planes of
-    /// middling length, and where each of its rows lies in a page of its own and they are too many pages.
+    /// Added to `few_rows` where the second factor is the image in planes, whose rows lie far apart in memory: in
+    /// planes of middling length, and where each of its rows lies in a page of its own and they are too many pages.
     planes: [f64; 2],
     /// Added to `large` for planes that are not short.
     long_planes: f64,
@@ -117,8 +120,8 @@ const SCATTER: f64 = 0.5e9;
 const REGISTER: f64 = 47e9;
 /// Outputs a second that register tiles begin and finish.
 const FINISHED: f64 = 15e9;
-/// Tiles of such algorithms a second, beside what they compute: as lists of small layers have it. With large ones the fit is
-/// level from half of it on, which is too few for problems of a microsecond.
+/// Tiles of such algorithms a second, beside what they compute: as lists of small layers have it. With large ones the
+/// fit is level from half of it on, which is too few for problems of a microsecond.
 const TILES: f64 = 2.6e6;
 /// Multiply-adds a second of a long direct run, and elements' worth of time to start one.
 const DIRECT: f64 = 2.0e9;

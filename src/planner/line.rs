@@ -1,4 +1,4 @@
-//! The lines that CONVLOW_VERBOSE asks for.
+//! The lines that `CONVLOW_VERBOSE` asks for.
 
 use std::fmt;
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! Timing of the candidates, within a budget of time and memory.
 //!
-//! Where the whole problem takes too much of either, a part of it is timed: fewer images, output planes, rows and columns, then
-//! fewer channels. Its time is scaled by what the cost model says of the whole and of the part.
+//! If the whole problem takes too much of either, a part of it is timed: fewer images, output planes, rows and
+//! columns, then fewer channels. The cost model's ratio of the whole to the part scales the time.
 
 use std::time::{Duration, Instant};
 
@@ -222,8 +222,8 @@ impl TimedTensors {
         )
     }
 
-    /// Seconds of the fastest of a few runs; `None` if the deadline came before the end of the first that counts. The run to
-    /// warm up counts where there is no time for another and `first` says that nothing has been timed yet.
+    /// Seconds of the fastest of a few runs; `None` if the deadline came before the end of the first that counts. The
+    /// run to warm up counts where there is no time for another and `first` says that nothing has been timed yet.
     fn time(
         &mut self,
         part: &Problem,

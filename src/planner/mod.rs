@@ -1,7 +1,7 @@
-//! The planner: scans the registry for a problem, asks each algorithm what it needs, and chooses.
+//! The planner: it goes through the registry for a problem, asks each algorithm for its needs, and chooses one.
 //!
-//! Whether an algorithm is correct for a problem is the algorithm's word; how fast it is, is judged here:
-//! from a cost model (`estimate`), or from measurements (`measure`) that are kept as [`wisdom`].
+//! An algorithm itself says whether it is correct for a problem. The planner judges its speed: by a cost model
+//! (`estimate`), or by measured times (`measure`), which are kept as [`wisdom`].
 
 mod candidate;
 mod choice;
@@ -30,8 +30,8 @@ use crate::problem::Problem;
 /// Every algorithm's answer for a problem, in registry order; the one that a plan would choose has no reason.
 ///
 /// # Errors
-/// Those of the problem, the options and [`Isa::in_use`](crate::Isa::in_use); that the requested algorithm cannot serve is an answer, not an
-/// error.
+/// Those of the problem, the options and [`Isa::in_use`](crate::Isa::in_use); that the requested algorithm cannot
+/// serve is an answer, not an error.
 pub fn query(problem: &Problem, options: &Options) -> Result<Vec<Info>> {
     let problem = &Problem::new(*problem)?;
     let survey = Survey::with_times(problem, options)?;
@@ -44,11 +44,11 @@ impl Plan {
     /// Chooses an algorithm for the problem.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the requested algorithm or backend cannot serve the problem, the build does not have the
-    /// problem's type, or `CONVLOW_ISA` names instructions that this machine does not have,
-    /// [`Error::WorkspaceLimit`] if it needs more than the limit, [`Error::Overflow`] if a size of it does
-    /// not fit, [`Error::InvalidArgument`] for options that make no sense, [`Error::OutOfMemory`] if there is no room for
-    /// the candidates.
+    /// [`Error::Unsupported`] if the requested algorithm or backend cannot serve the problem, the build does not have
+    /// the problem's type, or `CONVLOW_ISA` names instructions that this machine does not have,
+    /// [`Error::WorkspaceLimit`] if it needs more than the limit, [`Error::Overflow`] if a size of it does not fit,
+    /// [`Error::InvalidArgument`] for options that make no sense, [`Error::OutOfMemory`] if there is no room for the
+    /// candidates.
     ///
     /// [`Error::Unsupported`]: crate::Error::Unsupported
     /// [`Error::WorkspaceLimit`]: crate::Error::WorkspaceLimit

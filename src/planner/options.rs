@@ -1,4 +1,4 @@
-//! [`Options`]: a caller's wishes for a plan.
+//! [`Options`]: the caller's requests for a plan.
 
 use convlow_threads::Pool;
 

@@ -1,4 +1,4 @@
-//! How evenly threads share the algorithms that AUTO takes.
+//! Tests: how evenly threads share the algorithms that AUTO takes.
 
 use std::ffi::c_void;
 

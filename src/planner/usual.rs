@@ -1,13 +1,13 @@
-//! The size of image that decides how a layer's weights are packed.
+//! The typical size of a layer's image. AUTO chooses the packing of the layer's weights for this size.
 
 use crate::problem::{Axis, Problem, Strides, with_outputs};
 
-/// The same layer on an image of the size that is usual for its channels, alone: what tells how its weights are packed on
-/// images of every size, batch and number of threads. A map of one pixel stays one, as that of an image's mean is, whatever the
-/// image's size.
+/// The same layer on an image of the size that is usual for its channels, alone: what tells how its weights are
+/// packed on images of every size, batch and number of threads. A map of one pixel stays one, as that of an image's
+/// mean is, whatever the image's size.
 pub(super) fn of_usual_size(problem: &Problem) -> Option<Problem> {
-    /// Networks halve their maps where they double their channels; between those with small and with large maps the side of a
-    /// map times its channels is about this.
+    /// Networks halve their maps where they double their channels; between those with small and with large maps the
+    /// side of a map times its channels is about this.
     const SIDE_BY_CHANNELS: usize = 7168;
     if problem.in_pixels() == 1 {
         return Problem::new(Problem { batch: 1, ..*problem }).ok();

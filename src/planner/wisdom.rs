@@ -1,7 +1,7 @@
-//! What measuring has learned in this process, and its text form.
+//! Wisdom: the times that this process has measured or imported, and their text form.
 //!
-//! A line holds problem, threads, backend, algorithm and seconds, separated by blanks, behind a first line
-//! that names the format. Wisdom is of one machine: import it where it was measured.
+//! The first line names the format. Each further line holds problem, threads, backend, algorithm and seconds,
+//! separated by blanks. Wisdom belongs to one machine: import it where it was measured.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Axes as descriptors give them: their output sizes, and the refusal of those that make no sense.
+//! Axes of descriptors: their output sizes, and the refusal of invalid ones.
 
 use convlow_kernels::axis::{Axis, Operation};
 
@@ -112,8 +112,8 @@ fn kernel_reach(axis: &Axis, names: &AxisNames) -> Result<usize> {
     })
 }
 
-/// An axis that is not transposed, whose kernel reaches over so many of the padded input's positions. An empty input may have
-/// no output: the sizes of ONNX's formula, down to 0.
+/// An axis that is not transposed, whose kernel reaches over so many of the padded input's positions. An empty input
+/// may have no output: the sizes of ONNX's formula, down to 0.
 fn complete_forward(axis: Axis, names: &AxisNames, padded: usize, reach: usize) -> Result<Axis> {
     if axis.output_padding != 0 {
         return invalid!(

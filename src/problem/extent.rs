@@ -1,4 +1,4 @@
-//! How tensors lie: packed, or as slices of wider ones.
+//! The place of a tensor's elements in memory: packed, or as a slice of a wider tensor.
 
 use std::fmt;
 

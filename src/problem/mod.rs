@@ -1,4 +1,4 @@
-//! [`Problem`]: a convolution that is valid by construction. All size arithmetic lives here.
+//! [`Problem`]: a convolution that is valid by construction. All arithmetic of sizes is here.
 
 mod axis;
 mod extent;
@@ -42,8 +42,8 @@ pub(crate) struct WeightStrides {
     pub tap: usize,
 }
 
-/// What a convolution may be beyond the plain one, which is two-dimensional, of packed tensors, and whose outputs see all
-/// channels: each algorithm names the kinds that it computes.
+/// What a convolution may be beyond the plain one, which is two-dimensional, of packed tensors, and whose outputs see
+/// all channels: each algorithm names the kinds that it computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// In groups of channels.
@@ -245,8 +245,8 @@ impl Problem {
         [self.src_extent().channel_stride(), self.dst_extent().channel_stride()]
     }
 
-    /// Whether a src and a dst at these addresses are slices of one tensor that take turns in memory without a common element:
-    /// they lie with the same period, and within one the one ends before the other begins.
+    /// Whether a src and a dst at these addresses are slices of one tensor that take turns in memory without a common
+    /// element: they lie with the same period, and within one the one ends before the other begins.
     pub(crate) fn interleave(&self, src: usize, dst: usize) -> bool {
         if self.sums_nothing() {
             return false;
@@ -331,8 +331,8 @@ impl Problem {
         self.src_len() == 0 || self.dst_len() == 0
     }
 
-    /// The same layer on an image, where this one has none: of one output on axes of none, and of the least input that these
-    /// see. What is prepared for it packs the weights as for any image.
+    /// The same layer on an image, where this one has none: of one output on axes of none, and of the least input
+    /// that these see. What is prepared for it packs the weights as for any image.
     ///
     /// # Errors
     /// [`Overflow`](crate::Error::Overflow) if such an image does not fit.

@@ -1,4 +1,4 @@
-//! What the targets share: small problems from a fuzzer's bytes, and the C surface as they call it.
+//! The common parts of the attacks: small problems from the bytes of a fuzzer, and calls of the C functions.
 
 use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
@@ -36,8 +36,8 @@ pub struct Case {
     pub dims: usize,
 }
 
-/// An activation in place of the case's, with parameters of which some are out of the ordinary. Inputs have it at their end, so
-/// that those which end before it keep their meaning.
+/// An activation in place of the case's, with parameters of which some are out of the ordinary. Inputs have it at
+/// their end, so that those which end before it keep their meaning.
 #[derive(Arbitrary, Debug, Clone, Copy)]
 pub struct Function {
     kind: u8,

@@ -1,5 +1,7 @@
-//! Any bytes as descriptors and options of any `struct_size`: query, output size and plan answer with a status, read no
-//! byte beyond what the struct says it has, and write nothing where they refuse.
+//! Attack: any bytes as descriptors and options, with any `struct_size`.
+//!
+//! Query, output size and plan must return a status, must read no byte behind the struct, and must write nothing if
+//! they refuse.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::mem::offset_of;

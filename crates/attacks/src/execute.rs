@@ -1,5 +1,5 @@
-//! Any small problem under any options, planned, packed and executed through the C surface and compared with the
-//! definition; the workspace is exactly as large as the plan says, between guards.
+//! Attack: any small problem under any options. The C functions plan, pack and execute it, and the result is compared
+//! with the definition. The workspace has exactly the bytes that the plan states, between guard bytes.
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;

@@ -1,5 +1,7 @@
-//! Attacks on the C surface and on the parsers, as functions of bytes: LLVM's fuzzer calls them with bytes that it makes up
-//! (`fuzz/fuzz_targets`), a test with the seeds that are kept (`tests/seeds.rs`).
+//! Attacks on the C functions and on the parsers. Each one is a function of bytes.
+//!
+//! LLVM's fuzzer calls them with bytes that it invents (`fuzz/fuzz_targets`). A test calls them with the seeds in the
+//! repository (`tests/seeds.rs`).
 
 mod case;
 pub mod descriptor;
@@ -18,8 +20,8 @@ use arbitrary::{Arbitrary, Unstructured};
 pub struct Attack {
     /// The name.
     pub name: &'static str,
-    /// Calls it, unless the bytes are too few to be its input, and says whether it was called. It panics where the library
-    /// breaks a promise.
+    /// Calls it, unless the bytes are too few to be its input, and says whether it was called. It panics where the
+    /// library breaks a promise.
     pub run: fn(&[u8]) -> bool,
 }
 

@@ -1,5 +1,7 @@
-//! Packed weights that somebody has changed: a header or an end mark that is not the plan's is refused, with dst and
-//! workspace untouched; other numbers between them are computed with.
+//! Attack: changed packed weights.
+//!
+//! A plan must refuse a changed header or end mark, and must leave dst and workspace as they are. It must compute
+//! with any numbers between header and end mark.
 
 use crate::case::{CPlan, Case, Function, MAX_MACS, default_options, message};
 use arbitrary::Arbitrary;

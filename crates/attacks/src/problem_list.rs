@@ -1,5 +1,7 @@
-//! Any text as a file of problems, read by the command line's own code: refused with a line and a column, or read; and what
-//! is read is read back from what it prints.
+//! Attack: any text as a file of problems, read by the code of the command line.
+//!
+//! The code must refuse the text with a line and a column, or read it. Problems that it reads must be the same after
+//! they are printed and read again.
 
 /// The command line's reader of lists.
 #[path = "../../../cli/src/lists.rs"]

@@ -1,5 +1,7 @@
-//! Any text as wisdom: refused without a change to what is known, or taken in; and what is exported then is taken in again
-//! and exported the same.
+//! Attack: any text as wisdom.
+//!
+//! An import must refuse the text and change nothing, or take it in. The wisdom that is exported then must be the
+//! same after another import and export.
 
 use std::ptr::null_mut;
 

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, as one enum. Messages name the field and its value.
+//! [`Error`]: all failures of the library, as one enum. Messages name the field and its value.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! What every package of convlow needs: [`error`] is all that can go wrong, [`memory`] may be refused, and [`panics`] become
-//! values.
+//! The parts that every package of convlow needs: failures ([`error`]), allocations that may fail ([`memory`]), and
+//! panics that become values ([`panics`]).
 
 pub mod error;
 pub mod memory;

@@ -1,4 +1,5 @@
-//! Memory that may be refused: what `Box::new`, `Arc::new` and `format!` are for programs that may end at once.
+//! Allocations that may fail. They replace `Box::new`, `Arc::new` and `format!`, which end the process if there is no
+//! memory.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::fmt::{self, Write};

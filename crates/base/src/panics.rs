@@ -1,4 +1,4 @@
-//! Panics become values here, and never a line on the host's stderr.
+//! Panics become values here. They never print a line on the stderr of the host.
 
 use std::any::Any;
 use std::cell::Cell;

@@ -1,4 +1,4 @@
-//! [`Ahead`]: lines of the cache that are asked for before they are needed.
+//! [`Ahead`]: cache lines of the next weights, which are prefetched while sums are computed.
 
 use crate::lanes::prefetch_line;
 

@@ -1,4 +1,4 @@
-//! [`Axis`]: one spatial axis of a convolution, and how its outputs, taps and inputs belong together.
+//! [`Axis`]: one spatial axis of a convolution, and the relation between its outputs, taps and inputs.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ pub fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
 
 /// One spatial axis: how output positions map to input positions.
 ///
-/// Output `o` and tap `t` read input position `o·stride + t·dilation − pad_before`, which may lie outside. In a transposed
-/// convolution the roles of input and output are exchanged: output `o` and tap `t` read the input position `i` with
-/// `o = i·stride + t·dilation − pad_before`, if there is one. The axis itself does not say which of both it is: its methods are of an
-/// ordinary convolution, and [`Geometry`](crate::geometry::Geometry) knows the operation.
+/// Output `o` and tap `t` read input position `o·stride + t·dilation − pad_before`, which may lie outside. In a
+/// transposed convolution the roles of input and output are exchanged: output `o` and tap `t` read the input position
+/// `i` with `o = i·stride + t·dilation − pad_before`, if there is one. The axis itself does not say which of both it
+/// is: its methods are of an ordinary convolution, and [`Geometry`](crate::geometry::Geometry) knows the operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Axis {
     /// Input positions (H or W).
@@ -108,8 +108,8 @@ impl Axis {
         output * self.stride + tap * self.dilation - self.pad_before
     }
 
-    /// Input positions from what a tap reads for one output to what it reads for the next. Beyond the whole input there is
-    /// no next, and a stride of any size would not fit products with it.
+    /// Input positions from what a tap reads for one output to what it reads for the next. Beyond the whole input
+    /// there is no next, and a stride of any size would not fit products with it.
     #[inline]
     pub fn step(&self) -> usize {
         self.stride.min(self.input)

@@ -1,12 +1,14 @@
-//! [`Class`]: outputs that see the same taps. An ordinary convolution has one class; the outputs of a transposed one that lie a
-//! stride apart are an ordinary convolution of some of the taps.
+//! [`Class`]: outputs that see the same taps.
+//!
+//! An ordinary convolution has one class. In a transposed one, the outputs that lie one stride apart form a class:
+//! they are an ordinary convolution with some of the taps.
 
 use std::ops::Range;
 
 use crate::axis::{Axis, common_divisor, steps};
 
-/// Some outputs of an axis that are those of an ordinary convolution: all of them, or of a transposed axis those that lie a
-/// stride apart, which see the same taps but for what is cut off at the border.
+/// Some outputs of an axis that are those of an ordinary convolution: all of them, or of a transposed axis those that
+/// lie a stride apart, which see the same taps but for what is cut off at the border.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Class {
     /// What they compute; not transposed.

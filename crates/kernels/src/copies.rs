@@ -1,4 +1,4 @@
-//! [`Copies`]: how the phases of a plane are filled.
+//! [`Copies`]: the copies that fill the phases of a plane.
 
 use crate::isa;
 use crate::number::Number;
@@ -15,8 +15,8 @@ pub struct Copies {
 }
 
 impl Copies {
-    /// Copies them from a plane, whose pixels lie one behind the other, into `to`, which holds zeros or what other planes
-    /// had there.
+    /// Copies them from a plane, whose pixels lie one behind the other, into `to`, which holds zeros or what other
+    /// planes had there.
     pub(crate) fn fill_checked<T: Number>(&self, plane: &[T], to: &mut [T]) {
         isa::dispatch(FillPhases { list: &self.list[..self.len], plane, to });
     }
@@ -101,7 +101,8 @@ impl Lines {
     }
 }
 
-/// A short line, for which a call to the C library would take longer: vectors, the last of which may overlap the one before.
+/// A short line, for which a call to the C library would take longer: vectors, the last of which may overlap the one
+/// before.
 #[inline(always)]
 fn copy_line<T: Number>(from: &[T], to: &mut [T]) {
     const WIDE: usize = 8;
@@ -127,7 +128,8 @@ fn copy_vectors<T: Number, const LEN: usize>(from: &[T], to: &mut [T]) {
     to[last..].copy_from_slice(&from[last..]);
 }
 
-/// One of some lines and of others, whose elements lie between those of the first. Written so that it is compiled to shuffles.
+/// One of some lines and of others, whose elements lie between those of the first. Written so that it is compiled to
+/// shuffles.
 #[inline(always)]
 fn copy_alternating<T: Number>([even, odd]: [&Lines; 2], line: usize, from: &[T], to: &mut [T]) {
     const WIDE: usize = 8;

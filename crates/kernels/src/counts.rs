@@ -1,4 +1,4 @@
-//! Counts over an axis: what estimates of cost are made of.
+//! Counts along an axis. Estimates of cost use them.
 
 use crate::axis::Axis;
 

@@ -1,4 +1,4 @@
-//! [`DataType`] and [`Layout`]: what the elements of a tensor are, and in which order they lie.
+//! [`DataType`] and [`Layout`]: the type of the elements of a tensor, and their order in memory.
 
 use std::fmt;
 

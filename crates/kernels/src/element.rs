@@ -1,5 +1,6 @@
-//! [`Tiles`] and [`Element`]: the kernels of each scheme and of each type of element. They are functions that are not generic,
-//! so that they are compiled here and nowhere else.
+//! [`Tiles`] and [`Element`]: the kernels of each scheme and of each element type.
+//!
+//! Their functions are not generic. So they are compiled here, and in no other package.
 
 use crate::copies::Copies;
 use crate::data_type::Layout;
@@ -18,8 +19,8 @@ use crate::scheme::Scheme;
 #[cfg(feature = "winograd")]
 use crate::winograd::{InputTransform, OutputTransform};
 
-/// Writes a trait and, for each type of element, the functions that run its kernels. Where a build leaves a type out they are
-/// never called.
+/// Writes a trait and, for each type of element, the functions that run its kernels. Where a build leaves a type out
+/// they are never called.
 macro_rules! kernels {
     (
         $(#[$of_trait:meta])*

@@ -1,7 +1,7 @@
-//! [`End`]: what becomes of the sums of products, the same in every kernel, transpose and GEMM form.
+//! [`End`]: the last step of sums of products. It is the same in every kernel, in transpositions, and behind a GEMM.
 //!
-//! dst ← activation(sums + bias + addend), where each of the three may be missing. A sum that is formed in parts is begun by
-//! its first part and ended by its last one.
+//! dst ← activation(sums + bias + addend). Bias, addend and activation may be missing. If a sum is computed in parts,
+//! the first part begins it and the last part ends it.
 
 use std::ops::Range;
 
@@ -39,8 +39,8 @@ impl<'a, X: Scheme> End<'a, X> {
         }
     }
 
-    /// That of a part of the sums, which may be the first, the last, or both. Later parts are added to what earlier ones left
-    /// in dst, which is their addend then.
+    /// That of a part of the sums, which may be the first, the last, or both. Later parts are added to what earlier
+    /// ones left in dst, which is their addend then.
     #[inline]
     pub fn of_part(&self, is_first: bool, is_last: bool) -> Self {
         Self {
@@ -71,8 +71,8 @@ impl<'a, X: Scheme> End<'a, X> {
             && self.slopes.map_or(self.activation != Activation::Prelu, |slopes| slopes.len() == channels)
     }
 
-    /// What kernels do to sums that are in registers: everything but an activation that takes more than bounds. A call from the
-    /// loops that form sums would move these out of their registers.
+    /// What kernels do to sums that are in registers: everything but an activation that takes more than bounds. A
+    /// call from the loops that form sums would move these out of their registers.
     pub(crate) fn in_registers(&self) -> Self {
         match self.activation {
             Activation::None | Activation::Clamp { .. } => *self,
@@ -96,8 +96,8 @@ impl<'a, X: Scheme> End<'a, X> {
 }
 
 impl<T: Number> End<'_, T> {
-    /// Adds the bias to sums that lie in dst already, and applies the activation: channels × pixels with planes, else pixels ×
-    /// channels.
+    /// Adds the bias to sums that lie in dst already, and applies the activation: channels × pixels with planes, else
+    /// pixels × channels.
     pub(crate) fn finish_checked(&self, dst: &mut MatrixMut<'_, T>, layout: Layout) {
         if self.bias.is_none() && self.activation == Activation::None {
             return;

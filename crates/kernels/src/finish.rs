@@ -1,4 +1,4 @@
-//! [`Finish`]: what is left to do where register tiles have written dst.
+//! [`Finish`]: the rest of the last step, in memory, after register tiles have written dst.
 
 use crate::data_type::Layout;
 use crate::end::End;

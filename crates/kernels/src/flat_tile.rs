@@ -1,4 +1,5 @@
-//! Sums of a plane's elements at fixed distances: some outputs that lie one behind the other, a weight for each distance.
+//! The kernel of phases: sums of a plane's elements at fixed distances, for some neighbouring outputs. Each distance
+//! has a weight.
 
 use crate::ahead::Ahead;
 use crate::data_type::Layout;

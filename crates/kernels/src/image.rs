@@ -1,9 +1,10 @@
-//! [`Image`]: the channels of one group of one input image, wherever they lie.
+//! [`Image`]: the channels of one group of one input image, in any layout.
 
 use crate::scheme::Stored;
 use crate::view::View;
 
-/// One group of one image: C/groups × planes × H × W elements, addressed as `data[c·channel + z·plane + y·row + x·pixel]`.
+/// One group of one image: C/groups × planes × H × W elements, addressed as `data[c·channel + z·plane + y·row +
+/// x·pixel]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a, T = f32> {
     /// The elements from the group's first one on.

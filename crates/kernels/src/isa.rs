@@ -1,4 +1,4 @@
-//! Which vector instructions serve: the best that this machine has, or those that `CONVLOW_ISA` names.
+//! [`Isa`]: the vector instructions of this process: the best of the machine, or those that `CONVLOW_ISA` names.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -162,7 +162,8 @@ pub(crate) fn dispatch<F: Kernel>(f: F) -> F::Output {
     choice().vectors.expect("no plan is made without instructions").run(f)
 }
 
-/// What `f` makes gives for each of this machine's instructions; says, past the capture of a test's output, which it cannot try.
+/// What `f` makes gives for each of this machine's instructions; says, past the capture of a test's output, which it
+/// cannot try.
 #[cfg(test)]
 pub(crate) fn dispatch_each<F: Kernel>(mut f: impl FnMut() -> F) -> Vec<(Isa, F::Output)> {
     use std::io::Write;

@@ -1,5 +1,5 @@
-//! Vectors of channels, one in each lane: loaded and stored where channels lie side by side, and where each of them
-//! has a row of its own.
+//! Vectors of channels, with one channel in each lane. They are loaded and stored in two forms: channels that lie
+//! side by side, and channels that have a row each.
 
 use crate::number::Number;
 pub use crate::number::QUAD;

@@ -1,16 +1,18 @@
-//! convlow's inner loops, and what they are made of.
+//! convlow's inner loops, and their parts.
 //!
 //! # Map
-//! [`data_type`], [`axis`], [`class`] and [`geometry`] say what a convolution is; [`matrix`], [`tiles`] and [`image`] where its
-//! tensors lie. [`vectors`] are the instructions that kernels are written against, [`number`] the elements that they compute
-//! with, [`scheme`] the four types of a convolution, and [`isa`] says which instructions serve this process. [`end`] is what
-//! becomes of a sum, [`activation`] its last step, and [`finish`] does what is left for memory.
-//! The kernels: [`pixel_tile`] for convolutions, [`depthwise_tile`] and [`flat_tile`] where each channel has its own input,
-//! [`plane_tile`] for patches that lie as planes, [`winograd`] with [`packed_product`], and [`moves`], [`phases`] and [`copies`]
-//! for what is moved. [`register`] says how many channels a register tile has.
+//! - A convolution: [`data_type`], [`axis`], [`class`] and [`geometry`].
+//! - Tensors in memory: [`matrix`], [`tiles`] and [`image`].
+//! - Arithmetic: [`vectors`] are the instructions that kernels use, [`number`] the elements, [`scheme`] the four
+//!   types of a convolution. [`isa`] chooses the instructions of this process.
+//! - The last step of a sum: [`end`], with [`activation`]; [`finish`] does the rest of it in memory.
+//! - Kernels: [`pixel_tile`] for convolutions; [`depthwise_tile`] and [`flat_tile`] for channels that each have an
+//!   input of their own; [`plane_tile`] for patches that lie as planes; [`winograd`] with [`packed_product`].
+//! - Moves of data: [`moves`], [`phases`] and [`copies`].
+//! - [`register`]: the number of channels of a register tile.
 //!
-//! Callers reach all of them through [`Tiles`] and [`Element`], whose functions are not generic: they are compiled in
-//! this package, once, however many packages call them.
+//! Callers reach all kernels through [`Tiles`] and [`Element`]. Their functions are not generic: they are compiled in
+//! this package, once, for all packages that call them.
 
 pub mod activation;
 mod ahead;

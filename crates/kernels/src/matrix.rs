@@ -1,8 +1,7 @@
 //! Row-major matrix views with a leading dimension.
 //!
-//! A [`MatrixMut`] owns the right to write exactly its rows × cols elements; two tiles of one matrix
-//! interleave in memory without overlapping. This is where raw memory is split, so that the algorithms
-//! need no `unsafe`.
+//! A [`MatrixMut`] owns the right to write exactly its rows × cols elements. Two tiles of one matrix may interleave
+//! in memory without overlap. Raw memory is split here, so that the algorithms need no `unsafe`.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -128,8 +127,8 @@ impl<T: Stored> Operand<'_, T> {
     }
 }
 
-/// A rows × cols matrix to be written, rows `ld` elements apart. What its elements are added to, where they are, is what it
-/// holds, or what another matrix holds that lies alike.
+/// A rows × cols matrix to be written, rows `ld` elements apart. What its elements are added to, where they are, is
+/// what it holds, or what another matrix holds that lies alike.
 #[derive(Debug)]
 pub struct MatrixMut<'a, T = f32> {
     pub(crate) first: *mut T,

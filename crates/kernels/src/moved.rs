@@ -1,4 +1,4 @@
-//! The part of an NCHW image that some outputs see, moved to NHWC.
+//! A copy, in NHWC, of the part of an NCHW image that some outputs see.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use crate::image::Image;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::view::View;
 
-/// Moves what some output planes, rows and columns see of an NCHW image's first `depth` channels to NHWC; the place of its
-/// first pixel in the image.
+/// Moves what some output planes, rows and columns see of an NCHW image's first `depth` channels to NHWC; the place
+/// of its first pixel in the image.
 pub fn moved<'a, X: Tiles>(
     image: &Image<'_, X::Src>,
     geometry: &Geometry,

@@ -1,4 +1,4 @@
-//! [`Number`]: what a tensor's elements are, one at a time and in vectors.
+//! [`Number`]: the elements of a tensor, one at a time and in vectors.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Mul};
@@ -7,7 +7,8 @@ use crate::data_type::DataType;
 pub use crate::vectors::QUAD;
 use crate::vectors::{Lanes, Vectors};
 
-/// Writes the trait and its implementations. The operations on vectors alone are those of [`Lanes`] under the same names.
+/// Writes the trait and its implementations. The operations on vectors alone are those of [`Lanes`] under the same
+/// names.
 macro_rules! numbers {
     ([$($number:ident $type:ident),+] $operations:tt) => {
         numbers! { @trait $operations }
@@ -78,9 +79,9 @@ macro_rules! numbers {
             /// The inverse of [`Number::deinterleave`].
             fn interleave<S: Vectors>(simd: S, columns: [Self::Vector<S>; QUAD]) -> [Self::Vector<S>; QUAD];
 
-            /// The lane of a four, counted over four vectors. On x86 float32 is exchanged within each 128 bits, so that the
-            /// fours of a vector end as many lanes apart as a four has; of float64 in AVX-512 the second and third of four
-            /// change places.
+            /// The lane of a four, counted over four vectors. On x86 float32 is exchanged within each 128 bits, so
+            /// that the fours of a vector end as many lanes apart as a four has; of float64 in AVX-512 the second and
+            /// third of four change places.
             fn lane_of_four<S: Vectors>(four: usize) -> usize {
                 let of_a_vector = (Self::lanes::<S>() / QUAD).max(1);
                 match Self::TYPE {

@@ -1,4 +1,4 @@
-//! The plain product of rows and packed weights, as Winograd's transforms need it.
+//! The product of rows and packed weights, which Winograd's algorithms need.
 
 use crate::ahead::Ahead;
 use crate::isa;

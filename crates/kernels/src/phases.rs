@@ -1,8 +1,9 @@
-//! Phases of a padded plane: what a strided tap reads from one output to the next lies side by side.
+//! Phases of a padded plane: small planes in which the inputs of a strided tap lie side by side, in the order of the
+//! outputs.
 //!
-//! Of a part of the outputs, input row y·s + i·d − pad belongs to phase (i·d) mod s, where it is row y + (i·d) / s, and columns
-//! likewise: a phase of both is a small plane, with zeros where it is padding. Rows of outputs are as long as its rows: then
-//! each tap reads at a fixed distance from its output, whatever the size of the plane, and vectors go over the ends of rows.
+//! Input row y·s + i·d − pad belongs to phase (i·d) mod s, as row y + (i·d) / s. The same holds for columns. A phase
+//! of rows and columns is a small plane; its padding is zeros. Output rows are padded to the row length of the phase.
+//! So each tap reads at a constant distance from its output, and vectors may cross the ends of rows.
 
 use std::ops::Range;
 
@@ -27,8 +28,8 @@ pub struct Phases {
 }
 
 impl Phases {
-    /// Those of parts of at most so many floats of phases and of outputs, outputs being computed in blocks; none where a row
-    /// of a few outputs does not fit, or there are too many taps.
+    /// Those of parts of at most so many floats of phases and of outputs, outputs being computed in blocks; none
+    /// where a row of a few outputs does not fit, or there are too many taps.
     pub fn new(geometry: &Geometry, most: [usize; 2], block: usize) -> Option<Self> {
         /// Outputs of a row that are worth it.
         const FEW: usize = 8;
@@ -152,7 +153,8 @@ fn of_tap(axis: &Axis, tap: usize) -> (usize, usize) {
     (position % axis.stride, position / axis.stride)
 }
 
-/// Of so many positions of a tap's phase from an output on: those inside the input, and where the first of them lies there.
+/// Of so many positions of a tap's phase from an output on: those inside the input, and where the first of them lies
+/// there.
 fn seen(axis: &Axis, output: usize, tap: usize, len: usize) -> (Range<usize>, usize) {
     let Axis { input, pad_before, stride, .. } = *axis;
     let begin = output * stride + of_tap(axis, tap).0;

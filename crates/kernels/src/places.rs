@@ -1,4 +1,4 @@
-//! Where outputs that see the same taps read and write.
+//! [`Places`]: the places in src and dst of outputs that see the same taps.
 
 use std::ops::Range;
 
@@ -10,8 +10,8 @@ use crate::scheme::Stored;
 /// Where an output's data lie, in elements.
 #[derive(Clone, Copy)]
 pub struct Place {
-    /// Where in the image its class's tap (0, 0, 0) would lie. That may be before the image, or farther away than numbers
-    /// reach: places wrap around, and those of the taps that the output sees come out right.
+    /// Where in the image its class's tap (0, 0, 0) would lie. That may be before the image, or farther away than
+    /// numbers reach: places wrap around, and those of the taps that the output sees come out right.
     pub src: usize,
     /// Where in dst, from the part's first output on.
     pub dst: usize,
@@ -67,7 +67,8 @@ impl Places {
         Self { outputs: std::array::from_fn(|at| classes[at].outputs(outputs[at])), first, steps }
     }
 
-    /// Whether all of them lie among the outputs that they are some of, with so many elements from one pixel of dst to the next.
+    /// Whether all of them lie among the outputs that they are some of, with so many elements from one pixel of dst
+    /// to the next.
     pub fn lie_inside(&self, outputs: [&Range<usize>; 3], ld: usize) -> bool {
         let pixels = outputs.iter().map(|outputs| outputs.len()).product::<usize>();
         if self.outputs.iter().any(Range::is_empty) {
@@ -86,14 +87,15 @@ impl Places {
     }
 }
 
-/// From one tap of a class to the next on each axis: elements of the image, and taps as the weights count them. Both wrap
-/// around.
+/// From one tap of a class to the next on each axis: elements of the image, and taps as the weights count them. Both
+/// wrap around.
 pub fn tap_steps<T: Stored>(geometry: &Geometry, image: &Image<'_, T>) -> [(usize, usize); 3] {
     let (classes, image) = (geometry.class_steps(), image.steps());
     std::array::from_fn(|at| (classes[at].0.wrapping_mul(image[at]), classes[at].1))
 }
 
-/// Where the last pixel that these outputs see lies in an image that begins at the input position `origin`, if they see any.
+/// Where the last pixel that these outputs see lies in an image that begins at the input position `origin`, if they
+/// see any.
 ///
 /// # Panics
 /// If outputs are not of the axes, or see what lies before the image.

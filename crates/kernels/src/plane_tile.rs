@@ -1,4 +1,4 @@
-//! Products for planes: some output channels × pixels, of patches that lie as depth × pixels.
+//! The kernel of planes: products for some output channels × pixels, from patches that lie as depth × pixels.
 
 use std::ops::Range;
 

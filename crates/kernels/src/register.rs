@@ -1,4 +1,4 @@
-//! The width of register tiles on this machine.
+//! The width of register tiles on this machine, in channels.
 
 use std::marker::PhantomData;
 
@@ -8,7 +8,8 @@ use crate::scheme::Scheme;
 use crate::sums::VECTORS;
 use crate::vectors::{Kernel, Vectors};
 
-/// Output channels of a register tile of this machine for elements of this type. Weights are packed in blocks of so many.
+/// Output channels of a register tile of this machine for elements of this type. Weights are packed in blocks of so
+/// many.
 pub fn channels_of_register_tile(data_type: DataType) -> usize {
     for_type!(data_type, T => channels_of::<T>())
 }

@@ -1,4 +1,4 @@
-//! [`Spread`]: which elements of a row the lanes of a tile's vectors are multiplied by.
+//! [`Spread`]: the elements of a row by which the lanes of a tile's vectors are multiplied.
 
 use crate::number::QUAD;
 use crate::scheme::Scheme;

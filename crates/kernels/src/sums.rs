@@ -1,4 +1,4 @@
-//! The sums of a register tile: `P` rows × `V` vectors that stay in registers while runs of products are added to them.
+//! The sums of a register tile: `P` rows × `V` vectors in registers, to which runs of products are added.
 
 use crate::ahead::Ahead;
 use crate::number::QUAD;
@@ -9,12 +9,13 @@ use crate::width::{Reading, Width, store_whole};
 
 /// Vectors of a register tile.
 pub const VECTORS: usize = 2;
-/// The most rows of a register tile, but on machines with many registers: with two vectors their sums fill 12 registers,
-/// which is what hides the latency of the multiply-adds, and leave three of AVX2's 16 for the factors.
+/// The most rows of a register tile, but on machines with many registers: with two vectors their sums fill 12
+/// registers, which is what hides the latency of the multiply-adds, and leave three of AVX2's 16 for the factors.
 pub const FEW: usize = 6;
 /// The same with 32 registers.
 pub const MANY: usize = 12;
-/// What whole tiles leave over of most maps, whose widths are 7, 14, 28, 56, … columns, and of most numbers of channels.
+/// What whole tiles leave over of most maps, whose widths are 7, 14, 28, 56, … columns, and of most numbers of
+/// channels.
 pub const FOUR: usize = 4;
 /// Bytes that may be read behind packed weights: a vector that begins with the last weight is read whole.
 pub const BEHIND_WEIGHTS: usize = 64;
@@ -24,8 +25,8 @@ pub const fn most_rows<S: Vectors>() -> usize {
     if S::MANY_REGISTERS { MANY } else { FEW }
 }
 
-/// Rows of the next register tile where so many are left, of those of which there is a tile: as few tiles as leave nothing over,
-/// none much narrower than the others. With [`Vectors::FEW_FORMS`] they are [`FEW`] or one.
+/// Rows of the next register tile where so many are left, of those of which there is a tile: as few tiles as leave
+/// nothing over, none much narrower than the others. With [`Vectors::FEW_FORMS`] they are [`FEW`] or one.
 pub const fn rows_of_rest<S: Vectors>(left: usize) -> usize {
     match left {
         1..=5 if S::FEW_FORMS => 1,
@@ -36,8 +37,8 @@ pub const fn rows_of_rest<S: Vectors>(left: usize) -> usize {
     }
 }
 
-/// Where the factors lie: those of row p from `rows[p]` on, the elements from one to the next of a row and of the vectors,
-/// and which of them a lane is multiplied by.
+/// Where the factors lie: those of row p from `rows[p]` on, the elements from one to the next of a row and of the
+/// vectors, and which of them a lane is multiplied by.
 #[derive(Clone, Copy)]
 pub struct Factors<X: Scheme, const P: usize, F = AllLanes> {
     pub rows: [*const X::Src; P],

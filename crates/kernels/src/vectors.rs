@@ -1,7 +1,7 @@
-//! [`Vectors`]: the vector instructions that kernels are written against, and pulp's implementation of them.
+//! [`Vectors`]: the vector instructions that kernels use, and their implementation by pulp.
 //!
-//! The trait is the library's own, so that instructions which pulp does not have (dot products of bytes, SVE) are one more
-//! implementation and change no kernel.
+//! The trait belongs to this library. So instructions that pulp does not have, such as dot products of bytes or SVE,
+//! need one more implementation and change no kernel.
 
 use std::any::TypeId;
 use std::fmt;
@@ -19,7 +19,8 @@ pub trait Lanes<T>: Copy {
     /// Elements of a vector.
     const LANES: usize;
 
-    /// A number so great that the integers added to it stand in its bits: [`Lanes::power_of_two`] makes 2^n of its sum with n.
+    /// A number so great that the integers added to it stand in its bits: [`Lanes::power_of_two`] makes 2^n of its
+    /// sum with n.
     const EXPONENT_ZERO: T;
 
     /// The same number in all lanes.
@@ -35,8 +36,8 @@ pub trait Lanes<T>: Copy {
     fn multiply_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// a / b.
     fn divide(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// a·b + c of the exact product, of which c may take away nearly all. Rounded once, but by portable instructions, which
-    /// add the product's rounding error.
+    /// a·b + c of the exact product, of which c may take away nearly all. Rounded once, but by portable instructions,
+    /// which add the product's rounding error.
     fn multiply_add_exactly(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// −a.
     fn negate(self, a: Self::Vector) -> Self::Vector;
@@ -48,7 +49,8 @@ pub trait Lanes<T>: Copy {
     fn at_least(self, value: Self::Vector, bound: Self::Vector) -> Self::Vector;
     /// `bound` where `value` is greater, else `value`, which may be a NaN.
     fn at_most(self, value: Self::Vector, bound: Self::Vector) -> Self::Vector;
-    /// n + `offset` of the integer n next to a·b, where the offset is [`Lanes::EXPONENT_ZERO`] and a small integer more.
+    /// n + `offset` of the integer n next to a·b, where the offset is [`Lanes::EXPONENT_ZERO`] and a small integer
+    /// more.
     fn next_integer(self, a: Self::Vector, b: Self::Vector, offset: T) -> Self::Vector;
     /// 2^n, a normal number, of [`Lanes::EXPONENT_ZERO`] + n.
     fn power_of_two(self, sum: Self::Vector) -> Self::Vector;
@@ -83,8 +85,8 @@ pub trait Kernel {
     fn run<S: Vectors>(self, simd: S) -> Self::Output;
 }
 
-/// A part of a kernel that is compiled as a function of its own. A large one is a type whose `run` is always inlined into that
-/// function, which a closure may not be.
+/// A part of a kernel that is compiled as a function of its own. A large one is a type whose `run` is always inlined
+/// into that function, which a closure may not be.
 pub trait Apart {
     /// Runs it.
     fn run(self);
@@ -102,12 +104,12 @@ pub trait Vectors: Lanes<f32> + Lanes<f64> + Send + Sync + 'static {
     /// Whether there are 32 registers rather than 16.
     const MANY_REGISTERS: bool;
 
-    /// Whether kernels are compiled in fewer forms, which take more time and fewer bytes. So are the portable ones, which hardly
-    /// any machine runs.
+    /// Whether kernels are compiled in fewer forms, which take more time and fewer bytes. So are the portable ones,
+    /// which hardly any machine runs.
     const FEW_FORMS: bool;
 
-    /// Runs a part of a kernel as a function of its own, compiled for these instructions: within a larger one, not all of a
-    /// tile's sums get a register.
+    /// Runs a part of a kernel as a function of its own, compiled for these instructions: within a larger one, not
+    /// all of a tile's sums get a register.
     fn apart(self, part: impl Apart);
 }
 

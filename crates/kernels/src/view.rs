@@ -1,8 +1,9 @@
-//! [`View`]: elements that are read where they lie, perhaps between others that somebody writes meanwhile.
+//! [`View`]: elements that are read in place. Elements of other owners may lie between them, and may be written at
+//! the same time.
 //!
-//! The input and the output of a convolution may be slices of one tensor that take turns in memory, as the branches of a
-//! concatenation do. A slice of Rust's over more than one such turn would claim what others write. A view holds a pointer and
-//! knows how many elements of each turn are its own; it hands out slices of one turn alone.
+//! src and dst of a convolution may be slices of one tensor that take turns in memory, such as the branches of a
+//! concatenation. A Rust slice over several turns would also claim the elements of the others. A view holds a pointer
+//! and knows its own elements of each turn. It hands out slices of single turns.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! [`Width`]: how many of the lanes of some vectors are there.
+//! [`Width`]: the number of channels in some vectors, of which the last one may be partly filled.
 
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
@@ -112,7 +112,8 @@ impl<S: Vectors, X: Scheme> Reading<S, X> for Whole {
     }
 }
 
-/// Of the last vector nothing but what counts, even where that is all of it: a run of products is no place for a decision.
+/// Of the last vector nothing but what counts, even where that is all of it: a run of products is no place for a
+/// decision.
 impl<S: Vectors, X: Scheme, const V: usize> Reading<S, X> for Width<V> {
     #[inline(always)]
     unsafe fn weights(self, simd: S, from: *const X::Weight, v: usize) -> X::Weights<S> {

@@ -1,7 +1,7 @@
-//! Which cores a thread may use, which it is on, and which of them convlow's threads keep busy.
+//! Cores: those that a thread may use, the one on which it runs, and those on which threads of convlow compute.
 //!
-//! Linux only: elsewhere nothing is known, and nothing is bound. "Core" is what the system schedules on; two that are
-//! hardware threads of one are neighbours.
+//! On systems other than Linux nothing is known, and no thread is bound. A *core* is a unit on which the system
+//! schedules threads. Two cores that are hardware threads of one physical core are *neighbours*.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -150,8 +150,8 @@ impl Whereabouts {
     }
 }
 
-/// Gives workers that would not compute beside the calling thread a core where they do. The system by itself often wakes
-/// a thread on the core of the one that woke it, and leaves both there for milliseconds.
+/// Gives workers that would not compute beside the calling thread a core where they do. The system by itself often
+/// wakes a thread on the core of the one that woke it, and leaves both there for milliseconds.
 pub(crate) struct Placement {
     home: Cores,
     load: Load,
@@ -165,8 +165,8 @@ impl Placement {
         Self { home, load }
     }
 
-    /// Moves a worker to the core with the least on it; where it was, if that is one. A worker that sleeps is bound there
-    /// all the same: it would else be woken elsewhere.
+    /// Moves a worker to the core with the least on it; where it was, if that is one. A worker that sleeps is bound
+    /// there all the same: it would else be woken elsewhere.
     pub fn place(&mut self, worker: &Whereabouts, asleep: bool) {
         let Some(core) = self.load.least(&self.home, worker.core()) else { return };
         self.load.add(core, 1);

@@ -1,19 +1,28 @@
-//! A thread's floating-point mode: how it rounds, and whether tiny numbers count as zero.
+//! The floating-point mode of a thread: its rounding, and whether tiny numbers count as zero.
 //!
-//! Every thread that works on an execute takes over the caller's, so that a result does not depend on which thread
-//! computed it. Known for x86-64 (MXCSR) and AArch64 (FPCR); elsewhere each thread keeps its own.
+//! Every thread that works on an execute takes over the mode of the calling thread. So a result does not depend on
+//! the thread that computed it. This works on x86-64 (MXCSR) and AArch64 (FPCR). On other machines each thread keeps
+//! its own mode.
 //!
 //! # A bet
-//! Rust calls it undefined behaviour to change a thread's mode, and to compute in a changed one: the compiler may assume the
-//! default mode everywhere (`_mm_setcsr` in `core::arch` says so). This file changes it nevertheless. A host that has changed
-//! its own mode, as C allows, has made that bet for its thread before it calls the library; here it is made for the
-//! other threads, because the alternative is a result that differs with the thread that computed it. Two facts keep it safe
-//! in practice. Arithmetic that the compiler does itself is on constants alone, in one mode, and so the same for all threads.
-//! All other arithmetic of a slot is on numbers that the slot loads from memory, and ends in memory: no load and no
-//! store crosses the instructions below, because they count as reading and writing all memory (none is `nomem` or `readonly`)
-//! and are neither left out nor exchanged with each other (none is `pure`). So that arithmetic stays between the
-//! instruction that takes over the mode and the one that puts the thread's own back. Tests hold the results of threads against
-//! those of the caller alone in every rounding: `modes_reach_every_thread` in `c_tests/guests.c`.
+//! In Rust it is undefined behaviour to change the mode of a thread, or to compute in a changed mode: the compiler
+//! may assume the default mode everywhere (`_mm_setcsr` in `core::arch` says so). This file changes the mode
+//! nevertheless.
+//!
+//! C allows a host to change its mode. Such a host has made the same bet for its own thread before it calls the
+//! library. Here it is made for the other threads, because otherwise a result would differ with the thread that
+//! computed it.
+//!
+//! Two facts keep it safe in practice:
+//! - The compiler itself computes only with constants. It does so in one mode, so the result is the same for all
+//!   threads.
+//! - All other arithmetic of a slot loads its numbers from memory and stores its results to memory. No load and no
+//!   store crosses the instructions below, because these count as reads and writes of all memory (none is `nomem` or
+//!   `readonly`). They are not removed or exchanged with each other (none is `pure`). So the arithmetic stays between
+//!   the instruction that takes over the mode and the instruction that restores the thread's own.
+//!
+//! A test compares the results of threads with those of the caller alone, in every rounding:
+//! `modes_reach_every_thread` in `c_tests/guests.c`.
 
 /// The control bits of the mode.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,11 @@
-//! The library's own threads: parked until a call brings work, joined when the gang is dropped.
+//! [`Gang`]: the library's own threads. They sleep until a call brings work, and are joined when the gang is dropped.
 //!
-//! Plain threads behind one mutex and condition variables rather than a work-stealing pool, for promises of the C
-//! surface: execute allocates nothing (the queues of work-stealing pools grow on the heap), a thread or memory that
-//! cannot be had is an error (`std::thread` ends the process where memory is short), destroying a pool joins its
-//! threads (so that a host may unload the library), and a pool that is busy with another execute never makes a caller
-//! wait.
+//! They are plain threads with one mutex and condition variables, not a work-stealing pool, because of four promises:
+//! - An execute allocates nothing. The queues of work-stealing pools grow on the heap.
+//! - A thread or memory that the system does not give is an error. `std::thread` ends the process if there is no
+//!   memory.
+//! - The threads end when a pool is destroyed, so that a host may unload the library.
+//! - If a pool is busy with another execute, a caller does not wait.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -232,8 +233,8 @@ impl Common {
         self.workers.iter().for_each(|worker| worker.wake.notify_one());
     }
 
-    /// Wakes so many workers, or all that sleep, each on a core of its own; and moves away those that wait on the calling
-    /// thread's core without sleeping.
+    /// Wakes so many workers, or all that sleep, each on a core of its own; and moves away those that wait on the
+    /// calling thread's core without sleeping.
     fn wake(&self, mut wanted: usize) {
         let bound = self.bound.load(Ordering::Relaxed);
         let asleep = |worker: &Worker| worker.asleep.load(Ordering::Relaxed);

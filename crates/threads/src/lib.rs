@@ -1,5 +1,7 @@
-//! [`Pool`]: where the parts of one execute run. It knows nothing of matrices or numbers: it calls one function on some
-//! threads, in slots that are counted, and the function takes its parts from a counter that all slots share.
+//! [`Pool`]: the threads on which the parts of one execute run.
+//!
+//! It knows nothing of matrices or numbers. It calls one function on some threads, in numbered slots. The function
+//! takes its parts from a counter that all slots share.
 
 mod cores;
 mod float_mode;

@@ -1,5 +1,7 @@
-//! Threads that work on one call together. Three kinds of pools: none (the calling thread), the library's own threads
-//! ([`Gang`]), which spin for a moment and then sleep, or the caller's parallel-for.
+//! [`Pool`]: threads that work on one call together. There are three kinds:
+//! - no pool: the calling thread;
+//! - the library's own threads ([`Gang`]), which spin for a moment and then sleep;
+//! - the caller's parallel-for.
 
 use std::ffi::c_void;
 use std::panic::resume_unwind;
@@ -88,8 +90,8 @@ impl Pool {
         Ok(Self::of(Runner::Own(Gang::new(threads)?)))
     }
 
-    /// The caller's threads: `run(context, jobs, job, argument)` with at most `threads` jobs at a time. Executes on several
-    /// threads call it at the same time, unless [`Pool::one_call_at_a_time`] says otherwise.
+    /// The caller's threads: `run(context, jobs, job, argument)` with at most `threads` jobs at a time. Executes on
+    /// several threads call it at the same time, unless [`Pool::one_call_at_a_time`] says otherwise.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0 or over 1024 threads.
@@ -105,8 +107,9 @@ impl Pool {
         Ok(Self::of(Runner::External(External { run, context: ContextPtr(context), threads, busy: None })))
     }
 
-    /// The same pool, whose function is called by one execute at a time, with whatever context: one that finds it called runs
-    /// on its own thread. All clones count as one. Pools of the library's own threads are so by themselves.
+    /// The same pool, whose function is called by one execute at a time, with whatever context: one that finds it
+    /// called runs on its own thread. All clones count as one. Pools of the library's own threads are so by
+    /// themselves.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
@@ -189,9 +192,9 @@ impl Pool {
         }
     }
 
-    /// Calls `work(0)` and, as far as threads come to it, `work(1)` … `work(slots − 1)`, no slot twice at the
-    /// same time. A slot may run late or never, so `work` takes what there is to do from a common counter. Every slot runs in
-    /// the floating-point mode of the calling thread.
+    /// Calls `work(0)` and, as far as threads come to it, `work(1)` … `work(slots − 1)`, no slot twice at the same
+    /// time. A slot may run late or never, so `work` takes what there is to do from a common counter. Every slot runs
+    /// in the floating-point mode of the calling thread.
     ///
     /// # Panics
     /// With the panic of the first slot that panics, after all running ones have ended.
@@ -227,8 +230,8 @@ impl Pool {
 }
 
 impl External {
-    /// Has the caller's threads run `work` for each slot, unless they may not be called now; says whether they ran one that
-    /// there is not.
+    /// Has the caller's threads run `work` for each slot, unless they may not be called now; says whether they ran
+    /// one that there is not.
     fn run(&self, slots: usize, work: &(dyn Fn(usize) + Sync)) -> bool {
         if self.busy.as_ref().is_some_and(|busy| busy.swap(true, Ordering::Acquire)) {
             return false;

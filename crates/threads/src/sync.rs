@@ -1,6 +1,7 @@
-//! What the gang's protocol is made of: the standard library's locks and atomics, and the system's threads. Under
-//! `--cfg convlow_loom` they are loom's, which tries the orders in which threads may take their steps, and what each may see
-//! of the others'.
+//! The primitives of the gang's protocol: locks and atomics of the standard library, and threads of the system.
+//!
+//! Under `--cfg convlow_loom` they are those of loom. Loom tries the orders in which threads may take their steps,
+//! and the values that each thread may see from the others.
 
 use std::ffi::c_void;
 

@@ -1,7 +1,7 @@
 //! `conv-1x1-gemm-*`: dst[M × P] = weights[M × C] · src[C × P], or its transpose.
 //! Workspace: 0.
-//! Wins on every 1×1 layer: the image is the patch matrix already.
-//! Source: arXiv 1709.03395, and the authors' triNNity library for the names.
+//! Wins on every 1×1 layer: the image itself is the patch matrix.
+//! Source: arXiv 1709.03395; the names are those of triNNity, the authors' library.
 
 use convlow_kernels::matrix::MatrixMut;
 

@@ -1,6 +1,6 @@
 //! `im2col-*`: dst[M × P] = weights[M × C·Kh·Kw] · patches[C·Kh·Kw × P], or its transpose.
 //! Workspace: C·Kh·Kw·OH·OW, the patch matrix of one group of one image.
-//! Wins where stride, dilation or a tiny channel count rule out the low-memory families.
+//! Wins if stride, dilation or a very small number of channels excludes the low-memory families.
 //! Source: the classic lowering (Chellapilla, Puri, Simard 2006); copy strategies of arXiv 1709.03395.
 
 use convlow_kernels::matrix::{Matrix, MatrixMut};

@@ -1,6 +1,6 @@
 //! `im2row-*`: dst[P × M] = patches[P × D] · weights[D × M], or its transpose, with D = C·Kh·Kw.
 //! Workspace: C·Kh·Kw·OH·OW, the patch matrix of one group of one image.
-//! Wins like im2col, in NHWC, where a patch is a few long runs.
+//! Wins where im2col wins, but in NHWC, where a patch is a few long runs.
 //! Source: the classic lowering (Chellapilla, Puri, Simard 2006), transposed; names of arXiv 1709.03395.
 
 use convlow_kernels::matrix::{Matrix, MatrixMut};

@@ -1,7 +1,7 @@
-//! `kn2row`, `kn2col` and their accumulating forms: dst[m, y, x] = Σ over taps (i,j) of the 1×1 convolution
-//! with weights[·,·,i,j], read (i·d−pad, j·d−pad) away.
+//! `kn2row`, `kn2col` and their accumulating forms: dst[m, y, x] = Σ over taps (i,j) of the 1×1 convolution with
+//! weights[·,·,i,j], read at a distance of (i·d−pad, j·d−pad).
 //! Workspace: Kh·Kw·M·H·W for `kn2row` and `kn2col`, M·H·W for `kn2row-as` and `kn2col-as`.
-//! Wins on many channels and small maps: no patch is ever built, every GEMM reads src as it lies.
+//! Wins with many channels and small images: it builds no patch, and every GEMM reads src in place.
 //! Source: arXiv 1704.04428 (kn2row, kn2col), arXiv 1709.03395 (accumulating).
 
 use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};

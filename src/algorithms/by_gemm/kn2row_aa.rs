@@ -1,16 +1,16 @@
-//! `kn2row-aa-*`: per tap, dst[M × shifted pixels] += weights[M × C]·src[C × pixels], one GEMM with β = 1
+//! `kn2row-aa-*`: for each tap, dst[M × shifted pixels] += weights[M × C]·src[C × pixels], as one GEMM with β = 1
 //! straight into dst.
-//! Workspace: (Kw−1)·d−pad_left columns (one side's wrapped columns; with `accumulate` the wider side's) of the Mb
-//! channels of a tile × the rows of a strip, at most 64 KiB for one thread; 0 where OW ≠ W.
-//! Wins on stride-1 layers with many channels: no patches, no scratch plane.
-//! Source: arXiv 1709.03395 (accumulating with holes); the column repair, which leaves src untouched and
-//! writes nothing outside dst, is convlow's.
+//! Workspace: (Kw−1)·d−pad_left columns (the wrapped columns of one side; with `accumulate` those of the wider side)
+//! of the Mb channels of a tile × the rows of a strip, at most 64 KiB for one thread; 0 if OW ≠ W.
+//! Wins on layers of stride 1 with many channels: no patches, no scratch plane.
+//! Source: arXiv 1709.03395 (accumulating with holes). The repair of columns is convlow's: it leaves src as it is,
+//! and writes nothing outside dst.
 //!
-//! Where OW = W, the pixels of a tap are one flat run at a fixed distance in src and dst. Whole rows are
-//! multiplied at once; only the columns that wrap around the row end receive junk: |dx| on one side. Columns
-//! of taps with dx < 0, taken first and widest first, hold nothing valid yet, so they are set back to their
-//! start value; those of taps with dx > 0 are saved and put back. Where OW ≠ W, or no scratch is allowed,
-//! each row is a GEMM of its own, clipped to the columns that exist.
+//! If OW = W, the pixels of a tap are one flat run, at a fixed distance in src and dst. The GEMM multiplies whole
+//! rows at once. Then only the columns that wrap around the end of a row receive wrong values: |dx| columns on one
+//! side. The taps with dx < 0 come first, the widest one first. Their wrapped columns hold nothing valid yet, and are
+//! set back to their start value. The wrapped columns of taps with dx > 0 are saved and restored. If OW ≠ W, or if no
+//! scratch is allowed, each row is a GEMM of its own, clipped to the columns that exist.
 
 use std::ops::Range;
 

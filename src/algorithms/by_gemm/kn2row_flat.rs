@@ -1,9 +1,10 @@
-//! `kn2row-flat`: kn2row-tiled with the rows of a tile always joined: for each tap one GEMM over all its pixels. Columns
-//! that wrap around the row end receive junk; those that hold sums already are saved and put back.
-//! Workspace: for each thread (Kw−1)·d−pad_left columns (with `accumulate` the wider side's) × R rows × Mb channels of a
-//! tile; as few as one row where the limit says so.
-//! Wins in NHWC with a GEMM that wants large calls, and where dst is added to.
-//! Source: convlow; the column repair is that of kn2row-aa.
+//! `kn2row-flat`: as kn2row-tiled, with the rows of a tile always joined: for each tap one GEMM over all its pixels.
+//! Columns that wrap around the end of a row receive wrong values; columns that already hold sums are saved and
+//! restored.
+//! Workspace: for each thread (Kw−1)·d−pad_left columns (with `accumulate` those of the wider side) × R rows × Mb
+//! channels of a tile. R shrinks to 1 if the limit requires it.
+//! Wins in NHWC with a GEMM that needs large calls, and if dst is added to.
+//! Source: convlow; the repair of columns is that of kn2row-aa.
 
 use std::ops::Range;
 

@@ -1,9 +1,11 @@
-//! `kn2row-fold`: the kernel columns are folded into the depth: with `L[h][x][j][c] = src[c, h, x·s+j·d−pad]`, for a tile
-//! of rows and each kernel row i, dst[pixels × M] += L[rows of i as pixels × Kw·C]·weights[Kw·C × M]. The input rows
-//! that one kernel row reads lie one behind the other in L, those of another phase of the stride apart from them.
-//! Workspace: for each thread rows of OW·Kw·C elements, W·C for an NCHW src and R·OW·Mb for an NCHW dst. With g = gcd(s, d)
-//! there are min(s/g, Kh) phases of R + ⌊(Kh−1)·g/s⌋·d/g rows, or of ⌈H/s⌉ where these are fewer: R+Kh−1 rows for s = d = 1.
-//! Wins where C is small under a large kernel, and with strides: GEMMs are deep and span rows, for 1/Kh of the patches.
+//! `kn2row-fold`: folds the kernel columns into the depth. With `L[h][x][j][c] = src[c, h, x·s+j·d−pad]`, for a tile
+//! of rows and each kernel row i: dst[pixels × M] += L[rows of i as pixels × Kw·C]·weights[Kw·C × M]. The input rows
+//! of one kernel row lie one behind the other in L; rows of another phase of the stride lie apart from them.
+//! Workspace: for each thread the rows of L, of OW·Kw·C elements each; W·C for an NCHW src; R·OW·Mb for an NCHW dst.
+//! With g = gcd(s, d) there are min(s/g, Kh) phases of R + ⌊(Kh−1)·g/s⌋·d/g rows, or of ⌈H/s⌉ rows if these are
+//! fewer: R+Kh−1 rows for s = d = 1.
+//! Wins if C is small under a large kernel, and with strides: the GEMMs are deep and span rows, with 1/Kh of the
+//! patches.
 //! Source: convlow; L is the compact lowering of MEC (arXiv 1706.06873) with its two outer axes exchanged.
 
 use std::ops::Range;
@@ -296,7 +298,8 @@ fn fold<'a, T: Element>(
     folded
 }
 
-/// dst ← the sum over the kernel rows of their folded input rows times their weights; added to what dst holds, if `accumulate`.
+/// dst ← the sum over the kernel rows of their folded input rows times their weights; added to what dst holds, if
+/// `accumulate`.
 fn multiply_folded<T: Element>(
     unit: &Unit<'_, T>,
     geometry: &Geometry,

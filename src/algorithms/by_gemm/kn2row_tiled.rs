@@ -1,8 +1,9 @@
-//! `kn2row-tiled`: for a tile of output pixels × channels and each tap, dst[pixels × M] += src[pixels × C]·weights[C × M],
-//! straight on the rows of src, clipped to the columns that the tap sees.
+//! `kn2row-tiled`: for a tile of output pixels × channels and each tap,
+//! dst[pixels × M] += src[pixels × C]·weights[C × M], straight on the rows of src, clipped to the columns that the tap
+//! sees.
 //! Workspace: 0.
-//! Wins in NHWC where a GEMM is asked for, rows are long and C is not small: nothing is lowered, dst stays in the cache,
-//! padding is never multiplied.
+//! Wins in NHWC if a GEMM is required, rows are long and C is not small: it lowers nothing, dst stays in the cache,
+//! and padding is never multiplied.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
 use convlow_kernels::geometry::Geometry;

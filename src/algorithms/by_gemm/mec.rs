@@ -1,11 +1,11 @@
 //! `mec-*`: with `L[x][h][j][c] = src[h, x·s+j·d−pad, c]`, output row y is one product of OW × Kh·Kw·C, whose rows
 //! overlap in L from one y to the next, with the Kh·Kw·C × M kernel.
 //! Workspace: Kw·C·H·OW.
-//! Wins where the patch matrix is too large and stride > 1 rules out the kn2 families.
+//! Wins if the patch matrix is too large and a stride above 1 excludes the kn2 families.
 //! Source: M. Cho, D. Brand, "MEC: Memory-efficient Convolution", ICML 2017, arXiv 1706.06873.
 //!
-//! Rows outside the input are not stored: a product simply leaves out their taps. With a vertical dilation d
-//! the rows of L are ordered by h mod d first, so that the taps of one output lie one behind the other.
+//! L does not store rows outside the input: a product leaves out their taps. With a vertical dilation d, the rows of
+//! L are ordered by h mod d first, so that the taps of one output lie one behind the other.
 
 use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
 

@@ -1,4 +1,5 @@
-//! The algorithms whose products a GEMM computes, with what they alone share. A build without the feature `gemm` leaves them out.
+//! The algorithms whose products a GEMM computes, and the parts that only they share. A build without the feature
+//! `gemm` has none of them.
 
 mod conv1x1;
 mod im2col;

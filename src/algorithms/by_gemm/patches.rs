@@ -1,9 +1,9 @@
-//! The patch matrix of im2col (depth × pixels) and im2row (pixels × depth), built in the paper's four ways; and its
-//! strips.
+//! The patch matrix of im2col (depth × pixels) and of im2row (pixels × depth), built in the four ways of the paper,
+//! and its strips.
 //!
-//! Element [(c,i,j), (y,x)] is src[c, y·s+i·d−pad, x·s+j·d−pad], or 0 where that lies outside the input. In three dimensions
-//! planes come before rows, among taps and among pixels: the patches of an output plane under a kernel plane are those of the
-//! input plane that they read.
+//! Element [(c,i,j), (y,x)] is src[c, y·s+i·d−pad, x·s+j·d−pad], or 0 if that lies outside the input. In three
+//! dimensions planes come before rows, among taps and among pixels: the patches of an output plane under a kernel
+//! plane are those of the input plane that they read.
 
 use std::ops::Range;
 
@@ -240,7 +240,8 @@ fn copy_taps<T: Number>(
     }
 }
 
-/// Whether neighbouring taps are neighbours in memory: unless the kernel is dilated or the pixel holds more than the group.
+/// Whether neighbouring taps are neighbours in memory: unless the kernel is dilated or the pixel holds more than the
+/// group.
 fn are_joined<T>(cols: &Axis, channels: usize, image: &Image<'_, T>) -> bool {
     cols.dilation == 1 && channels == image.pixel
 }

@@ -1,8 +1,8 @@
-//! [`Form`]: the eight ways of writing kernel matrix times image matrix as one GEMM; [`Product`]: one of them for a
+//! [`Form`]: the eight ways to write kernel matrix times image matrix as one GEMM. [`Product`]: one of them for a
 //! problem, divided into tiles.
 //!
-//! D is the depth of the sum, P the pixels. `ki` gives M × P (an NCHW dst), `ik` gives P × M (an NHWC dst);
-//! a `t` says that the factor before it is stored transposed and passed with the transpose flag.
+//! D is the depth of the sum, P the number of pixels. `ki` gives M × P (an NCHW dst), `ik` gives P × M (an NHWC dst).
+//! A `t` says that the factor before it is stored transposed and passed with the transpose flag.
 
 use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
 

@@ -1,5 +1,5 @@
-//! The accumulation of the kn2 families: one tap's products, computed for every input pixel, are added to
-//! the outputs that see that pixel through the tap.
+//! The accumulation of the kn2 families. The products of one tap are computed for every input pixel, and added to the
+//! outputs that see this pixel through the tap.
 
 use convlow_kernels::matrix::{Matrix, MatrixMut};
 use convlow_kernels::number::Number;

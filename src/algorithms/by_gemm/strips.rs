@@ -1,4 +1,4 @@
-//! The rules by which dst is divided into strips of rows × blocks of channels, for the taps of a pixel's channels.
+//! The rules that divide dst into strips of rows × blocks of channels, for algorithms that multiply tap by tap.
 
 use std::ops::Range;
 
@@ -53,8 +53,8 @@ pub fn rows_and_columns(width: usize, pixels: &Range<usize>) -> (Range<usize>, R
     (ys, xs)
 }
 
-/// Groups into which to divide the channels so that so many threads have two tiles each, where strips of pixels alone are
-/// fewer. Each group lowers its strip for itself. How many there are changes no sum.
+/// Groups into which to divide the channels so that so many threads have two tiles each, where strips of pixels alone
+/// are fewer. Each group lowers its strip for itself. How many there are changes no sum.
 pub fn groups_for_threads(strips: usize, threads: usize) -> usize {
     let tiles = if threads == 1 { 1 } else { 2 * threads };
     tiles / strips

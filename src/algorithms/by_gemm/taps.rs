@@ -1,7 +1,7 @@
 //! The taps of one tile of an NHWC image: for each tap, GEMM calls straight on the input rows.
 //!
-//! A tile is a few output rows, or a part of one, × a block of output channels. It stays in the first two cache levels
-//! while the taps are added to it one after the other.
+//! A tile is a few output rows, or a part of one row, × a block of output channels. It stays in the first two cache
+//! levels while its taps are added, one after the other.
 
 use std::ops::Range;
 

@@ -1,6 +1,8 @@
-//! Rows joined into one run of pixels, where OW = W: the pixels of a tap then lie at a fixed distance in src and dst, and
-//! only the columns that wrap around the row end receive junk. What they held before is saved and put back, or, where it
-//! was nothing yet, set back to zero.
+//! Rows that are joined into one run of pixels, if OW = W.
+//!
+//! The pixels of a tap then lie at a fixed distance in src and dst. Only the columns that wrap around the end of a
+//! row receive wrong values. Their former values are saved and restored. If there is no former value yet, they are
+//! set back to zero.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! Pixels that are moved from planes a vector of channels after the other: some output rows and columns with all that lies
-//! between their taps, or where that is too much, single taps of single outputs.
+//! Channels of planes that are moved to pixels, one vector of channels after the other. Each move takes the window of
+//! some output rows and columns. If that is too large, it takes single taps of single outputs.
 
 use std::ops::Range;
 
@@ -66,8 +66,8 @@ struct Part<'a> {
 }
 
 impl PreparedDepthwiseRegister {
-    /// Some outputs, a vector of channels after the other and so many of them at once as can be moved. Apart, since its arrays
-    /// are on the stack.
+    /// Some outputs, a vector of channels after the other and so many of them at once as can be moved. Apart, since
+    /// its arrays are on the stack.
     #[inline(never)]
     pub(super) fn run_by_taps<T: Element>(
         &self,

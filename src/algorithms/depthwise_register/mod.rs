@@ -1,11 +1,14 @@
-//! `depthwise-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]∘weights[taps × C] in
-//! registers, channel by channel, finished there with bias, residual and clamp, and written once.
-//! Channels are vectors where they lie side by side: in an NHWC src, or in the pixels that a few rows of planes are moved to,
-//! if these are short, deep or transposed. Other planes are taken one by one: a padded copy of some rows on the stack, in
-//! which every tap reads at a fixed distance from its output, so that vectors go along the rows and over their ends.
-//! Workspace: 0. What is copied, or moved from planes to pixels of a vector of channels, is on the stack.
-//! Wins wherever each group has one input channel: no group is computed alone.
+//! `depthwise-register`: for a few output pixels × channels, the sum over all taps of
+//! src[pixels × C]∘weights[taps × C], channel by channel in registers. The last step (bias, residual, activation) is
+//! done there, and dst is written once.
+//! Workspace: 0. Copies of src are on the stack.
+//! Wins if each group has one input channel: no group is computed alone.
 //! Source: convlow.
+//!
+//! Channels that lie side by side are vectors: in an NHWC src, or in pixels to which a few rows of planes are moved.
+//! Planes are moved if they are short, deep or transposed. Other planes are taken one by one, as a padded copy of
+//! some rows. In this copy every tap reads at a fixed distance from its output, so that vectors go along the rows and
+//! over their ends.
 
 mod by_taps;
 mod moved_rows;

@@ -1,4 +1,4 @@
-//! Pixels that are moved from planes, whole rows or parts of one at a time.
+//! Channels of planes that are moved to pixels, some whole rows or a part of one row at a time.
 
 use std::ops::Range;
 

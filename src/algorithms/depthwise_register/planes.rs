@@ -1,4 +1,4 @@
-//! Planes that are computed where they lie, but for a padded copy of the rows that some outputs see.
+//! Planes that are computed one by one, from a padded copy of the rows that some outputs see.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! [`Steps`]: how much of an axis is moved at once.
+//! [`Steps`]: the part of an axis that is moved at once.
 
 use crate::problem::{Axis, Problem, most_fitting};
 

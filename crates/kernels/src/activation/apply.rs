@@ -1,4 +1,4 @@
-//! Activations of many numbers: vectors in memory, and slices.
+//! Activations of many numbers: of vectors in memory, and of slices.
 
 use super::definition::{Function, PreparedActivation};
 use super::functions::{self, Apply};

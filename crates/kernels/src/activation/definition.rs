@@ -1,12 +1,14 @@
-//! [`Activation`]: which function, with its parameters; [`exact`], its value, one number at a time in [`Wide`] arithmetic, slow,
-//! which vectors are tested against; and [`PreparedActivation`], its constants in the type of the tensor.
+//! [`Activation`]: a function and its parameters. [`PreparedActivation`]: its constants, in the type of the tensor.
+//!
+//! [`exact`] is the definition of an activation. It takes one number at a time, in [`Wide`] arithmetic, and is slow.
+//! Tests compare vectors with it.
 
 use super::tables::Tables;
 use super::wide::{Wide, power_of_two};
 use crate::number::Number;
 
-/// A function that each output goes through. Parameters are taken as they are, not as the nearest number of the tensor's
-/// type; bounds of [`Activation::Clamp`] alone are rounded.
+/// A function that each output goes through. Parameters are taken as they are, not as the nearest number of the
+/// tensor's type; bounds of [`Activation::Clamp`] alone are rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Activation {
     /// y.
@@ -124,9 +126,9 @@ const DENSITY: Wide = Wide { high: 0.398_942_280_401_432_7, low: -2.492_327_202_
 /// An exponent beyond which e^−x, times any number, is nothing.
 const FAR: f64 = 4000.0;
 
-/// The activation of y, rounded once: the float64 nearest to it, unless the exact value is so near to the middle of two that
-/// 70 bits do not tell which is nearer, or denormal; then within 1 unit in the last place. `slope` is PRELU's, and read by it
-/// alone.
+/// The activation of y, rounded once: the float64 nearest to it, unless the exact value is so near to the middle of
+/// two that 70 bits do not tell which is nearer, or denormal; then within 1 unit in the last place. `slope` is
+/// PRELU's, and read by it alone.
 pub fn exact(activation: Activation, y: f64, slope: f64) -> f64 {
     if y.is_nan() {
         return y;
@@ -308,7 +310,8 @@ pub struct Silu<T> {
     pub(super) ends: [T; 2],
 }
 
-/// The greatest parameter, and the inverse of the least, that vectors are computed with: 2^30. With it nothing overflows.
+/// The greatest parameter, and the inverse of the least, that vectors are computed with: 2^30. With it nothing
+/// overflows.
 const GREATEST: f64 = 1_073_741_824.0;
 
 /// Whether vectors are computed with this slope.

@@ -1,8 +1,8 @@
-//! The functions, a vector at a time.
+//! The activations, one vector at a time.
 //!
-//! Exponentials carry a power of 2 that the last step takes back. So nothing overflows on the way to a finite result, and a
-//! denormal result is rounded once. An exponent is never rounded before its integer part is taken away: an error in it would
-//! grow with the exponent.
+//! An exponential keeps a power of 2 apart, and the last step multiplies by it. So no step overflows before a finite
+//! result, and a denormal result is rounded once. The integer part of an exponent is taken away before any rounding,
+//! because an error of the exponent grows with the exponent.
 
 use super::definition::{Function, Linear, Silu, exact};
 use super::tables::Tables;
@@ -197,8 +197,8 @@ pub fn gelu<S: Vectors, T: Number>(simd: S, y: T::Vector<S>) -> T::Vector<S> {
     T::subtract(simd, T::at_least(simd, y, constant::<S, T>(simd, -0.0)), tail)
 }
 
-/// min(max(alpha·y + beta, 0), 1). The parts of alpha and beta are added one after the other, the greatest first, so that
-/// nothing is lost where they cancel.
+/// min(max(alpha·y + beta, 0), 1). The parts of alpha and beta are added one after the other, the greatest first, so
+/// that nothing is lost where they cancel.
 #[inline(always)]
 pub fn hard_sigmoid<S: Vectors, T: Number>(simd: S, line: Linear<T>, y: T::Vector<S>) -> T::Vector<S> {
     // Beyond, the result is the same, and an infinity times 0 would be a NaN.
@@ -291,8 +291,8 @@ impl<S: Vectors, T: Number> Apart for Apply<'_, S, T> {
     }
 }
 
-/// One vector after the other. A machine that takes instructions out of order computes several at a time: taking four in
-/// each step was no faster.
+/// One vector after the other. A machine that takes instructions out of order computes several at a time: taking four
+/// in each step was no faster.
 #[inline(always)]
 fn each<S: Vectors, T: Number>(mut values: &mut [T], f: impl Fn(T::Vector<S>) -> T::Vector<S>) {
     while let Some((vector, rest)) = values.split_at_mut_checked(T::lanes::<S>()) {

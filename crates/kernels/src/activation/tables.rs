@@ -1,13 +1,13 @@
-//! The constants of the functions, in the precision of each type.
+//! The constants of the activations, in the precision of each type.
 
 use crate::data_type::DataType;
 use crate::number::Number;
 
 /// What depends on the type's digits and exponents. All numbers are of the type itself.
 ///
-/// Coefficients, that of the lowest power first, are minimax fits by Remez's algorithm in 60 digits; each was then rounded
-/// and the rest fitted anew (`exp`), or the rounded ones were moved by units in the last place as long as the error shrank
-/// (`tail`).
+/// Coefficients, that of the lowest power first, are minimax fits by Remez's algorithm in 60 digits; each was then
+/// rounded and the rest fitted anew (`exp`), or the rounded ones were moved by units in the last place as long as the
+/// error shrank (`tail`).
 pub struct Tables {
     /// log₂ e.
     pub log2_e: f64,
@@ -22,8 +22,8 @@ pub struct Tables {
     pub logistic_power: i32,
     /// Above, tanh is 1.
     pub tanh_end: f64,
-    /// P and R with erfc(t/√2)/2 · e^(t²/2) = P(t) / (k·t·P(t) + R(t)) for 0 ≤ t ≤ [`Tables::gelu_end`], which is positive
-    /// throughout. R falls behind k·t·P as t grows, so that the errors of P nearly cancel.
+    /// P and R with erfc(t/√2)/2 · e^(t²/2) = P(t) / (k·t·P(t) + R(t)) for 0 ≤ t ≤ [`Tables::gelu_end`], which is
+    /// positive throughout. R falls behind k·t·P as t grows, so that the errors of P nearly cancel.
     pub tail: [&'static [f64]; 2],
     /// k: √(2π), or near it.
     pub tail_slope: f64,

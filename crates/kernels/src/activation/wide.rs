@@ -1,4 +1,5 @@
-//! [`Wide`]: numbers of twice float64's digits, for definitions. Slow, and the same bits on every machine.
+//! [`Wide`]: numbers with twice the digits of float64, for definitions. They are slow, and have the same bits on
+//! every machine.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

@@ -1,4 +1,4 @@
-//! [`Channels`]: what the tiles of a class share.
+//! [`Channels`]: the values that all tiles of a class share.
 
 use crate::axis::Axis;
 use crate::places::Place;

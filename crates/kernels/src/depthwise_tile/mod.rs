@@ -1,4 +1,5 @@
-//! Depthwise sums of pixels: some outputs of a row × a vector of channels that each have an input of their own.
+//! The depthwise kernel: sums for some outputs of a row × one vector of channels. Each channel has an input channel
+//! of its own.
 
 mod channels;
 mod outputs;
@@ -36,7 +37,8 @@ pub struct DepthwiseTile<'a, 'b, X: Scheme> {
     pub image: &'a Image<'a, X::Src>,
     /// The input plane, row and column with which the image's data begin.
     pub origin: [usize; 3],
-    /// The channels' weights in blocks of [`channels_of_register_tile`](crate::register::channels_of_register_tile), each taps × channels.
+    /// The channels' weights in blocks of [`channels_of_register_tile`](crate::register::channels_of_register_tile),
+    /// each taps × channels.
     pub weights: &'a [X::Weight],
     /// What becomes of the sums.
     pub end: End<'a, X>,

@@ -1,4 +1,4 @@
-//! [`Row`]: a kernel row of some outputs and channels.
+//! [`Row`]: one kernel row, for some outputs and channels.
 
 use crate::depthwise_tile::channels::Channels;
 use crate::depthwise_tile::outputs::{MOST_OUTPUTS, for_each};
@@ -59,8 +59,8 @@ impl<X: Scheme> Row<X> {
         });
     }
 
-    /// Asks for the next channels of the pixels under the tap, or if earlier taps have read all others, of the last one: they
-    /// are too many, and lie too far apart, for the machine to foresee.
+    /// Asks for the next channels of the pixels under the tap, or if earlier taps have read all others, of the last
+    /// one: they are too many, and lie too far apart, for the machine to foresee.
     #[inline(always)]
     pub fn ask<const V: usize, S: Vectors>(&self, channels: &Channels<X>, fresh: bool) {
         if channels.is_far {

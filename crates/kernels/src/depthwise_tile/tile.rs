@@ -1,4 +1,4 @@
-//! [`RegisterTile`]: some outputs that lie one behind the other, and their sums.
+//! [`RegisterTile`]: some neighbouring outputs, and their sums.
 
 use crate::axis::Axis;
 use crate::depthwise_tile::channels::Channels;
@@ -163,8 +163,8 @@ impl<X: Scheme> RegisterTile<X> {
         }
     }
 
-    /// `V` vectors of channels from this one on, and where their weights begin and how far those of a tap lie from those of
-    /// the next.
+    /// `V` vectors of channels from this one on, and where their weights begin and how far those of a tap lie from
+    /// those of the next.
     #[inline(always)]
     unsafe fn add<
         S: Vectors,

@@ -1,4 +1,4 @@
-//! The elements that an absent tap reads: zeros.
+//! The zeros that an absent tap reads.
 
 use std::sync::atomic::AtomicU64;
 

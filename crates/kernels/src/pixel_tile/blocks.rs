@@ -1,4 +1,4 @@
-//! [`Blocks`]: how output channels are divided among register tiles.
+//! [`Blocks`]: the division of output channels among register tiles.
 
 use crate::data_type::DataType;
 use crate::number::QUAD;
@@ -6,7 +6,8 @@ use crate::pixel_tile::absent::ABSENT;
 use crate::register::channels_of_register_tile;
 use crate::sums::VECTORS;
 
-/// How output channels are divided into blocks, whose weights are packed together and which register tiles compute at once.
+/// How output channels are divided into blocks, whose weights are packed together and which register tiles compute at
+/// once.
 #[derive(Debug, Clone, Copy)]
 pub struct Blocks {
     /// Output channels of a block: some of a group, or those of one or several groups.
@@ -16,8 +17,8 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Those of a convolution of so many groups, each of so many input and output channels. Small groups share a block if each
-    /// fills a vector or four lanes of one.
+    /// Those of a convolution of so many groups, each of so many input and output channels. Small groups share a
+    /// block if each fills a vector or four lanes of one.
     pub fn new(data_type: DataType, groups: usize, [of_input, of_group]: [usize; 2]) -> Self {
         let most = channels_of_register_tile(data_type);
         let lanes = most / VECTORS;

@@ -1,4 +1,4 @@
-//! [`Groups`]: the pixels of a part of a tile in the order in which register tiles compute them.
+//! [`Groups`]: the pixels of a part of a tile, in the order in which register tiles compute them.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;

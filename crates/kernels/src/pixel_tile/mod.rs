@@ -1,11 +1,12 @@
-//! A convolution's own inner loop: some output pixels × channels, whose sums over all taps and input channels stay in
-//! registers until they are finished.
+//! The kernel of convolutions: sums for some output pixels × channels. They stay in registers, over all taps and
+//! input channels, until the last step.
 //!
-//! Nothing but src, the weights and dst is touched: an output pixel reads its taps where they lie in the image. The
-//! pixels of a tile are taken in groups that see the same taps, so that padding costs nothing; what is left of each kind
-//! shares groups in which an absent tap reads zeros. The pixels of a transposed convolution that see the same taps lie a
-//! stride apart: nothing else tells it from an ordinary one here. Small groups lie side by side in a vector of channels, each
-//! multiplied by its own input.
+//! - It touches only src, the weights and dst. An output pixel reads its taps from the image itself.
+//! - Pixels that see the same taps form groups, so that padding costs nothing. The pixels that are left over share
+//!   groups, in which an absent tap reads zeros.
+//! - In a transposed convolution, pixels that see the same taps lie one stride apart. There is no other difference
+//!   here.
+//! - Small groups of channels lie side by side in a vector. Each one is multiplied by its own input.
 
 mod absent;
 mod block;
@@ -36,7 +37,8 @@ use crate::scheme::Scheme;
 use crate::sums::{BEHIND_WEIGHTS, VECTORS, most_rows};
 use crate::vectors::{Kernel, Vectors};
 
-/// Sums before they are moved to planes. They lie on lines of the cache: vectors that lie in two of them take twice as long.
+/// Sums before they are moved to planes. They lie on lines of the cache: vectors that lie in two of them take twice
+/// as long.
 #[repr(align(64))]
 struct Kept([MaybeUninit<f64>; KEPT_BYTES / size_of::<f64>()]);
 
@@ -57,8 +59,8 @@ pub struct PixelTile<'a, 'b, X: Scheme> {
     pub depth: Range<usize>,
     /// How the output channels are divided. They are channels of one group, or begin with the first of a group.
     pub blocks: Blocks,
-    /// The output channels' weights block by block, each taps × C × channels, and behind them at least [`BEHIND_WEIGHTS`] of
-    /// anything.
+    /// The output channels' weights block by block, each taps × C × channels, and behind them at least
+    /// [`BEHIND_WEIGHTS`] of anything.
     pub weights: &'a [X::Weight],
     /// What becomes of the sums.
     pub end: End<'a, X>,

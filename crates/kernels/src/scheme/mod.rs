@@ -1,7 +1,7 @@
-//! [`Scheme`]: the four types of a convolution, and what register tiles do with them.
+//! [`Scheme`]: the four types of a convolution, and the operations of register tiles on them.
 //!
-//! Float32 and float64 are schemes of one type each, which is every [`Number`]. A scheme of several types, such as bytes whose
-//! products are summed in 32 bits, implements the trait and changes no kernel.
+//! Float32 and float64 are schemes of one type each: every [`Number`] is a scheme. A scheme of several types, such as
+//! bytes with sums of 32 bits, implements the trait and changes no kernel.
 
 use std::fmt;
 
@@ -16,8 +16,8 @@ impl<T: bytemuck::Pod + fmt::Debug + Send + Sync> Stored for T {}
 
 /// What src, weights, sums and dst are; how a factor is read, how a product is added, and how a sum is finished.
 ///
-/// A vector of sums holds one sum for each of [`Scheme::channels`] output channels. Factors and weights come in vectors of as many
-/// lanes, whatever a lane of them holds.
+/// A vector of sums holds one sum for each of [`Scheme::channels`] output channels. Factors and weights come in
+/// vectors of as many lanes, whatever a lane of them holds.
 pub trait Scheme: Copy + fmt::Debug + Send + Sync + 'static {
     /// An element of src.
     type Src: Stored;

@@ -1,5 +1,5 @@
-//! A scheme whose four types differ: bytes times signed bytes, summed in 32 bits, and as bytes again in dst. It computes lane by
-//! lane, and shows that kernels ask nothing else of a scheme.
+//! Tests with a scheme of four different types: bytes times signed bytes, sums of 32 bits, and bytes in dst. It
+//! computes lane by lane. It shows that kernels need only the operations of the trait.
 
 use super::*;
 use crate::axis::{Axis, Operation};

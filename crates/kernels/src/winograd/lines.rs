@@ -1,4 +1,4 @@
-//! Lines of pixels of a vector's channels, which become vectors of channels and back.
+//! Lines of pixels, one for each channel of a vector, and their transposition to vectors of channels and back.
 
 use crate::lanes::{QUAD, load_columns_at};
 use crate::matrix::{Matrix, MatrixMut};

@@ -1,7 +1,7 @@
-//! The matrices of F(m×m, r×r), from their points, and the transforms of one line of a tile.
+//! The matrices of F(m×m, r×r), which follow from their points, and the transforms of one line of a tile.
 //!
-//! The matrices evaluate and interpolate polynomials at α − 1 points and at infinity (Toom and Cook); the points are 0
-//! and pairs ±p, whose rows differ in signs only. `A` is α, `R` is r throughout.
+//! The matrices evaluate and interpolate polynomials at α − 1 points and at infinity (Toom and Cook). The points are
+//! 0 and pairs ±p; the rows of a pair differ only in signs. `A` is α and `R` is r in all names.
 
 use crate::number::Number;
 use crate::vectors::Vectors;

@@ -1,10 +1,11 @@
-//! Winograd's minimal filtering F(m×m, r×r): the transforms of tiles, and in [`matrices`] those of lines and kernels.
+//! Winograd's minimal filtering F(m×m, r×r): the transforms of tiles. [`matrices`] has those of lines and kernels.
 //!
-//! An output tile of m×m pixels is Aᵀ·[(G·g·Gᵀ) ⊙ (Bᵀ·d·B)]·A for the r×r kernel g and the α×α input tile d,
+//! An output tile of m×m pixels is Aᵀ·[(G·g·Gᵀ) ⊙ (Bᵀ·d·B)]·A, for the r×r kernel g and the α×α input tile d, with
 //! α = m + r − 1 (Lavin and Gray, arXiv 1509.09308).
 //!
-//! The transforms hold one channel in each lane of a vector. They take a cache line of channels at a time, since the
-//! lines of the α² positions evict each other where these lie a multiple of 4 KiB apart. `A` is α, `R` is r throughout.
+//! The transforms hold one channel in each lane of a vector, and take one cache line of channels at a time. Otherwise
+//! the lines of the α² positions evict each other from the cache if the positions lie a multiple of 4 KiB apart. `A`
+//! is α and `R` is r in all names.
 
 mod input;
 mod lines;

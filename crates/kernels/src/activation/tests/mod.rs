@@ -1,4 +1,4 @@
-//! [`exact`] against points computed elsewhere, float64 against [`exact`], float32 against float64.
+//! Tests: [`exact`] against points from another program, float64 against [`exact`], float32 against float64.
 
 mod points;
 

@@ -1,4 +1,4 @@
-//! Points of functions, correctly rounded: computed in 400 digits (mpmath).
+//! Points of the activations, correctly rounded. mpmath computed them with 400 digits.
 
 use crate::activation::Activation;
 
