@@ -12,13 +12,17 @@
  *   pixel               one position on all spatial axes
  *   plane               all pixels of one channel of one image
  *   image               one element of the batch
+ *   slice               a tensor that is some channels of a wider tensor
  *   tap                 one position of the kernel
+ *   window              the pixels that one output reads through its taps
  *   element             one number of a tensor: a float, or a double
+ *   planner             the part of the library that chooses an algorithm
  *   plan                the algorithm for one convolution, with the sizes of all memory
  *   packed weights      the weights in the order in which a plan reads them
  *   workspace           memory of the caller for the intermediate results of one execute
  *   pool                threads that compute one execute together
  *   GEMM                a routine that multiplies two matrices: OpenBLAS, or the one inside this library
+ *   own kernels         the inner loops of this library, which need no GEMM
  *
  * Definition, in two dimensions, with stride s and dilation d:
  *   sum[n,m,y,x] = sum over c,i,j of weights[m,c,i,j] * src[n, c, y*s + i*d - pad_top, x*s + j*d - pad_left]
@@ -952,12 +956,13 @@ convlow_status convlow_pack_weights_f64(const struct convlow_plan *plan,
  *
  * - The function cannot check how many bytes packed_weights has: there must be convlow_plan_packed_weights_bytes.
  *   convlow_execute_with can check it.
- * - The library itself allocates nothing. The GEMM of a plan may allocate: docs/memory.md. A plan that
- *   CONVLOW_ALGORITHM_AUTO chose with CONVLOW_GEMM_AUTO has no GEMM.
+ * - The library itself allocates nothing. The GEMM of a plan may allocate. If it gets no memory, it may end the
+ *   process: docs/memory.md. A plan that CONVLOW_ALGORITHM_AUTO chose with CONVLOW_GEMM_AUTO has no GEMM.
  * - Each executing thread needs 128 KiB of stack, or 64 KiB in a build without BLAS.
  * - All threads compute in the floating-point mode (rounding, flushing to zero) of the calling thread.
  * - A NaN or an infinity in src reaches exactly the outputs whose window holds it; with Winograd's algorithms it also
- *   reaches other outputs. A NaN or an infinity in the weights may also reach border outputs that do not use its tap.
+ *   reaches other outputs. A NaN or an infinity in the weights of a tap may also reach border outputs that do not use
+ *   this tap.
  *
  * These errors leave dst as it was: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type;
  * CONVLOW_ERROR_WORKSPACE_LIMIT; CONVLOW_ERROR_WEIGHTS_MISMATCH. These errors may leave anything in dst:

@@ -335,12 +335,13 @@ unsafe fn pack<T: Element>(
 ///
 /// - The function cannot check how many bytes packed_weights has: there must be convlow_plan_packed_weights_bytes.
 ///   convlow_execute_with can check it.
-/// - The library itself allocates nothing. The GEMM of a plan may allocate: docs/memory.md. A plan that
-///   CONVLOW_ALGORITHM_AUTO chose with CONVLOW_GEMM_AUTO has no GEMM.
+/// - The library itself allocates nothing. The GEMM of a plan may allocate. If it gets no memory, it may end the
+///   process: docs/memory.md. A plan that CONVLOW_ALGORITHM_AUTO chose with CONVLOW_GEMM_AUTO has no GEMM.
 /// - Each executing thread needs 128 KiB of stack, or 64 KiB in a build without BLAS.
 /// - All threads compute in the floating-point mode (rounding, flushing to zero) of the calling thread.
 /// - A NaN or an infinity in src reaches exactly the outputs whose window holds it; with Winograd's algorithms it also
-///   reaches other outputs. A NaN or an infinity in the weights may also reach border outputs that do not use its tap.
+///   reaches other outputs. A NaN or an infinity in the weights of a tap may also reach border outputs that do not use
+///   this tap.
 ///
 /// These errors leave dst as it was: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type;
 /// CONVLOW_ERROR_WORKSPACE_LIMIT; CONVLOW_ERROR_WEIGHTS_MISMATCH. These errors may leave anything in dst:
