@@ -11,6 +11,7 @@
 
 mod arguments;
 mod checked;
+pub mod execute;
 mod fixed_text;
 pub mod info;
 pub mod plan;

@@ -9,7 +9,7 @@ fn main() {
     println!("cargo::rerun-if-changed=../../cbindgen.toml");
 
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is valid");
-    let sources = ["status", "types", "problem", "plan", "pool", "wisdom", "info"];
+    let sources = ["status", "types", "problem", "plan", "execute", "pool", "wisdom", "info"];
     sources
         .iter()
         .fold(cbindgen::Builder::new().with_config(config), |builder, module| {

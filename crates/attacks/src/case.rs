@@ -5,9 +5,11 @@ use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
+use convlow::ffi::execute::{
+    convlow_execute_args_init, convlow_execute_with, convlow_pack_weights, convlow_pack_weights_f64,
+};
 use convlow::ffi::plan::{
-    PlanHandle, convlow_execute_args_init, convlow_execute_with, convlow_pack_weights,
-    convlow_pack_weights_f64, convlow_plan_create_nd, convlow_plan_destroy, convlow_plan_get_info,
+    PlanHandle, convlow_plan_create_nd, convlow_plan_destroy, convlow_plan_get_info,
     convlow_plan_options_init,
 };
 use convlow::ffi::problem::convlow_convnd_desc_init;
