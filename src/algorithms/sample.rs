@@ -73,7 +73,7 @@ mod tests {
 
     /// CONTRIBUTING.md shows this file. The algorithm in it computes the definition.
     #[test]
-    fn the_sample_of_the_readme_is_an_algorithm() {
+    fn the_sample_of_the_documents_is_an_algorithm() {
         let axis = |input, stride| Axis { stride, pad_before: 1, ..Axis::dense(input, 3) };
         let problem = Problem::new(Problem {
             in_channels: 3,
