@@ -304,6 +304,37 @@ static void flags(void) {
     tensors_free(&t);
 }
 
+/* Refusals say what to do: the constant to set, the function to call, the limit that fits. */
+static void messages_that_help(void) {
+    convlow_conv2d_desc desc = plain();
+    convlow_plan_options options = defaults();
+    convlow_plan *plan;
+    options.algorithm = convlow_algorithm_from_name("winograd-strip-4x4-3x3");
+    CHECK_FAILS(convlow_plan_create(&desc, &options, &plan), CONVLOW_ERROR_UNSUPPORTED,
+                "needs math = CONVLOW_MATH_FAST");
+    desc.src_layout = 7;
+    CHECK_FAILS(status_of_desc(&desc), CONVLOW_ERROR_INVALID_ARGUMENT,
+                "CONVLOW_LAYOUT_NCHW (0) or CONVLOW_LAYOUT_NHWC (1)");
+    desc = plain();
+    desc.struct_size = 0;
+    CHECK_FAILS(status_of_desc(&desc), CONVLOW_ERROR_INVALID_ARGUMENT,
+                "call CONVLOW_CONV2D_DESC_INIT(&desc)");
+
+    /* The limit that the message names is the least. */
+    desc = plain();
+    options = defaults();
+    options.max_packed_weights_bytes = 1;
+    const char *unlimited =
+        "max_workspace_bytes = unlimited and max_packed_weights_bytes = 1: the least of each alone is 0 and ";
+    CHECK_FAILS(convlow_plan_create(&desc, &options, &plan), CONVLOW_ERROR_WORKSPACE_LIMIT, unlimited);
+    const char *least = strstr(convlow_last_error_message(), " is 0 and ");
+    REQUIRE(least != NULL);
+    options.max_packed_weights_bytes = strtoull(least + strlen(" is 0 and "), NULL, 10);
+    CHECK_OK(status_of(&desc, &options));
+    --options.max_packed_weights_bytes;
+    CHECK_STATUS(convlow_plan_create(&desc, &options, &plan), CONVLOW_ERROR_WORKSPACE_LIMIT);
+}
+
 static void budgets(void) {
     const double no_times[] = {(double)NAN, -1.0, (double)INFINITY, -(double)INFINITY};
     const convlow_conv2d_desc desc = plain();
@@ -867,6 +898,7 @@ int main(void) {
     bounds_of_the_activation();
     parameters_of_the_activation();
     flags();
+    messages_that_help();
     budgets();
     sizes_of_descriptors();
     sizes_of_options();
