@@ -7,12 +7,20 @@ use crate::layer::PIECE;
 use crate::number::Number;
 use crate::session::Threads;
 
-/// Each channel's value times its factor, plus its shift; clamped, or times its slope where it is negative.
+/// Each channel's value times its factor, plus its shift, by one line behind the other; clamped, or times its slope where it
+/// is negative.
 pub struct ByChannel {
-    factors: Vec<f32>,
-    shifts: Vec<f32>,
+    /// One at least. They are not multiplied into each other: of constants alone, products and sums may overflow or lose
+    /// digits where those of values do not.
+    lines: Vec<Singles>,
     clamp: Option<[f32; 2]>,
     slopes: Option<Vec<f32>>,
+}
+
+/// A line in float32.
+struct Singles {
+    factors: Vec<f32>,
+    shifts: Vec<f32>,
 }
 
 /// Nodes of a graph that do something by channel.
@@ -57,7 +65,7 @@ impl<'a> ByChannelFound<'a> {
                 None => return Ok(false),
             },
             _ => match ByChannel::of(next, self.dst, &shape)? {
-                Some(behind) if behind.factors.len() == own.factors.len() => own.then(behind),
+                Some(behind) if behind.channels() == own.channels() => own.then(behind),
                 _ => return Ok(false),
             },
         }
@@ -72,53 +80,68 @@ impl ByChannel {
     fn of(node: Node<'_>, value: Value<'_>, shape: &Shape) -> Result<Option<Self>> {
         let Some(&Size::Known(channels)) = shape.sizes.get(1) else { return Ok(None) };
         let values = Channeled { element: f32::ELEMENT, channels, spatial: shape.sizes.len() - 2 };
-        if let Some(line) = Line::of(node, value, values)? {
-            let [factors, shifts] = [line.factors, line.shifts].map(singles);
-            return Ok(Some(Self { factors, shifts, clamp: None, slopes: None }));
+        if let Some(lines) = Line::of(node, value, values)? {
+            let mut line = Line::none(channels);
+            lines.iter().for_each(|behind| line.then(behind));
+            let line = Singles::of(&line);
+            return Ok(line.map(|line| Self { lines: vec![line], clamp: None, slopes: None }));
         }
         let slopes = match (node.operator()?.as_str(), node.inputs()?.as_slice()) {
             ("PRelu", &[_, Some(slopes)]) => slopes.constant()?,
             _ => None,
         };
         let Some(slopes) = slopes.filter(|slopes| values.is_by_channel(slopes)) else { return Ok(None) };
-        Ok(Some(Self {
-            factors: vec![1.0; channels],
-            shifts: vec![0.0; channels],
-            clamp: None,
-            slopes: Some(slopes.elements()?.to_vec()),
-        }))
+        let lines = Singles::of(&Line::none(channels)).into_iter().collect();
+        Ok(Some(Self { lines, clamp: None, slopes: Some(slopes.elements()?.to_vec()) }))
+    }
+
+    fn channels(&self) -> usize {
+        self.lines[0].factors.len()
     }
 
     /// Does the other one behind this one, which ends with its shift.
     fn then(&mut self, behind: Self) {
-        let of = |own: &Self| Line {
-            factors: own.factors.iter().map(|&value| value.into()).collect(),
-            shifts: own.shifts.iter().map(|&value| value.into()).collect(),
-        };
-        let mut line = of(self);
-        line.then(&of(&behind));
-        [self.factors, self.shifts] = [line.factors, line.shifts].map(singles);
+        for line in behind.lines {
+            match self.lines.last_mut() {
+                // A factor and a shift behind it are one line: the same is done.
+                Some(own) if own.has_no_shift() && line.has_no_factor() => own.shifts = line.shifts,
+                _ => self.lines.push(line),
+            }
+        }
         (self.clamp, self.slopes) = (behind.clamp, behind.slopes);
     }
 }
 
-/// Numbers as float32.
-fn singles(numbers: Vec<f64>) -> Vec<f32> {
-    numbers.into_iter().map(|number| number as f32).collect()
+impl Singles {
+    /// None if a number is too large, or is none.
+    fn of(line: &Line) -> Option<Self> {
+        let [factors, shifts] = [&line.factors, &line.shifts]
+            .map(|numbers| numbers.iter().map(|&number| number as f32).collect::<Vec<_>>());
+        let are_finite = factors.iter().chain(&shifts).all(|number| number.is_finite());
+        are_finite.then_some(Self { factors, shifts })
+    }
+
+    fn has_no_factor(&self) -> bool {
+        self.factors.iter().all(|&factor| factor == 1.0)
+    }
+
+    fn has_no_shift(&self) -> bool {
+        self.shifts.iter().all(|&shift| shift == 0.0)
+    }
 }
 
 impl Operation for ByChannel {
     fn sizes(&self, inputs: &[Tensor<'_>]) -> Result<Vec<usize>> {
         let channels = Image::of(&inputs[0])?.channels;
-        if self.factors.len() != channels {
-            return Err(Failure(format!("{} factors do not fit {channels} channels", self.factors.len())));
+        if self.channels() != channels {
+            return Err(Failure(format!("{} factors do not fit {channels} channels", self.channels())));
         }
         Ok(inputs[0].sizes.clone())
     }
 
     fn run(&self, inputs: &[Tensor<'_>], output: Target<'_>, threads: &Threads<'_>) -> Result<()> {
         let pixels = Pixels { of: self, from: inputs[0].elements()? };
-        in_pieces(&pixels, output.to, self.factors.len() * PIECE, threads);
+        in_pieces(&pixels, output.to, self.channels() * PIECE, threads);
         Ok(())
     }
 
@@ -136,12 +159,18 @@ struct Pixels<'a> {
 impl Piecewise for Pixels<'_> {
     #[inline(always)]
     fn piece(&self, index: usize, to: &mut [f32]) {
-        let ByChannel { factors, shifts, clamp, slopes } = self.of;
+        let ByChannel { lines, clamp, slopes } = self.of;
+        let Some((Singles { factors, shifts }, more)) = lines.split_first() else { return };
         let channels = factors.len();
         let from = self.from[index * PIECE * channels..].chunks_exact(channels);
         for (from, to) in from.zip(to.chunks_exact_mut(channels)) {
             for ((x, to), (factor, shift)) in from.iter().zip(&mut *to).zip(factors.iter().zip(shifts)) {
                 *to = x * factor + shift;
+            }
+            for Singles { factors, shifts } in more {
+                for (to, (factor, shift)) in to.iter_mut().zip(factors.iter().zip(shifts)) {
+                    *to = *to * factor + shift;
+                }
             }
             if let &Some([min, max]) = clamp {
                 for to in &mut *to {

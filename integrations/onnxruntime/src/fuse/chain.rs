@@ -5,6 +5,7 @@
 
 use super::constants::{Channeled, numbers};
 use super::ending::Ending;
+use super::headroom::Headroom;
 use super::line::Line;
 use super::tail::Tail;
 use super::term::Term;
@@ -23,6 +24,8 @@ pub struct Chain<'a> {
     pub groups: usize,
     /// A factor and a shift of each output channel, which come first.
     pub line: Option<Line>,
+    /// The weights' room for factors, as soon as a node asked for it.
+    headroom: Option<Headroom>,
     /// A tensor that is added: as far as is known, of the output's shape.
     pub residual: Option<Value<'a>>,
     /// The arithmetic of each output behind that.
@@ -69,6 +72,9 @@ impl<'a> Chain<'a> {
             return refuse("it has neither one, two nor three dimensions");
         }
         let groups = usize::try_from(node.int(c"group")?.unwrap_or(1))?;
+        if weights.len() == 0 || groups == 0 || !weights.sizes[0].is_multiple_of(groups) {
+            return refuse("it has no weights, or they do not fit its groups");
+        }
         let mut chain = Self {
             nodes: vec![node],
             transposed,
@@ -76,6 +82,7 @@ impl<'a> Chain<'a> {
             weights,
             groups,
             line: None,
+            headroom: None,
             residual: None,
             ending: Ending::NONE,
             slopes: None,
@@ -109,23 +116,41 @@ impl<'a> Chain<'a> {
         Ok(true)
     }
 
-    /// Multiplies a node's constants into the weights and the bias, as long as no residual is added; whether that is
-    /// possible.
+    /// Multiplies a node's constants into the weights and the bias, as long as no residual is added; whether they can take
+    /// them.
     fn take_line(&mut self, next: Node<'a>) -> Result<bool> {
         if self.residual.is_some() {
             return Ok(false);
         }
-        let line = match Line::of(next, self.dst, self.values())? {
-            Some(line) => Some(line),
+        let lines = match Line::of(next, self.dst, self.values())? {
+            Some(lines) => Some(lines),
             None => match Tail::one(next, self.dst, self.values())?.map(|tail| tail.terms).as_deref() {
-                Some(&[Term::Step(step)]) => Line::of_step(step, self.channels()),
+                Some(&[Term::Step(step)]) => Line::of_step(step, self.channels()).map(|line| vec![line]),
                 _ => None,
             },
         };
-        let Some(line) = line else { return Ok(false) };
-        let channels = self.channels();
-        self.line.get_or_insert_with(|| Line::none(channels)).then(&line);
+        let Some(lines) = lines else { return Ok(false) };
+        let mut line = self.line.clone().unwrap_or_else(|| Line::none(self.channels()));
+        let headroom = self.headroom()?;
+        for behind in &lines {
+            if !headroom.takes(&line, behind) {
+                return Ok(false);
+            }
+            line.then(behind);
+        }
+        self.line = Some(line);
         Ok(true)
+    }
+
+    /// The weights' room for factors. All weights are read for it, once.
+    fn headroom(&mut self) -> Result<&Headroom> {
+        let headroom = match self.headroom.take() {
+            Some(headroom) => headroom,
+            None => {
+                Headroom::of(&self.weights, self.taps(), self.channels(), |kernel| self.channel_of(kernel))?
+            }
+        };
+        Ok(self.headroom.insert(headroom))
     }
 
     /// Takes a node that adds a tensor of the output's shape, as far as shapes are known; whether it is one.
@@ -178,6 +203,20 @@ impl<'a> Chain<'a> {
     /// Output channels.
     pub fn channels(&self) -> usize {
         if self.transposed { self.groups * self.weights.sizes[1] } else { self.weights.sizes[0] }
+    }
+
+    /// Weights of each kernel.
+    pub fn taps(&self) -> usize {
+        self.weights.sizes[2..].iter().product()
+    }
+
+    /// The output channel of a kernel of the weights, which are M × C/groups × taps or, transposed, C × M/groups × taps.
+    pub fn channel_of(&self, kernel: usize) -> usize {
+        let (second, of_group) = (self.weights.sizes[1], self.weights.sizes[0] / self.groups);
+        match self.transposed {
+            false => kernel / second,
+            true => kernel / second / of_group * second + kernel % second,
+        }
     }
 
     /// The values that may lie either way.

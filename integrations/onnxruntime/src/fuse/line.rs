@@ -17,11 +17,12 @@ impl Line {
         Self { factors: vec![1.0; channels], shifts: vec![0.0; channels] }
     }
 
-    /// The line of a node that combines a value with constants of one number a channel; none for other nodes.
+    /// The lines of a node that combines a value with constants of one number a channel, one behind the other; none for
+    /// other nodes.
     ///
     /// # Errors
     /// The host's.
-    pub fn of(node: Node<'_>, value: Value<'_>, values: Channeled) -> Result<Option<Self>> {
+    pub fn of(node: Node<'_>, value: Value<'_>, values: Channeled) -> Result<Option<Vec<Self>>> {
         let Channeled { element, channels, .. } = values;
         let Some(inputs) = node.inputs()?.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
         let operator = node.operator()?;
@@ -31,8 +32,7 @@ impl Line {
             None => return Ok(None),
         };
         if operator == "BatchNormalization" {
-            let norm = if is_first { Self::norm(node, &inputs, channels, element)? } else { None };
-            return Ok(norm.filter(Self::is_finite));
+            return if is_first { Self::norm(node, &inputs, channels, element) } else { Ok(None) };
         }
         let &[first, second] = inputs.as_slice() else { return Ok(None) };
         let Some(constant) = (if is_first { second } else { first }).constant()? else { return Ok(None) };
@@ -40,26 +40,31 @@ impl Line {
             return Ok(None);
         }
         let values = numbers(&constant)?;
-        let none = Self::none(channels);
         let line = match operator.as_str() {
-            "Add" | "Sum" => Some(Self { shifts: values, ..none }),
-            "Sub" if is_first => Some(Self { shifts: values.iter().map(|value| -value).collect(), ..none }),
-            "Mul" => Some(Self { factors: values, ..none }),
-            "Div" if is_first => {
-                Some(Self { factors: values.iter().map(|value| value.recip()).collect(), ..none })
-            }
-            _ => None,
+            "Add" | "Sum" => Self::of_shifts(values),
+            "Sub" if is_first => Self::of_shifts(values.iter().map(|value| -value).collect()),
+            "Mul" => Self::of_factors(values),
+            "Div" if is_first => Self::of_factors(values.iter().map(|value| value.recip()).collect()),
+            _ => return Ok(None),
         };
-        Ok(line.filter(Self::is_finite))
+        Ok(Some(vec![line]))
     }
 
-    /// Of products of weights, infinite factors would make something else than of their sum.
-    fn is_finite(&self) -> bool {
-        self.factors.iter().all(|factor| factor.is_finite())
+    fn of_factors(factors: Vec<f64>) -> Self {
+        Self { shifts: vec![0.0; factors.len()], factors }
+    }
+
+    fn of_shifts(shifts: Vec<f64>) -> Self {
+        Self { factors: vec![1.0; shifts.len()], shifts }
     }
 
     /// A BatchNormalization; none if it trains.
-    fn norm(node: Node<'_>, inputs: &[Value<'_>], channels: usize, element: i32) -> Result<Option<Self>> {
+    fn norm(
+        node: Node<'_>,
+        inputs: &[Value<'_>],
+        channels: usize,
+        element: i32,
+    ) -> Result<Option<Vec<Self>>> {
         let alone = node.outputs()?.iter().flatten().count() == 1;
         if !alone || node.int(c"training_mode")?.unwrap_or(0) != 0 || inputs.len() != 5 {
             return Ok(None);
@@ -75,10 +80,10 @@ impl Line {
         }
         let [scale, shift, mean, variance] = constants.as_slice() else { return Ok(None) };
         let epsilon = f64::from(node.float(c"epsilon")?.unwrap_or(1e-5));
-        let factors: Vec<f64> =
+        let factors =
             scale.iter().zip(variance).map(|(scale, variance)| scale / (variance + epsilon).sqrt()).collect();
-        let shifts = (0..channels).map(|channel| shift[channel] - mean[channel] * factors[channel]).collect();
-        Ok(Some(Self { factors, shifts }))
+        let centred = Self::of_shifts(mean.iter().map(|mean| -mean).collect());
+        Ok(Some(vec![centred, Self::of_factors(factors), Self::of_shifts(shift.clone())]))
     }
 
     /// Does the other one behind this one.
@@ -93,15 +98,13 @@ impl Line {
 
     /// The line of a step, the same for so many channels; none for other steps.
     pub fn of_step(step: Step<f64>, channels: usize) -> Option<Self> {
-        let (factor, shift) = match step {
-            Step::Add(shift) => (1.0, shift),
-            Step::Subtract(shift) => (1.0, -shift),
-            Step::Multiply(factor) => (factor, 0.0),
-            Step::Divide(divisor) => (divisor.recip(), 0.0),
+        Some(match step {
+            Step::Add(shift) => Self::of_shifts(vec![shift; channels]),
+            Step::Subtract(shift) => Self::of_shifts(vec![-shift; channels]),
+            Step::Multiply(factor) => Self::of_factors(vec![factor; channels]),
+            Step::Divide(divisor) => Self::of_factors(vec![divisor.recip(); channels]),
             Step::Clamp(..) | Step::Steepen(_) | Step::Note | Step::MultiplyByNoted => return None,
-        };
-        let line = Self { factors: vec![factor; channels], shifts: vec![shift; channels] };
-        line.is_finite().then_some(line)
+        })
     }
 }
 
@@ -118,6 +121,6 @@ mod tests {
             line.then(&Line::of_step(step, 2).expect("it is a line"));
         }
         assert_eq!(line, Line { factors: vec![10.0, 150.0], shifts: vec![7.0, -47.5] });
-        assert!(Line::of_step(Step::Divide(0.0), 2).is_none() && Line::of_step(Step::Note, 2).is_none());
+        assert!(Line::of_step(Step::Note, 2).is_none());
     }
 }

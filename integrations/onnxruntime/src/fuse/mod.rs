@@ -1,6 +1,7 @@
 //! Recognises the nodes behind a convolution that its end can do.
 //!
-//! [`Chain`] collects these nodes. A [`line`](mod@line) is multiplied into the weights and the bias; a residual is added.
+//! [`Chain`] collects these nodes. A [`line`](mod@line) is multiplied into the weights and the bias where they have the
+//! [`headroom`]; a residual is added.
 //! Behind that, [`tail`] reads the nodes that work on each output alone, as [`term`]s, and [`formula`] finds the
 //! [`Activation`](convlow::Activation) that the terms spell: one value, whichever operators a model uses. Arithmetic
 //! behind an activation remains as [`step`]s; [`ending`] holds both. All of them read their operands by [`constants`].
@@ -9,6 +10,7 @@ mod chain;
 mod constants;
 mod ending;
 mod formula;
+mod headroom;
 mod line;
 mod step;
 mod tail;

@@ -17,15 +17,8 @@ pub fn folded<T: Number>(chain: &Chain<'_>) -> Result<(Vec<T>, Option<Vec<T>>)> 
     weights.extend_from_slice(given);
     let Some(line) = &chain.line else { return Ok((weights, None)) };
     if line.factors.iter().any(|&factor| factor != 1.0) {
-        // Weights are M × C/groups × taps or, transposed, C × M/groups × taps.
-        let taps: usize = chain.weights.sizes[2..].iter().product();
-        let (second, of_group) = (chain.weights.sizes[1], chain.weights.sizes[0] / chain.groups);
-        for (at, kernel) in weights.chunks_exact_mut(taps).enumerate() {
-            let m = match chain.transposed {
-                false => at / second,
-                true => at / second / of_group * second + at % second,
-            };
-            let factor = line.factors[m];
+        for (at, kernel) in weights.chunks_exact_mut(chain.taps()).enumerate() {
+            let factor = line.factors[chain.channel_of(at)];
             kernel.iter_mut().for_each(|weight| *weight = T::from_f64(Into::<f64>::into(*weight) * factor));
         }
     }
