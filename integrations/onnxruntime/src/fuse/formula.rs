@@ -6,6 +6,7 @@
 
 use convlow::Activation;
 
+use super::headroom::{MOST, is_ordinary};
 use super::step::Step;
 use super::term::{Curve, Term};
 
@@ -26,16 +27,22 @@ impl Affine {
         self.factor * value + self.shift
     }
 
-    /// This and then the step; none if that is not affine.
+    /// This and then the step; none if that is not affine, or is computed rightly as a step alone.
     fn then(self, step: Step<f64>) -> Option<Self> {
         let Self { factor, shift } = self;
-        Some(match step {
+        let both = match step {
             Step::Add(more) => Self { factor, shift: shift + more },
             Step::Subtract(less) => Self { factor, shift: shift - less },
             Step::Multiply(by) => Self { factor: factor * by, shift: shift * by },
             Step::Divide(by) => Self { factor: factor / by, shift: shift / by },
             Step::Clamp(..) | Step::Steepen(_) | Step::Note | Step::MultiplyByNoted => return None,
-        })
+        };
+        both.ordinary()
+    }
+
+    /// Itself; none if its constants overflow or lose digits where a model's own, one behind the other, do not.
+    fn ordinary(self) -> Option<Self> {
+        (is_ordinary(self.factor) && self.shift.abs() <= MOST).then_some(self)
     }
 }
 
@@ -83,7 +90,7 @@ impl Formula {
                 let scale = Affine::IDENTITY.then(step).filter(|scale| scale.shift == 0.0)?;
                 let Affine { factor, shift } = self.outer;
                 let outer = Affine { factor: factor * scale.factor, shift: shift * scale.factor };
-                Some(Self { outer, ..self })
+                Some(Self { outer: outer.ordinary()?, ..self })
             }
             Term::Step(step) if self.bend.is_some() => Some(Self { outer: self.outer.then(step)?, ..self }),
             Term::Step(step) => Some(Self { inner: self.inner.then(step)?, ..self }),
@@ -251,5 +258,24 @@ mod tests {
         assert_eq!(activation_of(&steps(&[Step::Steepen(0.1), Step::Add(1.0)])), None);
         assert_eq!(activation_of(&steps(&[Step::Note, relu])), None);
         assert_eq!(activation_of(&steps(&[relu, Step::MultiplyByNoted])), None);
+    }
+
+    #[test]
+    fn constants_out_of_the_ordinary_spell_no_activation() {
+        let bounds = Step::Clamp(0.0, 1.0);
+        for first in [
+            &[Step::Multiply(f64::INFINITY)][..],
+            &[Step::Multiply(1e30), Step::Multiply(1e30)],
+            &[Step::Multiply(1e-30), Step::Multiply(1e30)],
+            &[Step::Divide(0.0)],
+            &[Step::Add(3e38), Step::Subtract(3e38)],
+        ] {
+            assert_eq!(activation_of(&steps(&[first, &[bounds]].concat())), None, "{first:?}");
+            assert_eq!(activation_of(&gated(&steps(&[first, &[bounds]].concat()), &[])), None, "{first:?}");
+        }
+        assert_eq!(
+            activation_of(&gated(&steps(&[bounds]), &[Step::Multiply(1e30), Step::Divide(1e30)])),
+            None
+        );
     }
 }

@@ -16,7 +16,12 @@ use super::line::Line;
 use crate::host::{Listed, Result, Tensor};
 
 /// The greatest number that constants are combined to, of whatever size these are: 2^16. Those of networks are far below.
-const MOST: f64 = 65_536.0;
+pub const MOST: f64 = 65_536.0;
+
+/// Whether a few factors of this size make one that is far from both ends of float32.
+pub fn is_ordinary(factor: f64) -> bool {
+    (1.0 / MOST..=MOST).contains(&factor.abs())
+}
 
 /// The least and the greatest magnitude of some numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]

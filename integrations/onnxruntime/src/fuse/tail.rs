@@ -1,6 +1,7 @@
 //! Nodes behind a value that do something with it alone.
 
 use super::constants::{Channeled, bounds};
+use super::headroom::is_ordinary;
 use super::step::Step;
 use super::term::{Curve, Term};
 use crate::host::{Failure, Graph, Node, Result, Tensor, Value};
@@ -104,9 +105,12 @@ impl<'a> Branch<'a> {
         Ok(branch)
     }
 
-    /// Its terms, if they do nothing but multiply.
+    /// Its terms, if they do nothing but multiply by ordinary numbers: these may be multiplied by behind the product, too.
     fn scale(&self) -> Option<Vec<Term>> {
-        let is_scale = |term: &Term| matches!(term, Term::Step(Step::Multiply(_) | Step::Divide(_)));
+        let is_scale = |term: &Term| match *term {
+            Term::Step(Step::Multiply(by) | Step::Divide(by)) => is_ordinary(by),
+            _ => false,
+        };
         self.tail.terms.iter().all(is_scale).then(|| self.tail.terms.clone())
     }
 }
