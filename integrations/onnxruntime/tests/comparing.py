@@ -20,10 +20,13 @@ Feeds = dict[str, np.ndarray]
 
 
 def session(
-    model: onnx.ModelProto, of_host: int = 1, only_convlow: bool = False, **options: Any
+    model: onnx.ModelProto, of_host: int = 1, only_convlow: bool = False, as_written: bool = False, **options: Any
 ) -> ort.InferenceSession:
-    """A session on convlow, which must not fall back to another provider as a whole."""
+    """A session on convlow, which must not fall back to another provider as a whole. As it is written, a model is none that
+    ONNX Runtime has changed first."""
     settings = ort.SessionOptions()
+    if as_written:
+        settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     settings.intra_op_num_threads = of_host
     settings.log_severity_level = 3
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
