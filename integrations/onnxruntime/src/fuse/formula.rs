@@ -27,6 +27,12 @@ impl Affine {
         self.factor * value + self.shift
     }
 
+    /// Whether it is 0 of a value, up to the rounding of its constants. Beside a value of 0 the least shift is more.
+    fn vanishes_at(self, value: f64) -> bool {
+        let cancelled = (self.factor * value).abs();
+        cancelled.is_finite() && self.of(value).abs() <= TOLERANCE * cancelled
+    }
+
     /// This and then the step; none if that is not affine, or is computed rightly as a step alone.
     fn then(self, step: Step<f64>) -> Option<Self> {
         let Self { factor, shift } = self;
@@ -120,7 +126,7 @@ pub fn activation_of(terms: &[Term]) -> Option<Activation> {
     let is_plain = inner == Affine::IDENTITY && outer == Affine::IDENTITY;
     match (bend?, is_gated) {
         (Bend::Clamp(min, max), false) if is_plain => Some(Activation::Clamp { min, max }),
-        (Bend::Clamp(min, max), _) if are_close(outer.of(min), 0.0) && are_close(outer.of(max), 1.0) => {
+        (Bend::Clamp(min, max), _) if outer.vanishes_at(min) && are_close(outer.of(max), 1.0) => {
             let [alpha, beta] = [outer.factor * alpha, outer.of(beta)];
             Some(match is_gated {
                 true => Activation::HardSwish { alpha, beta },
@@ -273,6 +279,8 @@ mod tests {
             assert_eq!(activation_of(&steps(&[first, &[bounds]].concat())), None, "{first:?}");
             assert_eq!(activation_of(&gated(&steps(&[first, &[bounds]].concat()), &[])), None, "{first:?}");
         }
+        // A shift that is small beside 1, but all that there is where bounds make 0.
+        assert_eq!(activation_of(&steps(&[bounds, Step::Add(1e-9)])), None);
         assert_eq!(
             activation_of(&gated(&steps(&[bounds]), &[Step::Multiply(1e30), Step::Divide(1e30)])),
             None

@@ -7,8 +7,8 @@
 //! - it is a normal number, which 0 is not, and so is its product with each weight and with the bias; those of 0 stay 0;
 //! - no such product is greater than [`MOST`], unless the weight itself was as great: sums of products with inputs below
 //!   2^90 then stay far from float32's limit of 2^128, whichever of them cancel;
-//! - the bias, times the factor, and a shift behind it are at most [`MOST`] where neither is 0: their sum loses no more
-//!   digits than the convolution's own sum beside such a bias, and does not overflow.
+//! - a shift is at most [`MOST`], and so is what the bias has become where it is added: a convolution's sum may begin with
+//!   its bias, and neither that sum nor the bias alone may overflow, or lose the digits of what stands beside a great shift.
 //!
 //! A factor of 1 multiplies nothing. Whatever these rules refuse stays behind the convolution, as the model writes it.
 
@@ -78,8 +78,8 @@ impl Headroom {
             let is_scaled = by == 1.0
                 || self.scales(Extent::NONE.with(shift), by)
                     && self.scales(self.weights[channel], factor * by);
-            let is_alone = shift == 0.0 || more == 0.0;
-            is_scaled && more.is_finite() && (is_alone || (shift * by).abs().max(more.abs()) <= MOST)
+            let is_shifted = more == 0.0 || more.abs() <= MOST && (shift * by).abs() <= MOST;
+            is_scaled && is_shifted
         })
     }
 
@@ -128,7 +128,7 @@ mod tests {
             assert!(takes(&[0.0, 0.0], [1.0, 0.0], constants), "{constants:?}");
         }
         // What stands as it is, however great or small.
-        assert!(takes(&[1e38, 1e-40], [1.0, 0.0], [1.0, 3e38]));
+        assert!(takes(&[1e38, 1e-40], [1.0, 0.0], [1.0, 1e-40]) && takes(&[1.0], [1.0, 3e38], [1.0, 0.0]));
         assert!(takes(&[f32::INFINITY, f32::NAN], [1.0, f64::NAN], [1.0, 0.0]));
         // Great weights may become smaller, small ones greater.
         assert!(
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn shifts_out_of_the_ordinary_are_not_taken() {
         for [shift, by, more] in
-            [[3e38, 1.0, 3e38], [1e30, 1.0, -1e30], [3e38, 1.0, 1.0], [1e30, 1.5, 0.0], [1e-38, 0.1, 0.0]]
+            [[0.0, 1.0, 3e38], [1e30, 1.0, -1e30], [3e38, 1.0, 1.0], [1e30, 1.5, 0.0], [1e-38, 0.1, 0.0]]
         {
             assert!(!takes(&[1.0], [1.0, shift], [by, more]), "{shift} {by} {more}");
         }
