@@ -251,6 +251,29 @@ class Factors(unittest.TestCase):
                         self.assertTrue(case.want().all() or is_one)
                         self.check(case)
 
+    def test_a_great_shift_is_added_to_the_whole_sum(self) -> None:
+        """A part of the sum and the shift overflow together, whichever comes first."""
+        for operator, dtype, kernel in itertools.product(OPERATORS, BOUNDS, (1, 2)):
+            large = 1.5 * 2.0 ** (np.finfo(dtype).maxexp - 1)
+            for first, shifts in itertools.product((1, -1), ([large], [large, 1, 1, 1])):
+                w = np.zeros((CHANNELS, CHANNELS, kernel, kernel), dtype)
+                if operator == "Conv":
+                    w[0, 0, 0, 0], w[0, 1, 0, 0] = first, -first
+                else:
+                    w[0, 0, 0, 0], w[1, 0, 0, 0] = first, -first
+                x = np.full((1, CHANNELS, 5, 5), large, dtype)
+                case = Case(operator, x, w, [Node("Add", [np.array(shifts, dtype)])])
+                with self.subTest(operator=operator, dtype=dtype.__name__, kernel=kernel, first=first, shifts=shifts):
+                    self.check(case)
+
+    def test_bounds_keep_a_small_shift(self) -> None:
+        for dtype in BOUNDS:
+            w = np.full((CHANNELS, CHANNELS, 1, 1), -1, dtype)
+            x = np.ones((1, CHANNELS, 3, 4), dtype)
+            shift = np.array([1e-12], dtype)
+            with self.subTest(dtype.__name__):
+                self.check(Case("Conv", x, w, [Node("Clip"), Node("Add", [shift])]), fused=["Clip", "Add"])
+
     def test_divisors_whose_reciprocal_is_out_of_range(self) -> None:
         for operator, dtype in itertools.product(OPERATORS, BOUNDS):
             tiny = float(np.finfo(dtype).smallest_subnormal) * 1000
