@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unittest
 from collections.abc import Sequence
+from typing import Any
 
 import models
 import numpy as np
@@ -14,7 +15,12 @@ from comparing import Feeds, error, network, node, plain, rng, session, values
 def with_end(*behind: onnx.NodeProto, kernel: int = 3, pads: int = 1, axes: int = 2) -> onnx.ModelProto:
     """A Conv of 8 to 12 channels, and nodes that make its output `a` to `y`."""
     nodes = [node("Conv", ["x", "w", "b"], ["a"], "c", pads=[pads] * (2 * axes)), *behind]
-    constants = {"w": values(12, 8, *[kernel] * axes), "b": values(12), "k": np.float32(0.75), "s": values(12, 1, 1)}
+    constants: dict[str, Any] = {
+        "w": values(12, 8, *[kernel] * axes),
+        "b": values(12),
+        "k": np.float32(0.75),
+        "s": values(12, 1, 1),
+    }
     used = {name for made in nodes for name in made.input}
     constants = {name: value for name, value in constants.items() if name in used}
     return models.small(nodes, constants, ("n", 8, *["h", "w", "d"][:axes]))
@@ -36,7 +42,7 @@ ENDS = {
 class Empty(unittest.TestCase):
     """A session computes sizes of nothing as ONNX Runtime does, whenever they come."""
 
-    def check_sizes(self, model: onnx.ModelProto, sizes: Sequence[tuple[int, ...]], **options: object) -> int:
+    def check_sizes(self, model: onnx.ModelProto, sizes: Sequence[tuple[int, ...]], **options: Any) -> int:
         """One session for all sizes, in their order and back; returns how many ONNX Runtime computes, too."""
         made, other = session(model, **options), plain(model)
         compared = 0
