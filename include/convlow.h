@@ -18,11 +18,19 @@
  *   element             one number of a tensor: a float, or a double
  *   planner             the part of the library that chooses an algorithm
  *   plan                the algorithm for one convolution, with the sizes of all memory
+ *   execute             one call of convlow_execute, convlow_execute_f64 or convlow_execute_with
  *   packed weights      the weights in the order in which a plan reads them
  *   workspace           memory of the caller for the intermediate results of one execute
+ *   bias                one number for each output channel, which is added to the sum
+ *   residual            a tensor of the shape of dst, which is added before the activation
+ *   slopes              one number for each output channel, for CONVLOW_ACTIVATION_PRELU only
+ *   host                the program that calls this library
  *   pool                threads that compute one execute together
- *   GEMM                a routine that multiplies two matrices: OpenBLAS, or the one inside this library
+ *   external pool       a pool of threads that belong to the host
+ *   GEMM                a routine that multiplies two matrices: OpenBLAS (the BLAS), or the one inside this library
  *   own kernels         the inner loops of this library, which need no GEMM
+ *   cost model          the formulas by which the planner estimates times
+ *   wisdom              the times that this process measured or imported
  *
  * Definition, in two dimensions, with stride s and dilation d:
  *   sum[n,m,y,x] = sum over c,i,j of weights[m,c,i,j] * src[n, c, y*s + i*d - pad_top, x*s + j*d - pad_left]
@@ -190,18 +198,19 @@
 #define CONVLOW_ALGORITHM_AUTO 0
 
 /**
- * Only algorithms that compute every product of the definition.
+ * The planner takes only algorithms that compute every product of the definition.
  */
 #define CONVLOW_MATH_EXACT 0
 
 /**
- * Winograd's algorithms, too. They multiply less and round differently. docs/numerics.md states the error of each one.
+ * The planner may also take Winograd's algorithms, which multiply less and round differently. docs/numerics.md states
+ * the error of each one.
  */
 #define CONVLOW_MATH_FAST 1
 
 /**
  * The planner measures nothing. It uses times that were measured or imported before, if there are any, and otherwise
- * a cost model. A plan takes microseconds.
+ * a cost model. Making a plan takes tens of microseconds.
  */
 #define CONVLOW_EFFORT_ESTIMATE 0
 
@@ -211,12 +220,13 @@
 #define CONVLOW_EFFORT_MEASURE 1
 
 /**
- * As an option: no GEMM is required. With CONVLOW_ALGORITHM_AUTO the planner takes only algorithms on the library's
- * own kernels or on plain loops; their executes allocate nothing. An algorithm by name that needs a GEMM gets the
- * GEMM that the cost model finds faster on one thread; it gets a BLAS only if the sizes fit the integer type of the
- * BLAS.
+ * As an option, the default: no GEMM is required. With CONVLOW_ALGORITHM_AUTO the planner takes only algorithms on the
+ * library's own kernels or on plain loops; their executes allocate nothing. An algorithm by name that needs a GEMM
+ * gets the GEMM that is faster on one thread by the cost model. It gets the BLAS only if the sizes fit the integer
+ * type of the BLAS.
  *
- * In convlow_plan_info: the algorithm uses plain loops, no GEMM and no kernels; or it is not applicable.
+ * In convlow_plan_info: the algorithm uses plain loops, without a GEMM and without own kernels, or it is not
+ * applicable.
  */
 #define CONVLOW_GEMM_AUTO 0
 
@@ -379,8 +389,9 @@ typedef struct convlow_convnd_desc {
      */
     size_t output_padding[3];
     /**
-     * Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, other bounds than the
-     * defaults (or both 0) are CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore the bounds.
+     * Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, both bounds must have
+     * their defaults, or both must be 0; any other bound is CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore
+     * the bounds.
      */
     double activation_min;
     /**
@@ -511,8 +522,9 @@ typedef struct convlow_conv2d_desc {
      */
     size_t groups;
     /**
-     * Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, other bounds than the
-     * defaults (or both 0) are CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore the bounds.
+     * Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, both bounds must have
+     * their defaults, or both must be 0; any other bound is CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore
+     * the bounds.
      */
     float activation_min;
     /**
@@ -547,7 +559,7 @@ typedef struct convlow_plan_options {
      */
     size_t struct_size;
     /**
-     * The id of an algorithm, or CONVLOW_ALGORITHM_AUTO, the default.
+     * The id of an algorithm, as convlow_algorithm_from_name returns it. Default CONVLOW_ALGORITHM_AUTO.
      */
     int32_t algorithm;
     /**
@@ -596,8 +608,8 @@ typedef struct convlow_plan_options {
 } convlow_plan_options;
 
 /**
- * The planner's knowledge of one algorithm for one problem. Before the call, set struct_size and set the other
- * fields to 0.
+ * The planner's knowledge of one algorithm for one problem. Before the call, set struct_size, and set the other
+ * fields to 0: a newer header may have fields that an older library does not write.
  */
 typedef struct convlow_plan_info {
     /**
@@ -630,7 +642,7 @@ typedef struct convlow_plan_info {
      */
     size_t packed_weights_bytes;
     /**
-     * Output rows: the size of the last axis but one. 1 in one dimension.
+     * Output rows: the size of the second-last axis. 1 in one dimension.
      */
     size_t dst_height;
     /**
@@ -638,8 +650,8 @@ typedef struct convlow_plan_info {
      */
     size_t dst_width;
     /**
-     * Multiplications of the definition for the whole batch. Taps on padding count, and so do products that a
-     * transposed convolution cuts off.
+     * Multiplications of the definition for the whole batch. Products with taps on padding count, too. Products that
+     * a transposed convolution cuts off also count.
      */
     size_t macs;
     /**
@@ -852,9 +864,9 @@ void convlow_plan_options_init(struct convlow_plan_options *options,
                                size_t struct_size);
 
 /**
- * Writes what the planner knows of every algorithm for this problem, in the order of convlow_algorithm_at. A plan
- * would take the one whose reason is NULL. options may be NULL, for the defaults. CONVLOW_EFFORT_MEASURE measures
- * here, too.
+ * Writes a convlow_plan_info of every algorithm for this problem, in the order of convlow_algorithm_at. A plan with
+ * these options takes the algorithm whose reason is NULL. options may be NULL, for the defaults.
+ * CONVLOW_EFFORT_MEASURE measures here, too.
  *
  * infos has capacity elements. Set the struct_size of the first one; it holds for all. The function writes
  * min(capacity, *count) elements, and the number of algorithms to *count. If capacity is 0, infos may be NULL. desc
@@ -884,7 +896,7 @@ convlow_status convlow_query_nd(const struct convlow_convnd_desc *desc,
  *
  * Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_UNSUPPORTED, CONVLOW_ERROR_WORKSPACE_LIMIT,
  * CONVLOW_ERROR_OVERFLOW, CONVLOW_ERROR_OUT_OF_MEMORY. With the environment variable CONVLOW_VERBOSE=1 the call
- * prints one line about the choice to stderr.
+ * prints one line to stderr: the chosen algorithm, and for each other one the reason why it was not chosen.
  */
 convlow_status convlow_plan_create(const struct convlow_conv2d_desc *desc,
                                    const struct convlow_plan_options *options,
@@ -898,15 +910,17 @@ convlow_status convlow_plan_create_nd(const struct convlow_convnd_desc *desc,
                                       struct convlow_plan **plan);
 
 /**
- * Destroys a plan. No thread may use the plan then or later. If plan is NULL, the function does nothing.
+ * Destroys a plan. No thread may use the plan during this call or after it. If plan is NULL, the function does
+ * nothing.
  */
 void convlow_plan_destroy(struct convlow_plan *plan);
 
 /**
- * Writes what the plan has chosen. Set info->struct_size first. Neither pointer may be NULL. Error:
- * CONVLOW_ERROR_INVALID_ARGUMENT.
+ * Writes the algorithm and the sizes of the plan to info. Set info->struct_size first, and the other fields to 0.
+ * Neither pointer may be NULL. Error: CONVLOW_ERROR_INVALID_ARGUMENT.
  */
-convlow_status convlow_plan_get_info(const struct convlow_plan *plan, struct convlow_plan_info *info);
+convlow_status convlow_plan_get_info(const struct convlow_plan *plan,
+                                     struct convlow_plan_info *info);
 
 /**
  * Returns the exact number of bytes of workspace that an execute needs, for all threads of the plan's pool together.
@@ -1004,8 +1018,8 @@ convlow_status convlow_execute_with(const struct convlow_plan *plan,
 
 /**
  * Makes a pool of own threads and writes its address to *pool. threads counts the thread that executes: the library
- * starts threads - 1. 0 means as many as the calling thread may use cores, or fewer in a container with a CPU quota.
- * The threads block all signals.
+ * starts threads - 1. 0 means one thread for each core that the calling thread may use, or fewer in a container with a
+ * CPU quota. The threads block all signals.
  *
  * The caller owns the pool: destroy it with convlow_pool_destroy. pool must not be NULL. Errors:
  * CONVLOW_ERROR_INVALID_ARGUMENT, also for more than 1024 threads; CONVLOW_ERROR_OUT_OF_MEMORY.
@@ -1025,10 +1039,11 @@ convlow_status convlow_pool_set_spin(struct convlow_pool *pool,
 
 /**
  * Sets CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. With CONVLOW_BINDING_CORES, an execute wakes each
- * thread of the pool on the least busy core, and moves a thread off the core of the executing thread. The thread is
- * pinned to that core until it runs there. The library takes cores that the executing thread may use. If they are too
- * few for the whole pool, it takes cores that the creator of the pool could use. It never moves threads of the host.
- * The setting also holds for plans that already exist. docs/threads.md has the reason.
+ * sleeping thread of the pool on the core with the fewest computing threads, and moves a spinning thread off the core
+ * of the executing thread. It pins the thread to the new core until the thread runs there. The library chooses among
+ * the cores that the executing thread may use. If they are too few for the whole pool, it chooses among the cores that
+ * the creator of the pool could use. It never moves threads of the host. The setting also holds for plans that already
+ * exist. docs/threads.md has the reason.
  *
  * pool must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT; CONVLOW_ERROR_UNSUPPORTED for an external pool.
  */

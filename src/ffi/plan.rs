@@ -111,9 +111,9 @@ pub unsafe extern "C" fn convlow_plan_options_init(options: *mut PlanOptions, st
     guard(|| unsafe { versioned::init(options, struct_size) });
 }
 
-/// Writes what the planner knows of every algorithm for this problem, in the order of convlow_algorithm_at. A plan
-/// would take the one whose reason is NULL. options may be NULL, for the defaults. CONVLOW_EFFORT_MEASURE measures
-/// here, too.
+/// Writes a convlow_plan_info of every algorithm for this problem, in the order of convlow_algorithm_at. A plan with
+/// these options takes the algorithm whose reason is NULL. options may be NULL, for the defaults.
+/// CONVLOW_EFFORT_MEASURE measures here, too.
 ///
 /// infos has capacity elements. Set the struct_size of the first one; it holds for all. The function writes
 /// min(capacity, *count) elements, and the number of algorithms to *count. If capacity is 0, infos may be NULL. desc
@@ -178,7 +178,7 @@ unsafe fn query(
 ///
 /// Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_UNSUPPORTED, CONVLOW_ERROR_WORKSPACE_LIMIT,
 /// CONVLOW_ERROR_OVERFLOW, CONVLOW_ERROR_OUT_OF_MEMORY. With the environment variable CONVLOW_VERBOSE=1 the call
-/// prints one line about the choice to stderr.
+/// prints one line to stderr: the chosen algorithm, and for each other one the reason why it was not chosen.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_create(
     desc: *const Conv2dDesc,
@@ -216,7 +216,8 @@ unsafe fn create(
     Ok(())
 }
 
-/// Destroys a plan. No thread may use the plan then or later. If plan is NULL, the function does nothing.
+/// Destroys a plan. No thread may use the plan during this call or after it. If plan is NULL, the function does
+/// nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_destroy(plan: *mut PlanHandle) {
     guard(|| {
@@ -228,8 +229,8 @@ pub unsafe extern "C" fn convlow_plan_destroy(plan: *mut PlanHandle) {
     });
 }
 
-/// Writes what the plan has chosen. Set info->struct_size first. Neither pointer may be NULL. Error:
-/// CONVLOW_ERROR_INVALID_ARGUMENT.
+/// Writes the algorithm and the sizes of the plan to info. Set info->struct_size first, and the other fields to 0.
+/// Neither pointer may be NULL. Error: CONVLOW_ERROR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_get_info(plan: *const PlanHandle, info: *mut PlanInfo) -> Status {
     guard(|| {

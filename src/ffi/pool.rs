@@ -51,8 +51,8 @@ unsafe fn pool_of<'a>(pool: *const PoolHandle) -> Result<&'a Pool> {
 }
 
 /// Makes a pool of own threads and writes its address to *pool. threads counts the thread that executes: the library
-/// starts threads - 1. 0 means as many as the calling thread may use cores, or fewer in a container with a CPU quota.
-/// The threads block all signals.
+/// starts threads - 1. 0 means one thread for each core that the calling thread may use, or fewer in a container with a
+/// CPU quota. The threads block all signals.
 ///
 /// The caller owns the pool: destroy it with convlow_pool_destroy. pool must not be NULL. Errors:
 /// CONVLOW_ERROR_INVALID_ARGUMENT, also for more than 1024 threads; CONVLOW_ERROR_OUT_OF_MEMORY.
@@ -80,10 +80,11 @@ pub unsafe extern "C" fn convlow_pool_set_spin(pool: *mut PoolHandle, microsecon
 }
 
 /// Sets CONVLOW_BINDING_CORES, the default, or CONVLOW_BINDING_NONE. With CONVLOW_BINDING_CORES, an execute wakes each
-/// thread of the pool on the least busy core, and moves a thread off the core of the executing thread. The thread is
-/// pinned to that core until it runs there. The library takes cores that the executing thread may use. If they are too
-/// few for the whole pool, it takes cores that the creator of the pool could use. It never moves threads of the host.
-/// The setting also holds for plans that already exist. docs/threads.md has the reason.
+/// sleeping thread of the pool on the core with the fewest computing threads, and moves a spinning thread off the core
+/// of the executing thread. It pins the thread to the new core until the thread runs there. The library chooses among
+/// the cores that the executing thread may use. If they are too few for the whole pool, it chooses among the cores that
+/// the creator of the pool could use. It never moves threads of the host. The setting also holds for plans that already
+/// exist. docs/threads.md has the reason.
 ///
 /// pool must not be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT; CONVLOW_ERROR_UNSUPPORTED for an external pool.
 #[unsafe(no_mangle)]

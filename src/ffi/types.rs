@@ -63,23 +63,25 @@ pub const CONVLOW_ACTIVATION_PRELU: i32 = 10;
 /// others.
 pub const CONVLOW_ALGORITHM_AUTO: i32 = 0;
 
-/// Only algorithms that compute every product of the definition.
+/// The planner takes only algorithms that compute every product of the definition.
 pub const CONVLOW_MATH_EXACT: i32 = 0;
-/// Winograd's algorithms, too. They multiply less and round differently. docs/numerics.md states the error of each one.
+/// The planner may also take Winograd's algorithms, which multiply less and round differently. docs/numerics.md states
+/// the error of each one.
 pub const CONVLOW_MATH_FAST: i32 = 1;
 
 /// The planner measures nothing. It uses times that were measured or imported before, if there are any, and otherwise
-/// a cost model. A plan takes microseconds.
+/// a cost model. Making a plan takes tens of microseconds.
 pub const CONVLOW_EFFORT_ESTIMATE: i32 = 0;
 /// The planner times the algorithms within max_workspace_bytes, measure_budget_seconds and measure_max_bytes.
 pub const CONVLOW_EFFORT_MEASURE: i32 = 1;
 
-/// As an option: no GEMM is required. With CONVLOW_ALGORITHM_AUTO the planner takes only algorithms on the library's
-/// own kernels or on plain loops; their executes allocate nothing. An algorithm by name that needs a GEMM gets the
-/// GEMM that the cost model finds faster on one thread; it gets a BLAS only if the sizes fit the integer type of the
-/// BLAS.
+/// As an option, the default: no GEMM is required. With CONVLOW_ALGORITHM_AUTO the planner takes only algorithms on the
+/// library's own kernels or on plain loops; their executes allocate nothing. An algorithm by name that needs a GEMM
+/// gets the GEMM that is faster on one thread by the cost model. It gets the BLAS only if the sizes fit the integer
+/// type of the BLAS.
 ///
-/// In convlow_plan_info: the algorithm uses plain loops, no GEMM and no kernels; or it is not applicable.
+/// In convlow_plan_info: the algorithm uses plain loops, without a GEMM and without own kernels, or it is not
+/// applicable.
 pub const CONVLOW_GEMM_AUTO: i32 = 0;
 /// OpenBLAS. As an option with CONVLOW_ALGORITHM_AUTO: the planner takes algorithms that call this GEMM. It takes
 /// "direct-sum2d", which calls none, if no other algorithm fits or if the cost model finds it faster. The option does
@@ -142,8 +144,9 @@ pub struct Conv2dDesc {
     pub pad_right: usize,
     /// Groups of channels. Each group is a convolution of its own. It must divide both numbers of channels. Default 1.
     pub groups: usize,
-    /// Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, other bounds than the
-    /// defaults (or both 0) are CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore the bounds.
+    /// Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, both bounds must have
+    /// their defaults, or both must be 0; any other bound is CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore
+    /// the bounds.
     pub activation_min: f32,
     /// Greatest output of CONVLOW_ACTIVATION_CLAMP. Default INFINITY. With CLAMP, a NaN bound, or a maximum less than
     /// the minimum, is CONVLOW_ERROR_INVALID_ARGUMENT.
@@ -216,8 +219,9 @@ pub struct ConvNdDesc {
     /// Only for a transposed convolution: output positions that are added at the end, as output_padding of ONNX. It
     /// must be less than the stride or less than the dilation of the axis. Default 0.
     pub output_padding: [usize; 3],
-    /// Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, other bounds than the
-    /// defaults (or both 0) are CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore the bounds.
+    /// Least output of CONVLOW_ACTIVATION_CLAMP. Default -INFINITY. With CONVLOW_ACTIVATION_NONE, both bounds must have
+    /// their defaults, or both must be 0; any other bound is CONVLOW_ERROR_INVALID_ARGUMENT. Other activations ignore
+    /// the bounds.
     pub activation_min: f64,
     /// Greatest output of CONVLOW_ACTIVATION_CLAMP. Default INFINITY. With CLAMP, a NaN bound, or a maximum less than
     /// the minimum, is CONVLOW_ERROR_INVALID_ARGUMENT.
@@ -291,7 +295,7 @@ pub struct PlanOptions {
     /// leaves the other fields at their defaults. A larger one, of a newer header, must have 0 in the bytes that the
     /// library does not know.
     pub struct_size: usize,
-    /// The id of an algorithm, or CONVLOW_ALGORITHM_AUTO, the default.
+    /// The id of an algorithm, as convlow_algorithm_from_name returns it. Default CONVLOW_ALGORITHM_AUTO.
     pub algorithm: i32,
     /// CONVLOW_MATH_... Default CONVLOW_MATH_EXACT.
     pub math: i32,
@@ -320,8 +324,8 @@ pub struct PlanOptions {
     pub packing_id: u64,
 }
 
-/// The planner's knowledge of one algorithm for one problem. Before the call, set struct_size and set the other
-/// fields to 0.
+/// The planner's knowledge of one algorithm for one problem. Before the call, set struct_size, and set the other
+/// fields to 0: a newer header may have fields that an older library does not write.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct PlanInfo {
@@ -340,12 +344,12 @@ pub struct PlanInfo {
     pub workspace_bytes: usize,
     /// Exact number of bytes of the packed weights.
     pub packed_weights_bytes: usize,
-    /// Output rows: the size of the last axis but one. 1 in one dimension.
+    /// Output rows: the size of the second-last axis. 1 in one dimension.
     pub dst_height: usize,
     /// Output columns: the size of the last axis.
     pub dst_width: usize,
-    /// Multiplications of the definition for the whole batch. Taps on padding count, and so do products that a
-    /// transposed convolution cuts off.
+    /// Multiplications of the definition for the whole batch. Products with taps on padding count, too. Products that
+    /// a transposed convolution cuts off also count.
     pub macs: usize,
     /// Calls of the GEMM in one execute. 0 without a GEMM.
     pub gemm_calls: usize,
