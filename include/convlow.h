@@ -896,7 +896,7 @@ convlow_status convlow_query_nd(const struct convlow_convnd_desc *desc,
  *
  * Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_UNSUPPORTED, CONVLOW_ERROR_WORKSPACE_LIMIT,
  * CONVLOW_ERROR_OVERFLOW, CONVLOW_ERROR_OUT_OF_MEMORY. With the environment variable CONVLOW_VERBOSE=1 the call
- * prints one line to stderr: the chosen algorithm, and for each other one the reason why it was not chosen.
+ * prints some lines to stderr: the chosen algorithm, and for each other one the reason why it was not chosen.
  */
 convlow_status convlow_plan_create(const struct convlow_conv2d_desc *desc,
                                    const struct convlow_plan_options *options,

@@ -178,7 +178,7 @@ unsafe fn query(
 ///
 /// Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_UNSUPPORTED, CONVLOW_ERROR_WORKSPACE_LIMIT,
 /// CONVLOW_ERROR_OVERFLOW, CONVLOW_ERROR_OUT_OF_MEMORY. With the environment variable CONVLOW_VERBOSE=1 the call
-/// prints one line to stderr: the chosen algorithm, and for each other one the reason why it was not chosen.
+/// prints some lines to stderr: the chosen algorithm, and for each other one the reason why it was not chosen.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_plan_create(
     desc: *const Conv2dDesc,
