@@ -11,7 +11,7 @@ fn value(name: &CStr) -> Option<&CStr> {
     if value.is_null() { None } else { Some(unsafe { CStr::from_ptr(value) }) }
 }
 
-/// Whether `CONVLOW_VERBOSE` asks for a line a plan.
+/// Whether `CONVLOW_VERBOSE` asks for lines about each plan.
 pub(crate) fn is_verbose() -> bool {
     value(c"CONVLOW_VERBOSE").is_some_and(|value| !matches!(value.to_bytes(), b"" | b"0"))
 }
