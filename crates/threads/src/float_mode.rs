@@ -53,6 +53,17 @@ impl FloatMode {
     }
 }
 
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+impl FloatMode {
+    /// The bits that choose a rounding: upwards.
+    const UPWARD: u64 = if cfg!(target_arch = "x86_64") { 0x4000 } else { 0x40_0000 };
+
+    /// The calling thread's, but that it rounds upwards.
+    pub fn upward() -> Self {
+        Self(Self::current().0 | Self::UPWARD)
+    }
+}
+
 /// MXCSR's low six bits: what has happened on this thread, which is no mode.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 const EVENTS: u32 = 0x3f;
@@ -105,9 +116,6 @@ mod tests {
 
     use super::*;
 
-    /// The bits that choose a rounding: upwards.
-    const UPWARD: u64 = if cfg!(target_arch = "x86_64") { 0x4000 } else { 0x40_0000 };
-
     /// The nearest float lies below it.
     fn minus_a_third() -> f32 {
         black_box(-1.0) / black_box(3.0)
@@ -116,7 +124,7 @@ mod tests {
     #[test]
     fn a_mode_holds_inside_and_the_own_one_behind_it_even_behind_a_panic() {
         let own = FloatMode::current();
-        let upward = FloatMode(own.0 | UPWARD);
+        let upward = FloatMode::upward();
         let nearest = minus_a_third();
         let (is_upward, above) = upward.apply(|| (FloatMode::current() == upward, minus_a_third()));
         assert!(is_upward && above > nearest);
@@ -133,7 +141,7 @@ mod tests {
         black_box(minus_a_third());
         let before = mxcsr() & EVENTS;
         assert!(before & INEXACT != 0);
-        FloatMode(FloatMode::current().0 | UPWARD).apply(|| assert_eq!(mxcsr() & EVENTS, before));
+        FloatMode::upward().apply(|| assert_eq!(mxcsr() & EVENTS, before));
         assert_eq!(mxcsr() & EVENTS, before);
     }
 }

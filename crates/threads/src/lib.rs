@@ -7,6 +7,8 @@ mod cores;
 mod float_mode;
 mod gang;
 mod pool;
+#[cfg(feature = "rayon")]
+mod rayon;
 mod sync;
 
 pub use pool::{ParallelFor, Pool};

@@ -1,7 +1,8 @@
-//! [`Pool`]: threads that work on one call together. There are three kinds:
+//! [`Pool`]: threads that work on one call together. There are four kinds:
 //! - no pool: the calling thread;
 //! - the library's own threads ([`Gang`]), which spin for a moment and then sleep;
-//! - the caller's parallel-for.
+//! - the caller's parallel-for;
+//! - the threads of rayon.
 
 use std::ffi::c_void;
 use std::panic::resume_unwind;
@@ -15,6 +16,8 @@ use convlow_base::panics::catch_quietly;
 use crate::cores;
 use crate::float_mode::FloatMode;
 use crate::gang::Gang;
+#[cfg(feature = "rayon")]
+use crate::rayon;
 use crate::sync::{Mutex, into_inner, lock};
 
 /// Runs `job(argument, 0)` … `job(argument, jobs − 1)`, on any threads in any order, and returns when all
@@ -47,6 +50,10 @@ enum Runner {
     Serial,
     Own(Shared<Gang>),
     External(External),
+    #[cfg(feature = "rayon")]
+    Rayon {
+        threads: usize,
+    },
 }
 
 /// The caller's threads.
@@ -120,11 +127,22 @@ impl Pool {
         Ok(self)
     }
 
+    /// The threads of rayon. An execute runs on the pool in which its thread computes: inside of
+    /// `rayon::ThreadPool::install`, or of a task, that pool, else the global one. It runs as many jobs at a time as the pool of
+    /// *this* call has threads, or fewer where the execute's pool has fewer.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if the global pool is to be started here and cannot be.
+    #[cfg(feature = "rayon")]
+    pub fn rayon() -> Result<Self> {
+        Ok(Self::of(Runner::Rayon { threads: rayon::threads()?.min(MAX_THREADS) }))
+    }
+
     /// Sets how long the threads look out for the next call before they sleep; zero for hosts that forbid spinning.
     /// It holds for all clones of the pool, from the next wait on.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for more than a second, [`Error::Unsupported`] for the caller's threads.
+    /// [`Error::InvalidArgument`] for more than a second, [`Error::Unsupported`] for the host's threads.
     pub fn set_spin(&self, spin: Duration) -> Result<()> {
         if spin > MAX_SPIN {
             return invalid!("spin = {spin:?} is over the limit of {MAX_SPIN:?}");
@@ -137,7 +155,7 @@ impl Pool {
     /// thread but the pool's own is ever moved.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for the caller's threads.
+    /// [`Error::Unsupported`] for the caller's threads, or rayon's.
     pub fn set_bound(&self, bound: bool) -> Result<()> {
         self.set("place", |gang| gang.set_bound(bound))
     }
@@ -151,6 +169,10 @@ impl Pool {
                 return Err(Error::Unsupported(text!(
                     "an external pool's threads are the host's, and so is their {what}"
                 )));
+            }
+            #[cfg(feature = "rayon")]
+            Runner::Rayon { .. } => {
+                return Err(Error::Unsupported(text!("the threads are rayon's, and so is their {what}")));
             }
         }
         Ok(())
@@ -189,6 +211,8 @@ impl Pool {
             Runner::Serial => 1,
             Runner::Own(gang) => gang.threads(),
             Runner::External(external) => external.threads,
+            #[cfg(feature = "rayon")]
+            Runner::Rayon { threads } => *threads,
         }
     }
 
@@ -213,6 +237,8 @@ impl Pool {
         match &self.runner {
             Runner::Serial => caught(0),
             Runner::Own(gang) => gang.run(slots, &caught),
+            #[cfg(feature = "rayon")]
+            Runner::Rayon { .. } => rayon::run(slots, &caught),
             Runner::External(external) => {
                 if external.run(slots, &caught) {
                     let text = text!("the external pool called a job outside 0..{slots}");
