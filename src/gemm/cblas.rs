@@ -17,8 +17,12 @@ use convlow_kernels::matrix::{MatrixMut, Operand};
 
 use super::multiply::{Multiply, shape_of};
 
+// What links the library, in place of the line below.
+#[cfg(feature = "openblas-src")]
+use openblas_src as _;
+
 // Also for CBLAS's own functions, which `cblas-sys` declares and links nowhere.
-#[link(name = "openblas")]
+#[cfg_attr(not(feature = "openblas-src"), link(name = "openblas"))]
 unsafe extern "C" {
     fn openblas_set_num_threads(threads: c_int);
     fn openblas_get_num_threads() -> c_int;
