@@ -3,11 +3,15 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[cfg(feature = "openblas")]
+mod blas;
 mod conformance;
 mod depthwise;
 mod isa;
 mod parts;
 mod propagation;
+#[cfg(feature = "rayon")]
+mod rayon;
 mod register_tile;
 mod slices;
 mod threads;

@@ -47,15 +47,32 @@ unsafe extern "C" fn absent(
 ) {
 }
 
-fn pools() -> Vec<(String, Pool)> {
-    let mut pools: Vec<_> = [1, 2, 3, 4, 7]
+/// What calls an execute, on the thread that it likes.
+type Call = Box<dyn Fn(&mut (dyn FnMut() + Send))>;
+
+/// A pool, and what calls an execute on it.
+pub struct OnPool {
+    name: String,
+    pool: Pool,
+    pub call: Call,
+}
+
+impl OnPool {
+    /// Called from this thread.
+    pub fn new(name: &str, pool: Pool) -> Self {
+        Self { name: name.to_string(), pool, call: Box::new(|execute| execute()) }
+    }
+}
+
+fn pools() -> Vec<OnPool> {
+    let own = [1, 2, 3, 4, 7]
         .into_iter()
-        .map(|threads| (format!("own, {threads}"), Pool::new(threads).expect("a few threads")))
-        .collect();
+        .map(|threads| OnPool::new(&format!("own, {threads}"), Pool::new(threads).expect("a few threads")));
+    let mut pools: Vec<_> = own.collect();
     for (name, run) in [("reversed", reversed as convlow::ParallelFor), ("lazy", lazy), ("absent", absent)] {
         // SAFETY: both keep the contract of a parallel-for and ignore their context.
         let pool = unsafe { Pool::external(run, std::ptr::null_mut(), 3) }.expect("three threads");
-        pools.push((format!("external, {name}"), pool));
+        pools.push(OnPool::new(&format!("external, {name}"), pool));
     }
     pools
 }
@@ -98,17 +115,22 @@ fn problems() -> Vec<Problem> {
 #[test]
 fn results_do_not_depend_on_threads() {
     let pools = pools();
+    compare_on_pools(&pools, pools.len());
+}
+
+/// Every problem and algorithm on so many of the pools, by turns, against one thread.
+pub fn compare_on_pools(pools: &[OnPool], at_a_time: usize) {
     let compare = |shape: &Problem| match shape.data_type {
-        DataType::F32 => compare_on::<f32>(shape, &pools),
-        DataType::F64 => compare_on::<f64>(shape, &pools),
+        DataType::F32 => compare_on::<f32>(shape, pools, at_a_time),
+        DataType::F64 => compare_on::<f64>(shape, pools, at_a_time),
     };
     let compared: usize = problems().iter().map(compare).sum();
-    println!("threads: {compared} comparisons");
+    println!("threads: {compared} comparisons on {} pools", pools.len());
     assert!(compared > 20 * REGISTRY.len());
 }
 
-/// Every algorithm on all pools against one thread; how many comparisons.
-fn compare_on<T: Element>(shape: &Problem, pools: &[(String, Pool)]) -> usize {
+/// One problem of [`compare_on_pools`]; how many comparisons.
+fn compare_on<T: Element>(shape: &Problem, pools: &[OnPool], at_a_time: usize) -> usize {
     let data = Data::<T>::random(shape, true, &mut fastrand::Rng::with_seed(3));
     let mut compared = 0;
     let mut choices: Vec<_> = common::backends().into_iter().map(|(gemm, it)| (gemm, Some(it))).collect();
@@ -124,9 +146,11 @@ fn compare_on<T: Element>(shape: &Problem, pools: &[(String, Pool)]) -> usize {
                 };
                 assert!(plan.info().backend.is_none_or(|served| Some(served) == backend));
                 let alone = bits(&run(&plan, &data));
-                for (name, pool) in pools {
+                let turn = pools.iter().cycle().skip(compared % pools.len()).take(at_a_time);
+                for OnPool { name, pool, call } in turn {
                     let plan = plan_for(&problem, &common::options(entry, gemm, pool)).expect("as before");
-                    let together = bits(&run(&plan, &data));
+                    let mut together = Vec::new();
+                    call(&mut || together = bits(&run(&plan, &data)));
                     assert!(together == alone, "{} on {problem} with pool {name}", entry.name());
                     compared += 1;
                 }
@@ -209,7 +233,13 @@ fn a_tight_workspace_limit_keeps_the_results_of_a_thread_count() {
 fn many_threads_execute_one_plan_at_once() {
     let problem = padded([16, 24], [20, 20], [3, 3], 1);
     let data: Data = Data::random(&problem, true, &mut fastrand::Rng::with_seed(5));
-    for pool in [Pool::SERIAL, Pool::new(2).expect("two threads")] {
+    let pools = [
+        Pool::SERIAL,
+        Pool::new(2).expect("two threads"),
+        #[cfg(feature = "rayon")]
+        Pool::rayon().expect("rayon's global threads"),
+    ];
+    for pool in pools {
         for entry in REGISTRY {
             let Ok(plan) = plan_for(&problem, &common::options(entry, BackendChoice::Auto, &pool)) else {
                 continue;

@@ -142,7 +142,7 @@ impl Pool {
     /// It holds for all clones of the pool, from the next wait on.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for more than a second, [`Error::Unsupported`] for the host's threads.
+    /// [`Error::InvalidArgument`] for more than a second, [`Error::Unsupported`] for the caller's threads, or rayon's.
     pub fn set_spin(&self, spin: Duration) -> Result<()> {
         if spin > MAX_SPIN {
             return invalid!("spin = {spin:?} is over the limit of {MAX_SPIN:?}");
