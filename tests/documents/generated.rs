@@ -2,13 +2,12 @@
 //! one that is compiled. The README's C program is compiled and run by `c_tests/readme_test.cmake`.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::{Kind, Layout, Problem};
 
 use crate::common::padded;
+use crate::written::{check_or_write, read};
 
 const BEGIN: &str = "<!-- algorithms: written by ./dev generate -->\n";
 const END: &str = "<!-- end of algorithms -->";
@@ -16,14 +15,6 @@ const END: &str = "<!-- end of algorithms -->";
 const ALGORITHMS: &str = "docs/algorithms.md";
 const ERRORS: &str = "docs/numerics.md";
 const SAMPLE: &str = "CONTRIBUTING.md";
-
-fn path_of(document: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(document)
-}
-
-fn read(document: &str) -> String {
-    std::fs::read_to_string(path_of(document)).unwrap_or_else(|error| panic!("{document}: {error}"))
-}
 
 /// What the registry says of an algorithm, and what else it needs, asked of the algorithm itself.
 fn row(entry: &Entry) -> String {
@@ -104,18 +95,4 @@ fn the_sample_of_an_algorithm_is_the_one_that_is_compiled() {
     let (sample, _) = file.split_once("\n#[cfg(test)]").expect("its tests stand behind it");
     let [begin, end] = ["<!-- sample: written by ./dev generate -->\n", "<!-- end of sample -->"];
     check_or_write(SAMPLE, begin, end, &format!("\n```rust\n{sample}```\n\n"));
-}
-
-/// Makes sure that the document holds this text between two marks, or writes it there if that is asked for.
-fn check_or_write(document: &str, begin: &str, end: &str, expected: &str) {
-    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
-    let _one_by_one = ONE_BY_ONE.lock();
-    let text = read(document);
-    let (before, rest) = text.split_once(begin).unwrap_or_else(|| panic!("{document} has no {begin}"));
-    let (found, after) = rest.split_once(end).unwrap_or_else(|| panic!("{document} has no {end}"));
-    if std::env::var_os("CONVLOW_GENERATE").is_some() {
-        std::fs::write(path_of(document), format!("{before}{begin}{expected}{end}{after}")).expect("written");
-    } else {
-        assert!(found == expected, "{document} differs from the source: run ./dev generate");
-    }
 }

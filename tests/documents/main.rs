@@ -10,4 +10,6 @@ mod generated;
 mod links;
 mod package;
 mod promises;
+mod rust;
 mod symbols;
+mod written;
