@@ -55,6 +55,7 @@ add_packages() {
 add_features() {
     case $features in
         all | \(*) ;;
+        all,*) options+=(--features "${features#all,}") ;;
         none) options+=(--no-default-features) ;;
         *) options+=(--no-default-features --features "$features") ;;
     esac
@@ -152,7 +153,7 @@ check_builds() {
     awk '
         function kernels(features,    parts, n, at, found) {
             gsub(/[()]/, "", features)
-            if (features == "all") return "avx512 f64 portable winograd "
+            if (features ~ /^all(,|$)/) return "avx512 f64 portable winograd "
             n = split(features, parts, ",")
             for (at = 1; at <= n; at++) has[parts[at]] = NR
             found = ""

@@ -38,6 +38,12 @@ format() {
     clang-format -i "${c_sources[@]}"
 }
 
+# The header, and the parts of pages that tests hold to the source.
+generate() {
+    CONVLOW_GENERATE=1 cargo_in check test --quiet --test header -- header
+    CONVLOW_GENERATE=1 cargo_in engine test --quiet --test documents -- generated:: rust::
+}
+
 # The Python of benches/, integrations/ and tools/: its format, lints and types, and the lists of problems that the peers read.
 check_python() {
     need python3 python3

@@ -36,6 +36,7 @@ run_full_test() {
     stage documentation check_documentation
     stage builds compile_first
     stage rust test_rust
+    stage engine test_engine
     stage smallest test_smallest
     stage pool test_pool_models
     stage evaluation test_evaluation
@@ -65,6 +66,13 @@ compile_first() {
 # Every Rust test.
 test_rust() {
     cargo_in check test -- --show-output
+}
+
+# What an engine in Rust shares with the library: rayon's threads, and the BLAS that a crate links.
+test_engine() {
+    cargo_in engine clippy --quiet --all-targets -- -D warnings
+    cargo_in engine test --lib --test computing --test documents -- --show-output rayon:: blas:: many_threads rust:: \
+        package::no_dependency
 }
 
 # Those that do not take minutes.
