@@ -215,6 +215,43 @@ static void what_is_no_image(void) {
     CHECK(size[0] == 0 && size[1] == 0 && size[2] == 1);
 }
 
+/* Sizes beside a 0 have to fit memory by themselves: whatever their order, the answer is the same, and names
+ * them. */
+static void huge_sizes_beside_nothing(void) {
+    const size_t large = (size_t)1 << 40;
+    const size_t sizes[][4] = {
+        /* batch, and the input's sizes */
+        {1, large, large, 0}, {1, large, 0, large}, {1, 0, large, large},
+        {0, large, large, 1}, {0, 1, large, large}, {0, large, 1, large},
+    };
+    for (size_t at = 0; at < sizeof(sizes) / sizeof(sizes[0]); ++at) {
+        for (int32_t layout = 0; layout < 2; ++layout) {
+            convlow_convnd_desc d = describe_case(&cases[4], 3);
+            convlow_plan *plan = NULL;
+            size_t size[3];
+            d.src_layout = d.dst_layout = layout;
+            d.batch = sizes[at][0];
+            memcpy(d.in_size, sizes[at] + 1, sizeof(d.in_size));
+            CHECK_FAILS(convlow_convnd_output_size(&d, size), CONVLOW_ERROR_OVERFLOW, "in_size[1] = ");
+            CHECK_FAILS(convlow_plan_create_nd(&d, NULL, &plan), CONVLOW_ERROR_OVERFLOW, "in_size[1] = ");
+            /* Two of them fit. */
+            for (int axis = 0; axis < 3; ++axis) {
+                d.in_size[axis] = d.in_size[axis] == large ? (size_t)1 << 20 : d.in_size[axis];
+            }
+            CHECK_OK(convlow_plan_create_nd(&d, NULL, &plan));
+            convlow_plan_destroy(plan);
+        }
+    }
+    /* An image of nothing is shorter than any stride. */
+    for (int32_t layout = 0; layout < 2; ++layout) {
+        convlow_convnd_desc d = describe_case(&cases[4], 2);
+        size_t size[3];
+        d.src_layout = d.dst_layout = layout;
+        d.src_batch_stride = d.dst_batch_stride = 3;
+        CHECK_OK(convlow_convnd_output_size(&d, size));
+    }
+}
+
 /* A net of dynamic sizes packs once: an empty image reads the packing of any other. */
 static void packing_of_other_images(void) {
     for (int32_t layout = 0; layout < 2; ++layout) {
@@ -249,6 +286,7 @@ int main(void) {
     every_kind();
     transposed();
     what_is_no_image();
+    huge_sizes_beside_nothing();
     packing_of_other_images();
     measured();
     printf("empty: %d executes of outputs that see nothing\n", plans);

@@ -7,7 +7,7 @@ use convlow_base::error::{Error, Result, text};
 use super::mistake::{Mistake, wrong};
 use super::numbers::numbers_of;
 use super::sizes::problem_of;
-use crate::problem::Problem;
+use crate::problem::{Layout, Problem};
 
 /// A problem with what a list says about it beside its sizes.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,7 @@ fn parse_entry(text: &str) -> std::result::Result<Entry, Mistake> {
         Some(at) => name_and_count(at, &text[at..])?,
         None => (String::new(), 1),
     };
-    let problem = problem_of(&numbers, text)?;
+    let problem = problem_of(&numbers, text, [Layout::Nchw; 2])?;
     let name = if name.is_empty() { problem.to_string() } else { name };
     Ok(Entry { problem, name, count })
 }

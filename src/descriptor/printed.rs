@@ -117,13 +117,11 @@ fn write_paddings(problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result 
 pub(crate) fn parse_printed(text: &str) -> Result<Problem> {
     let mut parts = text.split(':');
     let (numbers, name) = numbers_of(parts.next().unwrap_or_default()).map_err(|mistake| mistake.error)?;
-    let mut problem = problem_of(&numbers, text)?;
-    for part in parts {
-        match part.split_once('>').map(|names| (Layout::from_name(names.0), Layout::from_name(names.1))) {
-            Some((Some(src_layout), Some(dst_layout))) => {
-                problem = Problem { src_layout, dst_layout, ..problem }
-            }
-            None if part == "sum" => problem.accumulate = true,
+    let layouts = parts.clone().find_map(layouts_of).unwrap_or([Layout::Nchw; 2]);
+    let mut problem = problem_of(&numbers, text, layouts)?;
+    for part in parts.filter(|part| layouts_of(part).is_none()) {
+        match part {
+            "sum" => problem.accumulate = true,
             _ => {
                 let Some(data_type) = DataType::from_name(part) else {
                     return Err(Error::InvalidArgument(text!("{text:?} ends with the unknown {part:?}")));
@@ -136,6 +134,12 @@ pub(crate) fn parse_printed(text: &str) -> Result<Problem> {
         return Err(Error::InvalidArgument(text!("{text:?} is not as problems are printed: {problem}")));
     }
     Ok(problem)
+}
+
+/// The layouts of src and dst, if the part names them.
+fn layouts_of(part: &str) -> Option<[Layout; 2]> {
+    let (src, dst) = part.split_once('>')?;
+    Some([Layout::from_name(src)?, Layout::from_name(dst)?])
 }
 
 /// Whether a value is printed as exactly this text.

@@ -3,10 +3,14 @@
 use convlow_base::error::{Error, Result, text};
 
 use super::numbers::Numbers;
-use crate::problem::{Axis, Operation, Problem, Strides};
+use crate::problem::{Axis, Layout, Operation, Problem, Strides};
 
-/// The problem of these numbers, which stand in `text`.
-pub(super) fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
+/// The problem of these numbers, which stand in `text`, with these layouts of src and dst: they say what the strides are of.
+pub(super) fn problem_of(
+    numbers: &Numbers,
+    text: &str,
+    [src_layout, dst_layout]: [Layout; 2],
+) -> Result<Problem> {
     let numbers = &with_heights(numbers);
     let outputs = outputs_of(numbers);
     let operation = operation_of(numbers, text)?;
@@ -25,6 +29,8 @@ pub(super) fn problem_of(numbers: &Numbers, text: &str) -> Result<Problem> {
         planes,
         rows: axis(1)?,
         cols: axis(2)?,
+        src_layout,
+        dst_layout,
         src_strides: strides(["sc", "sb"]),
         dst_strides: strides(["dc", "db"]),
         ..Problem::UNIT

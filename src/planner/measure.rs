@@ -76,7 +76,9 @@ pub(super) fn measure(
         first = false;
         let Ok(Some(seconds)) = seconds else { continue };
         let info = &mut candidate.info;
-        info.measured_seconds = seconds * info.estimated_seconds / estimated;
+        // What forms no product may be estimated at nothing.
+        let whole = if estimated > 0.0 { info.estimated_seconds / estimated } else { 1.0 };
+        info.measured_seconds = seconds * whole;
         wisdom::learn(problem, options.pool.threads(), info.backend, info.entry, info.measured_seconds);
     }
     Ok(())

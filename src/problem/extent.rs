@@ -46,12 +46,14 @@ impl Extent {
         if self.strides.batch == 0 { self.channel_stride() * self.runs().1 } else { self.strides.batch }
     }
 
+    fn image_is_empty(&self) -> bool {
+        self.channels == 0 || self.pixels == 0
+    }
+
     /// Elements of an image from the first to behind the last.
     pub fn image_len(&self) -> usize {
-        match self.runs() {
-            (_, 0) | (0, _) => 0,
-            (run, runs) => (runs - 1) * self.channel_stride() + run,
-        }
+        let (run, runs) = self.runs();
+        if self.image_is_empty() { 0 } else { (runs - 1) * self.channel_stride() + run }
     }
 
     /// The same of all images.
@@ -78,11 +80,11 @@ impl Extent {
                 "the bytes of {name} do not fit size_t ({name}_channel_stride = {channel}, {name}_batch_stride = {batch})"
             ))
         };
-        let image = runs
-            .saturating_sub(1)
-            .checked_mul(self.channel_stride())
-            .and_then(|last| last.checked_add(run))
-            .ok_or_else(overflow)?;
+        let last_run = runs.saturating_sub(1).checked_mul(self.channel_stride());
+        let image = match self.image_is_empty() {
+            true => 0,
+            false => last_run.and_then(|last| last.checked_add(run)).ok_or_else(overflow)?,
+        };
         if batch != 0 && batch < image {
             return invalid!("{name}_batch_stride = {batch} is less than the {image} elements of an image");
         }
@@ -96,7 +98,8 @@ impl Extent {
     }
 }
 
-/// Makes sure that the product of named sizes is at most `most`.
+/// Makes sure that the product of named sizes is at most `most`. A size of 0 counts as 1, so that the sizes beside it fit by
+/// themselves, in whatever order they are multiplied.
 pub(super) fn checked(
     what: &str,
     most: usize,
@@ -111,7 +114,7 @@ pub(super) fn checked(
             Ok(())
         }
     }
-    let product = sizes.clone().try_fold(1usize, |all, (_, size)| all.checked_mul(size));
+    let product = sizes.clone().try_fold(1usize, |all, (_, size)| all.checked_mul(size.max(1)));
     if product.is_none_or(|product| product > most) {
         return Err(Error::Overflow(text!("the {what} not fit size_t ({})", PrintedProduct(sizes))));
     }
