@@ -80,13 +80,13 @@ def claims(found: Data) -> Iterable[tuple[str, ...]]:
 def readme_table(found: Data) -> str:
     """The table that README.md shows."""
     rows = [
-        f"| {one.layout.upper()}, {'3×3, Winograd' if one.arithmetic == 'fast 3x3' else one.arithmetic} | {one.threads} |"
+        f"| {one.layout.upper()}, {'3×3 of stride 1, Winograd allowed' if one.arithmetic == 'fast 3x3' else one.arithmetic} | {one.threads} |"
         f" {one.layers} | {one.mean:.2f} | {one.sums:.2f} | {one.convlow_bytes:,} | {one.peer_bytes:,} |\n"
         for one in found.summary
         if one.arithmetic != "fast"
     ]
     return f"""\
-| layout, arithmetic | threads | layers | ratio, geometric mean | ratio of the sums | most bytes of a layer: convlow | other engine |
+| layout, arithmetic | threads | layers | ratio, geometric mean | ratio of the sums | most bytes for one layer: convlow | other engine |
 |---|---:|---:|---:|---:|---:|---:|
 {"".join(rows)}"""
 
