@@ -132,6 +132,9 @@ static inline void add_by_definition(const convlow_convnd_desc *d, const size_t 
 /* The last element of a tensor, and one more. */
 static inline size_t length(int32_t layout, size_t batch, size_t channels, size_t pixels,
                             size_t channel_stride, size_t batch_stride) {
+    if (batch == 0 || channels == 0 || pixels == 0) {
+        return 0;
+    }
     return element(layout, batch - 1, channels - 1, pixels - 1, channels, pixels, channel_stride,
                    batch_stride) +
            1;

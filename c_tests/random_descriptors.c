@@ -146,7 +146,7 @@ static size_t reach_of(const convlow_convnd_desc *d, int axis) {
 /* Few outputs of an axis, as far apart as they come, and mostly in the padding. */
 static void spread_apart(convlow_convnd_desc *d, int axis) {
     if (one_in(2)) {
-        d->stride[axis] = random_size() | 1;
+        d->stride[axis] = (random_size() & SIZE_MAX / 2) | 1;
         d->pad_before[axis] += one_in(2) ? d->stride[axis] / 4 : 0;
         d->pad_after[axis] += one_in(2) ? d->stride[axis] / 8 : 0;
     } else {
