@@ -14,7 +14,7 @@ use super::wisdom;
 use crate::algorithms::{Element, Entry};
 use crate::buffer::Buffer;
 use crate::plan::{Info, Plan};
-use crate::problem::{DataType, Problem, Strides, with_outputs};
+use crate::problem::{DataType, Problem, with_outputs};
 use convlow_kernels::data_type::for_type;
 
 /// Timed runs of a candidate behind one to warm up; the fastest counts.
@@ -135,16 +135,7 @@ fn smaller(problem: &Problem, threads: usize) -> Option<Problem> {
     };
     let [inputs, outputs] = [problem.group_in(), problem.group_out()];
     // What no output reads, then whatever there are many of.
-    let [planes_read, rows_read, cols_read] =
-        problem.axes().map(|axis| with_outputs(axis, problem.operation, axis.output));
-    let read = Problem {
-        planes: planes_read,
-        rows: rows_read,
-        cols: cols_read,
-        src_strides: Strides::PACKED,
-        dst_strides: Strides::PACKED,
-        ..*problem
-    };
+    let read = problem.on_other_images(batch, |axis| with_outputs(axis, problem.operation, axis.output));
     Some(if batch > threads {
         Problem { batch: half(batch).max(threads), ..*problem }
     } else if read != *problem {

@@ -52,11 +52,11 @@ impl Survey {
         Isa::in_use()?;
         let backends = Backend::candidates(options.gemm)?;
         let mut answers = memory::vec(REGISTRY.len())?;
-        let some_image = problem.on_some_image()?;
+        let some_image = problem.sums_nothing().then(|| problem.on_some_image()).transpose()?;
         for entry in REGISTRY {
-            let answer = match problem.sums_nothing() {
-                true => examine(entry, &some_image, options, backends).map(Candidate::without_sums),
-                false => examine(entry, problem, options, backends),
+            let answer = match &some_image {
+                Some(image) => examine(entry, image, options, backends).map(Candidate::without_sums),
+                None => examine(entry, problem, options, backends),
             };
             if let Err(Declined::OutOfMemory(bytes)) = answer {
                 return Err(memory::exhausted(bytes));
@@ -66,14 +66,16 @@ impl Survey {
         Ok(Self { answers, usual_packing: None })
     }
 
-    /// The packing that AUTO takes for the layer on images of the usual size.
+    /// The packing that the options ask for, or else the one that AUTO takes for the layer on images of the usual size.
     fn usual_packing(problem: &Problem, options: &Options) -> Result<Option<u64>> {
         if options.gemm != BackendChoice::Auto || !matches!(options.algorithm, AlgorithmChoice::Auto) {
             return Ok(None);
         }
+        if options.packing_id != 0 {
+            return Ok(Some(options.packing_id));
+        }
         let Some(usual) = of_usual_size(problem) else { return Ok(None) };
-        let options =
-            Options { effort: Effort::Estimate, pool: Pool::SERIAL, packing_id: 0, ..options.clone() };
+        let options = Options { effort: Effort::Estimate, pool: Pool::SERIAL, ..options.clone() };
         let survey = Self::new(&usual, &options)?;
         Ok(best(survey.fitting(&options)).map(|candidate| candidate.packing))
     }
@@ -128,7 +130,7 @@ impl Survey {
         ))
     }
 
-    /// Whether it reads the packing that AUTO prefers; where the options ask for one, all that are left do.
+    /// Whether it reads the packing that AUTO prefers.
     fn is_usual(&self, candidate: &Candidate) -> bool {
         self.usual_packing.is_none_or(|packing| packing == candidate.packing)
     }

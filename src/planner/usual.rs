@@ -1,6 +1,6 @@
 //! The typical size of a layer's image. AUTO chooses the packing of the layer's weights for this size.
 
-use crate::problem::{Axis, Problem, Strides, with_outputs};
+use crate::problem::{Axis, Problem, with_outputs};
 
 /// The same layer on an image of the size that is usual for its channels, alone: what tells how its weights are
 /// packed on images of every size, batch and number of threads. A map of one pixel stays one, as that of an image's
@@ -22,14 +22,5 @@ pub(super) fn of_usual_size(problem: &Problem) -> Option<Problem> {
     };
     let axis =
         |axis: &Axis| if absent(axis) { *axis } else { with_outputs(axis, problem.operation, outputs) };
-    Problem::new(Problem {
-        batch: 1,
-        planes: axis(&problem.planes),
-        rows: axis(&problem.rows),
-        cols: axis(&problem.cols),
-        src_strides: Strides::PACKED,
-        dst_strides: Strides::PACKED,
-        ..*problem
-    })
-    .ok()
+    Problem::new(problem.on_other_images(1, axis)).ok()
 }

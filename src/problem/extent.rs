@@ -46,14 +46,11 @@ impl Extent {
         if self.strides.batch == 0 { self.channel_stride() * self.runs().1 } else { self.strides.batch }
     }
 
-    fn image_is_empty(&self) -> bool {
-        self.channels == 0 || self.pixels == 0
-    }
-
     /// Elements of an image from the first to behind the last.
     pub fn image_len(&self) -> usize {
         let (run, runs) = self.runs();
-        if self.image_is_empty() { 0 } else { (runs - 1) * self.channel_stride() + run }
+        // There are channels, but not always pixels.
+        if self.pixels == 0 { 0 } else { (runs - 1) * self.channel_stride() + run }
     }
 
     /// The same of all images.
@@ -81,9 +78,9 @@ impl Extent {
             ))
         };
         let last_run = runs.saturating_sub(1).checked_mul(self.channel_stride());
-        let image = match self.image_is_empty() {
-            true => 0,
-            false => last_run.and_then(|last| last.checked_add(run)).ok_or_else(overflow)?,
+        let image = match self.pixels {
+            0 => 0,
+            _ => last_run.and_then(|last| last.checked_add(run)).ok_or_else(overflow)?,
         };
         if batch != 0 && batch < image {
             return invalid!("{name}_batch_stride = {batch} is less than the {image} elements of an image");

@@ -341,15 +341,21 @@ impl Problem {
             0 => with_outputs(axis, self.operation, axis.output.max(1)),
             _ => *axis,
         };
-        Self::new(Self {
-            batch: self.batch.max(1),
-            planes: axis(&self.planes),
-            rows: axis(&self.rows),
-            cols: axis(&self.cols),
+        Self::new(self.on_other_images(self.batch.max(1), axis))
+    }
+
+    /// The same layer on so many packed images with other axes, unchecked.
+    pub(crate) fn on_other_images(&self, batch: usize, axis: impl Fn(&Axis) -> Axis) -> Self {
+        let [planes, rows, cols] = self.axes().map(axis);
+        Self {
+            batch,
+            planes,
+            rows,
+            cols,
             src_strides: Strides::PACKED,
             dst_strides: Strides::PACKED,
             ..*self
-        })
+        }
     }
 
     /// Whether all strides are 1.
