@@ -272,6 +272,34 @@ fn bits(plan: &Plan, draws: &mut Draws) -> Vec<u32> {
     dst.iter().map(|value| value.to_bits()).collect()
 }
 
+/// The same on every layer of every list, in both layouts and types.
+#[test]
+fn auto_takes_the_same_for_the_layers_of_networks() {
+    let pools: Vec<_> = (1..=7).map(|threads| Pool::new(threads).expect("a few threads")).collect();
+    let mut plans = 0;
+    for layer in layers() {
+        for (data_type, layout) in
+            [(DataType::F32, Layout::Nchw), (DataType::F32, Layout::Nhwc), (DataType::F64, Layout::Nchw)]
+        {
+            let problem = Problem { data_type, src_layout: layout, dst_layout: layout, ..layer };
+            let problem = Problem::new(problem).expect("a layer");
+            for math in [Math::Exact, Math::Fast] {
+                let taken = |pool: &Pool| {
+                    let options = Options { math, pool: pool.clone(), ..Options::default() };
+                    let plan = Plan::new(&problem, &options).expect("a layer");
+                    (plan.info().entry.name(), plan.packing_id())
+                };
+                let alone = taken(&pools[0]);
+                for pool in &pools[1..] {
+                    assert_eq!(taken(pool), alone, "{} threads: {problem}", pool.threads());
+                    plans += 1;
+                }
+            }
+        }
+    }
+    println!("planner: {plans} plans of the layers of networks");
+}
+
 /// Promise 5, where users meet it: with default options, and under limits.
 #[test]
 fn auto_takes_the_same_for_every_number_of_threads() {
