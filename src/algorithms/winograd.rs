@@ -343,15 +343,19 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
         let transforms = if depth < all_depth { channels.div_ceil(block) } else { groups };
         let all = work(&[Self::POSITIONS, across, along]);
         let weights = Winograd::<A, R>::weights(problem);
-        // In panels, weights come twice as fast as in wide blocks, unless memory has to bring them again and again.
+        // The first strip waits for all weights: from beyond the second cache level they come no faster than other
+        // streams. For the others they come in panels, twice as fast as in wide blocks, unless memory has to bring them
+        // again and again.
         let far = weights > problem.elements(FAR_BYTES) && strips > FEW_STRIPS;
+        let all_strips = streamed_elements(problem, weights, strips) / if far { 1.0 } else { 2.0 };
+        let first_strip = 2.0 * streamed_elements(problem, weights, 1);
         Cost {
             calls: Some(calls),
             register_macs: macs,
             finished: all * work(&[channels, parts]),
             largest_size: all_depth.max(block).max(strip),
             tiles: grid.tiles(),
-            streamed: streamed_elements(problem, weights, strips) / if far { 1.0 } else { 2.0 },
+            streamed: all_strips.max(first_strip),
             // Operations for each element grow with the tile.
             transformed: all * (work(&[transforms, all_depth]) + work(&[channels])) * A as f64 / 6.0,
             ..Cost::default()

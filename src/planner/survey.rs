@@ -30,10 +30,22 @@ impl fmt::Display for Limit {
     }
 }
 
-/// Every algorithm's answer, in registry order, and the packing that AUTO prefers.
+/// The packings that AUTO takes for a layer on images of the usual size.
+#[derive(Clone, Copy)]
+struct Usual {
+    packing: u64,
+    /// That of exact arithmetic, if `packing` is Winograd's.
+    exact: Option<u64>,
+}
+
+/// How many times as long Winograd must take as exact arithmetic before AUTO leaves the usual packing. Its weights are
+/// several times as large, and on small maps reading them takes most of the time.
+const MUCH_SLOWER: f64 = 1.1;
+
+/// Every algorithm's answer, in registry order, and the packings that AUTO prefers.
 pub(super) struct Survey {
     answers: Vec<(&'static Entry, Answer)>,
-    usual_packing: Option<u64>,
+    usual: Option<Usual>,
 }
 
 impl Survey {
@@ -63,27 +75,58 @@ impl Survey {
             }
             answers.push((entry, answer));
         }
-        Ok(Self { answers, usual_packing: None })
+        Ok(Self { answers, usual: None })
     }
 
-    /// The packing that the options ask for, or else the one that AUTO takes for the layer on images of the usual size.
-    fn usual_packing(problem: &Problem, options: &Options) -> Result<Option<u64>> {
+    /// The packing that the options ask for, or else those that AUTO takes for the layer on images of the usual size.
+    fn usual(problem: &Problem, options: &Options) -> Result<Option<Usual>> {
         if options.gemm != BackendChoice::Auto || !matches!(options.algorithm, AlgorithmChoice::Auto) {
             return Ok(None);
         }
         if options.packing_id != 0 {
-            return Ok(Some(options.packing_id));
+            return Ok(Some(Usual { packing: options.packing_id, exact: None }));
         }
-        let Some(usual) = of_usual_size(problem) else { return Ok(None) };
         let options = Options { effort: Effort::Estimate, pool: Pool::SERIAL, ..options.clone() };
-        let survey = Self::new(&usual, &options)?;
-        Ok(best(survey.fitting(&options)).map(|candidate| candidate.packing))
+        let is_exact = |candidate: &&Candidate| candidate.info.entry.is_exact();
+        let Some(usual) = of_usual_size(problem, 1) else { return Ok(None) };
+        let on_usual = Self::new(&usual, &options)?;
+        let exact = best(on_usual.fitting(&options).filter(is_exact)).map(|candidate| candidate.packing);
+        let winograd = if on_usual.fitting(&options).all(|candidate| is_exact(&candidate)) {
+            None
+        } else {
+            Self::usual_of_winograd(problem, &options)?
+        };
+        Ok(match (winograd, exact) {
+            (Some(packing), exact) => Some(Usual { packing, exact }),
+            (None, exact) => exact.map(|packing| Usual { packing, exact: None }),
+        })
+    }
+
+    /// The packing that Winograd takes for the layer: as on large maps, since on small ones exact arithmetic is faster.
+    /// Of those about as fast as the fastest it is the smallest, because smaller weights lose less on smaller maps.
+    fn usual_of_winograd(problem: &Problem, options: &Options) -> Result<Option<u64>> {
+        /// Times the usual side.
+        const LARGE: usize = 4;
+        const ABOUT: f64 = 1.2;
+        /// Bytes of weights that stay in the cache, so that smaller ones are no gain.
+        const CACHED_BYTES: usize = 1 << 20;
+        let Some(large) = of_usual_size(problem, LARGE) else { return Ok(None) };
+        let on_large = Self::new(&large, options)?;
+        let seconds = |candidate: &Candidate| candidate.alone.estimated_seconds;
+        let candidates = || on_large.fitting(options).filter(|candidate| !candidate.info.entry.is_exact());
+        let least = candidates().map(seconds).fold(f64::INFINITY, f64::min);
+        let level = candidates().filter(|candidate| seconds(candidate) <= ABOUT * least);
+        let smallest = level.min_by(|a, b| {
+            let bytes = |candidate: &Candidate| candidate.info.packed_weights_bytes.max(CACHED_BYTES);
+            bytes(a).cmp(&bytes(b)).then(seconds(a).total_cmp(&seconds(b)))
+        });
+        Ok(smallest.map(|candidate| candidate.packing))
     }
 
     /// [`Survey::new`], and the candidates timed if the options ask for it.
     pub(super) fn with_times(problem: &Problem, options: &Options) -> Result<Self> {
         let mut survey = Self::new(problem, options)?;
-        survey.usual_packing = Self::usual_packing(problem, options)?;
+        survey.usual = Self::usual(problem, options)?;
         if options.effort == Effort::Measure {
             measure::measure(&mut survey.answers, problem, options)?;
         }
@@ -100,9 +143,20 @@ impl Survey {
         if let AlgorithmChoice::One(entry) = options.algorithm {
             return self.requested(entry, options);
         }
-        let usual = self.fitting(options).filter(|candidate| self.is_usual(candidate));
-        let chosen = fastest(self.fitting(options)).or_else(|| best(usual));
+        let chosen = fastest(self.fitting(options)).or_else(|| self.best_of_usual(options));
         chosen.or_else(|| best(self.fitting(options))).ok_or_else(|| self.nothing_fits(options))
+    }
+
+    /// The best that reads the usual packing; or exact arithmetic, if that is faster than Winograd.
+    fn best_of_usual<'a>(&'a self, options: &'a Options) -> Option<&'a Candidate> {
+        let of = |packing| best(self.fitting(options).filter(move |candidate| candidate.packing == packing));
+        let Some(usual) = self.usual else { return best(self.fitting(options)) };
+        let seconds = |candidate: &Candidate| candidate.alone.estimated_seconds;
+        match (of(usual.packing), usual.exact.and_then(of)) {
+            (Some(winograd), Some(exact)) if seconds(winograd) > MUCH_SLOWER * seconds(exact) => Some(exact),
+            (None, exact) => exact,
+            (chosen, _) => chosen,
+        }
     }
 
     /// Why AUTO has nothing to take: no algorithm reads the packing that is asked for, or none fits the limits.
@@ -132,7 +186,7 @@ impl Survey {
 
     /// Whether it reads the packing that AUTO prefers.
     fn is_usual(&self, candidate: &Candidate) -> bool {
-        self.usual_packing.is_none_or(|packing| packing == candidate.packing)
+        self.usual.is_none_or(|usual| usual.packing == candidate.packing)
     }
 
     fn requested(&self, entry: &'static Entry, options: &Options) -> Result<&Candidate> {

@@ -122,7 +122,39 @@ fn with_a_gemm_auto_lowers_no_whole_image() {
     assert!(by_gemm > 1000, "{by_gemm}");
 }
 
+/// The layers of which Winograd's weights take longer to read than exact arithmetic takes: 512 channels on 3x3 took six
+/// times as long.
+#[test]
+fn winograd_pays_for_its_weights() {
+    let pool = Pool::new(2).expect("two threads");
+    for (channels, side, exact) in [
+        (512, 3, true),
+        (512, 5, true),
+        (1024, 4, true),
+        (256, 4, true),
+        (512, 14, false),
+        (512, 28, false),
+        (1024, 32, false),
+        (64, 56, false),
+        (32, 64, false),
+    ] {
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            for pool in [Pool::SERIAL, pool.clone()] {
+                let of_layer = common::padded([channels; 2], [side; 2], [3; 2], 1);
+                let problem = Problem { src_layout: layout, dst_layout: layout, ..of_layer };
+                let options = Options { math: Math::Fast, pool, ..Options::default() };
+                let plan = Plan::new(&problem, &options).expect("valid");
+                let info = plan.info();
+                assert_eq!(info.entry.is_exact(), exact, "{} on {problem}", info.entry.name());
+                let plain = size_of::<f32>() * 9 * channels * channels;
+                assert!(info.packed_weights_bytes <= 4 * plain + (1 << 20), "{problem}");
+            }
+        }
+    }
+}
+
 /// A network with dynamic shapes packs its weights once: the packing is a layer's, whatever the image, batch and threads.
+/// Fast arithmetic has two of them, Winograd's and, on small maps, that of exact arithmetic.
 #[test]
 fn the_packing_is_the_same_for_every_image() {
     let pool = Pool::new(2).expect("two threads");
@@ -141,11 +173,12 @@ fn the_packing_is_the_same_for_every_image() {
                 (DataType::F64, Math::Fast),
             ] {
                 let problem = Problem { src_layout: layout, dst_layout: layout, data_type, ..layer };
-                let plan = |problem: &Problem, pool: &Pool| {
+                let plan = |math: Math, problem: &Problem, pool: &Pool| {
                     let options = Options { math, pool: pool.clone(), ..Options::default() };
                     Plan::new(problem, &options).expect("valid").packing_id()
                 };
-                let packing = plan(&problem, &Pool::SERIAL);
+                let exact = plan(Math::Exact, &problem, &Pool::SERIAL);
+                let mut of_winograd = None;
                 for (outputs, batch) in [(3, 1), (9, 4), (28, 1), (31, 2), (100, 1)] {
                     let cols = sized(problem.operation, &problem.cols, outputs);
                     let rows = if problem.rows == Axis::ONE {
@@ -159,7 +192,13 @@ fn the_packing_is_the_same_for_every_image() {
                         continue;
                     }
                     packings += 1;
-                    assert_eq!(plan(&other, &pool), packing, "{math:?}: {problem} and {other}");
+                    let packing = plan(math, &other, &pool);
+                    assert_eq!(plan(math, &Problem { batch: 1, ..other }, &Pool::SERIAL), packing, "{other}");
+                    if math == Math::Exact || packing == exact {
+                        assert_eq!(packing, exact, "{math:?}: {problem} and {other}");
+                    } else {
+                        assert_eq!(packing, *of_winograd.get_or_insert(packing), "{problem} and {other}");
+                    }
                 }
             }
         }
