@@ -44,6 +44,10 @@ const PANEL: usize = 32;
 const FEW_STRIPS: usize = 4;
 /// Elements of weights of which the last cache level does not keep enough: 12 MiB.
 const FAR_BYTES: usize = 12 << 20;
+/// Bytes of weights that the second cache level keeps.
+const KEPT_BYTES: usize = 1 << 20;
+/// Bytes of a vector, as the cost model counts them.
+const VECTOR_BYTES: usize = 32;
 
 /// Of the channels, parts of about the same size, of at most `most`.
 fn parts(channels: usize, most: usize) -> usize {
@@ -348,16 +352,21 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
         // again and again.
         let far = weights > problem.elements(FAR_BYTES) && strips > FEW_STRIPS;
         let all_strips = streamed_elements(problem, weights, strips) / if far { 1.0 } else { 2.0 };
-        let first_strip = 2.0 * streamed_elements(problem, weights, 1);
+        let of_groups = weights.saturating_mul(problem.groups);
+        let first_strip = if of_groups > problem.elements(KEPT_BYTES) { weights as f64 } else { 0.0 };
+        // Channels of a group that fill no vector take as long as those that do.
+        let [filled_depth, filled_channels] =
+            [all_depth, channels].map(|count| count.next_multiple_of(problem.elements(VECTOR_BYTES)));
         Cost {
             calls: Some(calls),
-            register_macs: macs,
-            finished: all * work(&[channels, parts]),
+            register_macs: macs / channels as f64 * filled_channels as f64,
+            finished: all * work(&[filled_channels, parts]),
             largest_size: all_depth.max(block).max(strip),
             tiles: grid.tiles(),
             streamed: all_strips.max(first_strip),
             // Operations for each element grow with the tile.
-            transformed: all * (work(&[transforms, all_depth]) + work(&[channels])) * A as f64 / 6.0,
+            transformed: all * (work(&[transforms, filled_depth]) + work(&[filled_channels])) * A as f64
+                / 6.0,
             ..Cost::default()
         }
     }
