@@ -197,7 +197,7 @@ static void constants(void) {
     static const field in_desc[] = {DESC_FIELD(src_layout), DESC_FIELD(dst_layout),
                                     DESC_FIELD(weights_layout)};
     static const field in_options[] = {OPTIONS_FIELD(algorithm), OPTIONS_FIELD(math), OPTIONS_FIELD(effort),
-                                       OPTIONS_FIELD(gemm)};
+                                       OPTIONS_FIELD(gemm), OPTIONS_FIELD(packing)};
     for (size_t k = 0; k < COUNT_OF(no_constants); ++k) {
         char named[64];
         for (size_t i = 0; i < COUNT_OF(in_desc); ++i) {
@@ -379,6 +379,8 @@ static const field options_fields[] = {
     OPTIONS_FIELD(measure_max_bytes),
     OPTIONS_FIELD(max_packed_weights_bytes),
     OPTIONS_FIELD(packing_id),
+    OPTIONS_FIELD(packing),
+    OPTIONS_FIELD(reserved0),
 };
 
 static const field info_fields[] = {

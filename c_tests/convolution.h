@@ -206,22 +206,27 @@ static inline tensors tensors_without_result(const convlow_conv2d_desc *desc, in
     return t;
 }
 
-static inline tensors tensors_new(const convlow_conv2d_desc *desc, int with_bias) {
-    tensors t = tensors_without_result(desc, with_bias);
+/* What dst must hold behind an execute with the tensors as they are now. */
+static inline void expect(const convlow_conv2d_desc *desc, tensors *t) {
     size_t height, width;
     REQUIRE_OK(convlow_conv2d_output_size(desc, &height, &width));
-    t.expected = floats_new(t.dst_len);
     for (size_t n = 0; n < desc->batch; ++n) {
         for (size_t m = 0; m < desc->out_channels; ++m) {
             for (size_t y = 0; y < height; ++y) {
                 for (size_t x = 0; x < width; ++x) {
                     const size_t at =
                         tensor_index(desc->dst_layout, n, m, y, x, desc->out_channels, height, width);
-                    t.expected[at] = (float)reference_output(desc, &t, n, m, y, x, (double)t.dst_before[at]);
+                    t->expected[at] = (float)reference_output(desc, t, n, m, y, x, (double)t->dst_before[at]);
                 }
             }
         }
     }
+}
+
+static inline tensors tensors_new(const convlow_conv2d_desc *desc, int with_bias) {
+    tensors t = tensors_without_result(desc, with_bias);
+    t.expected = floats_new(t.dst_len);
+    expect(desc, &t);
     return t;
 }
 

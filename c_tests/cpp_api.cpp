@@ -271,6 +271,22 @@ void any_dimensions() {
     args.workspace_bytes = workspace.size();
     plan.execute(args);
     CHECK(std::all_of(dst.begin(), dst.end(), [](float value) { return value == 4.25F; }));
+    // The caller's own weights.
+    const convlow::plan of_plain(desc, convlow::options().plain_weights());
+    CHECK(of_plain.packed_weights_bytes() == 0 && of_plain.packing_id() == 0);
+    convlow::workspace for_packing = of_plain.make_workspace();
+    std::fill(dst.begin(), dst.end(), 0.25F);
+    of_plain.execute(src.data(), weights.data(), nullptr, dst.data(), for_packing.data(), for_packing.size());
+    CHECK(std::all_of(dst.begin(), dst.end(), [](float value) { return value == 4.25F; }));
+    std::fill(dst.begin(), dst.end(), NAN);
+    args.weights = weights.data();
+    args.packed_weights = nullptr;
+    args.workspace = for_packing.data();
+    args.workspace_bytes = for_packing.size();
+    of_plain.execute(args);
+    CHECK(std::all_of(dst.begin(), dst.end(), [](float value) { return value == 4.25F; }));
+    check_throws([&] { of_plain.pack(weights.data()); }, CONVLOW_ERROR_INVALID_ARGUMENT, "nothing to pack");
+    args.packed_weights = packed.data();
     // The same in double.
     desc.type = CONVLOW_TYPE_F64, desc.accumulate = 0;
     const convlow::plan twice_as_long(desc);

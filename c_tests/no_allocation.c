@@ -49,6 +49,36 @@ static void the_library_is_counted(void) {
     convlow_plan_destroy(plan);
 }
 
+/* Plans of plain weights pack into the workspace. */
+static void plain_weights(void) {
+    size_t executes = 0;
+    for (size_t i = 0; i < PROBLEMS; ++i) {
+        for (int layout = 0; layout < LAYOUT_PAIRS; ++layout) {
+            convlow_conv2d_desc desc;
+            convlow_plan_options options;
+            convlow_plan *plan;
+            describe(&desc, &problems[i], layout);
+            CONVLOW_PLAN_OPTIONS_INIT(&options);
+            options.packing = CONVLOW_PACKING_NONE;
+            REQUIRE_OK(convlow_plan_create(&desc, &options, &plan));
+            tensors t = tensors_without_result(&desc, problems[i].bias);
+            guarded dst = guarded_new(t.dst_len * sizeof(float));
+            guarded workspace = guarded_new(convlow_plan_workspace_bytes(plan));
+            memcpy(dst.data, t.dst_before, t.dst_len * sizeof(float));
+            const size_t before = counted();
+            CHECK_OK(convlow_execute(plan, t.src, t.weights, t.bias, (float *)dst.data, workspace.data,
+                                     workspace.bytes));
+            CHECK(counted() == before);
+            ++executes;
+            convlow_plan_destroy(plan);
+            guarded_free(&dst);
+            guarded_free(&workspace);
+            tensors_free(&t);
+        }
+    }
+    CHECK(executes == PROBLEMS * LAYOUT_PAIRS);
+}
+
 enum { THREADS = 3 };
 
 /* Of a thread, the size of the second cache level: no more than 4 MiB on the machines of today. */
@@ -466,6 +496,7 @@ int main(int count, char **arguments) {
     REQUIRE(count == 2); /* the folder of the lists */
     dl_iterate_phdr(find_openblas, NULL);
     the_library_is_counted();
+    plain_weights();
     REQUIRE_OK(convlow_pool_create(THREADS, &pool));
     auto_on_all_lists(arguments[1], pool);
     auto_on_small_problems(pool);

@@ -209,6 +209,18 @@
 #define CONVLOW_MATH_FAST 1
 
 /**
+ * The caller packs the weights once, with convlow_pack_weights, and keeps them for all executes.
+ */
+#define CONVLOW_PACKING_CALLER 0
+
+/**
+ * Each execute reads the caller's own weights, in weights_layout. It packs some output channels at a time into the
+ * workspace, which takes at most 256 KiB for this, or the weights of one output channel if these are more. For weights
+ * that change from call to call.
+ */
+#define CONVLOW_PACKING_NONE 1
+
+/**
  * The planner measures nothing. It uses times that were measured or imported before, if there are any, and otherwise
  * a cost model. Making a plan takes tens of microseconds.
  */
@@ -605,6 +617,15 @@ typedef struct convlow_plan_options {
      * reads it, the result is CONVLOW_ERROR_UNSUPPORTED. 0, the default: any format.
      */
     uint64_t packing_id;
+    /**
+     * CONVLOW_PACKING_... Default CONVLOW_PACKING_CALLER. With CONVLOW_PACKING_NONE the plan has 0 bytes of packed
+     * weights, its packing_id is 0, and convlow_pack_weights returns CONVLOW_ERROR_INVALID_ARGUMENT for it.
+     */
+    int32_t packing;
+    /**
+     * Always 0.
+     */
+    int32_t reserved0;
 } convlow_plan_options;
 
 /**
@@ -696,7 +717,8 @@ typedef struct convlow_execute_args {
      */
     const void *src;
     /**
-     * Packed weights that convlow_pack_weights wrote, in the format that the plan reads. Never NULL.
+     * Packed weights that convlow_pack_weights wrote, in the format that the plan reads. Never NULL, unless the plan was
+     * made with CONVLOW_PACKING_NONE: then the pointer is ignored.
      */
     const void *packed_weights;
     /**
@@ -736,6 +758,11 @@ typedef struct convlow_execute_args {
      * CONVLOW_ERROR_WEIGHTS_MISMATCH and reads none of them. 0, the default: the library does not check the number.
      */
     size_t packed_weights_bytes;
+    /**
+     * Only for a plan with CONVLOW_PACKING_NONE, and then never NULL: the plain weights, in weights_layout, of the
+     * plan's type. Other plans ignore the pointer.
+     */
+    const void *weights;
 } convlow_execute_args;
 
 /**
@@ -970,6 +997,7 @@ convlow_status convlow_pack_weights_f64(const struct convlow_plan *plan,
  *
  * - The function cannot check how many bytes packed_weights has: there must be convlow_plan_packed_weights_bytes.
  *   convlow_execute_with can check it.
+ * - If the plan was made with CONVLOW_PACKING_NONE, pass the plain weights as packed_weights.
  * - The library itself allocates nothing. The GEMM of a plan may allocate. If it gets no memory, it may end the
  *   process: docs/memory.md. A plan that CONVLOW_ALGORITHM_AUTO chose with CONVLOW_GEMM_AUTO has no GEMM.
  * - Each executing thread needs 128 KiB of stack, or 64 KiB in a build without BLAS.

@@ -212,6 +212,11 @@ struct options : convlow_plan_options {
     }
     /// Sets the pool, which must exist when the plan is made. You may destroy it before the plan.
     inline options &on(const convlow::pool &threads) noexcept;
+    /// Makes a plan that packs nothing ahead: each execute reads the caller's own weights, in weights_layout.
+    options &plain_weights() noexcept {
+        packing = CONVLOW_PACKING_NONE;
+        return *this;
+    }
 };
 
 namespace detail {
@@ -407,7 +412,8 @@ class plan {
         execute(src, weights.data(), bias, dst, memory.data(), memory.size());
     }
     /// Computes dst with memory of the caller. `memory` is the workspace. The function cannot check that
-    /// `weights` has packed_weights_bytes() bytes.
+    /// `weights` has packed_weights_bytes() bytes. For a plan of options::plain_weights(), `weights` are the
+    /// caller's own.
     void execute(const float *src, const void *weights, const float *bias, float *dst, void *memory,
                  std::size_t memory_bytes) const {
         check(convlow_execute(get(), src, weights, bias, dst, memory, memory_bytes));

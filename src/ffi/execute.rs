@@ -56,6 +56,11 @@ unsafe fn pack<T: Element>(
     unsafe {
         let PlanHandle(plan) = reference("plan", plan)?;
         plan.check_type::<T>()?;
+        if plan.reads_plain_weights() {
+            return invalid!(
+                "the plan was made with packing = CONVLOW_PACKING_NONE: pass its weights to each execute, there is nothing to pack"
+            );
+        }
         let needed = plan.info().packed_weights_bytes;
         let weights = slice("weights", weights, plan.problem().weights_len())?;
         malloc_aligned("packed", packed)?;
@@ -75,6 +80,7 @@ unsafe fn pack<T: Element>(
 ///
 /// - The function cannot check how many bytes packed_weights has: there must be convlow_plan_packed_weights_bytes.
 ///   convlow_execute_with can check it.
+/// - If the plan was made with CONVLOW_PACKING_NONE, pass the plain weights as packed_weights.
 /// - The library itself allocates nothing. The GEMM of a plan may allocate. If it gets no memory, it may end the
 ///   process: docs/memory.md. A plan that CONVLOW_ALGORITHM_AUTO chose with CONVLOW_GEMM_AUTO has no GEMM.
 /// - Each executing thread needs 128 KiB of stack, or 64 KiB in a build without BLAS.
@@ -130,6 +136,8 @@ unsafe fn execute_plain<T: Element>(
     let args = ExecuteArgs {
         src: src.cast(),
         packed_weights,
+        // A plan reads the one or the other.
+        weights: packed_weights,
         bias: bias.cast(),
         dst: dst.cast(),
         workspace,
@@ -162,11 +170,22 @@ pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *co
     })
 }
 
-/// The packed weights of an execute, unless they are shorter than the plan's or begin in another way.
+/// The bytes of the weights of an execute: the plain ones if the plan reads these; else the packed ones, unless they are
+/// shorter than the plan's or begin in another way.
 ///
 /// # Safety
-/// A non-null pointer points to as many bytes as the arguments tell, or else to packed weights.
-unsafe fn packed_of<'a>(plan: &Plan, args: &ExecuteArgs) -> Result<&'a [u8]> {
+/// A non-null pointer of those that the plan reads points to plain weights, or to as many bytes as the arguments tell, or
+/// else to packed weights.
+unsafe fn weights_of<'a>(plan: &Plan, args: &ExecuteArgs) -> Result<&'a [u8]> {
+    let Some(packing) = plan.packing() else {
+        if args.weights.is_null() {
+            return invalid!(
+                "weights is NULL, but the plan was made with packing = CONVLOW_PACKING_NONE: pass the plain weights"
+            );
+        }
+        // SAFETY: the caller's promise.
+        return unsafe { slice("weights", args.weights.cast::<u8>(), plan.weights_bytes()) };
+    };
     let ExecuteArgs { packed_weights, packed_weights_bytes: told, .. } = *args;
     let needed = plan.info().packed_weights_bytes;
     if packed_weights.is_null() {
@@ -182,7 +201,7 @@ unsafe fn packed_of<'a>(plan: &Plan, args: &ExecuteArgs) -> Result<&'a [u8]> {
     // behind it.
     unsafe {
         let header = reference("packed_weights", packed_weights.cast::<[u8; HEADER_BYTES]>())?;
-        plan.packing().check_header(header)?;
+        packing.check_header(header)?;
         slice("packed_weights", packed_weights.cast::<u8>(), needed)
     }
 }
@@ -212,7 +231,7 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         if needed > 0 || !workspace.is_null() {
             malloc_aligned("workspace", workspace)?;
         }
-        let packed = packed_of(plan, args)?;
+        let weights = weights_of(plan, args)?;
         let range = |name, slice: &[T]| (name, slice.as_ptr().addr(), size_of_val(slice));
         let dst_bytes = problem.dst_len() * size_of::<T>();
         check_disjoint(
@@ -228,7 +247,11 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
                     residual.map_or(0, |residual| residual.addr()),
                     residual.map_or(0, |_| dst_bytes),
                 ),
-                ("packed_weights", packed.as_ptr().addr(), packed.len()),
+                (
+                    if plan.reads_plain_weights() { "weights" } else { "packed_weights" },
+                    weights.as_ptr().addr(),
+                    weights.len(),
+                ),
             ],
         )?;
 
@@ -236,6 +259,6 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
             0 => &mut [],
             _ => slice_mut("workspace", workspace.cast(), needed / size_of::<T>())?,
         };
-        plan.execute_raw(RawArguments::<T> { src, packed, bias, slopes, residual, dst, workspace, pool })
+        plan.execute_raw(RawArguments::<T> { src, weights, bias, slopes, residual, dst, workspace, pool })
     }
 }

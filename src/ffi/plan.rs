@@ -11,13 +11,13 @@ use super::status::{Status, guard, guard_value};
 use super::types::{
     CONVLOW_ALGORITHM_AUTO, CONVLOW_EFFORT_ESTIMATE, CONVLOW_EFFORT_MEASURE, CONVLOW_GEMM_AUTO,
     CONVLOW_GEMM_BLAS, CONVLOW_GEMM_EMBEDDED, CONVLOW_GEMM_KERNELS, CONVLOW_MATH_EXACT, CONVLOW_MATH_FAST,
-    Conv2dDesc, ConvNdDesc, PlanInfo, PlanOptions,
+    CONVLOW_PACKING_CALLER, CONVLOW_PACKING_NONE, Conv2dDesc, ConvNdDesc, PlanInfo, PlanOptions,
 };
 use super::versioned;
 use crate::algorithms::{Entry, Products};
 use crate::gemm::BackendChoice;
 use crate::plan::{Info, Plan};
-use crate::planner::{self, AlgorithmChoice, Effort, Math, Options};
+use crate::planner::{self, AlgorithmChoice, Effort, Math, Options, WeightsFrom};
 use crate::problem::Problem;
 
 /// A convolution that is ready to run. A plan never changes: any number of threads may execute it at the same time,
@@ -32,6 +32,12 @@ unsafe fn options_of(options: *const PlanOptions) -> Result<Options> {
     }
     // SAFETY: the caller's promise.
     let options = unsafe { versioned::read(options) }?;
+    if options.reserved0 != 0 {
+        return invalid!(
+            "reserved0 = {}, but it must be 0: call CONVLOW_PLAN_OPTIONS_INIT(&options) first",
+            options.reserved0
+        );
+    }
     Ok(Options {
         algorithm: match options.algorithm {
             CONVLOW_ALGORITHM_AUTO => AlgorithmChoice::Auto,
@@ -65,6 +71,11 @@ unsafe fn options_of(options: *const PlanOptions) -> Result<Options> {
         max_workspace_bytes: options.max_workspace_bytes,
         max_packed_weights_bytes: options.max_packed_weights_bytes,
         packing_id: options.packing_id,
+        weights: match options.packing {
+            CONVLOW_PACKING_CALLER => WeightsFrom::Packed,
+            CONVLOW_PACKING_NONE => WeightsFrom::Plain,
+            other => return invalid!("packing = {other} is not a CONVLOW_PACKING_ constant"),
+        },
         measure_budget_seconds: options.measure_budget_seconds,
         measure_max_bytes: options.measure_max_bytes,
         pool: if options.pool.is_null() {

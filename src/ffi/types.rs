@@ -69,6 +69,13 @@ pub const CONVLOW_MATH_EXACT: i32 = 0;
 /// the error of each one.
 pub const CONVLOW_MATH_FAST: i32 = 1;
 
+/// The caller packs the weights once, with convlow_pack_weights, and keeps them for all executes.
+pub const CONVLOW_PACKING_CALLER: i32 = 0;
+/// Each execute reads the caller's own weights, in weights_layout. It packs some output channels at a time into the
+/// workspace, which takes at most 256 KiB for this, or the weights of one output channel if these are more. For weights
+/// that change from call to call.
+pub const CONVLOW_PACKING_NONE: i32 = 1;
+
 /// The planner measures nothing. It uses times that were measured or imported before, if there are any, and otherwise
 /// a cost model. Making a plan takes tens of microseconds.
 pub const CONVLOW_EFFORT_ESTIMATE: i32 = 0;
@@ -262,7 +269,8 @@ pub struct ExecuteArgs {
     pub struct_size: usize,
     /// The input: all images, in src_layout and with the strides of src. It may be NULL if the tensor has no element.
     pub src: *const c_void,
-    /// Packed weights that convlow_pack_weights wrote, in the format that the plan reads. Never NULL.
+    /// Packed weights that convlow_pack_weights wrote, in the format that the plan reads. Never NULL, unless the plan was
+    /// made with CONVLOW_PACKING_NONE: then the pointer is ignored.
     pub packed_weights: *const c_void,
     /// out_channels elements, or NULL for no bias.
     pub bias: *const c_void,
@@ -285,6 +293,9 @@ pub struct ExecuteArgs {
     /// Bytes of packed_weights. If there are fewer than convlow_plan_packed_weights_bytes, the call returns
     /// CONVLOW_ERROR_WEIGHTS_MISMATCH and reads none of them. 0, the default: the library does not check the number.
     pub packed_weights_bytes: usize,
+    /// Only for a plan with CONVLOW_PACKING_NONE, and then never NULL: the plain weights, in weights_layout, of the
+    /// plan's type. Other plans ignore the pointer.
+    pub weights: *const c_void,
 }
 
 /// The requests for a plan. First call CONVLOW_PLAN_OPTIONS_INIT, then set the fields that differ from their defaults.
@@ -322,6 +333,11 @@ pub struct PlanOptions {
     /// The format of packed weights that the plan must read, as convlow_plan_packing_id returns it. If no algorithm
     /// reads it, the result is CONVLOW_ERROR_UNSUPPORTED. 0, the default: any format.
     pub packing_id: u64,
+    /// CONVLOW_PACKING_... Default CONVLOW_PACKING_CALLER. With CONVLOW_PACKING_NONE the plan has 0 bytes of packed
+    /// weights, its packing_id is 0, and convlow_pack_weights returns CONVLOW_ERROR_INVALID_ARGUMENT for it.
+    pub packing: i32,
+    /// Always 0.
+    pub reserved0: i32,
 }
 
 /// The planner's knowledge of one algorithm for one problem. Before the call, set struct_size, and set the other

@@ -110,6 +110,7 @@ versioned!(ExecuteArgs, "convlow_execute_args", "call CONVLOW_EXECUTE_ARGS_INIT(
     pool_context: std::ptr::null_mut(),
     slopes: std::ptr::null(),
     packed_weights_bytes: 0,
+    weights: std::ptr::null(),
 });
 
 versioned!(PlanOptions, "convlow_plan_options", "call CONVLOW_PLAN_OPTIONS_INIT(&options) first", {
@@ -124,6 +125,8 @@ versioned!(PlanOptions, "convlow_plan_options", "call CONVLOW_PLAN_OPTIONS_INIT(
     measure_max_bytes: crate::planner::Options::DEFAULT_MEASURE_BYTES,
     max_packed_weights_bytes: usize::MAX,
     packing_id: 0,
+    packing: super::types::CONVLOW_PACKING_CALLER,
+    reserved0: 0,
 });
 
 versioned!(PlanInfo, "convlow_plan_info", "set info.struct_size = sizeof info first", {

@@ -9,7 +9,11 @@ use std::fmt;
 
 use convlow_base::error::{Error, Result, text};
 use convlow_kernels::BEHIND_WEIGHTS;
+use convlow_kernels::Element;
+use convlow_kernels::matrix::{Matrix, MatrixMut};
 use convlow_kernels::number::Number;
+#[cfg(feature = "winograd")]
+use convlow_kernels::winograd::WeightsTransform;
 #[cfg(feature = "winograd")]
 use convlow_kernels::winograd::matrices::KernelTransform;
 
@@ -134,6 +138,11 @@ impl Packing {
         }
     }
 
+    /// The same packing of weights that lie as `source` says among others.
+    pub(crate) fn of_source(self, source: WeightStrides) -> Self {
+        Self { source, ..self }
+    }
+
     /// Elements of one group.
     pub fn group_len(&self) -> usize {
         self.out_channels * self.in_channels * self.taps()
@@ -147,8 +156,14 @@ impl Packing {
         }
     }
 
-    fn elements(&self) -> usize {
+    /// Elements of all groups.
+    pub fn elements(&self) -> usize {
         self.groups * self.group_len()
+    }
+
+    /// Elements of a blob without header and end mark: those of all groups, and the zeros behind them.
+    pub fn unmarked_len(&self) -> usize {
+        self.elements() + BEHIND_WEIGHTS / self.data_type.bytes()
     }
 
     /// Bytes of a blob: header, elements, end mark. `None` if they do not fit, which nothing else here needs to ask
@@ -190,8 +205,18 @@ impl Packing {
     }
 
     /// Writes the blob. `weights` are all groups' in the problem's weights layout; `blob` has [`Packing::bytes`].
-    pub fn pack<T: Number>(&self, weights: &[T], blob: &mut [u8]) {
-        let elements: &mut [T] = bytemuck::cast_slice_mut(self.mark(blob));
+    pub fn pack<T: Element>(&self, weights: &[T], blob: &mut [u8]) {
+        self.pack_groups(weights, bytemuck::cast_slice_mut(self.mark(blob)));
+    }
+
+    /// Writes a blob of [`Packing::unmarked_len`] elements that is read at once, and by nobody else.
+    pub fn pack_unmarked<T: Element>(&self, weights: &[T], blob: &mut [T]) {
+        let (elements, zeros) = blob.split_at_mut(self.elements());
+        zeros.fill(T::ZERO);
+        self.pack_groups(weights, elements);
+    }
+
+    fn pack_groups<T: Element>(&self, weights: &[T], elements: &mut [T]) {
         for (group, packed) in elements.chunks_exact_mut(self.group_len()).enumerate() {
             self.pack_group(group, weights, packed);
         }
@@ -208,7 +233,7 @@ impl Packing {
         elements
     }
 
-    fn pack_group<T: Number>(&self, group: usize, weights: &[T], packed: &mut [T]) {
+    fn pack_group<T: Element>(&self, group: usize, weights: &[T], packed: &mut [T]) {
         let WeightStrides { group: group_stride, output, input, tap } = self.source;
         let [kh, kw] = self.kernel;
         let (c, m) = (self.in_channels, self.out_channels);
@@ -223,14 +248,17 @@ impl Packing {
         let block = if self.order.block == 0 { m } else { self.order.block };
         #[cfg(feature = "winograd")]
         if self.order.winograd > 0 {
-            return self.pack_transformed(block, packed, |output, channel, i, j| {
-                weights[place_of(output) + channel * input + (i * kw + j) * tap]
-            });
+            self.transform_group(&weights[first_weight..], packed);
+            return;
         }
-        let mut packed = packed.iter_mut();
-        for first in (0..m).step_by(block) {
+        let blocks = packed.chunks_mut((block * c * kh * kw).max(1));
+        for (first, packed) in (0..m).step_by(block).zip(blocks) {
+            let outputs = block.min(m - first);
+            if evenly && self.transpose_block(&weights[place_of(first)..], outputs, packed) {
+                continue;
+            }
             let size_and_step = |dim: Dim| match dim {
-                M => (block.min(m - first), output),
+                M => (outputs, output),
                 C => (c, input),
                 I => (kh, kw * tap),
                 J => (kw, tap),
@@ -241,39 +269,86 @@ impl Packing {
                 M => place_of(first + at),
                 dim => at * size_and_step(dim).1,
             };
-            for outer in (0..n0).flat_map(|a| (0..n1).flat_map(move |b| (0..n2).map(move |c| [a, b, c]))) {
+            let runs = (0..n0).flat_map(|a| (0..n1).flat_map(move |b| (0..n2).map(move |c| [a, b, c])));
+            for (outer, packed) in runs.zip(packed.chunks_exact_mut(n3.max(1))) {
                 let begin: usize = (0..3).map(|dim| offset(dim, outer[dim])).sum();
                 if dims[3] == M && !evenly {
                     let run = (0..n3).map(|at| weights[begin + offset(3, at)]);
-                    run.zip(&mut packed).for_each(|(weight, packed)| *packed = weight);
+                    packed.iter_mut().zip(run).for_each(|(packed, weight)| *packed = weight);
+                } else if step == 1 {
+                    let begin = begin + offset(3, 0);
+                    packed.copy_from_slice(&weights[begin..begin + n3]);
                 } else {
                     let run = weights[begin + offset(3, 0)..].iter().step_by(step);
-                    run.take(n3).zip(&mut packed).for_each(|(weight, packed)| *packed = *weight);
+                    packed.iter_mut().zip(run).for_each(|(packed, weight)| *packed = *weight);
                 }
             }
         }
     }
 
-    /// Packs one group's kernels `weight(m, c, i, j)` behind Winograd's transform.
+    /// Packs one group, which begins with the first of these weights, behind Winograd's transform.
     #[cfg(feature = "winograd")]
-    fn pack_transformed<T: Number>(
-        &self,
-        block: usize,
-        packed: &mut [T],
-        weight: impl Fn(usize, usize, usize, usize) -> T,
-    ) {
-        let [_, r] = self.kernel;
+    fn transform_group<T: Element>(&self, weights: &[T], packed: &mut [T]) {
+        let WeightStrides { output, input, tap, .. } = self.source;
+        let (c, m, r) = (self.in_channels, self.out_channels, self.kernel[1]);
+        let block = if self.order.block == 0 { m } else { self.order.block };
         let transform = KernelTransform::new(alpha(self.order.winograd.into(), r), r);
-        let (taps, c) = (self.taps(), self.in_channels);
-        for (number, packed) in packed.chunks_mut(block * taps * c).enumerate() {
-            let outputs = packed.len() / (taps * c);
-            for (channel, output) in (0..c).flat_map(|c| (0..outputs).map(move |m| (c, m))) {
-                let kernel = transform.apply(|i, j| weight(number * block + output, channel, i, j));
-                for (position, value) in kernel.iter().enumerate().take(taps) {
-                    packed[(position * c + channel) * outputs + output] = T::from_f64(*value);
+        let blocks = packed.chunks_mut(block * self.taps() * c);
+        for (first, packed) in (0..m).step_by(block).zip(blocks) {
+            T::winograd_weights(WeightsTransform {
+                transform: &transform,
+                weights: &weights[first * output..],
+                strides: [output, input, tap],
+                outputs: block.min(m - first),
+                channels: c,
+                packed,
+            });
+        }
+    }
+
+    /// Packs a block of output channels, which begins with the first of these weights, by moving squares of them; whether
+    /// that is possible: the block is a transposition of rows that lie dense.
+    fn transpose_block<T: Element>(&self, weights: &[T], outputs: usize, packed: &mut [T]) -> bool {
+        /// Elements that are moved before they are brought into order, on the stack.
+        const KEPT: usize = 4096;
+        /// Output channels that are moved at once.
+        const AT_ONCE: usize = 64;
+        let WeightStrides { output, input, tap, .. } = self.source;
+        let (c, taps) = (self.in_channels, self.kernel.iter().product::<usize>());
+        let depth = c * taps;
+        // The depth as the caller has it: taps inside of channels, or the other way round.
+        let (taps_inside, channels_inside) = (input == taps && tap == 1, input == 1 && tap == c);
+        if self.order.dims[3] != M
+            || !(taps_inside || channels_inside)
+            || output < depth
+            || taps > KEPT / AT_ONCE
+        {
+            return false;
+        }
+        let rows = Matrix::new(&weights[..(outputs - 1) * output + depth], outputs, depth, output);
+        let one_order = c == 1 || taps == 1;
+        if one_order || taps_inside == (self.order.dims[0] == C) {
+            T::transpose(&rows, &mut MatrixMut::new(packed, depth, outputs, outputs), false);
+            return true;
+        }
+        let mut kept = [T::ZERO; KEPT];
+        // Places inside of each place of the caller's depth, and how far apart their rows are packed.
+        let (outer, inner) = if taps_inside { (c, taps) } else { (taps, c) };
+        for first in (0..outputs).step_by(AT_ONCE) {
+            let part = first..outputs.min(first + AT_ONCE);
+            let fitting = (KEPT / part.len()).min(depth);
+            for begin in (0..depth).step_by(fitting) {
+                let places = begin..depth.min(begin + fitting);
+                let moved = &mut kept[..places.len() * part.len()];
+                let mut to = MatrixMut::new(moved, places.len(), part.len(), part.len());
+                T::transpose(&rows.part(part.clone(), places.clone()), &mut to, false);
+                for (place, row) in places.zip(kept.chunks_exact(part.len())) {
+                    let at = (place % inner * outer + place / inner) * outputs + first;
+                    packed[at..at + part.len()].copy_from_slice(row);
                 }
             }
         }
+        true
     }
 
     /// Whether a blob begins as this packing does. `header` has 64 bytes.

@@ -7,8 +7,11 @@ use convlow_threads::Pool;
 pub struct Arguments<'a, T = f32> {
     /// The whole input in the problem's layout.
     pub src: &'a [T],
-    /// From [`Plan::pack_weights`](super::Plan::pack_weights), aligned as an element.
+    /// From [`Plan::pack_weights`](super::Plan::pack_weights), aligned as an element. A plan that reads plain weights takes
+    /// `weights`, or else their bytes here.
     pub packed: &'a [u8],
+    /// Plain weights in the problem's layout; other plans do not read them.
+    pub weights: Option<&'a [T]>,
     /// One value an output channel.
     pub bias: Option<&'a [T]>,
     /// PRELU's slopes, one an output channel; others read none.
@@ -26,7 +29,8 @@ pub struct Arguments<'a, T = f32> {
 /// [`Arguments`] whose tensors may take turns in memory.
 pub(crate) struct RawArguments<'a, X: Scheme> {
     pub src: *const X::Src,
-    pub packed: &'a [u8],
+    /// Packed weights, or the bytes of plain ones.
+    pub weights: &'a [u8],
     pub bias: Option<&'a [X::Sum]>,
     pub slopes: Option<&'a [X::Dst]>,
     pub residual: Option<*const X::Dst>,

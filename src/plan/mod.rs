@@ -2,54 +2,44 @@
 
 mod arguments;
 mod info;
+mod part;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use convlow_base::error::{Error, Result, invalid, text};
 use convlow_base::panics;
 use convlow_kernels::end::End;
-use convlow_kernels::matrix::MatrixMut;
 use convlow_threads::Pool;
 
 pub use self::arguments::Arguments;
 pub(crate) use self::arguments::RawArguments;
 pub use self::info::Info;
+pub(crate) use self::part::Part;
+use self::part::{Tensors, images_of};
+#[cfg(test)]
 pub(crate) use self::schedule::Schedule;
-use crate::algorithms::{Element, Unit};
+use self::work::Weights;
+pub(crate) use self::work::Work;
+use crate::algorithms::Element;
 use crate::gemm::Backend;
-use crate::lowering::image::image_of;
 use crate::lowering::weights::Packing;
-use crate::problem::{Activation, DataType, Layout, Problem};
-use crate::tiles::{self, Grid, Matrices, Tiles};
-
-/// A src that all threads of an execute read.
-#[derive(Clone, Copy)]
-struct SharedSrc<T>(*const T);
-
-impl<T> SharedSrc<T> {
-    fn first(&self) -> *const T {
-        self.0
-    }
-}
-
-// SAFETY: nobody writes what is read through it, as `Plan::execute_raw` is promised.
-unsafe impl<T: Sync> Sync for SharedSrc<T> {}
+use crate::problem::{Activation, DataType, Problem};
+use crate::tiles::Tiles;
 
 /// A convolution ready to run. It never changes, so any number of threads may execute it at once.
 pub struct Plan {
     problem: Problem,
     info: Info,
-    packing: Packing,
-    schedule: Schedule,
+    work: Work,
     pool: Pool,
 }
 
 impl Plan {
     /// The plan for one algorithm that was found feasible.
-    pub(crate) fn of(problem: &Problem, info: Info, schedule: Schedule, pool: &Pool) -> Self {
-        let packing = schedule.prepared.packing(problem);
-        Self { problem: *problem, info, packing, schedule, pool: pool.clone() }
+    pub(crate) fn of(problem: &Problem, info: Info, work: Work, pool: &Pool) -> Self {
+        Self { problem: *problem, info, work, pool: pool.clone() }
     }
 
     /// The same plan on other threads, of which there are as many.
@@ -67,9 +57,22 @@ impl Plan {
         &self.info
     }
 
-    /// A number that plans have in common that read the same packed weights.
+    /// A number that plans have in common that read the same packed weights; 0 of plans that read plain weights.
     pub fn packing_id(&self) -> u64 {
-        self.packing.id()
+        self.packing().map_or(0, Packing::id)
+    }
+
+    /// Whether it reads plain weights: it was made with [`WeightsFrom::Plain`](crate::WeightsFrom::Plain).
+    pub fn reads_plain_weights(&self) -> bool {
+        self.work.is_plain()
+    }
+
+    /// Bytes of the weights that an execute reads, packed or plain.
+    pub(crate) fn weights_bytes(&self) -> usize {
+        match self.reads_plain_weights() {
+            true => self.problem.weights_len() * self.problem.data_type.bytes(),
+            false => self.info.packed_weights_bytes,
+        }
     }
 
     /// Its threads, in a pool whose context is another one for a call.
@@ -84,26 +87,33 @@ impl Plan {
         unsafe { self.pool.with_context(context) }
     }
 
-    /// How the weights are packed.
-    pub(crate) fn packing(&self) -> &Packing {
-        &self.packing
+    /// How the weights are packed; none of plans that read plain weights.
+    pub(crate) fn packing(&self) -> Option<&Packing> {
+        self.work.whole().map(|part| &part.packing)
     }
 
     /// Packs weights in the problem's layout into `packed`, which has `packed_weights_bytes` bytes, aligned
     /// as an element.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if a length differs, or the plan's elements are of another type.
+    /// [`Error::InvalidArgument`] if a length differs, the plan's elements are of another type, or the plan reads plain
+    /// weights.
     pub fn pack_weights<T: Element>(&self, weights: &[T], packed: &mut [u8]) -> Result<()> {
         self.check_type::<T>()?;
+        let Some(packing) = self.packing() else {
+            return invalid!(
+                "the plan reads plain weights (packing = CONVLOW_PACKING_NONE): there is nothing to pack"
+            );
+        };
         check_len("weights", weights.len(), self.problem.weights_len())?;
         check_len("packed_weights", packed.len(), self.info.packed_weights_bytes)?;
-        self.packing.pack(weights, packed);
+        packing.pack(weights, packed);
         Ok(())
     }
 
     /// Computes dst. `src`, `bias` and `dst` are whole tensors in the problem's layouts; `packed` comes from
-    /// [`Plan::pack_weights`] (aligned as an element), `workspace` has at least `workspace_bytes` of any content.
+    /// [`Plan::pack_weights`] (aligned as an element) or, where the plan reads plain weights, is these weights' bytes;
+    /// `workspace` has at least `workspace_bytes` of any content.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if a length differs or the plan's elements are of another type,
@@ -121,6 +131,7 @@ impl Plan {
         self.execute_with(Arguments {
             src,
             packed,
+            weights: None,
             bias,
             slopes: None,
             residual: None,
@@ -135,7 +146,7 @@ impl Plan {
     /// # Errors
     /// As [`Plan::execute`]; [`Error::InvalidArgument`] for a residual without `accumulate`.
     pub fn execute_with<T: Element>(&self, arguments: Arguments<'_, T>) -> Result<()> {
-        let Arguments { src, packed, bias, slopes, residual, dst, workspace, pool } = arguments;
+        let Arguments { src, packed, weights, bias, slopes, residual, dst, workspace, pool } = arguments;
         let problem = &self.problem;
         check_len("src", src.len(), problem.src_len())?;
         check_len("dst", dst.len(), problem.dst_len())?;
@@ -144,7 +155,7 @@ impl Plan {
         }
         let tensors = RawArguments::<T> {
             src: src.as_ptr(),
-            packed,
+            weights: weights.filter(|_| self.reads_plain_weights()).map_or(packed, bytemuck::cast_slice),
             bias,
             slopes,
             residual: residual.map(<[T]>::as_ptr),
@@ -166,7 +177,7 @@ impl Plan {
     /// residual during the call, and nobody else uses one of dst; what lies between them may be somebody else's.
     pub(crate) unsafe fn execute_raw<T: Element>(&self, tensors: RawArguments<'_, T>) -> Result<()> {
         self.check_type::<T>()?;
-        let RawArguments { src, packed, bias, slopes, residual, dst, workspace, pool } = tensors;
+        let RawArguments { src, weights, bias, slopes, residual, dst, workspace, pool } = tensors;
         let problem = &self.problem;
         if let Some(bias) = bias {
             check_len("bias", bias.len(), problem.out_channels)?;
@@ -181,10 +192,7 @@ impl Plan {
         if residual.is_some() && !problem.accumulate {
             return invalid!("residual is given, but accumulate = 0 in the plan's descriptor");
         }
-        check_len("packed_weights", packed.len(), self.info.packed_weights_bytes)?;
-        let header = packed.first_chunk().expect("a blob is longer than its header");
-        self.packing.check_header(header)?;
-        let weights = self.packing.unpack(packed)?;
+        let weights = self.weights_of(weights)?;
         let elements = problem.elements(self.info.workspace_bytes);
         let given_bytes = size_of_val(workspace);
         let Some(workspace) = workspace.get_mut(..elements) else {
@@ -197,8 +205,23 @@ impl Plan {
             if problem.sums_nothing() {
                 return self.end_nothing((bias, slopes), (dst, residual));
             }
-            self.run(src, weights, (bias, slopes), (dst, residual), workspace, pool)
+            let tensors = Tensors { src, bias, slopes, dst, residual };
+            self.work.run(problem, weights, tensors, self.info.backend, workspace, pool);
         })
+    }
+
+    /// The weights of an execute, checked.
+    fn weights_of<'a, T: Element>(&self, weights: &'a [u8]) -> Result<Weights<'a, T>> {
+        let what = if self.reads_plain_weights() { "weights" } else { "packed_weights" };
+        check_len(what, weights.len(), self.weights_bytes())?;
+        let Some(packing) = self.packing() else {
+            return match bytemuck::try_cast_slice(weights) {
+                Ok(weights) => Ok(Weights::Plain(weights)),
+                Err(_) => invalid!("weights = {:p} is not aligned as an element", weights.as_ptr()),
+            };
+        };
+        packing.check_header(weights.first_chunk().expect("a blob is longer than its header"))?;
+        packing.unpack(weights).map(Weights::Packed)
     }
 
     /// dst ← activation(bias + addend): that of outputs, if there are any, which see no input.
@@ -242,71 +265,6 @@ impl Plan {
         }
         Ok(())
     }
-
-    /// # Safety
-    /// As [`Plan::execute_raw`].
-    unsafe fn run<T: Element>(
-        &self,
-        src: *const T,
-        weights: &[T],
-        (bias, slopes): (Option<&[T]>, Option<&[T]>),
-        (dst, residual): (*mut T, Option<*const T>),
-        scratch: &mut [T],
-        all_threads: &Pool,
-    ) {
-        let (problem, src) = (&self.problem, SharedSrc(src));
-        let Schedule { prepared, units_at_once } = &self.schedule;
-        let group_out = problem.group_out();
-        let (images, units) = images_of(problem, prepared.groups_at_once() * group_out);
-        let run_unit = |index: usize, mut dst: MatrixMut<'_, T>, pool: &Pool, scratch: &mut [T]| {
-            // Units are counted image by image, group by group.
-            let (image, unit_of_image) = (index / units.tiles(), index % units.tiles());
-            let group = unit_of_image * prepared.groups_at_once();
-            let groups = group..group + prepared.groups_at_once();
-            let channels = groups.start * group_out..groups.end * group_out;
-            let packed_groups = prepared.groups_at_once() / prepared.groups_packed_together();
-            let weights_len = packed_groups * self.packing.group_len();
-            let unit = Unit {
-                problem,
-                // SAFETY: the caller's promise.
-                src: unsafe { image_of(problem, src.first(), image, &groups) },
-                weights: &weights[unit_of_image * weights_len..],
-                bias: bias.map(|bias| &bias[channels.clone()]),
-                slopes: slopes.map(|slopes| &slopes[channels]),
-                gemm: self.info.backend.map(Backend::gemm),
-                pool,
-            };
-            if problem.accumulate && !prepared.takes_addend() {
-                dst.fill_with_addend();
-            }
-            T::run(&**prepared, &unit, dst, scratch);
-        };
-        // SAFETY: the caller's promise; the images lie in dst as the problem's strides say.
-        let tiles = unsafe { Tiles::of_images(dst, residual, images, units) };
-        if *units_at_once == 1 {
-            for index in 0..tiles.len() {
-                // SAFETY: each index once, and its view is dropped before the next.
-                let (_, dst) = unsafe { tiles.take(index) };
-                run_unit(index, dst, all_threads, scratch);
-            }
-        } else {
-            let serial = Pool::SERIAL;
-            tiles::for_each_of(all_threads, &tiles, scratch, *units_at_once, |index, _, view, scratch| {
-                run_unit(index, view, &serial, scratch);
-            });
-        }
-    }
-}
-
-/// dst as a matrix for each image, and the matrix's tiles: one for each unit, which computes so many channels.
-fn images_of(problem: &Problem, of_unit: usize) -> (Matrices, Grid) {
-    let (pixels, channels) = (problem.out_pixels(), problem.out_channels);
-    let ([_, ld], [_, step]) = (problem.channel_strides(), problem.batch_strides());
-    let (rows, cols, units) = match problem.dst_layout {
-        Layout::Nchw => (channels, pixels, Grid::new(channels, pixels, of_unit, pixels)),
-        Layout::Nhwc => (pixels, channels, Grid::new(pixels, channels, pixels, of_unit)),
-    };
-    (Matrices { count: problem.batch, step, rows, cols, ld }, units)
 }
 
 fn check_len(what: &str, given: usize, needed: usize) -> Result<()> {

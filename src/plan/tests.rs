@@ -3,7 +3,7 @@
 use convlow_kernels::matrix::MatrixMut;
 use convlow_threads::Pool;
 
-use super::{Info, Plan, Schedule};
+use super::{Info, Plan, Schedule, Work};
 use crate::algorithms::{Cost, Element, Entry, Prepared, Unit};
 use crate::buffer::Buffer;
 use crate::lowering::weights::{MCIJ, Packing, WeightOrder};
@@ -80,7 +80,8 @@ fn units_of_any_groups_cover_the_problem() {
                 };
                 let schedule = Schedule { prepared: Box::new(Scaling { problem, groups }), units_at_once };
                 let pool = Pool::new(3).expect("three threads");
-                let plan = Plan::of(&problem, info, schedule, &pool);
+                let work = Work::of(&problem, schedule).expect("no scratch");
+                let plan = Plan::of(&problem, info, work, &pool);
                 let mut packed = Buffer::new(info.packed_weights_bytes).expect("a few bytes");
                 plan.pack_weights(&weights, packed.bytes_mut()).expect("the lengths agree");
                 let mut dst = vec![f32::NAN; problem.dst_len()];

@@ -1,10 +1,10 @@
 //! [`Candidate`]: an algorithm that can compute a problem, with its needs and its estimate.
 
-use super::options::{Math, Options};
+use super::options::{Math, Options, WeightsFrom};
 use super::{estimate, wisdom};
 use crate::algorithms::{Cost, Declined, Entry, Products, Scratch};
 use crate::gemm::{Backend, BackendChoice};
-use crate::plan::{Info, Schedule};
+use crate::plan::{Info, Part, Work};
 use crate::problem::{DataType, Kind, Problem, product};
 
 /// An algorithm that can compute the problem, ready to do so.
@@ -12,8 +12,8 @@ pub(super) struct Candidate {
     pub(super) info: Info,
     /// The same on one thread, by which it is chosen: how an algorithm rounds may not depend on the number of threads.
     pub(super) alone: Info,
-    pub(super) schedule: Schedule,
-    /// The number of its packing.
+    pub(super) work: Work,
+    /// The number of its packing; 0 where it reads plain weights.
     pub(super) packing: u64,
 }
 
@@ -94,27 +94,24 @@ fn examine_on(
     options: &Options,
     backends: &[Backend],
 ) -> Answer {
-    let schedule = Schedule::new(problem, entry, threads, options.max_workspace_bytes)?;
     if options.math == Math::Exact && !entry.is_exact() {
         return Err(Declined::Unsupported(c"needs math = CONVLOW_MATH_FAST"));
     }
-    let Schedule { prepared, .. } = &schedule;
-    let workspace_bytes = schedule.bytes(problem).ok_or(Scratch::OVERFLOW)?;
-    let packing = prepared.packing(problem);
-    let packed_weights_bytes = packing.bytes().ok_or(WEIGHTS_OVERFLOW)?;
-    let (mut cost, units) = (prepared.cost(), schedule.units(problem));
-    if problem.is(Kind::Strided) {
-        // Leading dimensions are those of the wider tensors.
-        let [src, dst] = problem.channel_strides();
-        cost.largest_size = cost.largest_size.max(src.saturating_mul(problem.cols.step())).max(dst);
-    }
-    let backend = match entry.products {
-        Products::Kernels | Products::Direct => None,
-        Products::Either if options.gemm == BackendChoice::Auto => None,
-        Products::Either | Products::Gemm => Some(serving(&cost, units, backends).ok_or(BLAS_OVERFLOWS)?),
+    let work = match options.weights {
+        WeightsFrom::Packed => Work::packed(problem, entry, threads, options.max_workspace_bytes)?,
+        WeightsFrom::Plain => Work::plain(problem, entry, threads, options.max_workspace_bytes)?,
     };
-    let calls = cost.calls.filter(|_| backend.is_some()).map_or(0, |calls| calls.count);
-    let gemm_calls = product(&[calls, units]).ok_or(CALLS_OVERFLOW)?;
+    let workspace_bytes = work.bytes(problem).ok_or(Scratch::OVERFLOW)?;
+    let packing = work.whole().map(|part| part.packing);
+    let packed_weights_bytes = match &packing {
+        Some(packing) => packing.bytes().ok_or(WEIGHTS_OVERFLOW)?,
+        None => 0,
+    };
+    let Sum { backend, gemm_calls, counts, mut estimated_seconds } =
+        sum_of(&work, entry, problem, threads, (options, backends))?;
+    if work.is_plain() {
+        estimated_seconds += estimate::seconds_of_packing(problem.weights_len());
+    }
     // What the model's constants are of.
     let of_type = problem.data_type.bytes() as f64 / DataType::F32.bytes() as f64;
     let info = Info {
@@ -124,12 +121,65 @@ fn examine_on(
         workspace_bytes,
         packed_weights_bytes,
         gemm_calls,
-        counts: cost.counts(units),
-        estimated_seconds: estimate::seconds(&cost, units, threads, backend) * of_type,
-        measured_seconds: wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
+        counts,
+        estimated_seconds: estimated_seconds * of_type,
+        measured_seconds: match work.is_plain() {
+            // Wisdom is of packed weights.
+            true => 0.0,
+            false => wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
+        },
         reason: None,
     };
-    Ok(Candidate { info, alone: info, schedule, packing: packing.id() })
+    Ok(Candidate { info, alone: info, work, packing: packing.map_or(0, |packing| packing.id()) })
+}
+
+/// What all parts cost together, and the GEMM that serves them.
+struct Sum {
+    backend: Option<Backend>,
+    gemm_calls: usize,
+    counts: [(&'static str, f64); 8],
+    estimated_seconds: f64,
+}
+
+fn sum_of(
+    work: &Work,
+    entry: &Entry,
+    problem: &Problem,
+    threads: usize,
+    (options, backends): (&Options, &[Backend]),
+) -> Result<Sum, Declined> {
+    let counts = Cost::default().counts(0);
+    let mut sum = Sum { backend: None, gemm_calls: 0, counts, estimated_seconds: 0.0 };
+    // The first part is the largest.
+    for (part, times) in work.parts(problem) {
+        let (cost, units) = (cost_of(part), part.schedule.units(&part.problem));
+        sum.backend = match entry.products {
+            Products::Kernels | Products::Direct => None,
+            Products::Either if options.gemm == BackendChoice::Auto => None,
+            Products::Either | Products::Gemm => {
+                Some(sum.backend.or_else(|| serving(&cost, units, backends)).ok_or(BLAS_OVERFLOWS)?)
+            }
+        };
+        let calls = cost.calls.filter(|_| sum.backend.is_some()).map_or(0, |calls| calls.count);
+        let calls = product(&[calls, units, times]).ok_or(CALLS_OVERFLOW)?;
+        sum.gemm_calls = sum.gemm_calls.checked_add(calls).ok_or(CALLS_OVERFLOW)?;
+        sum.estimated_seconds += times as f64 * estimate::seconds(&cost, units, threads, sum.backend);
+        for ((_, sum), (_, count)) in sum.counts.iter_mut().zip(cost.counts(units)) {
+            *sum += times as f64 * count;
+        }
+    }
+    Ok(sum)
+}
+
+/// What one unit of a part costs.
+fn cost_of(part: &Part) -> Cost {
+    let mut cost = part.schedule.prepared.cost();
+    if part.problem.is(Kind::Strided) {
+        // Leading dimensions are those of the wider tensors.
+        let [src, dst] = part.problem.channel_strides();
+        cost.largest_size = cost.largest_size.max(src.saturating_mul(part.problem.cols.step())).max(dst);
+    }
+    cost
 }
 
 /// The GEMM that serves an algorithm: the one estimated quicker on one thread. More threads, or what was measured, may

@@ -127,6 +127,11 @@ const TILES: f64 = 2.6e6;
 const DIRECT: f64 = 2.0e9;
 const DIRECT_START: f64 = 16.0;
 
+/// Estimated seconds of packing so many weights for one execute.
+pub(super) fn seconds_of_packing(weights: usize) -> f64 {
+    weights as f64 / MOVED
+}
+
 /// Estimated seconds of `units` units on `threads` threads, with this GEMM's calls or, without one, in register tiles.
 pub(super) fn seconds(cost: &Cost, units: usize, threads: usize, backend: Option<Backend>) -> f64 {
     let units = units as f64;

@@ -9,7 +9,7 @@ use convlow_base::error::Result;
 use convlow_base::memory;
 
 use super::candidate::{Answer, Candidate, examine};
-use super::options::{AlgorithmChoice, Options};
+use super::options::{AlgorithmChoice, Options, WeightsFrom};
 use super::wisdom;
 use crate::algorithms::{Element, Entry};
 use crate::buffer::Buffer;
@@ -63,7 +63,7 @@ pub(super) fn measure(
     let mut first = true;
     for candidate in candidates {
         let Some(in_part) = in_part(&part, &candidate.info, options) else { continue };
-        if tensors.bytes_with(&in_part.info) > options.measure_max_bytes {
+        if tensors.bytes_with(&part, &in_part.info) > options.measure_max_bytes {
             continue;
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -79,7 +79,10 @@ pub(super) fn measure(
         // What forms no product may be estimated at nothing.
         let whole = if estimated > 0.0 { info.estimated_seconds / estimated } else { 1.0 };
         info.measured_seconds = seconds * whole;
-        wisdom::learn(problem, options.pool.threads(), info.backend, info.entry, info.measured_seconds);
+        // Wisdom is of packed weights.
+        if options.weights == WeightsFrom::Packed {
+            wisdom::learn(problem, options.pool.threads(), info.backend, info.entry, info.measured_seconds);
+        }
     }
     Ok(())
 }
@@ -98,7 +101,7 @@ fn choose_part(problem: &Problem, fastest: &Info, options: &Options) -> Option<P
             let elements = part.src_len().saturating_add(part.dst_len());
             let bytes = elements
                 .saturating_mul(part.data_type.bytes())
-                .saturating_add(info.packed_weights_bytes)
+                .saturating_add(weights_bytes(&part, &info))
                 .saturating_add(info.workspace_bytes);
             if bytes <= options.measure_max_bytes
                 && bytes as f64 / FILLED <= budget * SHARE_OF_FILLING
@@ -108,6 +111,14 @@ fn choose_part(problem: &Problem, fastest: &Info, options: &Options) -> Option<P
             }
         }
         part = Problem::new(smaller(&part, options.pool.threads())?).ok()?;
+    }
+}
+
+/// Bytes of the weights that are read, packed or, where none are packed, plain.
+fn weights_bytes(problem: &Problem, info: &Info) -> usize {
+    match info.packed_weights_bytes {
+        0 => problem.weights_len() * problem.data_type.bytes(),
+        packed => packed,
     }
 }
 
@@ -198,14 +209,14 @@ impl TimedTensors {
     }
 
     /// Bytes of memory when a candidate is timed.
-    fn bytes_with(&self, info: &Info) -> usize {
+    fn bytes_with(&self, part: &Problem, info: &Info) -> usize {
         let fixed = self.src.bytes().len() + self.dst.bytes().len();
-        let packed = self.packed.bytes().len().max(info.packed_weights_bytes);
+        let packed = self.packed.bytes().len().max(weights_bytes(part, info));
         fixed.saturating_add(packed).saturating_add(self.workspace.bytes().len().max(info.workspace_bytes))
     }
 
     fn execute<T: Element>(&mut self, plan: &Plan) -> Result<()> {
-        let packed = &self.packed.bytes()[..plan.info().packed_weights_bytes];
+        let packed = &self.packed.bytes()[..plan.weights_bytes()];
         plan.execute::<T>(
             self.src.elements(),
             packed,
@@ -225,18 +236,21 @@ impl TimedTensors {
         deadline: Instant,
         first: bool,
     ) -> Result<Option<f64>> {
-        let Candidate { info, schedule, .. } = candidate;
-        let (packed_bytes, workspace_bytes) = (info.packed_weights_bytes, info.workspace_bytes);
-        grow(&mut self.packed, packed_bytes, part.data_type)?;
+        let Candidate { info, work, .. } = candidate;
+        let workspace_bytes = info.workspace_bytes;
         grow(&mut self.workspace, workspace_bytes, part.data_type)?;
         let watched = options.pool.until(deadline);
-        let mut plan = Plan::of(part, info, schedule, if first { &options.pool } else { &watched });
+        let mut plan = Plan::of(part, info, work, if first { &options.pool } else { &watched });
+        let weights_bytes = plan.weights_bytes();
+        grow(&mut self.packed, weights_bytes, part.data_type)?;
         let (mut warmed_up, mut fastest) = (None, None::<f64>);
         for run in 0..=RUNS {
             if run == 1 {
                 plan = plan.on(&watched);
             }
-            plan.packing().mark(&mut self.packed.bytes_mut()[..packed_bytes]);
+            if let Some(packing) = plan.packing() {
+                packing.mark(&mut self.packed.bytes_mut()[..weights_bytes]);
+            }
             let start = Instant::now();
             for_type!(part.data_type, T => self.execute::<T>(&plan)?);
             let end = Instant::now();

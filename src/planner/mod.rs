@@ -20,7 +20,7 @@ use convlow_base::memory;
 
 use self::candidate::Candidate;
 use self::line::print_choice;
-pub use self::options::{AlgorithmChoice, Effort, Math, Options};
+pub use self::options::{AlgorithmChoice, Effort, Math, Options, WeightsFrom};
 use self::survey::Survey;
 use crate::algorithms::REGISTRY;
 use crate::environment::is_verbose;
@@ -64,7 +64,7 @@ impl Plan {
             print_choice(problem, survey.infos(options, Some(chosen)));
         }
         let entry = chosen.info.entry;
-        let Candidate { info, schedule, .. } = survey.take(entry);
-        Ok(Self::of(problem, info, schedule, &options.pool))
+        let Candidate { info, work, .. } = survey.take(entry);
+        Ok(Self::of(problem, info, work, &options.pool))
     }
 }

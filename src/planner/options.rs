@@ -25,6 +25,16 @@ pub enum Math {
     Fast,
 }
 
+/// Where a plan has its weights from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WeightsFrom {
+    /// The caller packs them once, by [`Plan::pack_weights`](crate::Plan::pack_weights).
+    #[default]
+    Packed,
+    /// Each execute is given the caller's own, and packs some output channels at a time into its workspace.
+    Plain,
+}
+
 /// How much a plan may cost to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effort {
@@ -52,6 +62,8 @@ pub struct Options {
     pub max_packed_weights_bytes: usize,
     /// The [`Plan::packing_id`](crate::Plan::packing_id) of the packed weights that the plan is to read; 0: any.
     pub packing_id: u64,
+    /// Where the weights come from.
+    pub weights: WeightsFrom,
     /// Most seconds of measuring, for [`Effort::Measure`].
     pub measure_budget_seconds: f64,
     /// Most bytes of memory that measuring takes.
@@ -77,6 +89,7 @@ impl Default for Options {
             max_workspace_bytes: usize::MAX,
             max_packed_weights_bytes: usize::MAX,
             packing_id: 0,
+            weights: WeightsFrom::Packed,
             measure_budget_seconds: Self::DEFAULT_BUDGET_SECONDS,
             measure_max_bytes: Self::DEFAULT_MEASURE_BYTES,
             pool: Pool::SERIAL,

@@ -11,7 +11,7 @@ use super::candidate::{Answer, Candidate, examine};
 use super::choice::{best, fastest};
 use super::line::printed;
 use super::measure;
-use super::options::{AlgorithmChoice, Effort, Options};
+use super::options::{AlgorithmChoice, Effort, Options, WeightsFrom};
 use super::usual::of_usual_size;
 use crate::algorithms::{Cost, Declined, Entry, Products, REGISTRY, Reason};
 use crate::gemm::{Backend, BackendChoice};
@@ -55,6 +55,12 @@ impl Survey {
         {
             return invalid!("measure_budget_seconds = {} is not a time", options.measure_budget_seconds);
         }
+        if options.weights == WeightsFrom::Plain && options.packing_id != 0 {
+            return invalid!(
+                "packing_id = {:#x}, but packing = CONVLOW_PACKING_NONE: the plan reads no packed weights",
+                options.packing_id
+            );
+        }
         let data_type = problem.data_type;
         if !DataType::BUILT.contains(&data_type) {
             return Err(Error::Unsupported(text!(
@@ -80,7 +86,8 @@ impl Survey {
 
     /// The packing that the options ask for, or else those that AUTO takes for the layer on images of the usual size.
     fn usual(problem: &Problem, options: &Options) -> Result<Option<Usual>> {
-        if options.gemm != BackendChoice::Auto || !matches!(options.algorithm, AlgorithmChoice::Auto) {
+        let is_packed = options.weights == WeightsFrom::Packed && options.gemm == BackendChoice::Auto;
+        if !is_packed || !matches!(options.algorithm, AlgorithmChoice::Auto) {
             return Ok(None);
         }
         if options.packing_id != 0 {

@@ -75,7 +75,8 @@ fn threads_share_what_auto_takes_evenly() {
                     if chosen.info.entry.products == Products::Direct {
                         continue;
                     }
-                    let share = greatest_share(&chosen.schedule, &problem, threads);
+                    let share =
+                        greatest_share(&chosen.work.whole().expect("packed").schedule, &problem, threads);
                     layers += 1;
                     sum += share.ln();
                     if share > worst.0 {

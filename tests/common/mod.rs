@@ -335,6 +335,7 @@ pub fn run_by<T: Element>(
     execute(Arguments {
         src: &src,
         packed: packed.bytes(),
+        weights: None,
         bias: data.bias.as_deref(),
         slopes: data.slopes.as_deref(),
         residual: None,

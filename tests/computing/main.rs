@@ -9,6 +9,7 @@ mod conformance;
 mod depthwise;
 mod isa;
 mod parts;
+mod plain_weights;
 mod propagation;
 #[cfg(feature = "rayon")]
 mod rayon;

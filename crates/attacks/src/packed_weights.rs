@@ -75,6 +75,7 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
     let status = plan.execute(Arguments {
         src: &src,
         packed: packed.bytes(),
+        weights: None,
         bias: None,
         slopes: Some(&slopes),
         residual: None,

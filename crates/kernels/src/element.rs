@@ -17,7 +17,7 @@ use crate::pixel_tile::PixelTile;
 use crate::plane_tile::PlaneTile;
 use crate::scheme::Scheme;
 #[cfg(feature = "winograd")]
-use crate::winograd::{InputTransform, OutputTransform};
+use crate::winograd::{InputTransform, OutputTransform, WeightsTransform};
 
 /// Writes a trait and, for each type of element, the functions that run its kernels. Where a build leaves a type out
 /// they are never called.
@@ -86,6 +86,9 @@ kernels! {
     /// Runs a [`PackedProduct`].
     #[cfg(feature = "winograd")]
     packed_product(tile: PackedProduct<'_, '_, Self>) => tile.run_checked();
+    /// Transforms weights.
+    #[cfg(feature = "winograd")]
+    winograd_weights(transform: WeightsTransform<'_, Self>) => transform.run_checked();
     /// Transforms the input of tiles.
     #[cfg(feature = "winograd")]
     winograd_input(transform: InputTransform<'_, Self>) => transform.run_checked();

@@ -86,31 +86,16 @@ fn kernel_row(alpha: usize, r: usize, k: usize) -> [f64; MOST_ALPHA] {
 
 /// The transform of kernels, in float64: weights are transformed once.
 pub struct KernelTransform {
-    alpha: usize,
-    r: usize,
+    pub(super) alpha: usize,
+    pub(super) r: usize,
     /// G.
-    rows: [[f64; MOST_ALPHA]; MOST_ALPHA],
+    pub(super) rows: [[f64; MOST_ALPHA]; MOST_ALPHA],
 }
 
 impl KernelTransform {
     /// For r×r kernels and tiles of α×α.
     pub fn new(alpha: usize, r: usize) -> Self {
         Self { alpha, r, rows: std::array::from_fn(|k| kernel_row(alpha, r, k)) }
-    }
-
-    /// G·g·Gᵀ, α×α in row-major order, for the kernel g(i, j).
-    pub fn apply<T: Into<f64>>(&self, g: impl Fn(usize, usize) -> T) -> [f64; MOST_ALPHA * MOST_ALPHA] {
-        let mut all = [0.0; MOST_ALPHA * MOST_ALPHA];
-        for k in 0..self.alpha {
-            let mut half = [0.0; MOST_ALPHA];
-            for (j, half) in half.iter_mut().enumerate().take(self.r) {
-                *half = (0..self.r).map(|i| self.rows[k][i] * g(i, j).into()).sum();
-            }
-            for l in 0..self.alpha {
-                all[k * self.alpha + l] = (0..self.r).map(|j| half[j] * self.rows[l][j]).sum();
-            }
-        }
-        all
     }
 }
 

@@ -13,7 +13,9 @@ pub mod matrices;
 mod output;
 mod strip;
 mod transform;
+mod weights;
 
 pub use self::input::InputTransform;
 pub use self::output::OutputTransform;
 pub use self::strip::{Filtering, Strip};
+pub use self::weights::WeightsTransform;
