@@ -131,8 +131,8 @@ impl Geometry {
             geometry.problem(&sizes, form).map(|problem| [problem.planes, problem.rows, problem.cols])
         };
         let mut longer = self.clone();
-        for (rule, input) in longer.axes.iter_mut().zip(inputs) {
-            let reach = rule.kernel.saturating_sub(1).saturating_mul(rule.dilation).saturating_add(1);
+        for (axis, (rule, input)) in longer.axes.iter_mut().zip(inputs).enumerate() {
+            let reach = self.reach(axis);
             if let Padding::Explicit([before, after]) = &mut rule.padding {
                 let missing = reach.saturating_sub(input.saturating_add(*before).saturating_add(*after));
                 if missing < rule.stride {
@@ -153,6 +153,12 @@ impl Geometry {
             rule.padding = Padding::Explicit([axis.pad_before, axis.pad_after + more]);
         }
         axes(&longer)
+    }
+
+    /// The positions over which the kernel reaches along an axis.
+    pub fn reach(&self, axis: usize) -> usize {
+        let AxisRule { kernel, dilation, .. } = self.axes[axis];
+        kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1)
     }
 
     /// Axes.

@@ -45,11 +45,19 @@ const OF_TWO: [&str; 4] = ["Add", "Div", "Mul", "Sub"];
 pub struct Claim<'a> {
     pub reads: Vec<Value<'a>>,
     pub writes: Value<'a>,
+    /// A value that it adds to the one that it writes: it is moved where both lie otherwise.
+    pub adds: Option<Value<'a>>,
+    /// Values that it reads channels first.
+    pub fixed: Vec<Value<'a>>,
     /// Dimensions of all of them.
     pub rank: usize,
     /// The value that it reads whose shape is always that of the value that it writes.
     pub is_like: Option<Value<'a>>,
 }
+
+/// What it costs to move a value that is added, in terms of what it costs a claimed node to read or write one channels
+/// first: a move reads and writes all of it, and the sum reads it again.
+const MOVE: isize = 3;
 
 /// The values of a graph that lie channels last.
 ///
@@ -57,13 +65,23 @@ pub struct Claim<'a> {
 /// The host's.
 pub fn channels_last(claims: &[Claim<'_>], others: &[Node<'_>]) -> Result<BTreeSet<String>> {
     let mut flow = Flow::default();
+    let mut sums = Vec::new();
     for claim in claims {
+        if let Some(value) = claim.adds {
+            sums.push([flow.at(value)?, flow.at(claim.writes)?]);
+        }
         for &value in &claim.reads {
             let at = flow.at(value)?;
             flow.values[at].ranks.insert(claim.rank);
+            flow.values[at].uses += 1;
+        }
+        for &value in &claim.fixed {
+            let at = flow.at(value)?;
+            flow.values[at].is_fixed = true;
         }
         let at = flow.at(claim.writes)?;
         flow.values[at].is_written = true;
+        flow.values[at].uses += 1;
         flow.values[at].ranks.insert(claim.rank);
         if let Some(value) = claim.is_like {
             let shaped = flow.at(value)?;
@@ -73,7 +91,7 @@ pub fn channels_last(claims: &[Claim<'_>], others: &[Node<'_>]) -> Result<BTreeS
     for &node in others {
         flow.pass(node)?;
     }
-    flow.free()
+    flow.free(&sums)
 }
 
 /// A value, and its uses.
@@ -84,6 +102,8 @@ struct Known<'a> {
     is_written: bool,
     /// Dimensions that claimed nodes say it has.
     ranks: BTreeSet<usize>,
+    /// How often claimed nodes read or write it.
+    uses: isize,
     /// Whether somebody needs it channels first.
     is_fixed: bool,
     /// A value that lies as this one does, or itself.
@@ -110,6 +130,7 @@ impl<'a> Flow<'a> {
                 name,
                 is_written: false,
                 ranks: BTreeSet::new(),
+                uses: 0,
                 is_fixed: false,
                 like: next,
                 shaped: next,
@@ -202,17 +223,36 @@ impl<'a> Flow<'a> {
         Ok(a.are_same(&b))
     }
 
-    /// The values that nobody needs channels first.
-    fn free(&self) -> Result<BTreeSet<String>> {
+    /// The values that nobody needs channels first, but those that are moved for a sum at greater cost than they spare.
+    fn free(&self, sums: &[[usize; 2]]) -> Result<BTreeSet<String>> {
         let mut ranks = vec![BTreeSet::<usize>::new(); self.values.len()];
         let mut is_fixed = vec![false; self.values.len()];
+        let mut uses = vec![0; self.values.len()];
         for (at, known) in self.values.iter().enumerate() {
             let root = self.root(at);
             ranks[root].extend(&known.ranks);
+            uses[root] += known.uses;
             is_fixed[root] |= known.is_fixed || !known.is_written || known.value.is_graph_output()?;
         }
-        let free = |at: usize| !is_fixed[self.root(at)] && ranks[self.root(at)].len() == 1;
-        let names = (0..self.values.len()).filter(|&at| free(at)).map(|at| self.values[at].name.clone());
-        Ok(names.collect())
+        let mut is_last: Vec<bool> =
+            (0..self.values.len()).map(|root| !is_fixed[root] && ranks[root].len() == 1).collect();
+        let sums: Vec<_> = sums.iter().map(|sum| sum.map(|at| self.root(at))).collect();
+        // What lies channels first now spares or costs the moves of its own sums; it never lies channels last again, so
+        // that this ends.
+        loop {
+            let moves = |of: usize, flipped: bool| {
+                let is_moved = |&&[added, to]: &&[usize; 2]| {
+                    let lies = |root: usize| is_last[root] != (flipped && root == of);
+                    (added == of || to == of) && lies(added) != lies(to)
+                };
+                sums.iter().filter(is_moved).count() as isize
+            };
+            let is_dear =
+                |&root: &usize| is_last[root] && MOVE * (moves(root, false) - moves(root, true)) > uses[root];
+            let Some(root) = (0..is_last.len()).find(is_dear) else { break };
+            is_last[root] = false;
+        }
+        let names = (0..self.values.len()).filter(|&at| is_last[self.root(at)]);
+        Ok(names.map(|at| self.values[at].name.clone()).collect())
     }
 }

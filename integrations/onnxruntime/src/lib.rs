@@ -78,8 +78,10 @@ const _: CreateEpFactories = CreateEpFactories;
 const _: ReleaseEpFactory = ReleaseEpFactory;
 
 /// Writes the report of the session of this id (its option `id`), up to `len` bytes with a zero at the end, and returns how
-/// many bytes there are without the zero; 0 if no session of this id is open. A line for each Conv and ConvTranspose: name,
-/// fused nodes, algorithm, bytes of workspace and of packed weights, and the reason if it is left to ONNX Runtime.
+/// many bytes there are without the zero; 0 if no session of this id is open. A line for each Conv and ConvTranspose, with
+/// tabs between: name, fused nodes, algorithm, the input's sizes that the figures are for (behind `~` if some are assumed,
+/// because no run has told them yet), bytes of workspace and of packed weights, and the reason if it is left to ONNX
+/// Runtime. If several sessions of this id are open, their reports follow one another, each begun by a form feed.
 ///
 /// # Safety
 /// `id` ends with a zero, and there are `len` bytes at `to`.
@@ -87,8 +89,11 @@ const _: ReleaseEpFactory = ReleaseEpFactory;
 pub unsafe extern "C" fn convlow_onnxruntime_report(id: *const c_char, to: *mut c_char, len: usize) -> usize {
     // SAFETY: the caller's promise.
     let id = unsafe { CStr::from_ptr(id) }.to_string_lossy();
-    let Some(session) = Session::named(&id) else { return 0 };
-    let report = session.report();
+    let reports: Vec<String> = Session::named(&id).iter().map(|session| session.report()).collect();
+    let report = match reports.as_slice() {
+        [one] => one.clone(),
+        several => several.iter().map(|report| format!("\x0c{report}")).collect(),
+    };
     if len > 0 {
         let count = report.len().min(len - 1);
         // SAFETY: so many bytes and a zero have room, and the report is no memory of the caller's.

@@ -1,29 +1,27 @@
 //! Tensors of another layout or shape than their operation needs.
 
 use convlow::Layout;
+use convlow::matrix::{Matrix, MatrixMut};
 
 use crate::host::{Failure, Result};
+use crate::number::Number;
+use crate::session::Threads;
 
-/// Elements of a square that is moved at once: its lines stay in the cache.
-const SQUARE: usize = 16;
+/// Columns that a thread moves at once.
+const PIECE: usize = 64;
 
-/// Writes a tensor of `channels` as `pixels` × channels to where it is to lie the other way: `to[image][c][p] =
-/// from[image][p][c]`, or with both exchanged.
-pub fn transpose<T: Copy>(from: &[T], to: &mut [T], rows: usize, columns: usize) {
+/// Writes images of `rows` × `columns` to where they are to lie the other way: `to[image][c][r] = from[image][r][c]`.
+pub fn transpose<T: Number>(from: &[T], to: &mut [T], rows: usize, columns: usize, threads: &Threads<'_>) {
     if rows == 0 || columns == 0 {
         return;
     }
     for (from, to) in from.chunks_exact(rows * columns).zip(to.chunks_exact_mut(rows * columns)) {
-        for first_row in (0..rows).step_by(SQUARE) {
-            let rows_here = first_row..rows.min(first_row + SQUARE);
-            for first in (0..columns).step_by(SQUARE) {
-                for column in first..columns.min(first + SQUARE) {
-                    for row in rows_here.clone() {
-                        to[column * rows + row] = from[row * columns + column];
-                    }
-                }
-            }
-        }
+        let from = Matrix::new(from, rows, columns, columns);
+        threads.for_each_piece(to, PIECE * rows, |index, to| {
+            let (first, count) = (index * PIECE, to.len() / rows);
+            let mut to = MatrixMut::new(to, count, rows, rows);
+            T::transpose(&from.part(0..rows, first..first + count), &mut to, false);
+        });
     }
 }
 
@@ -93,15 +91,19 @@ pub fn combine<T: Copy>(
 
 #[cfg(test)]
 mod tests {
+    use convlow::Pool;
+
     use super::*;
 
     #[test]
     fn a_tensor_moved_there_and_back_is_the_same() {
-        let from: Vec<usize> = (0..2 * 19 * 35).collect();
-        let (mut there, mut back) = (vec![0; from.len()], vec![0; from.len()]);
-        transpose(&from, &mut there, 19, 35);
-        assert_eq!((there[1], there[19 * 35 + 20]), (35, 19 * 35 + 36));
-        transpose(&there, &mut back, 35, 19);
+        let from: Vec<f32> = (0..2 * 19 * 135).map(|at| at as f32).collect();
+        let (mut there, mut back) = (vec![0.0; from.len()], vec![0.0; from.len()]);
+        let pool = Pool::new(2).expect("two threads");
+        let threads = Threads::Own(&pool);
+        transpose(&from, &mut there, 19, 135, &threads);
+        assert_eq!((there[1], there[19 * 135 + 20]), (135.0, (19 * 135 + 136) as f32));
+        transpose(&there, &mut back, 135, 19, &threads);
         assert_eq!(from, back);
     }
 

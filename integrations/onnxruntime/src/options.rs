@@ -16,6 +16,8 @@ pub struct Options {
     pub fast: bool,
     /// `max_workspace_bytes`: the most memory of a layer beside its tensors and packed weights.
     pub max_workspace_bytes: usize,
+    /// `max_packed_weights_bytes`: with fast math, the most memory of the packed weights of all layers together.
+    pub max_packed_weights_bytes: usize,
     /// `threads`: so many of convlow's own; 0 for ONNX Runtime's.
     pub threads: usize,
     /// `intra_op_threads`: how many ONNX Runtime's are, where the session says so; 0 for as many as there are cores.
@@ -33,6 +35,7 @@ impl Default for Options {
         Self {
             fast: false,
             max_workspace_bytes: usize::MAX,
+            max_packed_weights_bytes: usize::MAX,
             threads: 0,
             intra_op_threads: 0,
             min_macs: 0,
@@ -43,8 +46,8 @@ impl Default for Options {
 }
 
 /// All options, in the words of a refusal.
-const THERE_IS: &str = "math (exact or fast), max_workspace_bytes, threads, intra_op_threads, min_macs (numbers), \
-    verbose (0 or 1) and id";
+const THERE_ARE: &str = "math, max_workspace_bytes, max_packed_weights_bytes, threads, intra_op_threads, min_macs, verbose \
+    and id";
 
 impl Options {
     /// The prefix of all entries.
@@ -65,19 +68,32 @@ impl Options {
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Failure> {
-        let refused = || Failure(format!("convlow has no option {name} = {value}: there are {THERE_IS}"));
-        let number = || value.parse::<usize>().map_err(|_| refused());
-        match (name, value) {
-            ("math", "exact") => self.fast = false,
-            ("math", "fast") => self.fast = true,
-            ("max_workspace_bytes", _) => self.max_workspace_bytes = number()?,
-            ("threads", _) => self.threads = number()?,
-            ("intra_op_threads", _) => self.intra_op_threads = number()?,
-            ("min_macs", _) => self.min_macs = number()?,
-            ("verbose", "0") => self.verbose = false,
-            ("verbose", "1") => self.verbose = true,
-            ("id", _) => self.id = value.to_string(),
-            _ => return Err(refused()),
+        let refused = |what: &str| Err(Failure(format!("convlow: {name} = {value} is not {what}")));
+        let number = |to: &mut usize| match value.parse() {
+            Ok(number) => {
+                *to = number;
+                Ok(())
+            }
+            Err(_) => refused("a whole number from 0 on"),
+        };
+        match name {
+            "math" => match value {
+                "exact" => self.fast = false,
+                "fast" => self.fast = true,
+                _ => return refused("exact or fast"),
+            },
+            "max_workspace_bytes" => number(&mut self.max_workspace_bytes)?,
+            "max_packed_weights_bytes" => number(&mut self.max_packed_weights_bytes)?,
+            "threads" => number(&mut self.threads)?,
+            "intra_op_threads" => number(&mut self.intra_op_threads)?,
+            "min_macs" => number(&mut self.min_macs)?,
+            "verbose" => match value {
+                "0" => self.verbose = false,
+                "1" => self.verbose = true,
+                _ => return refused("0 or 1"),
+            },
+            "id" => self.id = value.to_string(),
+            _ => return Err(Failure(format!("convlow has no option {name}: there are {THERE_ARE}"))),
         }
         Ok(())
     }
@@ -115,11 +131,15 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_refused_with_what_there_is() {
-        for (name, value) in [("maths", "fast"), ("math", "quick"), ("threads", "-1"), ("verbose", "yes")] {
+        let refusal = |name: &str, value: &str| {
             let key = format!("{}{name}", Options::PREFIX);
             let Err(Failure(text)) = of(&[(&key, value)]) else { panic!("{name} = {value} is taken") };
-            assert!(text.contains(&format!("{name} = {value}")) && text.contains("exact or fast"), "{text}");
-        }
+            text
+        };
+        assert!(refusal("maths", "fast").contains("no option maths: there are math, max_workspace_bytes"));
+        assert!(refusal("math", "quick").contains("math = quick is not exact or fast"));
+        assert!(refusal("threads", "-1").contains("threads = -1 is not a whole number from 0 on"));
+        assert!(refusal("verbose", "yes").contains("verbose = yes is not 0 or 1"));
     }
 
     #[test]
@@ -127,6 +147,7 @@ mod tests {
         let options = of(&[
             ("ep.convlow.math", "fast"),
             ("ep.convlow.max_workspace_bytes", "2097152"),
+            ("ep.convlow.max_packed_weights_bytes", "4096"),
             ("ep.convlow.threads", "3"),
             ("ep.convlow.min_macs", "1000"),
             ("ep.convlow.verbose", "1"),
@@ -135,5 +156,6 @@ mod tests {
         .expect("all are known");
         assert!(options.fast && options.verbose && options.threads_of_layer() == 3);
         assert_eq!((options.max_workspace_bytes, options.min_macs), (2 << 20, 1000));
+        assert_eq!(options.max_packed_weights_bytes, 4096);
     }
 }

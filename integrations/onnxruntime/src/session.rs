@@ -16,6 +16,8 @@ pub struct Session {
     /// Threads that compute a layer.
     pub threads: usize,
     workspaces: Mutex<Workspaces>,
+    /// Bytes of packed weights that the layers to come may take.
+    packed_left: Mutex<usize>,
     begun: Once,
     told: Mutex<BTreeMap<String, Told>>,
 }
@@ -29,6 +31,10 @@ pub struct Told {
     /// The nodes behind it that its end computes.
     pub fused: Vec<String>,
     pub algorithm: String,
+    /// The sizes of the input that the algorithm and the bytes are for.
+    pub input: Vec<usize>,
+    /// Whether some of these sizes are assumed, because no run has told them yet.
+    pub is_assumed: bool,
     pub workspace_bytes: usize,
     pub packed_bytes: usize,
     /// Why it is left to ONNX Runtime.
@@ -89,11 +95,13 @@ impl Session {
             threads => Some(Pool::new(threads)?),
         };
         let threads = options.threads_of_layer();
+        let packed_left = Mutex::new(options.max_packed_weights_bytes);
         let session = Arc::new(Self {
             options,
             pool,
             threads,
             workspaces: Mutex::default(),
+            packed_left,
             begun: Once::new(),
             told: Mutex::default(),
         });
@@ -126,10 +134,18 @@ impl Session {
         }
     }
 
-    /// The open session of this id, the last one if there are several.
-    pub fn named(id: &str) -> Option<Arc<Self>> {
+    /// The open sessions of this id, the oldest first.
+    pub fn named(id: &str) -> Vec<Arc<Self>> {
         let sessions = lock(&SESSIONS);
-        sessions.iter().rev().filter_map(Weak::upgrade).find(|session| session.options.id == id)
+        sessions.iter().filter_map(Weak::upgrade).filter(|session| session.options.id == id).collect()
+    }
+
+    /// Takes so many bytes of what packed weights may take, if there are as many; whether there are.
+    pub fn take_packed(&self, bytes: usize) -> bool {
+        let mut left = lock(&self.packed_left);
+        let rest = left.checked_sub(bytes);
+        *left = rest.unwrap_or(*left);
+        rest.is_some()
     }
 
     /// Runs `f` with a workspace of so many bytes at least, which nobody else has meanwhile.
@@ -173,17 +189,20 @@ impl Session {
         }
     }
 
-    /// The report, one line a node: name, fused nodes, algorithm, bytes of workspace and of packed weights, and the reason
-    /// if it is not claimed; with tabs between.
+    /// The report, one line a node: name, fused nodes, algorithm, sizes of the input (behind `~` if some are assumed), bytes
+    /// of workspace and of packed weights, and the reason if it is not claimed; with tabs between.
     pub fn report(&self) -> String {
         let told = lock(&self.told);
-        let word = |text: &str| text.replace(['\t', '\n'], " ");
+        let word = |text: &str| text.replace(char::is_control, " ");
         let line = |told: &Told| {
+            let sizes: Vec<_> = told.input.iter().map(usize::to_string).collect();
             format!(
-                "{}\t{}\t{}\t{}\t{}\t{}\n",
+                "{}\t{}\t{}\t{}{}\t{}\t{}\t{}\n",
                 word(&told.node),
                 told.fused.join(" "),
                 told.algorithm,
+                if told.is_assumed { "~" } else { "" },
+                sizes.join("x"),
                 told.workspace_bytes,
                 told.packed_bytes,
                 word(told.reason.as_deref().unwrap_or_default()),

@@ -14,6 +14,7 @@ import ctypes
 import itertools
 import threading
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Layer", "Report", "library_path", "report", "use"]
 
 _NAME = "convlow"
+_HOST = "CPUExecutionProvider"
 _OLDEST = (1, 23)
 _numbers = itertools.count()
 _lock = threading.Lock()
@@ -56,16 +58,21 @@ def use(
     *,
     math: str = "exact",
     max_workspace_bytes: int | None = None,
+    max_packed_weights_bytes: int | None = None,
     threads: int = 0,
     min_macs: int = 0,
     verbose: bool = False,
     **unknown: object,
 ) -> ort.SessionOptions:
-    """Lets sessions of these options compute their convolutions by convlow, and returns the options.
+    """Lets a session of these options compute its convolutions by convlow, and returns the options.
+
+    Make the session without `providers=`: ONNX Runtime would take that list in place of convlow.
 
     math: "exact", or "fast" for Winograd's algorithm where it is quicker, with errors up to 4e-5 of a layer's
         largest output.
     max_workspace_bytes: the most that a layer may need beside its tensors and its packed weights.
+    max_packed_weights_bytes: with math="fast", the most that the packed weights of all layers may take together. Winograd's
+        are larger than the model's; layers for which there is no room compute exactly.
     threads: so many of convlow's own; 0 for ONNX Runtime's, so that no core has two.
     min_macs: layers of fewer multiplications are left to ONNX Runtime.
     verbose: whether the log says what becomes of every convolution.
@@ -73,31 +80,49 @@ def use(
     if unknown:
         raise TypeError(
             f'convlow has no option {", ".join(unknown)}: there are math ("exact" or "fast"), max_workspace_bytes, '
-            "threads, min_macs (numbers) and verbose"
+            "max_packed_weights_bytes, threads, min_macs (numbers) and verbose"
         )
+    if math not in ("exact", "fast"):
+        raise ValueError(f"math = {math!r} is not 'exact' or 'fast'")
+    numbers = {
+        "max_workspace_bytes": max_workspace_bytes,
+        "max_packed_weights_bytes": max_packed_weights_bytes,
+        "threads": threads,
+        "min_macs": min_macs,
+    }
+    for name, number in numbers.items():
+        if number is not None and (not isinstance(number, Integral) or number < 0):
+            raise ValueError(f"{name} = {number!r} is not a whole number from 0 on")
     if _id_of(options) is not None:
         raise ValueError("these session options use convlow already; a session needs options of its own")
     _register()
     devices = [device for device in ort.get_ep_devices() if device.ep_name == _NAME]
     if not devices:
         raise RuntimeError("convlow found no CPU among the devices of ONNX Runtime")
-    entries = {"math": math, "threads": str(threads), "min_macs": str(min_macs), "verbose": str(int(verbose))}
+    entries = {name: str(int(number)) for name, number in numbers.items() if number is not None}
+    entries |= {"math": math, "verbose": str(int(verbose)), "id": f"python-{next(_numbers)}"}
     entries["intra_op_threads"] = str(options.intra_op_num_threads)
-    entries["id"] = f"python-{next(_numbers)}"
-    if max_workspace_bytes is not None:
-        entries["max_workspace_bytes"] = str(max_workspace_bytes)
     options.add_provider_for_devices(devices[:1], entries)
+    # Else ONNX Runtime warns of each node that is left to its own provider.
+    own = [device for device in ort.get_ep_devices() if device.ep_name == _HOST]
+    if own and _entry(options, "session.disable_cpu_ep_fallback") != "1":
+        options.add_provider_for_devices(own[:1], {})
     # Else ONNX Runtime keeps a second block for all values of a run, from its second run of the same sizes on.
     options.enable_mem_pattern = False
     return options
 
 
-def _id_of(options: ort.SessionOptions) -> str | None:
-    """The name under which the library answers for sessions of these options."""
+def _entry(options: ort.SessionOptions, name: str) -> str | None:
+    """An entry of the configuration, if it is there."""
     try:
-        return str(options.get_session_config_entry(f"ep.{_NAME}.id"))
+        return str(options.get_session_config_entry(name))
     except RuntimeError:
         return None
+
+
+def _id_of(options: ort.SessionOptions) -> str | None:
+    """The name under which the library answers for sessions of these options."""
+    return _entry(options, f"ep.{_NAME}.id")
 
 
 @dataclass(frozen=True)
@@ -107,6 +132,10 @@ class Layer:
     node: str
     fused: tuple[str, ...]
     algorithm: str
+    #: The sizes of the input that the algorithm and the bytes are for.
+    input: tuple[int, ...]
+    #: Whether some of these sizes are assumed: the model leaves them open, and no run has told them yet.
+    assumed: bool
     workspace_bytes: int
     packed_bytes: int
     reason: str
@@ -129,12 +158,18 @@ class Report:
     def __len__(self) -> int:
         return len(self.layers)
 
+    @property
+    def claimed(self) -> int:
+        """How many of them convlow computes."""
+        return sum(layer.claimed for layer in self.layers)
+
     def __str__(self) -> str:
-        head = ("node", "algorithm", "workspace", "packed", "fused, or why not claimed")
+        head = ("node", "algorithm", "for an input of", "workspace", "packed", "fused, or why not claimed")
         rows = [
             (
                 layer.node,
                 layer.algorithm or "-",
+                "x".join(map(str, layer.input)) + (", assumed" if layer.assumed else "") or "-",
                 f"{layer.workspace_bytes:,}",
                 f"{layer.packed_bytes:,}",
                 layer.reason or " ".join(layer.fused),
@@ -142,10 +177,12 @@ class Report:
             for layer in self.layers
         ]
         widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
-        return "\n".join(
+        lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in (head, *rows)
-        )
+        ]
+        lines.append(f"{self.claimed} of {len(self)} convolutions on convlow")
+        return "\n".join(lines)
 
 
 def report(session: ort.InferenceSession) -> Report:
@@ -153,14 +190,35 @@ def report(session: ort.InferenceSession) -> Report:
     name = _id_of(session.get_session_options())
     if name is None:
         raise ValueError("this session's options were not made ready by convlow_onnxruntime.use")
+    if _NAME not in session.get_providers():
+        raise ValueError(
+            "this session is not on convlow: it was made with providers=…, which ONNX Runtime takes in place of convlow"
+        )
     function = ctypes.CDLL(library_path()).convlow_onnxruntime_report
     function.restype = ctypes.c_size_t
     function.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
     size = function(name.encode(), None, 0)
     text = ctypes.create_string_buffer(size + 1)
     function(name.encode(), text, size + 1)
+    first, *others = text.value.decode(errors="replace").split("\f")
+    if others:
+        raise ValueError(
+            f"{len(others)} open sessions were made from the same session options, and nothing tells their reports apart: "
+            "make each from options of its own"
+        )
     layers = []
-    for line in text.value.decode(errors="replace").splitlines():
-        node, fused, algorithm, workspace, packed, reason = line.split("\t")
-        layers.append(Layer(node, tuple(fused.split()), algorithm, int(workspace), int(packed), reason))
+    for line in filter(None, first.split("\n")):
+        node, fused, algorithm, sizes, workspace, packed, reason = line.split("\t")
+        layers.append(
+            Layer(
+                node,
+                tuple(fused.split()),
+                algorithm,
+                tuple(int(size) for size in sizes.strip("~").split("x") if size),
+                sizes.startswith("~"),
+                int(workspace),
+                int(packed),
+                reason,
+            )
+        )
     return Report(tuple(layers))

@@ -4,56 +4,56 @@ from __future__ import annotations
 
 import argparse
 
-import numpy as np
-import onnxruntime as ort
-
-from .compare import compare
-
-DTYPES = {
-    "tensor(float)": np.float32,
-    "tensor(double)": np.float64,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-}
+from .compare import compare, random_feeds
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m convlow_onnxruntime", description=__doc__)
-    parser.add_argument("model", help="an ONNX file")
-    parser.add_argument(
-        "--sizes",
-        action="append",
-        default=[],
-        metavar="INPUT=N,N,…",
-        help="the sizes of an input; those it has, and 1, if left out",
+    add = parser.add_argument
+    add("model", help="an ONNX file")
+    help_of_sizes = "the sizes of an input, needed where the model leaves more open than the batch, which is 1"
+    add("--sizes", action="append", default=[], type=sizes_of, metavar="INPUT=N,N,…", help=help_of_sizes)
+    add("--math", choices=("exact", "fast"), default="exact")
+    help_of_limit = "the most that a layer may need beside its tensors and weights"
+    add("--max-workspace-bytes", type=natural, metavar="N", help=help_of_limit)
+    help_of_limit = "the most that all packed weights may take; with --math fast"
+    add("--max-packed-weights-bytes", type=natural, metavar="N", help=help_of_limit)
+    add(
+        "--min-macs", type=natural, default=0, metavar="N", help="leave layers of fewer multiplications to ONNX Runtime"
     )
-    parser.add_argument("--math", choices=("exact", "fast"), default="exact")
-    parser.add_argument(
-        "--max-workspace-bytes", type=int, help="the most that a layer may need beside its tensors and weights"
-    )
-    parser.add_argument("--min-macs", type=int, default=0, help="leave layers of fewer multiplications to ONNX Runtime")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=15)
+    add("--threads", type=natural, default=1, metavar="N", help="(%(default)s)")
+    add("--rounds", type=positive, default=15, metavar="N", help="(%(default)s)")
     return parser.parse_args()
+
+
+def natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    if natural(text) == 0:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return int(text)
+
+
+def sizes_of(text: str) -> tuple[str, list[int]]:
+    name, equals, sizes = text.rpartition("=")
+    if not (equals and name and all(size.isdecimal() for size in sizes.split(","))):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like input=1,3,224,224")
+    return name, [int(size) for size in sizes.split(",")]
 
 
 def main() -> None:
     given = arguments()
-    sizes = {
-        name: [int(size) for size in text.split(",")] for name, text in (entry.split("=") for entry in given.sizes)
+    try:
+        feeds = random_feeds(given.model, dict(given.sizes))
+    except ValueError as error:
+        raise SystemExit(str(error).replace(": give ", ": add --sizes ")) from None
+    options = {
+        name: getattr(given, name) for name in ("math", "max_workspace_bytes", "max_packed_weights_bytes", "min_macs")
     }
-    session = ort.InferenceSession(given.model, providers=["CPUExecutionProvider"])
-    rng = np.random.default_rng(0)
-    feeds = {}
-    for value in session.get_inputs():
-        if value.type not in DTYPES:
-            raise SystemExit(f"input {value.name} is a {value.type}, which is not made up here")
-        shape = sizes.pop(value.name, None) or [size if isinstance(size, int) else 1 for size in value.shape]
-        feeds[value.name] = rng.standard_normal(shape).astype(DTYPES[value.type])
-    if sizes:
-        raise SystemExit(f"there is no input {', '.join(sizes)}: there are {', '.join(feeds)}")
-    del session
-    options = {"math": given.math, "max_workspace_bytes": given.max_workspace_bytes, "min_macs": given.min_macs}
     comparison = compare(given.model, feeds, given.threads, given.rounds, **options)
     print(comparison.convlow.notes)
     print(comparison)

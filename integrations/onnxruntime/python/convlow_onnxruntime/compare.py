@@ -29,6 +29,8 @@ class Measured:
     seconds: list[float]
     #: The most that ever lay in memory, the interpreter and its libraries included.
     peak_bytes: int
+    #: Until it was ready for the first run.
+    created_seconds: float
     #: Of the first run.
     output: Any
     #: What the task had to tell at the end.
@@ -54,8 +56,8 @@ def take_turns(tasks: Mapping[str, Task], rounds: int, warm_ups: int = 5) -> dic
             seconds[name].append(_ask(ends[name], "time"))
     measured = {}
     for name, end in ends.items():
-        peak, notes = _ask(end, "end")
-        measured[name] = Measured(seconds[name], peak, outputs[name], notes)
+        peak, created, notes = _ask(end, "end")
+        measured[name] = Measured(seconds[name], peak, created, outputs[name], notes)
     for process in processes:
         process.join()
     return measured
@@ -70,13 +72,16 @@ def _ask(end: Connection, what: str) -> Any:
 
 
 def _serve(end: Connection, task: Task) -> None:
-    run, peak = None, 0
+    run, peak, created = None, 0, 0.0
     while True:
         what = end.recv()
         try:
-            run = run or task()
+            if run is None:
+                begin = time.perf_counter()
+                run = task()
+                created = time.perf_counter() - begin
             if what == "end":
-                end.send((max(peak, peak_bytes()), getattr(run, "notes", lambda: None)()))
+                end.send((max(peak, peak_bytes()), created, getattr(run, "notes", lambda: None)()))
                 return
             begin = time.perf_counter()
             output = run()
@@ -145,6 +150,14 @@ def session_options(threads: int) -> ort.SessionOptions:
     return settings
 
 
+#: Outputs whose largest value is less, and differences that are more, are explained.
+SMALL = 1e-3
+
+
+def _largest(pair: tuple[np.ndarray, np.ndarray]) -> float:
+    return max(float(np.abs(pair[0]).max(initial=0)), 1e-30)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A model on ONNX Runtime's own provider and on convlow."""
@@ -167,22 +180,87 @@ class Comparison:
         return self.convlow.peak_bytes / self.own.peak_bytes
 
     @property
+    def creation_ratio(self) -> float:
+        """The time until convlow's session was ready, in those of ONNX Runtime's provider."""
+        return self.convlow.created_seconds / self.own.created_seconds
+
+    @property
     def error(self) -> float:
         """The largest difference, relative to the largest output."""
+        return max((float(np.abs(a - b).max(initial=0) / _largest((a, b))) for a, b in self._numbers()), default=0.0)
+
+    def _numbers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The outputs of floating-point numbers on both providers."""
         pairs = zip(self.own.output, self.convlow.output, strict=True)
-        numbers = [(a, b) for a, b in pairs if np.issubdtype(np.asarray(a).dtype, np.floating)]
-        return max(
-            (float(np.abs(a - b).max(initial=0) / max(np.abs(a).max(initial=0), 1e-30)) for a, b in numbers),
-            default=0.0,
-        )
+        return [(a, b) for a, b in pairs if np.issubdtype(np.asarray(a).dtype, np.floating)]
 
     def __str__(self) -> str:
         ratio, first, third = self.ratio
-        return (
+        text = (
             f"{median(self.own.seconds) * 1e3:.1f} ms on ONNX Runtime's provider, {median(self.convlow.seconds) * 1e3:.1f} ms on "
             f"convlow: {ratio:.2f} times as fast ({first:.2f} to {third:.2f}); peak memory {self.own.peak_bytes >> 20} and "
             f"{self.convlow.peak_bytes >> 20} MiB; largest difference {self.error:.1e} of the largest output"
         )
+        least = min(map(_largest, self._numbers()), default=1.0)
+        if least < SMALL and self.error > SMALL:
+            text += (
+                f".\nThe largest value of an output is {least:.1e}. Values so small are often differences of much larger ones, and "
+                "show the rounding of those: compare the difference with what the model does with the output"
+            )
+        return text
+
+
+#: The elements that inputs may be made up of.
+DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+}
+
+
+def random_feeds(model: str, given: Mapping[str, list[int]]) -> dict[str, np.ndarray]:
+    """Inputs of a model file: of the sizes that are given, or those of the model, of which the batch may be open.
+
+    Raises ValueError if the model is none, or leaves open what nobody gives.
+    """
+    import onnxruntime as ort
+
+    if not Path(model).is_file():
+        raise ValueError(f"there is no file {model}")
+    try:
+        session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ValueError(f"{model} is no model that ONNX Runtime can run: {error}") from None
+    inputs = session.get_inputs()
+    unknown = set(given) - {value.name for value in inputs}
+    if unknown:
+        names = ", ".join(value.name for value in inputs)
+        raise ValueError(f"there is no input {', '.join(sorted(unknown))}: there are {names}")
+    rng = np.random.default_rng(0)
+    feeds: dict[str, np.ndarray] = {}
+    for value in inputs:
+        if value.type not in DTYPES:
+            raise ValueError(f"input {value.name} is a {value.type}, which is not made up here")
+        shape = given.get(value.name) or _shape_of(value)
+        feeds[value.name] = rng.standard_normal(shape).astype(DTYPES[value.type])
+    try:
+        session.run(None, feeds)
+    except Exception as error:
+        raise ValueError(f"{model} cannot run on made-up inputs of these sizes: {error}") from None
+    return feeds
+
+
+def _shape_of(value: ort.NodeArg) -> list[int]:
+    batch, others = value.shape[:1], value.shape[1:]
+    if not all(isinstance(size, int) for size in others):
+        sizes = ", ".join(map(str, value.shape))
+        example = ",".join(str(size) if isinstance(size, int) else "N" for size in [*(1 for _ in batch), *others])
+        raise ValueError(
+            f"the model leaves sizes of its input {value.name} open ({sizes}): give {value.name}={example}"
+        )
+    return [*(size if isinstance(size, int) else 1 for size in batch), *others]
 
 
 def compare(model: str, feeds: dict[str, np.ndarray], threads: int = 1, rounds: int = 15, **options: Any) -> Comparison:

@@ -145,6 +145,8 @@ impl<'a> Between<'a> {
         Claim {
             reads: self.reads.clone(),
             writes: self.dst,
+            adds: None,
+            fixed: Vec::new(),
             rank: self.rank,
             is_like: self.operation.keeps_shape().then_some(self.reads[0]),
         }
@@ -159,7 +161,7 @@ impl<'a> Between<'a> {
         let is_one_pixel = |value: Value<'_>| -> Result<bool> {
             let shape = value.shape()?;
             Ok(shape.is_some_and(|shape| {
-                shape.sizes[2.min(shape.sizes.len())..].iter().all(|size| *size == Size::Known(1))
+                shape.sizes.len() > 2 && shape.sizes[2..].iter().all(|size| *size == Size::Known(1))
             }))
         };
         for &value in self.reads.iter().chain([&self.dst]) {

@@ -50,15 +50,13 @@ struct Joined<'a> {
 impl Piecewise for Joined<'_> {
     #[inline(always)]
     fn piece(&self, index: usize, to: &mut [f32]) {
-        let mut first = 0;
-        for &(part, width) in &self.parts {
-            if width > 0 {
-                let part = part[index * PIECE * width..].chunks_exact(width);
-                for (to, from) in to.chunks_exact_mut(self.channels).zip(part) {
-                    to[first..first + width].copy_from_slice(from);
-                }
+        for (pixel, to) in (index * PIECE..).zip(to.chunks_exact_mut(self.channels)) {
+            let mut left = to;
+            for &(part, width) in &self.parts {
+                let (own, behind) = left.split_at_mut(width);
+                own.copy_from_slice(&part[pixel * width..][..width]);
+                left = behind;
             }
-            first += width;
         }
     }
 }

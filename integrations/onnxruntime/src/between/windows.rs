@@ -1,8 +1,9 @@
 //! MaxPool and AveragePool.
 
+use std::ops::Range;
+
 use convlow::Axis;
 
-use super::merge::merge;
 use super::operation::{Image, Operation, Piecewise, Target, in_pieces};
 use crate::geometry::Geometry;
 use crate::host::{Failure, Node, Result, Tensor};
@@ -71,39 +72,126 @@ struct Lines<'a> {
     channels: usize,
 }
 
+/// Elements of pixels that are merged over the lines of their windows, on the stack.
+const KEPT: usize = 8192;
+/// Channels of them.
+const WIDTH: usize = 256;
+
 impl Piecewise for Lines<'_> {
     /// A line of outputs, counted over images, planes and rows.
     #[inline(always)]
     fn piece(&self, line: usize, to: &mut [f32]) {
-        let [planes, rows, cols] = &self.axes;
-        let (plane, row) = (line / rows.output % planes.output, line % rows.output);
-        let image = line / rows.output / planes.output;
-        let all_taps = planes.kernel * rows.kernel * cols.kernel;
-        let mut lines = Vec::with_capacity(planes.kernel * rows.kernel);
-        for plane_tap in planes.taps_of_output(plane) {
-            for row_tap in rows.taps_of_output(row) {
-                lines.push(
-                    (image * planes.input + planes.input_of(plane, plane_tap)) * rows.input
-                        + rows.input_of(row, row_tap),
-                );
+        let cols = &self.axes[2];
+        let reach = (cols.kernel - 1) * cols.dilation + 1;
+        let span = KEPT / self.channels.min(WIDTH);
+        // Windows that are wider than what is kept are merged one by one.
+        let at_once = if reach > span { 1 } else { (span - reach) / cols.stride + 1 };
+        let mut kept = [0.0; KEPT];
+        for first in (0..self.channels).step_by(WIDTH) {
+            let width = WIDTH.min(self.channels - first);
+            for col in (0..cols.output).step_by(at_once) {
+                let outputs = col..cols.output.min(col + at_once);
+                let begin = (outputs.start * cols.stride).saturating_sub(cols.pad_before).min(cols.input);
+                let end = ((outputs.end - 1) * cols.stride + reach).saturating_sub(cols.pad_before);
+                let pixels = begin..end.clamp(begin, cols.input);
+                if reach > span {
+                    self.merge_window(
+                        line,
+                        [outputs.start, first],
+                        &mut to[outputs.start * self.channels + first..][..width],
+                    );
+                } else {
+                    self.merge_lines(line, pixels.clone(), first, &mut kept[..pixels.len() * width]);
+                    for output in outputs {
+                        let to = &mut to[output * self.channels + first..][..width];
+                        to.fill(self.of.none());
+                        for tap in cols.taps_of_output(output) {
+                            let from = (cols.input_of(output, tap) - begin) * width;
+                            self.of.merge(to, &kept[from..from + width]);
+                        }
+                    }
+                }
             }
         }
-        let mut pixels = Vec::with_capacity(all_taps);
-        for (col, to) in to.chunks_exact_mut(self.channels).enumerate() {
-            let taps = cols.taps_of_output(col);
-            let first = if taps.is_empty() { 0 } else { cols.input_of(col, taps.start) };
-            pixels.clear();
-            for line in &lines {
-                let first = (line * cols.input + first) * self.channels;
-                pixels.extend((0..taps.len()).map(|tap| first + tap * cols.dilation * self.channels));
-            }
-            if self.of.is_mean {
-                merge::<true>(self.from, &pixels, to);
-                let count = if self.of.counts_padding { all_taps } else { pixels.len() } as f32;
-                to.iter_mut().for_each(|to| *to /= count);
+        if self.of.is_mean {
+            self.divide(line, to);
+        }
+    }
+}
+
+impl Lines<'_> {
+    /// The numbers of the lines of inputs that a line of outputs sees.
+    #[inline(always)]
+    fn seen(&self, line: usize) -> impl Iterator<Item = usize> {
+        let [planes, rows, _] = &self.axes;
+        let (plane, row) = (line / rows.output % planes.output, line % rows.output);
+        let image = line / rows.output / planes.output;
+        planes.taps_of_output(plane).flat_map(move |plane_tap| {
+            let first = (image * planes.input + planes.input_of(plane, plane_tap)) * rows.input;
+            rows.taps_of_output(row).map(move |row_tap| first + rows.input_of(row, row_tap))
+        })
+    }
+
+    /// Merges some channels of pixels over the lines that a line of outputs sees, each pixel by itself.
+    #[inline(always)]
+    fn merge_lines(&self, line: usize, pixels: Range<usize>, first: usize, to: &mut [f32]) {
+        if pixels.is_empty() {
+            return;
+        }
+        let width = to.len() / pixels.len();
+        to.fill(self.of.none());
+        for line in self.seen(line) {
+            let from = &self.from[(line * self.axes[2].input + pixels.start) * self.channels + first..];
+            if width == self.channels {
+                self.of.merge(to, &from[..to.len()]);
             } else {
-                merge::<false>(self.from, &pixels, to);
+                let from = from.chunks(self.channels);
+                to.chunks_exact_mut(width).zip(from).for_each(|(to, from)| self.of.merge(to, &from[..width]));
             }
+        }
+    }
+
+    /// Merges some channels of one window.
+    #[inline(always)]
+    fn merge_window(&self, line: usize, [output, first]: [usize; 2], to: &mut [f32]) {
+        let cols = &self.axes[2];
+        to.fill(self.of.none());
+        for line in self.seen(line) {
+            for tap in cols.taps_of_output(output) {
+                let pixel = line * cols.input + cols.input_of(output, tap);
+                self.of.merge(to, &self.from[pixel * self.channels + first..][..to.len()]);
+            }
+        }
+    }
+
+    /// Makes means of the sums.
+    #[inline(always)]
+    fn divide(&self, line: usize, to: &mut [f32]) {
+        let [planes, rows, cols] = &self.axes;
+        let lines = self.seen(line).count();
+        for (output, to) in to.chunks_exact_mut(self.channels).enumerate() {
+            let count = match self.of.counts_padding {
+                true => planes.kernel * rows.kernel * cols.kernel,
+                false => lines * cols.taps_of_output(output).len(),
+            };
+            to.iter_mut().for_each(|to| *to /= count as f32);
+        }
+    }
+}
+
+impl Windows {
+    /// What nothing is merged to.
+    fn none(&self) -> f32 {
+        if self.is_mean { 0.0 } else { f32::MIN }
+    }
+
+    /// Adds values, or takes the greater ones.
+    #[inline(always)]
+    fn merge(&self, to: &mut [f32], from: &[f32]) {
+        let both = to.iter_mut().zip(from);
+        match self.is_mean {
+            true => both.for_each(|(to, &from)| *to += from),
+            false => both.for_each(|(to, &from)| *to = if from > *to { from } else { *to }),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::constants::{Channeled, numbers};
 use super::ending::Ending;
+use super::fixed::Fixed;
 use super::headroom::Headroom;
 use super::line::Line;
 use super::tail::Tail;
@@ -14,14 +15,19 @@ use crate::layouts::Claim;
 
 /// A chain of nodes, and their common arithmetic.
 pub struct Chain<'a> {
+    /// The convolution, and the nodes behind it in their order.
     pub nodes: Vec<Node<'a>>,
+    /// Nodes that make weights and bias of constants.
+    before: Vec<Node<'a>>,
     /// Whether it is a ConvTranspose.
     pub transposed: bool,
     /// The input that it is computed of.
     pub src: Value<'a>,
-    pub weights: Tensor<'a>,
+    pub weights: Weights<'a>,
     /// Groups.
     pub groups: usize,
+    /// A bias that is computed in the run.
+    pub bias: Option<Value<'a>>,
     /// A factor and a shift of each output channel, which come first.
     pub line: Option<Line>,
     /// The weights' room for factors, as soon as a node asked for it.
@@ -34,6 +40,46 @@ pub struct Chain<'a> {
     pub slopes: Option<Tensor<'a>>,
     /// The output of the last node.
     pub dst: Value<'a>,
+}
+
+/// The weights of a convolution.
+pub struct Weights<'a> {
+    /// The number of ONNX's element type.
+    pub element: i32,
+    pub sizes: Vec<usize>,
+    pub origin: Origin<'a>,
+}
+
+/// Where weights come from.
+pub enum Origin<'a> {
+    /// They are the same in every run.
+    Constant(Tensor<'a>),
+    /// They are computed in the run.
+    Computed(Value<'a>),
+}
+
+impl<'a> Weights<'a> {
+    /// The weights that a value holds, and the nodes that make them of constants.
+    fn of(value: Value<'a>, graph: &Graph<'a>) -> Result<(Self, Vec<Node<'a>>)> {
+        if let Some(Fixed { tensor, nodes }) = Fixed::of(value, graph)? {
+            let (element, sizes) = (tensor.element, tensor.sizes.clone());
+            return Ok((Self { element, sizes, origin: Origin::Constant(tensor) }, nodes));
+        }
+        let shape = value.shape()?;
+        let known = shape.and_then(|shape| shape.known().map(|sizes| (shape.element, sizes)));
+        let Some((element, sizes)) = known.filter(|(_, sizes)| !sizes.is_empty()) else {
+            return refuse("its weights are computed in the run, and their sizes are not known before");
+        };
+        Ok((Self { element, sizes, origin: Origin::Computed(value) }, Vec::new()))
+    }
+
+    /// The value, if they are computed in the run.
+    pub fn computed(&self) -> Option<Value<'a>> {
+        match self.origin {
+            Origin::Constant(_) => None,
+            Origin::Computed(value) => Some(value),
+        }
+    }
 }
 
 /// Why a node is left to ONNX Runtime.
@@ -61,7 +107,14 @@ impl<'a> Chain<'a> {
         else {
             return refuse("an input or output is missing");
         };
-        let Some(weights) = weights.constant()? else { return refuse("its weights are no constants") };
+        let (weights, before) = Weights::of(weights, graph)?;
+        let dequantise = "DequantizeLinear";
+        let mut of_weights = before.iter().map(|node| node.operator());
+        if of_weights.any(|operator| operator.is_ok_and(|operator| operator == dequantise))
+            && is_written_by(src, dequantise, graph)?
+        {
+            return refuse("it is quantised, and ONNX Runtime computes it in eight bits");
+        }
         if src.constant()?.is_some() {
             return refuse("its input is a constant");
         }
@@ -72,15 +125,17 @@ impl<'a> Chain<'a> {
             return refuse("it has neither one, two nor three dimensions");
         }
         let groups = usize::try_from(node.int(c"group")?.unwrap_or(1))?;
-        if weights.len() == 0 || groups == 0 || !weights.sizes[0].is_multiple_of(groups) {
+        if weights.sizes.contains(&0) || groups == 0 || !weights.sizes[0].is_multiple_of(groups) {
             return refuse("it has no weights, or they do not fit its groups");
         }
         let mut chain = Self {
             nodes: vec![node],
+            before,
             transposed,
             src,
             weights,
             groups,
+            bias: None,
             line: None,
             headroom: None,
             residual: None,
@@ -89,12 +144,17 @@ impl<'a> Chain<'a> {
             dst,
         };
         if let Some(bias) = input(2) {
-            let Some(bias) = bias.constant()? else { return refuse("its bias is no constant") };
-            let shifts = numbers(&bias)?;
-            if bias.element != chain.weights.element || shifts.len() != chain.channels() {
-                return refuse("its bias does not fit its weights");
+            match Fixed::of(bias, graph)? {
+                None => chain.bias = Some(bias),
+                Some(Fixed { tensor: bias, nodes }) => {
+                    chain.before.extend(nodes);
+                    let shifts = numbers(&bias)?;
+                    if bias.element != chain.weights.element || shifts.len() != chain.channels() {
+                        return refuse("its bias does not fit its weights");
+                    }
+                    chain.line = Some(Line { shifts, ..Line::none(chain.channels()) });
+                }
             }
-            chain.line = Some(Line { shifts, ..Line::none(chain.channels()) });
         }
         while chain.take_by_channel(graph)? {}
         chain.take_ending(graph)?;
@@ -116,10 +176,10 @@ impl<'a> Chain<'a> {
         Ok(true)
     }
 
-    /// Multiplies a node's constants into the weights and the bias, as long as no residual is added; whether they can take
-    /// them.
+    /// Multiplies a node's constants into the weights and the bias, as long as these are constants, too, and no residual is
+    /// added; whether they can take them.
     fn take_line(&mut self, next: Node<'a>) -> Result<bool> {
-        if self.residual.is_some() {
+        if self.residual.is_some() || self.bias.is_some() || self.weights.computed().is_some() {
             return Ok(false);
         }
         let lines = match Line::of(next, self.dst, self.values())? {
@@ -147,7 +207,10 @@ impl<'a> Chain<'a> {
         let headroom = match self.headroom.take() {
             Some(headroom) => headroom,
             None => {
-                Headroom::of(&self.weights, self.taps(), self.channels(), |kernel| self.channel_of(kernel))?
+                let Origin::Constant(weights) = &self.weights.origin else {
+                    return refuse("its weights are computed in the run");
+                };
+                Headroom::of(weights, self.taps(), self.channels(), |kernel| self.channel_of(kernel))?
             }
         };
         Ok(self.headroom.insert(headroom))
@@ -200,6 +263,11 @@ impl<'a> Chain<'a> {
         Channeled { element: self.weights.element, channels: self.channels(), spatial }
     }
 
+    /// All nodes that are computed as one.
+    pub fn all_nodes(&self) -> Vec<Node<'a>> {
+        self.before.iter().chain(&self.nodes).copied().collect()
+    }
+
     /// Output channels.
     pub fn channels(&self) -> usize {
         if self.transposed { self.groups * self.weights.sizes[1] } else { self.weights.sizes[0] }
@@ -224,10 +292,20 @@ impl<'a> Chain<'a> {
         Claim {
             reads: std::iter::once(self.src).chain(self.residual).collect(),
             writes: self.dst,
+            adds: self.residual,
+            fixed: self.weights.computed().into_iter().chain(self.bias).collect(),
             rank: self.weights.sizes.len(),
             is_like: None,
         }
     }
+}
+
+/// Whether a node of this operator writes a value.
+fn is_written_by<'a>(value: Value<'a>, operator: &str, graph: &Graph<'a>) -> Result<bool> {
+    Ok(match graph.writer(value)? {
+        Some(writer) => writer.operator()? == operator,
+        None => false,
+    })
 }
 
 fn refuse<T>(reason: &str) -> Result<T> {

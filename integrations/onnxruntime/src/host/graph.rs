@@ -16,6 +16,8 @@ pub struct Graph<'a> {
     pub nodes: Vec<Node<'a>>,
     /// The readers of each value, once for each time that they read it; none for a graph inside a node.
     readers: HashMap<String, Vec<Option<Node<'a>>>>,
+    /// The node that writes each value.
+    writers: HashMap<String, Node<'a>>,
     /// The numbers of nodes that somebody has.
     pub taken: BTreeSet<usize>,
 }
@@ -29,13 +31,17 @@ impl<'a> Graph<'a> {
         let host = graph.host();
         let nodes = graph.objects(host.count_of_nodes(), host.nodes_of_graph())?;
         let nodes = nodes.into_iter().flatten().map(Node::new).collect();
-        let mut graph = Self { nodes, readers: HashMap::new(), taken: BTreeSet::new() };
+        let (readers, writers) = (HashMap::new(), HashMap::new());
+        let mut graph = Self { nodes, readers, writers, taken: BTreeSet::new() };
         for &node in &graph.nodes {
             for value in node.inputs()?.into_iter().flatten() {
                 graph.readers.entry(value.name()?).or_default().push(Some(node));
             }
             for value in node.implicit_inputs()?.into_iter().flatten() {
                 graph.readers.entry(value.name()?).or_default().push(None);
+            }
+            for value in node.outputs()?.into_iter().flatten() {
+                graph.writers.insert(value.name()?, node);
             }
             if node.is_assigned()? {
                 graph.taken.insert(node.id()?);
@@ -58,6 +64,12 @@ impl<'a> Graph<'a> {
             }
         }
         Ok(readers)
+    }
+
+    /// The node of the graph that writes a value, if nobody has it.
+    pub fn writer(&self, value: Value<'a>) -> Result<Option<Node<'a>>> {
+        let Some(&writer) = self.writers.get(&value.name()?) else { return Ok(None) };
+        Ok(if self.taken.contains(&writer.id()?) { None } else { Some(writer) })
     }
 
     /// Whether anybody reads a value. The host gives a fused node no memory for others.

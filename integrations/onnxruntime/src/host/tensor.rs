@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use ort_sys::{OrtTensorTypeAndShapeInfo, OrtValue};
 
@@ -22,6 +23,21 @@ unsafe impl Listed for f32 {
     const ELEMENT: i32 = 1;
 }
 
+// SAFETY: `ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8`.
+unsafe impl Listed for u8 {
+    const ELEMENT: i32 = 2;
+}
+
+// SAFETY: `ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8`.
+unsafe impl Listed for i8 {
+    const ELEMENT: i32 = 3;
+}
+
+// SAFETY: `ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32`.
+unsafe impl Listed for i32 {
+    const ELEMENT: i32 = 6;
+}
+
 // SAFETY: `ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64`.
 unsafe impl Listed for i64 {
     const ELEMENT: i32 = 7;
@@ -38,15 +54,48 @@ pub struct Tensor<'a> {
     /// The number of ONNX's element type.
     pub element: i32,
     pub sizes: Vec<usize>,
-    data: *const c_void,
-    value: PhantomData<&'a OrtValue>,
+    data: Data<'a>,
+}
+
+/// Where a tensor's elements lie.
+#[derive(Clone)]
+enum Data<'a> {
+    /// In a value of the host's.
+    Host(*const c_void, PhantomData<&'a OrtValue>),
+    /// In memory of convlow's own, where every type may lie.
+    Own(Arc<[u64]>),
 }
 
 impl<'a> Tensor<'a> {
     pub(super) fn new(value: Handle<'a, OrtValue>) -> Result<Self> {
         let (element, sizes) = type_of(value)?;
         let data = value.get(value.host().data_of_tensor())?;
-        Ok(Self { element, sizes, data, value: PhantomData })
+        Ok(Self { element, sizes, data: Data::Host(data, PhantomData) })
+    }
+
+    /// A tensor of convlow's own, of as many elements as the sizes say.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn made<T: Listed>(sizes: Vec<usize>, elements: impl ExactSizeIterator<Item = T>) -> Result<Self> {
+        let count = sizes.iter().product::<usize>();
+        assert_eq!(elements.len(), count, "there are as many elements as the sizes say");
+        let no_memory =
+            |_| Failure(format!("a constant of {count} elements could not be made: there is no memory"));
+        let mut words: Vec<u64> = Vec::new();
+        words.try_reserve_exact((count * size_of::<T>()).div_ceil(size_of::<u64>())).map_err(no_memory)?;
+        words.resize((count * size_of::<T>()).div_ceil(size_of::<u64>()), 0);
+        let first = words.as_mut_ptr().cast::<T>();
+        for (at, element) in elements.enumerate().take(count) {
+            // SAFETY: the words have room for `count` elements, and lie where each `Listed` type may.
+            unsafe { first.add(at).write(element) };
+        }
+        Ok(Self { element: T::ELEMENT, sizes, data: Data::Own(words.into()) })
+    }
+
+    /// The same elements under other sizes; none if these are of another number.
+    pub fn with_sizes(self, sizes: Vec<usize>) -> Option<Self> {
+        (sizes.iter().product::<usize>() == self.len()).then_some(Self { sizes, ..self })
     }
 
     pub fn len(&self) -> usize {
@@ -58,13 +107,16 @@ impl<'a> Tensor<'a> {
     /// # Errors
     /// If they are of another, or lie where none of this type may.
     pub fn elements<T: Listed>(&self) -> Result<&[T]> {
-        let data = self.data.cast::<T>();
+        let data = match &self.data {
+            Data::Host(data, _) => data.cast::<T>(),
+            Data::Own(words) => words.as_ptr().cast(),
+        };
         check_place(data, self.element, self.len())?;
         if self.len() == 0 {
             return Ok(&[]);
         }
-        // SAFETY: `Tensor` is made of a live value of the host's, which nobody writes while a view of it is there; it has as
-        // many elements as its sizes say, of the type and at the place that were checked.
+        // SAFETY: a `Tensor` is made of a live value of the host's, which nobody writes while a view of it is there, or has
+        // memory of its own; there are as many elements as its sizes say, of the type and at the place that were checked.
         Ok(unsafe { std::slice::from_raw_parts(data, self.len()) })
     }
 }

@@ -15,22 +15,33 @@ pub struct Value<'a>(Handle<'a, OrtValueInfo>);
 pub struct Shape {
     /// The number of ONNX's element type.
     pub element: i32,
+    /// None where the graph does not say how many dimensions there are; the host does not tell that from a scalar.
     pub sizes: Vec<Size>,
 }
 
 impl Shape {
     /// Whether both are known to be of one type and shape.
     pub fn are_same(&self, other: &Self) -> bool {
-        self == other && !self.sizes.contains(&Size::Unknown)
+        self == other && !self.sizes.is_empty() && !self.sizes.contains(&Size::Unknown)
     }
 
-    /// Whether they may be, as far as is known, and are of one type and as many dimensions.
+    /// Whether every size is known, and how large each is.
+    pub fn known(&self) -> Option<Vec<usize>> {
+        let known = |size: &Size| match size {
+            Size::Known(size) => Some(*size),
+            _ => None,
+        };
+        self.sizes.iter().map(known).collect()
+    }
+
+    /// Whether they may be, as far as is known, and are known to be of one type and as many dimensions.
     pub fn may_be(&self, other: &Self) -> bool {
         let may_be = |(a, b): (&Size, &Size)| match (a, b) {
             (Size::Known(a), Size::Known(b)) => a == b,
             _ => true,
         };
         self.element == other.element
+            && !self.sizes.is_empty()
             && self.sizes.len() == other.sizes.len()
             && self.sizes.iter().zip(&other.sizes).all(may_be)
     }
@@ -102,5 +113,7 @@ mod tests {
         assert!(named("n").may_be(&unknown) && unknown.may_be(&named("m")));
         assert!(!unknown.may_be(&shape(&[Size::Unknown, Size::Known(1)])));
         assert!(!unknown.may_be(&shape(&[Size::Unknown])));
+        // A shape of which nothing is known.
+        assert!(!shape(&[]).are_same(&shape(&[])) && !shape(&[]).may_be(&shape(&[])));
     }
 }

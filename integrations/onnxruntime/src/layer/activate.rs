@@ -1,9 +1,11 @@
 //! The activation of sums that no convolution's end can reach: those with a residual whose shape is another one, which is rare.
 
-use convlow::{Activation, AlgorithmChoice, Axis, Buffer, Layout, Problem};
+use std::sync::Arc;
+
+use convlow::{Activation, AlgorithmChoice, Axis, Buffer, Layout, Math, Problem, WeightsFrom};
 
 use super::execute::{Constants, Tensors, execute};
-use super::plans::new_plan;
+use super::plans::{Asked, new_plan};
 use crate::host::{Failure, Result};
 use crate::number::Number;
 use crate::session::{Session, Threads};
@@ -46,14 +48,16 @@ impl<T: Number> Sums<'_, T> {
             activation,
             ..Problem::UNIT
         })?;
-        let plan = new_plan(&problem, session, AlgorithmChoice::Auto)?;
+        let asked = Asked { math: Math::Exact, weights: WeightsFrom::Packed };
+        let plan = new_plan(&problem, session, asked, AlgorithmChoice::Auto)?;
         let mut packed = Buffer::new(plan.info().packed_weights_bytes)?;
         plan.pack_weights(&vec![T::from_f64(1.0); channels], packed.bytes_mut())?;
+        let packed = Arc::new(packed);
         let constants = Constants { packed, bias: None, slopes: self.slopes.map(<[T]>::to_vec) };
         session.with_workspace(size_of_val(sums), |copy| {
             let copy = &mut copy.elements_mut()[..sums.len()];
             copy.copy_from_slice(sums);
-            let tensors = Tensors { src: copy, residual: None, dst: sums };
+            let tensors = Tensors { src: copy, weights: None, bias: None, residual: None, dst: sums };
             execute(session, &plan, &constants, tensors, threads)
         })?
     }

@@ -1,5 +1,7 @@
 //! The one place where the library computes a convolution for ONNX Runtime.
 
+use std::sync::Arc;
+
 use convlow::{Arguments, Buffer, Plan};
 
 use crate::host::Result;
@@ -8,7 +10,7 @@ use crate::session::{Session, Threads};
 
 /// The operands that are the same in every call of a layer.
 pub struct Constants<T> {
-    pub packed: Buffer,
+    pub packed: Arc<Buffer>,
     pub bias: Option<Vec<T>>,
     /// Those of PRelu.
     pub slopes: Option<Vec<T>>,
@@ -17,6 +19,10 @@ pub struct Constants<T> {
 /// The tensors of a call. Each is memory of its own: the host gives the output none that another value is in.
 pub struct Tensors<'a, T> {
     pub src: &'a [T],
+    /// Weights that are computed in the run.
+    pub weights: Option<&'a [T]>,
+    /// A bias that is computed in the run.
+    pub bias: Option<&'a [T]>,
     /// The tensor that is added, laid out as dst.
     pub residual: Option<&'a [T]>,
     pub dst: &'a mut [T],
@@ -33,12 +39,13 @@ pub fn execute<T: Number>(
     tensors: Tensors<'_, T>,
     threads: &Threads<'_>,
 ) -> Result<()> {
-    let Tensors { src, residual, dst } = tensors;
+    let Tensors { src, weights, bias, residual, dst } = tensors;
     session.with_workspace(plan.info().workspace_bytes, |workspace| {
         plan.execute_with(Arguments {
             src,
             packed: constants.packed.bytes(),
-            bias: constants.bias.as_deref(),
+            weights,
+            bias: bias.or(constants.bias.as_deref()),
             slopes: constants.slopes.as_deref(),
             residual,
             dst,

@@ -1,26 +1,32 @@
 //! The weights of a chain, with the factors of its channels multiplied in.
 
 use crate::fuse::Chain;
-use crate::host::{Failure, Result};
+use crate::host::{Failure, Result, Tensor};
 use crate::number::Number;
 
-/// The weights and biases of a chain, with the factors and shifts of its channels multiplied in.
+/// The bias of a chain, with the shifts of its channels added.
+pub fn folded_bias<T: Number>(chain: &Chain<'_>) -> Option<Vec<T>> {
+    let line = chain.line.as_ref()?;
+    Some(line.shifts.iter().map(|&shift| T::from_f64(shift)).collect())
+}
+
+/// The constant weights of a chain, with the factors of its channels multiplied in.
 ///
 /// # Errors
 /// If there is no memory for them.
-pub fn folded<T: Number>(chain: &Chain<'_>) -> Result<(Vec<T>, Option<Vec<T>>)> {
-    let given = chain.weights.elements::<T>()?;
+pub fn folded_weights<T: Number>(chain: &Chain<'_>, given: &Tensor<'_>) -> Result<Vec<T>> {
+    let given = given.elements::<T>()?;
     let mut weights = Vec::new();
     weights
         .try_reserve_exact(given.len())
         .map_err(|_| Failure(format!("{} weights could not be copied: there is no memory", given.len())))?;
     weights.extend_from_slice(given);
-    let Some(line) = &chain.line else { return Ok((weights, None)) };
+    let Some(line) = &chain.line else { return Ok(weights) };
     if line.factors.iter().any(|&factor| factor != 1.0) {
         for (at, kernel) in weights.chunks_exact_mut(chain.taps()).enumerate() {
             let factor = line.factors[chain.channel_of(at)];
             kernel.iter_mut().for_each(|weight| *weight = T::from_f64(Into::<f64>::into(*weight) * factor));
         }
     }
-    Ok((weights, Some(line.shifts.iter().map(|&shift| T::from_f64(shift)).collect())))
+    Ok(weights)
 }

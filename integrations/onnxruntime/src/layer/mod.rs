@@ -1,9 +1,11 @@
 //! A chain made ready: packed weights, and plans for the sizes of input that were seen.
 
 mod activate;
+mod arithmetic;
 mod behind;
 mod execute;
 mod folded;
+mod packed;
 mod places;
 mod plans;
 mod problem;
@@ -11,11 +13,14 @@ mod typed;
 
 use std::sync::Arc;
 
+use convlow::Math;
+
 use crate::fuse::Chain;
 use crate::host::{Listed, Result};
 use crate::session::Session;
 
-pub use places::{Input, Layer, PIECE, Places, output_of};
+pub use arithmetic::arithmetic;
+pub use places::{Input, Layer, PIECE, Places, output_of, shown};
 pub use problem::usual_problem;
 use typed::Typed;
 
@@ -28,9 +33,10 @@ pub fn layer(
     places: Places,
     output: String,
     session: &Arc<Session>,
+    math: Math,
 ) -> Result<Box<dyn Layer>> {
     match chain.weights.element {
-        f32::ELEMENT => Ok(Box::new(Typed::<f32>::new(chain, places, output, session)?)),
-        _ => Ok(Box::new(Typed::<f64>::new(chain, places, output, session)?)),
+        f32::ELEMENT => Ok(Box::new(Typed::<f32>::new(chain, places, output, session, math)?)),
+        _ => Ok(Box::new(Typed::<f64>::new(chain, places, output, session, math)?)),
     }
 }

@@ -28,6 +28,10 @@ pub struct Input {
 pub struct Places {
     pub src: Input,
     pub residual: Option<Input>,
+    /// Where weights are that are computed in the run.
+    pub weights: Option<usize>,
+    /// Where a bias is that is computed in the run.
+    pub bias: Option<usize>,
     pub dst: Layout,
 }
 
@@ -36,6 +40,15 @@ impl Places {
     pub fn layouts(&self) -> [Layout; 2] {
         [self.src.layout, self.dst]
     }
+}
+
+/// A node in messages: its name, or that of its output if it has none.
+pub fn shown(node: Node<'_>) -> Result<String> {
+    let name = node.name()?;
+    if !name.is_empty() {
+        return Ok(name);
+    }
+    Ok(format!("the {} that writes {}", node.operator()?, output_of(node)?))
 }
 
 /// The name of a node's first output.

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use convlow::{AlgorithmChoice, Effort, Options, ParallelFor, Plan, Pool, Problem};
+use convlow::{AlgorithmChoice, Effort, Math, Options, ParallelFor, Plan, Pool, Problem, WeightsFrom};
 
 use crate::host::Result;
 use crate::session::Session;
@@ -43,11 +43,23 @@ impl Plans {
     }
 }
 
+/// What all plans of a layer have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    pub math: Math,
+    pub weights: WeightsFrom,
+}
+
 /// A new plan for a problem of a session.
 ///
 /// # Errors
 /// The library's.
-pub fn new_plan(problem: &Problem, session: &Session, algorithm: AlgorithmChoice) -> Result<Plan> {
+pub fn new_plan(
+    problem: &Problem,
+    session: &Session,
+    Asked { math, weights }: Asked,
+    algorithm: AlgorithmChoice,
+) -> Result<Plan> {
     let pool = match &session.pool {
         Some(pool) => pool.clone(),
         // SAFETY: `one_by_one` reads no context. Calls bring a pool of their own.
@@ -57,7 +69,8 @@ pub fn new_plan(problem: &Problem, session: &Session, algorithm: AlgorithmChoice
         problem,
         &Options {
             algorithm,
-            math: session.options.math(),
+            math,
+            weights,
             effort: Effort::Estimate,
             max_workspace_bytes: session.options.max_workspace_bytes,
             pool,

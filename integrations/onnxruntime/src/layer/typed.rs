@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use convlow::{Activation, AlgorithmChoice, Buffer, Layout, Plan};
+use convlow::{Activation, AlgorithmChoice, Buffer, Layout, Math, Plan};
 
 use super::activate::Sums;
 use super::behind::Behind;
 use super::execute::{Constants, Tensors, execute};
-use super::folded::folded;
-use super::places::{Layer, Places};
-use super::plans::{Key, Plans, new_plan};
-use super::problem::{geometry, usual_problem};
-use crate::fuse::Chain;
+use super::folded::{folded_bias, folded_weights};
+use super::packed::packed;
+use super::places::{Layer, Places, shown};
+use super::plans::{Asked, Key, Plans, new_plan};
+use super::problem::{geometry, usual_problem, weights_from};
+use crate::fuse::{Chain, Origin};
 use crate::geometry::{Form, Geometry};
 use crate::host::{Call, Failure, Output, Result, Tensor};
 use crate::moves::{Placed, broadcast, combine, transpose};
@@ -23,6 +24,11 @@ pub struct Typed<T> {
     session: Arc<Session>,
     /// The name of the convolution's own output.
     output: String,
+    /// The convolution in messages.
+    name: String,
+    asked: Asked,
+    /// The weights' sizes.
+    weights: Vec<usize>,
     geometry: Geometry,
     /// The library's own end.
     activation: Activation,
@@ -38,12 +44,20 @@ pub struct Typed<T> {
 impl<T: Number> Typed<T> {
     /// # Errors
     /// The reason why convlow does not compute the chain.
-    pub fn new(chain: &Chain<'_>, places: Places, output: String, session: &Arc<Session>) -> Result<Self> {
+    pub fn new(
+        chain: &Chain<'_>,
+        places: Places,
+        output: String,
+        session: &Arc<Session>,
+        math: Math,
+    ) -> Result<Self> {
         let problem = usual_problem(chain, places.layouts())?;
-        let plan = new_plan(&problem, session, AlgorithmChoice::Auto)?;
-        let (weights, bias) = folded::<T>(chain)?;
-        let mut packed = Buffer::new(plan.info().packed_weights_bytes)?;
-        plan.pack_weights(&weights, packed.bytes_mut())?;
+        let asked = Asked { math, weights: weights_from(chain) };
+        let plan = new_plan(&problem, session, asked, AlgorithmChoice::Auto)?;
+        let packed = match &chain.weights.origin {
+            Origin::Constant(weights) => packed(&plan, &folded_weights::<T>(chain, weights)?)?,
+            Origin::Computed(_) => Arc::new(Buffer::new(0)?),
+        };
         let slopes = chain.slopes.as_ref().map(|slopes| Ok::<_, Failure>(slopes.elements::<T>()?.to_vec()));
         let (slopes, last) = match slopes.transpose()? {
             Some(slopes) if chain.ending.has_slopes_last => (None, Some(slopes)),
@@ -51,23 +65,33 @@ impl<T: Number> Typed<T> {
         };
         let layer = Self {
             session: session.clone(),
+            name: shown(chain.nodes[0])?,
             output,
+            asked,
+            weights: chain.weights.sizes.clone(),
             geometry: geometry(chain)?,
             activation: chain.ending.activation,
             places,
-            constants: Constants { packed, bias, slopes },
+            constants: Constants { packed, bias: folded_bias(chain), slopes },
             behind: Behind::of(chain, last),
             packing: plan.packing_id(),
             algorithm: plan.info().entry,
             plans: Plans::default(),
         };
-        layer.tell(&plan);
+        let known = chain.src.shape()?.and_then(|shape| shape.known());
+        layer.tell(&plan, known.is_none_or(|sizes| sizes.is_empty() || sizes.contains(&0)));
         Ok(layer)
     }
 
-    fn tell(&self, plan: &Plan) {
-        let info = plan.info();
+    /// Notes a plan in the report. Its sizes are assumed before a run tells them.
+    fn tell(&self, plan: &Plan, is_assumed: bool) {
+        let (info, problem) = (plan.info(), plan.problem());
+        let axes = [problem.planes, problem.rows, problem.cols];
+        let inputs = axes[axes.len() - self.geometry.dimensions()..].iter().map(|axis| axis.input);
+        let input = [problem.batch, problem.in_channels].into_iter().chain(inputs).collect();
         self.session.correct(&self.output, |told| {
+            told.input = input;
+            told.is_assumed = is_assumed;
             told.algorithm = info.entry.name.to_string_lossy().into_owned();
             told.workspace_bytes = info.workspace_bytes;
             told.packed_bytes = info.packed_weights_bytes;
@@ -87,16 +111,16 @@ impl<T: Number> Typed<T> {
             accumulate: self.places.residual.is_some() && !is_alone,
         };
         let problem = self.geometry.problem(sizes, form)?;
-        let mut plan = new_plan(&problem, &self.session, AlgorithmChoice::Auto)?;
+        let mut plan = new_plan(&problem, &self.session, self.asked, AlgorithmChoice::Auto)?;
         if plan.packing_id() != self.packing {
-            // AUTO has an opinion of its own on maps of one pixel. The algorithm of usual ones computes them, too.
-            plan = new_plan(&problem, &self.session, AlgorithmChoice::One(self.algorithm))?;
+            // AUTO has an opinion of its own on small maps. The algorithm of usual ones computes them, too.
+            plan = new_plan(&problem, &self.session, self.asked, AlgorithmChoice::One(self.algorithm))?;
         }
         if plan.packing_id() != self.packing {
             return Err(Failure(format!("convlow has a defect: weights for {problem} are packed otherwise")));
         }
         let plan = Arc::new(plan);
-        self.tell(&plan);
+        self.tell(&plan, false);
         self.plans.keep(key, plan.clone());
         Ok(plan)
     }
@@ -105,12 +129,28 @@ impl<T: Number> Typed<T> {
 impl<T: Number> Layer for Typed<T> {
     fn run(&self, call: Call<'_>, output: Output<'_>) -> Result<()> {
         self.session.begin();
+        self.compute(call, output).map_err(|Failure(reason)| Failure(format!("{}: {reason}", self.name)))
+    }
+}
+
+impl<T: Number> Typed<T> {
+    fn compute(&self, call: Call<'_>, output: Output<'_>) -> Result<()> {
         let threads = self.session.threads_of(&call)?;
         let src = call.input(self.places.src.index)?;
         let residual =
             self.places.residual.map(|input| Ok::<_, Failure>((call.input(input.index)?, input.layout)));
         let residual = residual.transpose()?;
-        let run = Run::new(self, &src, &threads)?;
+        let computed = |index: Option<usize>| index.map(|index| call.input(index)).transpose();
+        let (weights, bias) = (computed(self.places.weights)?, computed(self.places.bias)?);
+        let bias = bias.as_ref().map(|bias| bias.elements::<T>()).transpose()?;
+        if let Some(Tensor { sizes, .. }) = weights.as_ref().filter(|weights| weights.sizes != self.weights) {
+            return Err(Failure(format!(
+                "the weights are of sizes {sizes:?}, but were to be of {:?}",
+                self.weights
+            )));
+        }
+        let weights = weights.as_ref().map(|weights| weights.elements::<T>()).transpose()?;
+        let run = Run::new(self, &src, [weights, bias], &threads)?;
         let (dst, sizes) = match &residual {
             None => run.without_residual(output)?,
             Some((residual, layout)) => {
@@ -133,6 +173,8 @@ struct Run<'r, T> {
     layer: &'r Typed<T>,
     threads: &'r Threads<'r>,
     src: &'r [T],
+    /// Weights and bias that are computed in the run.
+    computed: [Option<&'r [T]>; 2],
     /// The input's sizes, but of one image at least: of no images the output's other sizes are those of one.
     sizes: Vec<usize>,
     plan: Arc<Plan>,
@@ -140,7 +182,12 @@ struct Run<'r, T> {
 }
 
 impl<'r, T: Number> Run<'r, T> {
-    fn new(layer: &'r Typed<T>, src: &'r Tensor<'_>, threads: &'r Threads<'r>) -> Result<Self> {
+    fn new(
+        layer: &'r Typed<T>,
+        src: &'r Tensor<'_>,
+        computed: [Option<&'r [T]>; 2],
+        threads: &'r Threads<'r>,
+    ) -> Result<Self> {
         let batch = src.sizes.first().copied().unwrap_or_default();
         let mut sizes = src.sizes.clone();
         if let Some(size) = sizes.first_mut() {
@@ -149,12 +196,19 @@ impl<'r, T: Number> Run<'r, T> {
         let plan = layer.plan(&sizes, false)?;
         let mut dst_sizes = sizes_of_dst(&plan, layer.geometry.dimensions());
         dst_sizes[0] = batch;
-        Ok(Self { layer, threads, src: src.elements::<T>()?, sizes, plan, dst_sizes })
+        Ok(Self { layer, threads, src: src.elements::<T>()?, computed, sizes, plan, dst_sizes })
     }
 
     fn execute(&self, plan: &Plan, residual: Option<&[T]>, dst: &mut [T]) -> Result<()> {
         let Typed { session, constants, .. } = self.layer;
-        execute(session, plan, constants, Tensors { src: self.src, residual, dst }, self.threads)
+        let [weights, bias] = self.computed;
+        execute(
+            session,
+            plan,
+            constants,
+            Tensors { src: self.src, weights, bias, residual, dst },
+            self.threads,
+        )
     }
 
     fn without_residual<'o>(self, output: Output<'o>) -> Result<(&'o mut [T], Vec<usize>)> {
@@ -184,8 +238,8 @@ impl<'r, T: Number> Run<'r, T> {
             let moved = &mut moved.elements_mut()[..elements.len()];
             let (channels, pixels) = (self.dst_sizes[1], self.dst_sizes[2..].iter().product());
             match layout {
-                Layout::Nchw => transpose(elements, moved, channels, pixels),
-                Layout::Nhwc => transpose(elements, moved, pixels, channels),
+                Layout::Nchw => transpose(elements, moved, channels, pixels, self.threads),
+                Layout::Nhwc => transpose(elements, moved, pixels, channels, self.threads),
             }
             self.execute(&self.plan, Some(moved), dst)
         })??;

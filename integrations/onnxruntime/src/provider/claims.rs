@@ -8,7 +8,7 @@ use super::part::{Part, outputs};
 use crate::between::Between;
 use crate::fuse::Chain;
 use crate::host::{Failure, Graph, Log, Node, Result, Support};
-use crate::layer::{output_of, usual_problem};
+use crate::layer::{output_of, shown, usual_problem};
 use crate::layouts::{Claim, channels_last};
 use crate::session::{Session, Told};
 
@@ -40,14 +40,16 @@ impl<'s> Claims<'s> {
         let mut parts = self.convolutions(&mut graph)?;
         parts.extend(between_them(&mut graph)?);
         let (parts, channels_last) = worth_it(parts, &graph.nodes)?;
-        let last = channels_last.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        self.log.line(&format!("convlow keeps channels last: {last}"));
+        if !channels_last.is_empty() {
+            let last = channels_last.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            self.log.line(&format!("convlow keeps channels last: {last}"));
+        }
         for part in &parts {
             if let Part::Between(between) = part {
-                let names = between.nodes.iter().map(|node| node.name()).collect::<Result<Vec<_>>>()?;
+                let names = between.nodes.iter().map(|&node| shown(node)).collect::<Result<Vec<_>>>()?;
                 self.log.line(&format!("convlow computes {} between convolutions", names.join(", ")));
             }
-            support.fuse(part.nodes())?;
+            support.fuse(&part.nodes())?;
         }
         Ok(Claimed { outputs: outputs(&parts)?, channels_last })
     }
@@ -60,7 +62,12 @@ impl<'s> Claims<'s> {
                 continue;
             }
             let Some((chain, told)) = self.chain(node, graph)? else { continue };
-            self.log.line(&format!("convlow computes {} with {:?}", told.node, told.fused));
+            let with = if told.fused.is_empty() {
+                String::new()
+            } else {
+                format!(" with {}", told.fused.join(", "))
+            };
+            self.log.line(&format!("convlow computes {}{with}", told.node));
             self.session.tell(output_of(node)?, told);
             let part = Part::Convolution(Box::new(chain));
             graph.taken.extend(part.ids()?);
@@ -87,13 +94,13 @@ impl<'s> Claims<'s> {
             Ok(_) => {}
         }
         let fused = chain.nodes[1..].iter().map(|node| node.operator()).collect::<Result<_>>()?;
-        let told = Told { node: node.name()?, id: node.id()?, fused, ..Told::default() };
+        let told = Told { node: shown(node)?, id: node.id()?, fused, ..Told::default() };
         Ok(Some((chain, told)))
     }
 
     /// Leaves a convolution to ONNX Runtime.
     fn leave(&self, node: Node<'_>, reason: String) -> Result<()> {
-        let name = node.name()?;
+        let name = shown(node)?;
         self.log.line(&format!("convlow leaves {name} to ONNX Runtime: {reason}"));
         let told = Told { node: name, id: node.id()?, reason: Some(reason), ..Told::default() };
         self.session.tell(output_of(node)?, told);

@@ -9,7 +9,7 @@ use super::claims::Claimed;
 use super::part::{Part, outputs};
 use crate::between::Ready;
 use crate::host::{Failure, Graph, Node, Result, Value};
-use crate::layer::{Input, Layer, Places, layer, output_of};
+use crate::layer::{Input, Layer, Places, arithmetic, layer, output_of};
 use crate::session::Session;
 
 /// The layers of graphs whose nodes the host has fused.
@@ -26,25 +26,40 @@ pub fn layers<'a>(
     // If the host does not take every claim, another node reads a value that convlow wanted for itself.
     let none = BTreeSet::new();
     let channels_last = if outputs(&parts)? == claimed.outputs { &claimed.channels_last } else { &none };
-    let layer = |(part, fused): (&Part<'a>, Node<'a>)| match part {
-        Part::Convolution(chain) => {
-            let inputs = Inputs::of(fused, channels_last)?;
-            let places = Places {
-                src: inputs.place(chain.src)?,
-                residual: chain.residual.map(|value| inputs.place(value)).transpose()?,
-                dst: inputs.layout(&chain.dst.name()?),
-            };
-            layer(chain, places, output_of(chain.nodes[0])?, session)
+    let inputs = fused.iter().map(|&fused| Inputs::of(fused, channels_last)).collect::<Result<Vec<_>>>()?;
+    let places = |(part, inputs): (&Part<'a>, &Inputs<'_>)| match part {
+        Part::Convolution(chain) => Ok(Some(Places {
+            src: inputs.place(chain.src)?,
+            residual: chain.residual.map(|value| inputs.place(value)).transpose()?,
+            weights: inputs.index(chain.weights.computed())?,
+            bias: inputs.index(chain.bias)?,
+            dst: inputs.layout(&chain.dst.name()?),
+        })),
+        Part::Between(_) => Ok(None),
+    };
+    let places = parts.iter().zip(&inputs).map(places).collect::<Result<Vec<_>>>()?;
+    let convolutions: Vec<_> = parts
+        .iter()
+        .zip(&places)
+        .filter_map(|(part, places)| match (part, places) {
+            (Part::Convolution(chain), Some(places)) => Some((&**chain, places.layouts())),
+            _ => None,
+        })
+        .collect();
+    let mut maths = arithmetic(&convolutions, session)?.into_iter();
+    let layer = |((part, inputs), places): ((&Part<'a>, Inputs<'_>), Option<Places>)| match (part, places) {
+        (Part::Convolution(chain), Some(places)) => {
+            let math = maths.next().expect("there is one for each convolution");
+            layer(chain, places, output_of(chain.nodes[0])?, session, math)
         }
-        Part::Between(between) if between.is_worth(channels_last)? => {
-            let inputs = Inputs::of(fused, channels_last)?;
+        (Part::Between(between), _) if between.is_worth(channels_last)? => {
             let indices = between.reads.iter().map(|&value| Ok(inputs.place(value)?.index));
             let ready = Ready::new(between, indices.collect::<Result<_>>()?, session);
             Ok(Box::new(ready) as Box<dyn Layer>)
         }
-        Part::Between(_) => Err(Failure("ONNX Runtime has not taken all that convlow claims".to_string())),
+        _ => Err(Failure("ONNX Runtime has not taken all that convlow claims".to_string())),
     };
-    parts.iter().zip(fused).map(layer).collect()
+    parts.iter().zip(inputs).zip(places).map(layer).collect()
 }
 
 /// The inputs of a fused node, and the values that lie channels last.
@@ -61,6 +76,11 @@ impl<'s> Inputs<'s> {
 
     fn layout(&self, name: &str) -> Layout {
         if self.channels_last.contains(name) { Layout::Nhwc } else { Layout::Nchw }
+    }
+
+    /// Where a value is among the inputs, if there is one.
+    fn index(&self, value: Option<Value<'_>>) -> Result<Option<usize>> {
+        value.map(|value| Ok(self.place(value)?.index)).transpose()
     }
 
     /// Where a value is among the inputs, and how it lies.

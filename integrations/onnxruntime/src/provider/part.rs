@@ -37,10 +37,10 @@ impl<'a> Part<'a> {
         Err(Failure("convlow has a defect: a fused node of nothing that it computes".to_string()))
     }
 
-    pub fn nodes(&self) -> &[Node<'a>] {
+    pub fn nodes(&self) -> Vec<Node<'a>> {
         match self {
-            Self::Convolution(chain) => &chain.nodes,
-            Self::Between(between) => &between.nodes,
+            Self::Convolution(chain) => chain.all_nodes(),
+            Self::Between(between) => between.nodes.clone(),
         }
     }
 
