@@ -342,9 +342,18 @@ impl Packing {
                 let moved = &mut kept[..places.len() * part.len()];
                 let mut to = MatrixMut::new(moved, places.len(), part.len(), part.len());
                 T::transpose(&rows.part(part.clone(), places.clone()), &mut to, false);
-                for (place, row) in places.zip(kept.chunks_exact(part.len())) {
-                    let at = (place % inner * outer + place / inner) * outputs + first;
-                    packed[at..at + part.len()].copy_from_slice(row);
+                let (mut of_outer, mut of_inner) = (begin / inner, begin % inner);
+                for row in kept.chunks_exact(part.len()).take(places.len()) {
+                    let to = &mut packed[(of_inner * outer + of_outer) * outputs + first..][..part.len()];
+                    // A copy of a length that is known needs no call.
+                    match (to.first_chunk_mut::<AT_ONCE>(), row.first_chunk::<AT_ONCE>()) {
+                        (Some(to), Some(row)) => *to = *row,
+                        _ => to.copy_from_slice(row),
+                    }
+                    of_inner += 1;
+                    if of_inner == inner {
+                        (of_outer, of_inner) = (of_outer + 1, 0);
+                    }
                 }
             }
         }

@@ -42,9 +42,13 @@ impl Candidate {
         Self { info: of_nothing(self.info), alone: of_nothing(self.alone), ..self }
     }
 
-    /// Whether AUTO may take it: a GEMM gets the products if it is asked for and only then, since a GEMM may allocate; and
-    /// what lowers a whole image is slower than what lowers parts of it, whatever the estimates of its copies say.
+    /// Whether AUTO may take it: a GEMM gets the products if it is asked for and only then, since a GEMM may allocate; what
+    /// lowers a whole image is slower than what lowers parts of it, whatever the estimates of its copies say; and to
+    /// transform plain weights for each execute takes longer than it spares.
     pub(super) fn is_open_to_auto(&self, options: &Options) -> bool {
+        if self.work.is_plain() && !self.info.entry.is_exact() {
+            return false;
+        }
         match self.info.entry.products {
             Products::Gemm => options.gemm != BackendChoice::Auto && self.info.entry.in_parts,
             Products::Kernels => options.gemm == BackendChoice::Auto,

@@ -277,6 +277,9 @@ impl Survey {
             c"packs weights in another way than packing_id asks for"
         } else if !candidate.is_open_to_auto(options) {
             match (options.gemm, candidate.info.entry.products) {
+                _ if candidate.work.is_plain() && !info.entry.is_exact() => {
+                    c"transforms plain weights for each execute: only by name"
+                }
                 (BackendChoice::Auto, _) => c"only where a GEMM is asked for",
                 (_, Products::Gemm) => c"lowers a whole image: only by name",
                 _ => c"only where no GEMM is asked for",
