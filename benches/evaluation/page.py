@@ -295,7 +295,7 @@ Each point is one algorithm on one network, diamonds are other engines; down and
             return ""
         return (
             f"**Winograd** ({self.link('winograd.csv')}, {self.link('winograd-layers.csv', 'layers')}): the fastest of its algorithms is"
-            f" {mean(one.gain for one in layers):.2f} times as fast as exact arithmetic on the {len(layers)} layers that it can do"
+            f" {mean(one.gain for one in layers):.2f} times as fast as exact arithmetic on the {len(layers)} layers of one group that it can do"
             f" (mean); the largest error is {max(one.error for one in layers):.1e} of the largest output."
         )
 

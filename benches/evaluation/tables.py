@@ -276,8 +276,12 @@ class Tables:
 
     # Winograd.
 
+    def of_one_group(self) -> list[Record]:
+        """Winograd's records. A group of few channels is nothing for it, and AUTO does not take it there."""
+        return [record for record in self.results.winograd if not record["problem"].startswith("g")]
+
     def winograd(self) -> Iterable[data.Winograd]:
-        records = self.results.winograd
+        records = self.of_one_group()
         exact = {figures.layer(record): record for record in records if record["math"] == "exact"}
         for algorithm in unique(record["algorithm"] for record in records if record["math"] != "exact"):
             mine = [record for record in records if record["algorithm"] == algorithm]
@@ -291,7 +295,7 @@ class Tables:
                     )  # fmt: skip
 
     def winograd_layers(self) -> Iterable[data.WinogradLayer]:
-        records = self.results.winograd
+        records = self.of_one_group()
         exact = {figures.layer(record): record for record in records if record["math"] == "exact"}
         for place, record in figures.fastest(records, lambda record: record["math"] != "exact").items():
             yield data.WinogradLayer(
