@@ -17,7 +17,7 @@ static convlow_plan_options options_of(int32_t algorithm) {
 }
 
 static int is_right(const convlow_plan *plan, const float *dst, const tensors *t, size_t depth) {
-    convlow_plan_info info = {sizeof(info), 0};
+    convlow_plan_info info = {.struct_size = sizeof(info)};
     REQUIRE_OK(convlow_plan_get_info(plan, &info));
     CHECK(info.packed_weights_bytes == 0);
     const int is_exact = strncmp(convlow_algorithm_name(info.algorithm), "winograd", 8) != 0;
