@@ -98,13 +98,13 @@ fn examine_on(
     options: &Options,
     backends: &[Backend],
 ) -> Answer {
-    if options.math == Math::Exact && !entry.is_exact() {
-        return Err(Declined::Unsupported(c"needs math = CONVLOW_MATH_FAST"));
-    }
     let work = match options.weights {
         WeightsFrom::Packed => Work::packed(problem, entry, threads, options.max_workspace_bytes)?,
         WeightsFrom::Plain => Work::plain(problem, entry, threads, options.max_workspace_bytes)?,
     };
+    if options.math == Math::Exact && !entry.is_exact() {
+        return Err(Declined::Unsupported(c"needs math = CONVLOW_MATH_FAST"));
+    }
     let workspace_bytes = work.bytes(problem).ok_or(Scratch::OVERFLOW)?;
     let packing = work.whole().map(|part| part.packing);
     let packed_weights_bytes = match &packing {
