@@ -588,8 +588,8 @@ typedef struct convlow_plan_options {
     int32_t gemm;
     /**
      * Limit in bytes for the workspace, for all threads of the pool together. Default SIZE_MAX.
-     * CONVLOW_ALGORITHM_AUTO finds an algorithm for every limit, also for 0, if max_packed_weights_bytes and
-     * packing_id have their defaults.
+     * CONVLOW_ALGORITHM_AUTO finds an algorithm for every limit, also for 0, if max_packed_weights_bytes, packing_id and
+     * packing have their defaults.
      */
     size_t max_workspace_bytes;
     /**

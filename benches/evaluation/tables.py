@@ -277,7 +277,7 @@ class Tables:
     # Winograd.
 
     def of_one_group(self) -> list[Record]:
-        """Winograd's records. A group of few channels is nothing for it, and AUTO does not take it there."""
+        """Winograd's records. The groups of these networks have too few channels for it."""
         return [record for record in self.results.winograd if not record["problem"].startswith("g")]
 
     def winograd(self) -> Iterable[data.Winograd]:

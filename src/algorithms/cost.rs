@@ -64,6 +64,9 @@ impl Cost {
     }
 }
 
+/// Bytes of weights that the second cache level keeps.
+pub const CACHED_BYTES: usize = 1 << 20;
+
 /// Elements of weights that `passes` over all of them bring from beyond the second cache level. They come at twice the
 /// pace of other streams, being read in order and far ahead of their use.
 pub fn weights_streamed(problem: &Problem, passes: usize) -> f64 {
@@ -72,7 +75,6 @@ pub fn weights_streamed(problem: &Problem, passes: usize) -> f64 {
 
 /// [`weights_streamed`] for weights of so many elements.
 pub fn streamed_elements(problem: &Problem, elements: usize, passes: usize) -> f64 {
-    const CACHED_BYTES: usize = 1 << 20;
     if elements > problem.elements(CACHED_BYTES) { work(&[elements, passes]) / 2.0 } else { 0.0 }
 }
 

@@ -17,5 +17,5 @@ mod tiling;
 mod winograd;
 
 pub use algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Reason, Scratch, Unit};
-pub use cost::{Calls, Cost};
+pub use cost::{CACHED_BYTES, Calls, Cost};
 pub use registry::{Entry, Products, REGISTRY};

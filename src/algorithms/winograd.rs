@@ -19,7 +19,7 @@ use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
     require_unit_stride,
 };
-use super::cost::{Calls, Cost, streamed_elements, work};
+use super::cost::{CACHED_BYTES, Calls, Cost, streamed_elements, work};
 use super::tiling::{channels_of_block, channels_of_tile, dst_grid, part_of_channels, pixels_and_channels};
 use crate::lowering::weights::WeightOrder;
 use crate::problem::{Axis, Problem, product};
@@ -44,8 +44,6 @@ const PANEL: usize = 32;
 const FEW_STRIPS: usize = 4;
 /// Elements of weights of which the last cache level does not keep enough: 12 MiB.
 const FAR_BYTES: usize = 12 << 20;
-/// Bytes of weights that the second cache level keeps.
-const KEPT_BYTES: usize = 1 << 20;
 /// Bytes of a vector, as the cost model counts them.
 const VECTOR_BYTES: usize = 32;
 
@@ -353,7 +351,7 @@ impl<const A: usize, const R: usize> Prepared for PreparedWinograd<A, R> {
         let far = weights > problem.elements(FAR_BYTES) && strips > FEW_STRIPS;
         let all_strips = streamed_elements(problem, weights, strips) / if far { 1.0 } else { 2.0 };
         let of_groups = weights.saturating_mul(problem.groups);
-        let first_strip = if of_groups > problem.elements(KEPT_BYTES) { weights as f64 } else { 0.0 };
+        let first_strip = if of_groups > problem.elements(CACHED_BYTES) { weights as f64 } else { 0.0 };
         // Channels of a group that fill no vector take as long as those that do.
         let [filled_depth, filled_channels] =
             [all_depth, channels].map(|count| count.next_multiple_of(problem.elements(VECTOR_BYTES)));

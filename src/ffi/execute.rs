@@ -56,11 +56,7 @@ unsafe fn pack<T: Element>(
     unsafe {
         let PlanHandle(plan) = reference("plan", plan)?;
         plan.check_type::<T>()?;
-        if plan.reads_plain_weights() {
-            return invalid!(
-                "the plan was made with packing = CONVLOW_PACKING_NONE: pass its weights to each execute, there is nothing to pack"
-            );
-        }
+        plan.packing_of_caller()?;
         let needed = plan.info().packed_weights_bytes;
         let weights = slice("weights", weights, plan.problem().weights_len())?;
         malloc_aligned("packed", packed)?;

@@ -315,8 +315,8 @@ pub struct PlanOptions {
     /// CONVLOW_GEMM_... Default CONVLOW_GEMM_AUTO.
     pub gemm: i32,
     /// Limit in bytes for the workspace, for all threads of the pool together. Default SIZE_MAX.
-    /// CONVLOW_ALGORITHM_AUTO finds an algorithm for every limit, also for 0, if max_packed_weights_bytes and
-    /// packing_id have their defaults.
+    /// CONVLOW_ALGORITHM_AUTO finds an algorithm for every limit, also for 0, if max_packed_weights_bytes, packing_id and
+    /// packing have their defaults.
     pub max_workspace_bytes: usize,
     /// Only with CONVLOW_EFFORT_MEASURE: limit in seconds for the measuring. Default 1. One run of the fastest
     /// algorithm may come on top.

@@ -2,6 +2,7 @@
 
 use crate::algorithms::{Entry, Products, Reason};
 use crate::gemm::Backend;
+use crate::problem::Problem;
 
 /// What the planner knows of one algorithm for one problem.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,14 @@ pub struct Info {
 }
 
 impl Info {
+    /// Bytes of the weights that an execute of the problem reads: packed or, where none are packed ahead, plain.
+    pub(crate) fn weights_bytes(&self, problem: &Problem) -> usize {
+        match self.packed_weights_bytes {
+            0 => problem.weights_len() * problem.data_type.bytes(),
+            packed => packed,
+        }
+    }
+
     /// The word for what computes the products: a GEMM's, or `kernels` for the library's own; none for plain loops.
     pub fn gemm_name(&self) -> Option<&'static str> {
         match self.entry.products {

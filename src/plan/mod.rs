@@ -69,10 +69,7 @@ impl Plan {
 
     /// Bytes of the weights that an execute reads, packed or plain.
     pub(crate) fn weights_bytes(&self) -> usize {
-        match self.reads_plain_weights() {
-            true => self.problem.weights_len() * self.problem.data_type.bytes(),
-            false => self.info.packed_weights_bytes,
-        }
+        self.info.weights_bytes(&self.problem)
     }
 
     /// Its threads, in a pool whose context is another one for a call.
@@ -92,6 +89,19 @@ impl Plan {
         self.work.whole().map(|part| &part.packing)
     }
 
+    /// How the caller is to pack the weights.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the plan reads plain weights.
+    pub(crate) fn packing_of_caller(&self) -> Result<&Packing> {
+        match self.packing() {
+            Some(packing) => Ok(packing),
+            None => invalid!(
+                "the plan was made with packing = CONVLOW_PACKING_NONE: pass its weights to each execute, there is nothing to pack"
+            ),
+        }
+    }
+
     /// Packs weights in the problem's layout into `packed`, which has `packed_weights_bytes` bytes, aligned
     /// as an element.
     ///
@@ -100,11 +110,7 @@ impl Plan {
     /// weights.
     pub fn pack_weights<T: Element>(&self, weights: &[T], packed: &mut [u8]) -> Result<()> {
         self.check_type::<T>()?;
-        let Some(packing) = self.packing() else {
-            return invalid!(
-                "the plan reads plain weights (packing = CONVLOW_PACKING_NONE): there is nothing to pack"
-            );
-        };
+        let packing = self.packing_of_caller()?;
         check_len("weights", weights.len(), self.problem.weights_len())?;
         check_len("packed_weights", packed.len(), self.info.packed_weights_bytes)?;
         packing.pack(weights, packed);

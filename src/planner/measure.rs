@@ -101,7 +101,7 @@ fn choose_part(problem: &Problem, fastest: &Info, options: &Options) -> Option<P
             let elements = part.src_len().saturating_add(part.dst_len());
             let bytes = elements
                 .saturating_mul(part.data_type.bytes())
-                .saturating_add(weights_bytes(&part, &info))
+                .saturating_add(info.weights_bytes(&part))
                 .saturating_add(info.workspace_bytes);
             if bytes <= options.measure_max_bytes
                 && bytes as f64 / FILLED <= budget * SHARE_OF_FILLING
@@ -111,14 +111,6 @@ fn choose_part(problem: &Problem, fastest: &Info, options: &Options) -> Option<P
             }
         }
         part = Problem::new(smaller(&part, options.pool.threads())?).ok()?;
-    }
-}
-
-/// Bytes of the weights that are read, packed or, where none are packed, plain.
-fn weights_bytes(problem: &Problem, info: &Info) -> usize {
-    match info.packed_weights_bytes {
-        0 => problem.weights_len() * problem.data_type.bytes(),
-        packed => packed,
     }
 }
 
@@ -211,7 +203,7 @@ impl TimedTensors {
     /// Bytes of memory when a candidate is timed.
     fn bytes_with(&self, part: &Problem, info: &Info) -> usize {
         let fixed = self.src.bytes().len() + self.dst.bytes().len();
-        let packed = self.packed.bytes().len().max(weights_bytes(part, info));
+        let packed = self.packed.bytes().len().max(info.weights_bytes(part));
         fixed.saturating_add(packed).saturating_add(self.workspace.bytes().len().max(info.workspace_bytes))
     }
 

@@ -13,7 +13,7 @@ use super::line::printed;
 use super::measure;
 use super::options::{AlgorithmChoice, Effort, Options, WeightsFrom};
 use super::usual::of_usual_size;
-use crate::algorithms::{Cost, Declined, Entry, Products, REGISTRY, Reason};
+use crate::algorithms::{CACHED_BYTES, Cost, Declined, Entry, Products, REGISTRY, Reason};
 use crate::gemm::{Backend, BackendChoice};
 use crate::plan::Info;
 use crate::problem::{DataType, Problem};
@@ -50,6 +50,11 @@ pub(super) struct Survey {
 
 impl Survey {
     fn new(problem: &Problem, options: &Options) -> Result<Self> {
+        Self::of(|_| true, problem, options)
+    }
+
+    /// The answers of some algorithms.
+    fn of(is_asked: impl Fn(&Entry) -> bool, problem: &Problem, options: &Options) -> Result<Self> {
         if options.effort == Effort::Measure
             && !(options.measure_budget_seconds >= 0.0 && options.measure_budget_seconds.is_finite())
         {
@@ -71,7 +76,7 @@ impl Survey {
         let backends = Backend::candidates(options.gemm)?;
         let mut answers = memory::vec(REGISTRY.len())?;
         let some_image = problem.sums_nothing().then(|| problem.on_some_image()).transpose()?;
-        for entry in REGISTRY {
+        for entry in REGISTRY.iter().filter(|entry| is_asked(entry)) {
             let answer = match &some_image {
                 Some(image) => examine(entry, image, options, backends).map(Candidate::without_sums),
                 None => examine(entry, problem, options, backends),
@@ -115,15 +120,13 @@ impl Survey {
         /// Times the usual side.
         const LARGE: usize = 4;
         const ABOUT: f64 = 1.2;
-        /// Bytes of weights that stay in the cache, so that smaller ones are no gain.
-        const CACHED_BYTES: usize = 1 << 20;
         let Some(large) = of_usual_size(problem, LARGE) else { return Ok(None) };
-        let on_large = Self::new(&large, options)?;
+        let on_large = Self::of(|entry| !entry.is_exact(), &large, options)?;
         let seconds = |candidate: &Candidate| candidate.alone.estimated_seconds;
-        let candidates = || on_large.fitting(options).filter(|candidate| !candidate.info.entry.is_exact());
-        let least = candidates().map(seconds).fold(f64::INFINITY, f64::min);
-        let level = candidates().filter(|candidate| seconds(candidate) <= ABOUT * least);
+        let least = on_large.fitting(options).map(seconds).fold(f64::INFINITY, f64::min);
+        let level = on_large.fitting(options).filter(|candidate| seconds(candidate) <= ABOUT * least);
         let smallest = level.min_by(|a, b| {
+            // Weights that stay in the cache: smaller ones are no gain.
             let bytes = |candidate: &Candidate| candidate.info.packed_weights_bytes.max(CACHED_BYTES);
             bytes(a).cmp(&bytes(b)).then(seconds(a).total_cmp(&seconds(b)))
         });
