@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import unittest
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import convlow_onnxruntime as convlow
@@ -61,6 +64,12 @@ def error(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
 
 def values(*sizes: int, dtype: type = np.float32) -> np.ndarray:
     return rng.standard_normal(sizes).astype(dtype)
+
+
+def in_a_process(script: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program that may import what lies beside this file."""
+    words = [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]\n{script}"]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 class Comparing(unittest.TestCase):

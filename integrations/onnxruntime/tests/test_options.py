@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import unittest
-from pathlib import Path
 from unittest import mock
 
 import convlow_onnxruntime as convlow
 import models
 import onnx
 import onnxruntime as ort
-from comparing import Feeds, assigned, error, node, plain, session, values
+from comparing import Feeds, assigned, error, in_a_process, node, plain, session, values
 
 MATHS = ("exact", "fast")
 
@@ -129,22 +126,19 @@ class Options(unittest.TestCase):
 
     def test_verbose_tells_what_becomes_of_every_node(self) -> None:
         script = (
-            "import sys; sys.path[:0] = [sys.argv[1]]\n"
             "import test_options as t\n"
             "t.ort.set_default_logger_severity(2)\n"
             "settings = t.ort.SessionOptions()\n"
             "t.ort.InferenceSession(t.Options.model.SerializeToString(), t.convlow.use(settings, verbose=True, min_macs=10**9))\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True, check=True
-        )
+        done = in_a_process(script)
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("convlow leaves c to ONNX Runtime: it has 115605504 multiplications", done.stderr)
 
 
 class Quiet(unittest.TestCase):
     def test_a_session_prints_nothing(self) -> None:
         script = (
-            "import sys; sys.path[:0] = [sys.argv[1]]\n"
             "import numpy as np, onnxruntime as ort, convlow_onnxruntime as convlow, models\n"
             "from comparing import node, values\n"
             "ort.set_default_logger_severity(2)\n"
@@ -154,9 +148,7 @@ class Quiet(unittest.TestCase):
             "made.run(None, {'x': values(1, 3, 9, 9)})\n"
             "assert convlow.report(made).claimed == 1\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True, check=False
-        )
+        done = in_a_process(script)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
 

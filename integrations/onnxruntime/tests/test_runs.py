@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import resource
-import subprocess
-import sys
 import threading
 import unittest
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 import models
 import onnxruntime as ort
-from comparing import network, session, values
+from comparing import in_a_process, network, session, values
 
 
 class Runs(unittest.TestCase):
@@ -85,7 +83,7 @@ class Runs(unittest.TestCase):
 
     def test_the_library_can_be_unregistered_at_the_end(self) -> None:
         script = (
-            "import sys, gc; sys.path[:0] = [sys.argv[1]]\n"
+            "import gc\n"
             "import comparing as t\nimport test_options\n"
             "made = t.session(test_options.Options.model)\n"
             "made.run(None, {'x': t.values(1, 64, 56, 56)})\n"
@@ -93,9 +91,7 @@ class Runs(unittest.TestCase):
             "t.ort.unregister_execution_provider_library('convlow')\n"
             "print('unregistered', [device.ep_name for device in t.ort.get_ep_devices()])\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True, check=False
-        )
+        done = in_a_process(script)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("unregistered", done.stdout)
         self.assertNotIn("convlow", done.stdout)
