@@ -320,6 +320,21 @@ class ComputedWeights(Comparing):
                     report = self.check(model, feeds, 1e-4, math=math)
                     self.assertEqual([layer.packed_bytes for layer in report], [0])
 
+    def test_within_a_limit_of_workspace(self) -> None:
+        """A limit that leaves no room for one output channel's weights leaves the convolution to ONNX Runtime."""
+        model = model_of(
+            [node("Conv", ["x", "w"], ["y"], "c")], [info("x", ["n", 8, "h", "w"]), info("w", [16, 8, 3, 3])], {}
+        )
+        feeds = {"x": values(1, 8, 20, 90), "w": values(16, 8, 3, 3)}
+        expected = plain(model).run(None, feeds)
+        for limit, claimed in ((0, 0), (4096, 1), (1 << 20, 1)):
+            made = session(model, max_workspace_bytes=limit)
+            report = convlow.report(made)
+            self.assertEqual(report.claimed, claimed, limit)
+            self.assertLessEqual(error(made.run(None, feeds), expected), 1e-5)
+            if not claimed:
+                self.assertIn("max_workspace_bytes = 0", next(iter(report)).reason)
+
     def test_of_another_convolution(self) -> None:
         """What a convolution writes and another reads as its weights lies as ONNX says."""
         nodes = [

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use convlow::{Activation, AlgorithmChoice, Axis, Buffer, Layout, Math, Problem, WeightsFrom};
+use convlow::{Activation, Axis, Buffer, Layout, Math, Problem, WeightsFrom};
 
 use super::execute::{Constants, Tensors, execute};
 use super::plans::{Asked, new_plan};
@@ -48,8 +48,7 @@ impl<T: Number> Sums<'_, T> {
             activation,
             ..Problem::UNIT
         })?;
-        let asked = Asked { math: Math::Exact, weights: WeightsFrom::Packed };
-        let plan = new_plan(&problem, session, asked, AlgorithmChoice::Auto)?;
+        let plan = new_plan(&problem, session, Asked::first(Math::Exact, WeightsFrom::Packed))?;
         let mut packed = Buffer::new(plan.info().packed_weights_bytes)?;
         plan.pack_weights(&vec![T::from_f64(1.0); channels], packed.bytes_mut())?;
         let packed = Arc::new(packed);

@@ -19,7 +19,7 @@ use crate::fuse::Chain;
 use crate::host::{Listed, Result};
 use crate::session::Session;
 
-pub use arithmetic::arithmetic;
+pub use arithmetic::{arithmetic, fits};
 pub use places::{Input, Layer, PIECE, Places, output_of, shown};
 pub use problem::usual_problem;
 use typed::Typed;

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use convlow::{AlgorithmChoice, Effort, Math, Options, ParallelFor, Plan, Pool, Problem, WeightsFrom};
+use convlow::{Effort, Math, Options, ParallelFor, Plan, Pool, Problem, WeightsFrom};
 
 use crate::host::Result;
 use crate::session::Session;
@@ -48,18 +48,23 @@ impl Plans {
 pub struct Asked {
     pub math: Math,
     pub weights: WeightsFrom,
+    /// The packing that they read; 0: the one that is best.
+    pub packing_id: u64,
+}
+
+impl Asked {
+    /// Of the first plan of a layer, or of one that is alone.
+    pub fn first(math: Math, weights: WeightsFrom) -> Self {
+        Self { math, weights, packing_id: 0 }
+    }
 }
 
 /// A new plan for a problem of a session.
 ///
 /// # Errors
 /// The library's.
-pub fn new_plan(
-    problem: &Problem,
-    session: &Session,
-    Asked { math, weights }: Asked,
-    algorithm: AlgorithmChoice,
-) -> Result<Plan> {
+pub fn new_plan(problem: &Problem, session: &Session, asked: Asked) -> Result<Plan> {
+    let Asked { math, weights, packing_id } = asked;
     let pool = match &session.pool {
         Some(pool) => pool.clone(),
         // SAFETY: `one_by_one` reads no context. Calls bring a pool of their own.
@@ -68,9 +73,9 @@ pub fn new_plan(
     Ok(Plan::new(
         problem,
         &Options {
-            algorithm,
             math,
             weights,
+            packing_id,
             effort: Effort::Estimate,
             max_workspace_bytes: session.options.max_workspace_bytes,
             pool,

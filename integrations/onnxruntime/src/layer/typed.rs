@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use convlow::{Activation, AlgorithmChoice, Buffer, Layout, Math, Plan};
+use convlow::{Activation, Axis, Buffer, Layout, Math, Plan};
 
 use super::activate::Sums;
 use super::behind::Behind;
@@ -35,9 +35,6 @@ pub struct Typed<T> {
     places: Places,
     constants: Constants<T>,
     behind: Behind<T>,
-    packing: u64,
-    /// The algorithm whose packing it is.
-    algorithm: &'static convlow::algorithms::Entry,
     plans: Plans,
 }
 
@@ -52,8 +49,8 @@ impl<T: Number> Typed<T> {
         math: Math,
     ) -> Result<Self> {
         let problem = usual_problem(chain, places.layouts())?;
-        let asked = Asked { math, weights: weights_from(chain) };
-        let plan = new_plan(&problem, session, asked, AlgorithmChoice::Auto)?;
+        let asked = Asked::first(math, weights_from(chain));
+        let plan = new_plan(&problem, session, asked)?;
         let packed = match &chain.weights.origin {
             Origin::Constant(weights) => packed(&plan, &folded_weights::<T>(chain, weights)?)?,
             Origin::Computed(_) => Arc::new(Buffer::new(0)?),
@@ -67,15 +64,14 @@ impl<T: Number> Typed<T> {
             session: session.clone(),
             name: shown(chain.nodes[0])?,
             output,
-            asked,
+            // One packing serves all sizes.
+            asked: Asked { packing_id: plan.packing_id(), ..asked },
             weights: chain.weights.sizes.clone(),
             geometry: geometry(chain)?,
             activation: chain.ending.activation,
             places,
             constants: Constants { packed, bias: folded_bias(chain), slopes },
             behind: Behind::of(chain, last),
-            packing: plan.packing_id(),
-            algorithm: plan.info().entry,
             plans: Plans::default(),
         };
         let known = chain.src.shape()?.and_then(|shape| shape.known());
@@ -85,10 +81,8 @@ impl<T: Number> Typed<T> {
 
     /// Notes a plan in the report. Its sizes are assumed before a run tells them.
     fn tell(&self, plan: &Plan, is_assumed: bool) {
-        let (info, problem) = (plan.info(), plan.problem());
-        let axes = [problem.planes, problem.rows, problem.cols];
-        let inputs = axes[axes.len() - self.geometry.dimensions()..].iter().map(|axis| axis.input);
-        let input = [problem.batch, problem.in_channels].into_iter().chain(inputs).collect();
+        let (info, channels) = (plan.info(), plan.problem().in_channels);
+        let input = sizes_of(plan, self.geometry.dimensions(), channels, |axis| axis.input);
         self.session.correct(&self.output, |told| {
             told.input = input;
             told.is_assumed = is_assumed;
@@ -111,15 +105,7 @@ impl<T: Number> Typed<T> {
             accumulate: self.places.residual.is_some() && !is_alone,
         };
         let problem = self.geometry.problem(sizes, form)?;
-        let mut plan = new_plan(&problem, &self.session, self.asked, AlgorithmChoice::Auto)?;
-        if plan.packing_id() != self.packing {
-            // AUTO has an opinion of its own on small maps. The algorithm of usual ones computes them, too.
-            plan = new_plan(&problem, &self.session, self.asked, AlgorithmChoice::One(self.algorithm))?;
-        }
-        if plan.packing_id() != self.packing {
-            return Err(Failure(format!("convlow has a defect: weights for {problem} are packed otherwise")));
-        }
-        let plan = Arc::new(plan);
+        let plan = Arc::new(new_plan(&problem, &self.session, self.asked)?);
         self.tell(&plan, false);
         self.plans.keep(key, plan.clone());
         Ok(plan)
@@ -194,7 +180,8 @@ impl<'r, T: Number> Run<'r, T> {
             *size = batch.max(1);
         }
         let plan = layer.plan(&sizes, false)?;
-        let mut dst_sizes = sizes_of_dst(&plan, layer.geometry.dimensions());
+        let channels = plan.problem().out_channels;
+        let mut dst_sizes = sizes_of(&plan, layer.geometry.dimensions(), channels, |axis| axis.output);
         dst_sizes[0] = batch;
         Ok(Self { layer, threads, src: src.elements::<T>()?, computed, sizes, plan, dst_sizes })
     }
@@ -275,10 +262,9 @@ impl<'r, T: Number> Run<'r, T> {
     }
 }
 
-/// The sizes of a plan's output.
-fn sizes_of_dst(plan: &Plan, dimensions: usize) -> Vec<usize> {
+/// The sizes of a plan's input or output of so many channels.
+fn sizes_of(plan: &Plan, dimensions: usize, channels: usize, of: impl Fn(&Axis) -> usize) -> Vec<usize> {
     let problem = plan.problem();
     let axes = [problem.planes, problem.rows, problem.cols];
-    let outputs = axes[axes.len() - dimensions..].iter().map(|axis| axis.output);
-    [problem.batch, problem.out_channels].into_iter().chain(outputs).collect()
+    [problem.batch, channels].into_iter().chain(axes[axes.len() - dimensions..].iter().map(of)).collect()
 }

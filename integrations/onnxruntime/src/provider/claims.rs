@@ -8,7 +8,7 @@ use super::part::{Part, outputs};
 use crate::between::Between;
 use crate::fuse::Chain;
 use crate::host::{Failure, Graph, Log, Node, Result, Support};
-use crate::layer::{output_of, shown, usual_problem};
+use crate::layer::{fits, output_of, shown, usual_problem};
 use crate::layouts::{Claim, channels_last};
 use crate::session::{Session, Told};
 
@@ -84,6 +84,9 @@ impl<'s> Claims<'s> {
             Err(reason) => return self.leave(node, reason).map(|()| None),
         };
         let least = self.session.options.min_macs;
+        if let Err(Failure(reason)) = fits(&chain, self.session) {
+            return self.leave(node, reason).map(|()| None);
+        }
         match usual_problem(&chain, [Layout::Nchw; 2]) {
             Err(Failure(reason)) => return self.leave(node, reason).map(|()| None),
             Ok(problem) if problem.macs() < least => {
