@@ -25,7 +25,7 @@ folder_of() {
 cargo_in() {
     local packages profile features flags target folder
     local environment=() before=() options=(--locked)
-    need_rust
+    need_compilers
     read_build "$1"
     add_packages
     add_features

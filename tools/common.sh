@@ -30,10 +30,14 @@ have_openblas() {
 
 # The system's OpenBLAS is there, or gets installed.
 need_openblas() {
+    need_compilers
     have_openblas || { install_packages libopenblas-dev && have_openblas; }
 }
 
-need_rust() {
+# Compilers and linkers for Rust, C and C++, and what CMake builds with; a small Debian has none of them.
+need_compilers() {
+    need c++ g++
+    need make make
     command -v cargo >/dev/null || {
         echo "./dev: cargo is missing; please install a Rust toolchain, $(oldest_rust Cargo.toml) or newer" >&2
         exit 1
@@ -60,7 +64,7 @@ need_component() {
 
 # What every test needs.
 need_for_tests() {
-    need_rust
+    need_compilers
     need_component fmt rustfmt
     need_component clippy clippy
     need cmake cmake
