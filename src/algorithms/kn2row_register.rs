@@ -39,6 +39,10 @@ pub struct Kn2rowRegister;
 const MOVED_BYTES: usize = 256 << 10;
 /// Output pixels of a tile, if there are more.
 const PIXELS: usize = 480;
+/// Tiles of smaller maps, for threads to share, if each then has [`LEAST_PIXELS`].
+const TILES: usize = 8;
+/// Output pixels of a tile with which it still takes about as long a pixel.
+const LEAST_PIXELS: usize = 98;
 /// The least part of the input channels: the sums of each are added to dst.
 const LEAST_DEPTH: usize = 32;
 /// Input and output channels of a small group: those of larger ones are enough for tiles of their own.
@@ -64,7 +68,8 @@ impl Tiling {
     /// The tiling of a unit of so many groups within so many elements of scratch: of several, in whole blocks.
     fn new(problem: &Problem, geometry: &Geometry, all: usize, blocks: Blocks, elements: usize) -> Self {
         let groups = if all > 1 { (blocks.channels / blocks.of_group).max(1) } else { 1 };
-        let pixels = pixels_of_tile(geometry, PIXELS);
+        let most_pixels = most_pixels(problem, blocks);
+        let pixels = pixels_of_tile(geometry, most_pixels);
         let in_place = Self { pixels, depth: problem.group_in(), moved: 0, groups };
         // A plane of one pixel is no plane: the channels lie one behind the other.
         if problem.src_layout == Layout::Nhwc || problem.in_pixels() == 1 {
@@ -72,7 +77,7 @@ impl Tiling {
         }
         let elements = elements.min(problem.elements(MOVED_BYTES));
         if all > 1 {
-            let moving = Self::moving(geometry, problem.group_in() * groups, elements);
+            let moving = Self::moving(geometry, most_pixels, problem.group_in() * groups, elements);
             return moving.map_or(in_place, |tiling| {
                 let fitting = (problem.elements(GROUPS_BYTES).min(elements) / tiling.moved).max(1);
                 // Tiles of about the same size.
@@ -84,14 +89,13 @@ impl Tiling {
         }
         let halved = |depth: &usize| Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
         std::iter::successors(Some(problem.group_in()), halved)
-            .filter_map(|depth| Self::moving(geometry, depth, elements))
+            .filter_map(|depth| Self::moving(geometry, most_pixels, depth, elements))
             .min_by(|a, b| a.cycles(problem).total_cmp(&b.cycles(problem)))
             .unwrap_or(in_place)
     }
 
     /// The largest tile whose input of so many channels fits.
-    fn moving(geometry: &Geometry, depth: usize, elements: usize) -> Option<Self> {
-        let mut most = PIXELS;
+    fn moving(geometry: &Geometry, mut most: usize, depth: usize, elements: usize) -> Option<Self> {
         loop {
             let pixels = pixels_of_tile(geometry, most);
             let moved = window_elements(geometry, pixels, depth);
@@ -132,6 +136,12 @@ impl Tiling {
         };
         dst_grid(problem.dst_layout, (pixels, channels), (self.pixels, of_tile))
     }
+}
+
+/// The most output pixels of a tile.
+fn most_pixels(problem: &Problem, blocks: Blocks) -> usize {
+    let strips = TILES.div_ceil(problem.out_channels.div_ceil(blocks.channels));
+    problem.out_pixels().div_ceil(strips).clamp(LEAST_PIXELS, PIXELS)
 }
 
 /// Groups of a unit: all of them where they are small, to be computed side by side.

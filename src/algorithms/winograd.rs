@@ -1,6 +1,6 @@
 //! `winograd-strip-{m}x{m}-{r}x{r}`: minimal filtering F(m×m, r×r) over strips of T tiles, with α = m + r − 1. Three
 //! steps: the input transform to α² matrices V of T × C; for each block of Mb output channels, α² products of V and U
-//! (C × Mb) to Y (T × Mb); the output transform of Y into dst. U lies in panels of 32 channels, and each panel is a
+//! (C × Mb) to Y (T × Mb); the output transform of Y into dst. U lies in panels of 32 or 64 channels, and each panel is a
 //! product of its own.
 //! Workspace: α²·T·(Cb + Mb) for each thread. Cb is C, with one exception: if the weights are not in the cache and
 //! few tiles would fit, Cb is a part of C; then the products are sums over such parts, and each part is transformed
@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use convlow_kernels::matrix::{Matrix, MatrixMut};
 use convlow_kernels::packed_product::PackedProduct;
+use convlow_kernels::register::channels_of_pixel_tile;
 use convlow_kernels::winograd::{Filtering, InputTransform, OutputTransform, Strip};
 
 use super::algorithm::{
@@ -40,6 +41,9 @@ const LEAST_DEPTH: usize = 64;
 const CHANNELS: [usize; 2] = [64, 256];
 /// Output channels of a product: a few vectors, so that it reads its weights almost in the order in which they lie.
 const PANEL: usize = 32;
+/// Output channels from which on a panel is as wide as a register tile of pixels: there are enough panels for threads to
+/// share then.
+const WIDE: usize = 512;
 /// Strips up to which they need not be whole rows of tiles; threads then share the channels.
 const FEW_STRIPS: usize = 4;
 /// Elements of weights of which the last cache level does not keep enough: 12 MiB.
@@ -53,8 +57,11 @@ fn parts(channels: usize, most: usize) -> usize {
 }
 
 /// Output channels that are packed and multiplied as one.
-fn panel(channels: usize) -> usize {
-    parts(channels, PANEL)
+fn panel(problem: &Problem) -> usize {
+    match problem.group_out() {
+        channels if channels >= WIDE => PANEL.max(channels_of_pixel_tile(problem.data_type)),
+        channels => parts(channels, PANEL),
+    }
 }
 
 /// What is computed at once.
@@ -89,7 +96,7 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
 
     /// The tiling within so many elements that loses least beside the products.
     fn tiling(problem: &Problem, elements: usize) -> Result<Tiling, Declined> {
-        let (channels, panel) = (problem.group_out(), panel(problem.group_out()));
+        let (channels, panel) = (problem.group_out(), panel(problem));
         let blocks = std::iter::successors(Some(CHANNELS[0]), |&most| Some(2 * most));
         let blocks = blocks.take_while(|&most| most <= CHANNELS[1]);
         let mut best: Option<(f64, Tiling)> = None;
@@ -171,7 +178,7 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         let strips = problem.rows.output.div_ceil(rows);
         let (pixels, channels) = (problem.out_pixels(), problem.group_out());
         // Each group of channels transforms the input again.
-        let of_tile = channels_of_tile(channels, panel(channels), strips, threads, 0.1);
+        let of_tile = channels_of_tile(channels, panel(problem), strips, threads, 0.1);
         dst_grid(problem.dst_layout, (pixels, channels), (rows * problem.cols.output, of_tile))
     }
 
@@ -209,7 +216,7 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
         let tiles = Self::grid(problem, &tiling, limits.threads).tiles();
         let scratch = Scratch::of_tiles(tiling.elements, tiles, limits)?;
         let grid = Self::grid(problem, &tiling, scratch.slots);
-        let panel = panel(problem.group_out());
+        let panel = panel(problem);
         ready(PreparedWinograd::<A, R> { problem: *problem, tiling, panel, grid, scratch })
     }
 }

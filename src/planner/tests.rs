@@ -55,9 +55,6 @@ fn threads_share_what_auto_takes_evenly() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
         .map(|path| std::fs::read_to_string(path).expect("a list"))
         .collect();
-    // Register tiles of AVX-512 are twice as wide, so that there are half as many blocks of channels for the threads: 1.25
-    // of an even share on 16.
-    let most = if Isa::in_use() == Ok(Isa::Avx512) { 1.3 } else { 1.15 };
     for threads in [2, 4, 8, 16] {
         // SAFETY: the pool never runs.
         let pool = unsafe { Pool::external(never, std::ptr::null_mut(), threads) }.expect("a pool");
@@ -87,6 +84,9 @@ fn threads_share_what_auto_takes_evenly() {
         }
         let mean = (sum / f64::from(layers)).exp();
         println!("{threads} threads: mean {mean:.3}, worst {:.3} of {layers}: {}", worst.0, worst.1);
+        // Register tiles of AVX-512 are four times as wide, so that there are fewer blocks of channels for the threads. Tiles
+        // of fewer pixels would divide the layers among 16 threads as evenly, but take one thread 2 to 16 % longer.
+        let most = if threads == 16 && Isa::in_use() == Ok(Isa::Avx512) { 1.4 } else { 1.15 };
         assert!(layers > 100 && mean < most, "{threads} threads: {mean}");
     }
 }

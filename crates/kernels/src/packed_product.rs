@@ -6,7 +6,8 @@ use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::spread::AllLanes;
 use crate::sums::{
-    BEHIND_WEIGHTS, FEW, FOUR, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest,
+    BEHIND_WEIGHTS, FEW, FOUR, Factors, MANY, Run, VECTORS, WIDE, add, finish, most_pixels, most_vectors,
+    rows_of_rest,
 };
 use crate::vectors::{Kernel, Vectors};
 use crate::width::{Whole, Width};
@@ -40,16 +41,23 @@ impl<T: Number> Kernel for PackedProduct<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Vectors>(mut self, simd: S) {
-        let (all, step) = (self.dst.cols(), VECTORS * T::lanes::<S>());
-        let runs = all.div_ceil(step) * self.dst.rows().div_ceil(most_rows::<S>());
+        let (all, wide) = (self.dst.cols(), WIDE * T::lanes::<S>());
+        let most = most_vectors::<S>();
+        let runs = all.div_ceil(most * T::lanes::<S>()) * self.dst.rows().div_ceil(most_pixels::<S>(most));
         let mut ahead = Ahead::new(self.next, usize::MAX, runs * self.rows.cols());
         let mut first = 0;
+        if const { most_vectors::<S>() == WIDE } {
+            while first + wide <= all {
+                self.run_rows::<S, WIDE>(simd, first, wide, &mut ahead);
+                first += wide;
+            }
+        }
         while first < all {
-            let width = step.min(all - first);
+            let width = (VECTORS * T::lanes::<S>()).min(all - first);
             if width <= T::lanes::<S>() {
                 self.run_rows::<S, 1>(simd, first, width, &mut ahead);
             } else {
-                self.run_rows::<S, 2>(simd, first, width, &mut ahead);
+                self.run_rows::<S, VECTORS>(simd, first, width, &mut ahead);
             }
             first += width;
         }
@@ -62,7 +70,7 @@ impl<T: Number> PackedProduct<'_, '_, T> {
     fn run_rows<S: Vectors, const V: usize>(&mut self, simd: S, col: usize, width: usize, ahead: &mut Ahead) {
         let all = self.dst.rows();
         let mut first = 0;
-        if const { S::MANY_REGISTERS } {
+        if const { most_pixels::<S>(V) == MANY } {
             simd.apart(|| {
                 while first + MANY <= all {
                     self.tile::<S, MANY, V>(simd, (first, col), width, ahead);

@@ -10,7 +10,9 @@ use crate::lanes::prefetch_line;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::spread::AllLanes;
-use crate::sums::{FEW, FOUR, Factors, MANY, Run, VECTORS, add, finish, most_rows, rows_of_rest};
+use crate::sums::{
+    FEW, FOUR, Factors, MANY, Run, VECTORS, WIDE, add, finish, most_rows, most_vectors, rows_of_rest,
+};
 use crate::vectors::{Kernel, Vectors};
 use crate::width::{Reading, Whole, Width};
 
@@ -76,7 +78,10 @@ impl<T: Number> Kernel for PlaneTile<'_, '_, T> {
                         3 if const { !S::FEW_FORMS } => block.run::<S, 3>(simd, &self.patches),
                         FOUR if const { !S::FEW_FORMS } => block.run::<S, FOUR>(simd, &self.patches),
                         _ if const { S::MANY_REGISTERS } && few == MANY => {
-                            block.run::<S, MANY>(simd, &self.patches);
+                            block.run_wide::<S, FEW>(simd, &self.patches);
+                            let pixel =
+                                self.rows(first, row + FEW, rows).run_wide::<S, FEW>(simd, &self.patches);
+                            block.run_rest::<S, MANY>(simd, &self.patches, pixel);
                         }
                         _ => block.run::<S, FEW>(simd, &self.patches),
                     }
@@ -123,8 +128,39 @@ impl<T: Number> ChannelRows<T> {
     /// `P` channels of all pixels.
     #[inline(always)]
     unsafe fn run<S: Vectors, const P: usize>(&self, simd: S, patches: &Matrix<'_, T>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let pixel = self.run_wide::<S, P>(simd, patches);
+            self.run_rest::<S, P>(simd, patches, pixel);
+        }
+    }
+
+    /// `P` channels of the first pixels, as many as there are in whole tiles of [`WIDE`] vectors; how many these are.
+    #[inline(always)]
+    unsafe fn run_wide<S: Vectors, const P: usize>(&self, simd: S, patches: &Matrix<'_, T>) -> usize {
+        if const { most_vectors::<S>() < WIDE } {
+            return 0;
+        }
+        let step = WIDE * T::lanes::<S>();
+        let pixels = patches.cols() / step * step;
+        simd.apart(|| {
+            for pixel in (0..pixels).step_by(step) {
+                // SAFETY: the caller's promise.
+                unsafe { self.tile::<S, _, P, WIDE>(simd, Whole, patches, pixel..pixel + step) };
+            }
+        });
+        pixels
+    }
+
+    /// `P` channels of the pixels from one on.
+    #[inline(always)]
+    unsafe fn run_rest<S: Vectors, const P: usize>(
+        &self,
+        simd: S,
+        patches: &Matrix<'_, T>,
+        mut pixel: usize,
+    ) {
         let (pixels, step) = (patches.cols(), VECTORS * T::lanes::<S>());
-        let mut pixel = 0;
         simd.apart(|| {
             while pixel + step <= pixels {
                 // SAFETY: the caller's promise.

@@ -1,28 +1,44 @@
-//! The width of register tiles on this machine, in channels.
+//! The width of vectors and of register tiles on this machine, in channels.
 
 use std::marker::PhantomData;
 
 use crate::data_type::{DataType, for_type};
 use crate::isa;
 use crate::scheme::Scheme;
-use crate::sums::VECTORS;
+use crate::sums::{VECTORS, most_vectors};
 use crate::vectors::{Kernel, Vectors};
 
-/// Output channels of a register tile of this machine for elements of this type. Weights are packed in blocks of so
-/// many.
+/// Channels of a register tile of this machine for elements of this type.
 pub fn channels_of_register_tile(data_type: DataType) -> usize {
-    for_type!(data_type, T => channels_of::<T>())
+    VECTORS * for_type!(data_type, T => channels_of::<T>()).of_vector
 }
 
-/// The same for tensors of this scheme.
-pub(crate) fn channels_of<X: Scheme>() -> usize {
-    struct Channels<X>(PhantomData<X>);
-    impl<X: Scheme> Kernel for Channels<X> {
-        type Output = usize;
-        #[inline(always)]
-        fn run<S: Vectors>(self, _: S) -> usize {
-            VECTORS * X::channels::<S>()
-        }
+/// Output channels of a register tile of pixels.
+pub fn channels_of_pixel_tile(data_type: DataType) -> usize {
+    for_type!(data_type, T => channels_of::<T>()).of_pixels
+}
+
+/// Output channels of vectors and tiles of pixels.
+pub(crate) struct Channels {
+    /// Of a vector.
+    pub of_vector: usize,
+    /// Of a register tile of pixels.
+    pub of_pixels: usize,
+}
+
+/// Those of this machine for tensors of this scheme.
+pub(crate) fn channels_of<X: Scheme>() -> Channels {
+    isa::dispatch(Widths::<X>(PhantomData))
+}
+
+pub(crate) struct Widths<X>(pub PhantomData<X>);
+
+impl<X: Scheme> Kernel for Widths<X> {
+    type Output = Channels;
+
+    #[inline(always)]
+    fn run<S: Vectors>(self, _: S) -> Channels {
+        let of_vector = X::channels::<S>();
+        Channels { of_vector, of_pixels: most_vectors::<S>() * of_vector }
     }
-    isa::dispatch(Channels::<X>(PhantomData))
 }

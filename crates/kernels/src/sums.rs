@@ -9,6 +9,9 @@ use crate::width::{Reading, Width, store_whole};
 
 /// Vectors of a register tile.
 pub const VECTORS: usize = 2;
+/// Vectors of a register tile of pixels with 32 registers. Twice as many vectors and half as many rows read fewer bytes
+/// a product, and half as many pixels see the same taps more often.
+pub const WIDE: usize = 4;
 /// The most rows of a register tile, but on machines with many registers: with two vectors their sums fill 12
 /// registers, which is what hides the latency of the multiply-adds, and leave three of AVX2's 16 for the factors.
 pub const FEW: usize = 6;
@@ -23,6 +26,16 @@ pub const BEHIND_WEIGHTS: usize = 64;
 /// The most rows of a register tile of these instructions.
 pub const fn most_rows<S: Vectors>() -> usize {
     if S::MANY_REGISTERS { MANY } else { FEW }
+}
+
+/// Vectors of a register tile of pixels.
+pub const fn most_vectors<S: Vectors>() -> usize {
+    if S::MANY_REGISTERS { WIDE } else { VECTORS }
+}
+
+/// The most pixels of a register tile with so many vectors.
+pub const fn most_pixels<S: Vectors>(vectors: usize) -> usize {
+    if vectors <= VECTORS { most_rows::<S>() } else { FEW }
 }
 
 /// Rows of the next register tile where so many are left, of those of which there is a tile: as few tiles as leave
@@ -293,13 +306,8 @@ pub unsafe fn finish<S: Vectors, X: Scheme, const P: usize, const V: usize>(
     if let Some(addend) = addend {
         let mut p = 0;
         while p < P {
-            let mut v = 0;
-            while v < V {
-                // SAFETY: the caller's promise.
-                let addend = unsafe { width.addend::<S, X>(simd, addend[p], v) };
-                sums[p][v] = X::add_sums(simd, sums[p][v], addend);
-                v += 1;
-            }
+            // SAFETY: the caller's promise.
+            sums[p] = unsafe { width.added::<S, X>(simd, addend[p], sums[p]) };
             p += 1;
         }
     }
@@ -341,12 +349,8 @@ unsafe fn store<S: Vectors, X: Scheme, const P: usize, const V: usize>(
         return;
     }
     while p < P {
-        let mut v = 0;
-        while v < V {
-            // SAFETY: the caller's promise.
-            unsafe { width.store::<S, X>(simd, dst[p], v, sums[p][v]) };
-            v += 1;
-        }
+        // SAFETY: the caller's promise.
+        unsafe { width.store::<S, X>(simd, dst[p], sums[p]) };
         p += 1;
     }
 }

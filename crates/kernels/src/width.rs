@@ -44,35 +44,57 @@ impl<const V: usize> Width<V> {
         }
     }
 
-    /// The same of what sums are added to.
+    /// A row of sums, and what lies at `from` added to it.
     ///
     /// # Safety
     /// The elements are there.
     #[inline(always)]
-    pub unsafe fn addend<S: Vectors, X: Scheme>(self, simd: S, from: *const X::Dst, v: usize) -> X::Sums<S> {
-        let from = from.wrapping_add(v * X::channels::<S>());
-        // SAFETY: the caller's promise.
-        unsafe {
-            if self.is_part::<S, X>(v) {
-                return X::load_part_of_dst(simd, from_raw_parts(from, self.rest::<S, X>(v)));
-            }
-            X::load_dst(from_raw_parts(from, X::channels::<S>()))
+    pub unsafe fn added<S: Vectors, X: Scheme>(
+        self,
+        simd: S,
+        from: *const X::Dst,
+        mut sums: [X::Sums<S>; V],
+    ) -> [X::Sums<S>; V] {
+        // The last vector apart: a loop with a decision in it is not unrolled, and its sums leave the registers.
+        let mut v = 0;
+        while v + 1 < V {
+            let addend = from.wrapping_add(v * X::channels::<S>());
+            // SAFETY: the caller's promise.
+            let addend = X::load_dst(unsafe { from_raw_parts(addend, X::channels::<S>()) });
+            sums[v] = X::add_sums(simd, sums[v], addend);
+            v += 1;
         }
+        let addend = from.wrapping_add(v * X::channels::<S>());
+        // SAFETY: the caller's promise.
+        let addend = unsafe {
+            match self.is_whole::<S, X>() {
+                true => X::load_dst(from_raw_parts(addend, X::channels::<S>())),
+                false => X::load_part_of_dst(simd, from_raw_parts(addend, self.rest::<S, X>(v))),
+            }
+        };
+        sums[v] = X::add_sums(simd, sums[v], addend);
+        sums
     }
 
-    /// Writes vector `v` of those at `to`.
+    /// Writes a row of sums to `to`.
     ///
     /// # Safety
     /// The place for the elements is there.
     #[inline(always)]
-    pub unsafe fn store<S: Vectors, X: Scheme>(self, simd: S, to: *mut X::Dst, v: usize, sums: X::Sums<S>) {
+    pub unsafe fn store<S: Vectors, X: Scheme>(self, simd: S, to: *mut X::Dst, sums: [X::Sums<S>; V]) {
+        let mut v = 0;
+        while v + 1 < V {
+            // SAFETY: the caller's promise.
+            unsafe { store_whole::<S, X>(to, v, sums[v]) };
+            v += 1;
+        }
         // SAFETY: the caller's promise.
         unsafe {
-            if self.is_part::<S, X>(v) {
-                let to = to.wrapping_add(v * X::channels::<S>());
-                return X::store_part_of_sums(simd, from_raw_parts_mut(to, self.rest::<S, X>(v)), sums);
+            if self.is_whole::<S, X>() {
+                return store_whole::<S, X>(to, v, sums[v]);
             }
-            store_whole::<S, X>(to, v, sums);
+            let to = to.wrapping_add(v * X::channels::<S>());
+            X::store_part_of_sums(simd, from_raw_parts_mut(to, self.rest::<S, X>(v)), sums[v]);
         }
     }
 }

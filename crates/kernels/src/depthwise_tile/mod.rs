@@ -24,6 +24,7 @@ use crate::moves::KEPT_BYTES;
 use crate::places::{Places, last_seen, tap_steps};
 use crate::register::channels_of;
 use crate::scheme::Scheme;
+use crate::sums::VECTORS;
 use crate::vectors::{Kernel, Vectors};
 
 /// Bytes of an image that the first cache level holds.
@@ -77,7 +78,7 @@ impl<X: Finish> DepthwiseTile<'_, '_, X> {
     /// The same to planes, to which the sums of some pixels of some channels are moved.
     fn run_to_planes(mut self, kept: &mut [X::Dst]) {
         assert_eq!(size_of_val(kept), KEPT_BYTES);
-        let block = channels_of::<X>();
+        let block = VECTORS * channels_of::<X>().of_vector;
         let most = kept.len() / block;
         let [planes, rows, cols] = self.outputs.clone();
         let width = cols.len().min(most);

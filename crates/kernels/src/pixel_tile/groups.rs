@@ -31,8 +31,6 @@ pub struct Groups {
     /// The first `len` are there.
     same_taps: [MaybeUninit<SameTaps>; LISTED / FEW],
     len: usize,
-    /// Pixels of a group.
-    pub most: usize,
 }
 
 /// What a list of pixels is made of.
@@ -67,18 +65,11 @@ fn for_each_same_taps(axis: &Axis, outputs: &Range<usize>, mut f: impl FnMut(Ran
 }
 
 impl Groups {
-    /// No pixels, of which so many will be a group.
-    pub fn new(most: usize) -> Self {
+    /// No pixels, of which [`FEW`] will be a group.
+    pub fn new() -> Self {
         let (places, tap_boxes) =
             ([const { MaybeUninit::uninit() }; LISTED], [const { MaybeUninit::uninit() }; LISTED]);
-        Self {
-            places,
-            tap_boxes,
-            all: 0,
-            same_taps: [const { MaybeUninit::uninit() }; LISTED / FEW],
-            len: 0,
-            most,
-        }
+        Self { places, tap_boxes, all: 0, same_taps: [const { MaybeUninit::uninit() }; LISTED / FEW], len: 0 }
     }
 
     /// Those of whole groups.
@@ -143,7 +134,7 @@ impl Groups {
             for_each_same_taps(&classes[1].axis, ys, |ys, of_rows| {
                 for_each_same_taps(&classes[2].axis, xs, |xs, of_cols| {
                     let all = zs.len() * ys.len() * xs.len();
-                    let end = *front + all / self.most * self.most;
+                    let end = *front + all / FEW * FEW;
                     let tap_box = TapBox { taps: [of_planes, of_rows, of_cols], first_tap };
                     if *front < end {
                         self.same_taps[self.len].write(SameTaps { tap_box, end });
@@ -182,7 +173,7 @@ impl Groups {
             let mut around = None;
             while at < end {
                 let tap_boxes = self.tap_boxes(at..end.min(at + NEAR));
-                let group = around.filter(|_| !(at - first).is_multiple_of(self.most));
+                let group = around.filter(|_| !(at - first).is_multiple_of(FEW));
                 let taps = |other: &TapBox| group.map_or(0, |group: TapBox| group.around(other).count());
                 let near = tap_boxes.iter().enumerate().min_by_key(|(_, other)| taps(other));
                 let (best, tap_box) =

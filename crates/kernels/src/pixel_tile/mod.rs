@@ -31,11 +31,13 @@ use crate::geometry::Geometry;
 use crate::image::Image;
 use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::moves::KEPT_BYTES;
 use crate::places::{last_seen, tap_steps};
 use crate::scheme::Scheme;
-use crate::sums::{BEHIND_WEIGHTS, VECTORS, most_rows};
+use crate::sums::{BEHIND_WEIGHTS, most_pixels, most_vectors};
 use crate::vectors::{Kernel, Vectors};
+
+/// Bytes of sums that are kept until they are moved to planes: of a row of 112 pixels, or of two of 56.
+const KEPT_BYTES: usize = 30 << 10;
 
 /// Sums before they are moved to planes. They lie on lines of the cache: vectors that lie in two of them take twice
 /// as long.
@@ -127,8 +129,8 @@ impl<X: Finish> Kernel for PixelTile<'_, '_, X> {
     fn run<S: Vectors>(mut self, simd: S) {
         // Register tiles of groups that share a block write whole vectors.
         assert!(!self.blocks.share() || self.channels().is_multiple_of(X::channels::<S>()));
-        let mut groups = Groups::new(most_rows::<S>());
-        let block = VECTORS * X::channels::<S>();
+        let mut groups = Groups::new();
+        let block = most_vectors::<S>() * X::channels::<S>();
         let (ld, listed) = match self.layout {
             Layout::Nhwc => (self.dst.ld(), LISTED),
             Layout::Nchw => (block, LISTED.min(KEPT_BYTES / size_of::<X::Dst>() / block)),
@@ -161,7 +163,7 @@ impl<X: Finish> PixelTile<'_, '_, X> {
     fn run_part<S: Vectors>(&mut self, simd: S, groups: &Groups, pixels: Range<usize>) {
         let is_planes = self.layout == Layout::Nchw;
         let all = self.channels();
-        let most = VECTORS * X::channels::<S>();
+        let most = most_vectors::<S>() * X::channels::<S>();
         let mut kept = Kept([const { MaybeUninit::uninit() }; KEPT_BYTES / size_of::<f64>()]);
         let kept = &mut kept.0;
         // Small groups are moved to planes together.
@@ -174,7 +176,7 @@ impl<X: Finish> PixelTile<'_, '_, X> {
             kept[..bytes.div_ceil(size_of::<f64>())].fill(MaybeUninit::new(0.0));
         }
         let end = if is_planes { self.end.before_move() } else { self.end };
-        let (common, ahead) = (self.block(&end), self.ahead(groups));
+        let (common, ahead) = (self.block(&end), self.ahead::<S>(groups));
         let mut first = 0;
         while first < all {
             let channels = most.min(together - first % together).min(all - first);
@@ -245,10 +247,11 @@ impl<X: Finish> PixelTile<'_, '_, X> {
     }
 
     /// Elements of the runs of a block, during which the next block's weights are asked for.
-    fn ahead(&self, groups: &Groups) -> usize {
+    fn ahead<S: Vectors>(&self, groups: &Groups) -> usize {
+        let most = most_pixels::<S>(self.blocks.channels.div_ceil(X::channels::<S>()));
         // Of a transposed convolution's taps a pixel sees one in so many.
         let classes = self.geometry.count_classes();
-        let of_all = groups.all.div_ceil(groups.most).max(classes.min(groups.all));
+        let of_all = groups.all.div_ceil(most).max(classes.min(groups.all));
         of_all * self.geometry.taps().div_ceil(classes) * self.depth.len()
     }
 }

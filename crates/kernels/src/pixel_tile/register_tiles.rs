@@ -3,15 +3,14 @@
 use crate::ahead::{Ahead, LINE};
 use crate::lanes::prefetch_line;
 use crate::number::QUAD;
-use crate::pixel_tile::absent::{ABSENT, zeros};
 use crate::pixel_tile::block::Block;
 use crate::pixel_tile::groups::{Groups, SameTaps};
-use crate::pixel_tile::runs::Runs;
+use crate::pixel_tile::runs::{MixedRun, MixedRuns, Runs};
 use crate::pixel_tile::tap_box::{TapBox, of_first_class};
 use crate::places::Place;
 use crate::scheme::Scheme;
 use crate::spread::{AllLanes, EachFour, EachVector, FoursApart, Spread};
-use crate::sums::{FEW, FOUR, Factors, MANY, Run, Sums, add, finish};
+use crate::sums::{FEW, FOUR, Factors, MANY, Run, Sums, VECTORS, add, finish, most_pixels, most_vectors};
 use crate::vectors::Vectors;
 use crate::width::{Whole, Width};
 
@@ -34,10 +33,17 @@ impl<X: Scheme> Block<X> {
         unsafe {
             if self.of_group < self.channels {
                 self.run_groups(simd, groups, ahead);
-            } else if self.channels <= X::channels::<S>() {
-                self.run_tiles::<S, _, 1>(simd, AllLanes, groups, ahead);
-            } else {
-                self.run_tiles::<S, _, 2>(simd, AllLanes, groups, ahead);
+                return;
+            }
+            match self.channels.div_ceil(X::channels::<S>()) {
+                1 => self.run_tiles::<S, _, 1>(simd, AllLanes, groups, ahead),
+                3 if const { most_vectors::<S>() > VECTORS } => {
+                    self.run_tiles::<S, _, 3>(simd, AllLanes, groups, ahead);
+                }
+                4 if const { most_vectors::<S>() > VECTORS } => {
+                    self.run_tiles::<S, _, 4>(simd, AllLanes, groups, ahead);
+                }
+                _ => self.run_tiles::<S, _, VECTORS>(simd, AllLanes, groups, ahead),
             }
         }
     }
@@ -103,16 +109,17 @@ impl<X: Scheme> Block<X> {
         runs: &mut Runs<'_, X>,
         ahead: &mut Ahead,
     ) {
-        simd.apart(|| {
-            // SAFETY: the caller's promise.
-            unsafe {
-                if const { S::MANY_REGISTERS } {
-                    self.tiles::<S, F, MANY, V, ALL>(simd, spread, places, runs, ahead);
-                } else {
-                    self.tiles::<S, F, FEW, V, ALL>(simd, spread, places, runs, ahead);
-                }
+        let many = if const { most_pixels::<S>(V) == MANY } { places.len() / MANY * MANY } else { 0 };
+        let (many, few) = places.split_at(many);
+        // SAFETY: the caller's promise.
+        unsafe {
+            if const { most_pixels::<S>(V) == MANY } && !many.is_empty() {
+                simd.apart(|| self.tiles::<S, F, MANY, V, ALL>(simd, spread, many, runs, ahead));
             }
-        });
+            if !few.is_empty() {
+                simd.apart(|| self.tiles::<S, F, FEW, V, ALL>(simd, spread, few, runs, ahead));
+            }
+        }
     }
 
     /// The block's channels, which may be `ALL` that `V` vectors hold. Groups that share a block always fill its vectors.
@@ -142,7 +149,7 @@ impl<X: Scheme> Block<X> {
                     runs.see(tap_boxes[0]);
                     simd.apart(|| self.tiles::<S, F, 1, V, false>(simd, spread, places, runs, ahead));
                 } else if const { F::SAME || V > 1 } {
-                    if const { S::MANY_REGISTERS } && len > FEW {
+                    if const { most_pixels::<S>(V) == MANY } && len > FEW {
                         self.mixed_tile::<S, F, MANY, V>(simd, spread, places, tap_boxes, ahead);
                     } else if const { S::FEW_FORMS } || len > FOUR {
                         self.mixed_tile::<S, F, FEW, V>(simd, spread, places, tap_boxes, ahead);
@@ -162,8 +169,9 @@ impl<X: Scheme> Block<X> {
         if self.channel_step != 1 || const { V == 1 && !F::SAME } {
             return 1;
         }
-        match of_first_class(groups.tap_boxes(at..groups.all.min(at + groups.most))) {
-            of_class if of_class == groups.most => of_class,
+        let most = const { most_pixels::<S>(V) };
+        match of_first_class(groups.tap_boxes(at..groups.all.min(at + most))) {
+            of_class if of_class == most => of_class,
             of_class => of_class.min(FEW),
         }
     }
@@ -263,22 +271,13 @@ impl<X: Scheme> Block<X> {
             let group: [Place; P] = std::array::from_fn(|p| places[p.min(places.len() - 1)]);
             // SAFETY: the caller's promise.
             let (factors, dst, mut sums) = unsafe { self.begin::<S, F, P, V, false>(simd, spread, &group) };
-            let around = tap_boxes[1..].iter().fold(tap_boxes[0], |all, tap_box| all.around(tap_box));
-            let [zs, is, js] = around.taps.map(|[first, end]| first as usize..end as usize);
-            let mut taps = [zs.start, is.start, js.start];
-            let mut left = around.count();
-            while left > 0 {
-                // SAFETY: the caller's promise.
-                sums =
-                    unsafe { self.add_tap(simd, &factors, around.first_tap, taps, tap_boxes, sums, ahead) };
-                taps[2] += 1;
-                if taps[2] == js.end {
-                    (taps[1], taps[2]) = (taps[1] + 1, js.start);
-                    if taps[1] == is.end {
-                        (taps[0], taps[1]) = (taps[0] + 1, is.start);
-                    }
+            let mut runs = MixedRuns::new(self, factors.rows, tap_boxes);
+            while runs.fill() {
+                for &MixedRun { rows, vectors, len } in runs.list() {
+                    let (factors, run) = (Factors { rows, ..factors }, Run { row: 0, vectors, len });
+                    // SAFETY: what is read are channels of a tap that the pixel sees, or as many zeros.
+                    sums = unsafe { add(simd, Whole, &factors, run, sums, ahead) };
                 }
-                left -= 1;
             }
             // SAFETY: the pixels are the part's, and dst has the block's channels of them.
             unsafe {
@@ -292,38 +291,5 @@ impl<X: Scheme> Block<X> {
                 );
             }
         });
-    }
-
-    /// sums += the products of a tap, which are zeros for pixels that do not see it.
-    #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "sums stay in registers where they are passed one by one")]
-    unsafe fn add_tap<S: Vectors, F: Spread<S, X>, const P: usize, const V: usize>(
-        &self,
-        simd: S,
-        factors: &Factors<X, P, F>,
-        first_tap: usize,
-        taps: [usize; 3],
-        tap_boxes: &[TapBox],
-        mut sums: Sums<S, X, P, V>,
-        ahead: &mut Ahead,
-    ) -> Sums<S, X, P, V> {
-        let tap = self.run_of_taps(first_tap, taps, 1);
-        let mut channel = 0;
-        while channel < self.depth {
-            let len = ABSENT.min(self.depth - channel);
-            let rows = std::array::from_fn(|p| {
-                if tap_boxes[p.min(tap_boxes.len() - 1)].holds(taps) {
-                    factors.rows[p].wrapping_add(tap.row.wrapping_add(channel))
-                } else {
-                    zeros()
-                }
-            });
-            let vectors = tap.vectors.wrapping_add(channel * self.channels::<S, F, V, false>());
-            let factors = Factors { rows, ..*factors };
-            // SAFETY: what is read are channels of a tap that the pixel sees, or as many zeros.
-            sums = unsafe { add(simd, Whole, &factors, Run { row: 0, vectors, len }, sums, ahead) };
-            channel += len;
-        }
-        sums
     }
 }

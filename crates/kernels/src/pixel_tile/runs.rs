@@ -1,7 +1,8 @@
-//! [`Runs`]: the elements that the pixels of a tap box see, as runs of products.
+//! [`Runs`] and [`MixedRuns`]: the elements that some pixels see, as runs of products.
 
 use std::mem::MaybeUninit;
 
+use crate::pixel_tile::absent::{ABSENT, zeros};
 use crate::pixel_tile::block::Block;
 use crate::pixel_tile::tap_box::TapBox;
 use crate::scheme::Scheme;
@@ -82,5 +83,83 @@ impl<'a, X: Scheme> Runs<'a, X> {
         let next = self.first + self.len;
         self.fill(if next < self.all { next } else { 0 });
         self.first > 0
+    }
+}
+
+/// Channels of a tap of some pixels: where each pixel's lie, the vectors that they multiply, and how many they are.
+#[derive(Clone, Copy)]
+pub struct MixedRun<X: Scheme, const P: usize> {
+    pub rows: [*const X::Src; P],
+    pub vectors: *const X::Weight,
+    pub len: usize,
+}
+
+/// Runs of pixels that do not see the same taps, as many as there is room for at once. A tap that a pixel does not see
+/// reads zeros.
+pub struct MixedRuns<'a, X: Scheme, const P: usize> {
+    block: &'a Block<X>,
+    rows: [*const X::Src; P],
+    tap_boxes: &'a [TapBox],
+    around: TapBox,
+    /// The first `len` are there.
+    list: [MaybeUninit<MixedRun<X, P>>; RUNS],
+    len: usize,
+    /// The tap that is listed next, from this channel on, and the taps that are left with it.
+    tap: [usize; 3],
+    channel: usize,
+    left: usize,
+}
+
+impl<'a, X: Scheme, const P: usize> MixedRuns<'a, X, P> {
+    /// Those of pixels whose input begins at these places. The last tap box is that of all pixels behind it.
+    #[inline(always)]
+    pub fn new(block: &'a Block<X>, rows: [*const X::Src; P], tap_boxes: &'a [TapBox]) -> Self {
+        let around = tap_boxes[1..].iter().fold(tap_boxes[0], |all, tap_box| all.around(tap_box));
+        let tap = std::array::from_fn(|at| around.first(at));
+        let list = [const { MaybeUninit::uninit() }; RUNS];
+        Self { block, rows, tap_boxes, around, list, len: 0, tap, channel: 0, left: around.count() }
+    }
+
+    /// Those that are listed.
+    pub fn list(&self) -> &[MixedRun<X, P>] {
+        let list = &self.list[..self.len];
+        // SAFETY: `fill` has written the first `len`.
+        unsafe { std::slice::from_raw_parts(list.as_ptr().cast(), list.len()) }
+    }
+
+    /// Lists the next runs; whether there are any.
+    #[inline(never)]
+    pub fn fill(&mut self) -> bool {
+        self.len = 0;
+        while self.left > 0 && self.len < RUNS {
+            let run = self.block.run_of_taps(self.around.first_tap, self.tap, 1);
+            let place = run.row.wrapping_add(self.channel);
+            let rows = std::array::from_fn(|p| {
+                match self.tap_boxes[p.min(self.tap_boxes.len() - 1)].holds(self.tap) {
+                    true => self.rows[p].wrapping_add(place),
+                    false => zeros(),
+                }
+            });
+            let vectors = run.vectors.wrapping_add(self.channel * self.block.channels);
+            let len = ABSENT.min(run.len - self.channel);
+            self.list[self.len].write(MixedRun { rows, vectors, len });
+            self.len += 1;
+            self.channel += len;
+            if self.channel == run.len {
+                self.next_tap();
+            }
+        }
+        self.len > 0
+    }
+
+    fn next_tap(&mut self) {
+        (self.left, self.channel) = (self.left - 1, 0);
+        for at in (0..3).rev() {
+            self.tap[at] += 1;
+            if self.tap[at] < self.around.first(at) + self.around.len(at) {
+                return;
+            }
+            self.tap[at] = self.around.first(at);
+        }
     }
 }

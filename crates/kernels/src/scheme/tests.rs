@@ -12,8 +12,8 @@ use crate::image::Image;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::KEPT_BYTES;
 use crate::pixel_tile::{Blocks, PixelTile};
-use crate::register::channels_of;
-use crate::sums::BEHIND_WEIGHTS;
+use crate::register::{Channels, channels_of};
+use crate::sums::{BEHIND_WEIGHTS, VECTORS};
 use crate::view::View;
 
 /// Lanes of the widest vectors.
@@ -247,16 +247,24 @@ impl Case {
 
 #[test]
 fn pixel_tiles_compute_with_four_types() {
-    let all = channels_of::<Bytes>();
-    for (groups, of_group) in
-        [(1, [5, 1]), (1, [6, all]), (1, [3, 2 * all + 3]), (3, [2, 7]), (all, [4, QUAD]), (4, [3, all / 2])]
-    {
+    let Channels { of_vector, of_pixels } = channels_of::<Bytes>();
+    let shared = VECTORS * of_vector;
+    for (groups, of_group) in [
+        (1, [5, 1]),
+        (1, [6, of_pixels]),
+        (1, [7, of_pixels - of_vector]),
+        (1, [3, 2 * of_pixels + 3]),
+        (1, [3, of_pixels - 3]),
+        (3, [2, 7]),
+        (shared, [4, QUAD]),
+        (4, [3, of_vector]),
+    ] {
         for (layout, is_clamped) in [(Layout::Nhwc, false), (Layout::Nchw, true)] {
             let case = Case { groups, of_group, layout, is_clamped };
             let [group_in, group_out] = of_group;
-            let shared = groups > 1 && (group_out == QUAD || group_out == all / 2);
-            let blocks =
-                Blocks { channels: if shared { all } else { group_out.min(all) }, of_group: group_out };
+            let share = groups > 1 && (group_out == QUAD || group_out == of_vector);
+            let channels = if share { shared } else { group_out.min(of_pixels) };
+            let blocks = Blocks { channels, of_group: group_out };
             // Groups that share no block are packed one by one.
             let packed = case.packed(blocks.channels);
             case.check(|image, geometry, end, dst| {
@@ -281,10 +289,11 @@ fn pixel_tiles_compute_with_four_types() {
 
 #[test]
 fn depthwise_tiles_compute_with_four_types() {
-    for groups in [2, channels_of::<Bytes>(), 2 * channels_of::<Bytes>() + 5] {
+    let block = VECTORS * channels_of::<Bytes>().of_vector;
+    for groups in [2, block, 2 * block + 5] {
         for (layout, is_clamped) in [(Layout::Nhwc, true), (Layout::Nchw, false)] {
             let case = Case { groups, of_group: [1, 1], layout, is_clamped };
-            let packed = case.packed(channels_of::<Bytes>());
+            let packed = case.packed(block);
             let weights = &packed[..packed.len() - BEHIND_WEIGHTS];
             let mut kept = vec![0; KEPT_BYTES];
             case.check(|image, geometry, end, dst| {
