@@ -34,6 +34,8 @@ pub mod matrix;
 pub mod moved;
 pub mod moves;
 pub mod number;
+#[cfg(test)]
+mod other_registers;
 #[cfg(feature = "winograd")]
 pub mod packed_product;
 pub mod phases;

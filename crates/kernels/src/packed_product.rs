@@ -130,3 +130,41 @@ impl<T: Number> PackedProduct<'_, '_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::for_each_shape;
+
+    /// Products of small integers are exact, and so all shapes give the definition's.
+    #[test]
+    fn tiles_of_all_shapes_hold_the_products() {
+        for_each_shape(|| {
+            for (rows, cols, depth) in [(31, 150, 5), (12, 64, 9), (7, 33, 3), (1, 1, 1), (8, 113, 2)] {
+                check::<f32>(rows, cols, depth);
+                check::<f64>(rows, cols, depth);
+            }
+        });
+    }
+
+    fn check<T: Number>(rows: usize, cols: usize, depth: usize) {
+        let value = |at: usize| T::from_f64((at * 7 % 11) as f64 - 5.0);
+        let from: Vec<T> = (0..rows * depth).map(value).collect();
+        let weights: Vec<T> =
+            (0..depth * cols + BEHIND_WEIGHTS / size_of::<T>()).map(|at| value(3 * at)).collect();
+        let mut dst = vec![T::ONE; rows * cols];
+        PackedProduct {
+            rows: Matrix::new(&from[..], rows, depth, depth),
+            weights: &weights,
+            next: &[],
+            accumulate: true,
+            dst: MatrixMut::new(&mut dst, rows, cols, cols),
+        }
+        .run_checked();
+        for (at, &sum) in dst.iter().enumerate() {
+            let (row, col) = (at / cols, at % cols);
+            let products = (0..depth).map(|k| from[row * depth + k].into() * weights[k * cols + col].into());
+            assert_eq!(sum.into(), 1.0 + products.sum::<f64>(), "row {row}, column {col}");
+        }
+    }
+}

@@ -217,3 +217,48 @@ impl<T: Number> ChannelRows<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::for_each_shape;
+
+    /// Products of small integers are exact, and so all shapes give the definition's.
+    #[test]
+    fn tiles_of_all_shapes_hold_the_products() {
+        for_each_shape(|| {
+            for (channels, pixels, depth) in [(29, 150, 5), (12, 64, 9), (7, 33, 3), (1, 1, 1), (24, 113, 2)]
+            {
+                check::<f32>(channels, pixels, depth);
+                check::<f64>(channels, pixels, depth);
+            }
+        });
+    }
+
+    fn check<T: Number>(channels: usize, pixels: usize, depth: usize) {
+        let value = |at: usize| T::from_f64((at * 7 % 11) as f64 - 5.0);
+        let weight = |channel: usize, k: usize| value(3 * channel + 5 * k);
+        let patches: Vec<T> = (0..depth * pixels).map(value).collect();
+        let block = channels_of_rows();
+        let mut weights = Vec::new();
+        for first in (0..channels).step_by(block) {
+            let of_block = first..channels.min(first + block);
+            weights.extend((0..depth).flat_map(|k| of_block.clone().map(move |channel| weight(channel, k))));
+        }
+        let bias: Vec<T> = (0..channels).map(value).collect();
+        let mut dst = vec![T::from_f64(f64::NAN); channels * pixels];
+        PlaneTile {
+            patches: Matrix::new(&patches[..], depth, pixels, pixels),
+            weights: &weights,
+            end: End { bias: Some(&bias), ..End::NOTHING },
+            dst: MatrixMut::new(&mut dst, channels, pixels, pixels),
+        }
+        .run_checked();
+        for (at, &sum) in dst.iter().enumerate() {
+            let (channel, pixel) = (at / pixels, at % pixels);
+            let products = (0..depth).map(|k| weight(channel, k).into() * patches[k * pixels + pixel].into());
+            let exact: f64 = bias[channel].into() + products.sum::<f64>();
+            assert_eq!(sum.into(), exact, "channel {channel}, pixel {pixel}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use crate::end::End;
 use crate::finish::Finish;
 use crate::geometry::Geometry;
 use crate::image::Image;
+use crate::isa::for_each_shape;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::KEPT_BYTES;
 use crate::pixel_tile::{Blocks, PixelTile};
@@ -246,6 +247,10 @@ impl Case {
 }
 
 #[test]
+fn pixel_tiles_of_all_shapes_compute_with_four_types() {
+    for_each_shape(|| pixel_tiles_compute_with_four_types());
+}
+
 fn pixel_tiles_compute_with_four_types() {
     let Channels { of_vector, of_pixels } = channels_of::<Bytes>();
     let shared = VECTORS * of_vector;
