@@ -248,7 +248,7 @@ impl Case {
 
 #[test]
 fn pixel_tiles_of_all_shapes_compute_with_four_types() {
-    for_each_shape(|| pixel_tiles_compute_with_four_types());
+    for_each_shape(pixel_tiles_compute_with_four_types);
 }
 
 fn pixel_tiles_compute_with_four_types() {
