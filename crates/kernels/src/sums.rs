@@ -35,7 +35,7 @@ pub const fn most_vectors<S: Vectors>() -> usize {
 
 /// The most pixels of a register tile with so many vectors.
 pub const fn most_pixels<S: Vectors>(vectors: usize) -> usize {
-    if vectors <= VECTORS { most_rows::<S>() } else { FEW }
+    if vectors == VECTORS { most_rows::<S>() } else { FEW }
 }
 
 /// Rows of the next register tile where so many are left, of those of which there is a tile: as few tiles as leave
