@@ -124,24 +124,36 @@ fn run_portable<F: Kernel>(f: F) -> F::Output {
     Simd::vectorize(Scalar128b, ByPulp(f))
 }
 
+/// The length of the vectors that a kernel uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// That of the instructions of this process.
+    Whole,
+    /// Half of it: AVX2 where AVX-512 is in use. Other instructions have no shorter vectors.
+    Half,
+}
+
 /// What the process decided.
 struct Choice {
     isa: Isa,
     /// None, and no plan is made, where the machine has nothing that this build has kernels for.
     vectors: Option<Instructions>,
+    /// Vectors half as long, if there are any.
+    half: Option<Instructions>,
     /// What `CONVLOW_ISA` named in vain. No plan is made then, and the best instructions serve what remains.
     refused: Option<Word>,
 }
 
 impl Choice {
     fn new(wanted: Option<Word>) -> Self {
-        let mut choice = Self { isa: Isa::Portable, vectors: None, refused: None };
+        let mut choice = Self { isa: Isa::Portable, vectors: None, half: None, refused: None };
         for isa in Isa::ALL {
             let vectors = isa.vectors();
             if vectors.is_none() {
                 continue;
             }
-            (choice.isa, choice.vectors) = (isa, vectors);
+            let half = (isa == Isa::Avx512).then(|| Isa::Avx2.vectors()).flatten();
+            (choice.isa, choice.vectors, choice.half) = (isa, vectors, half);
             if wanted.as_ref().is_some_and(|wanted| wanted.is(isa.name())) {
                 return choice;
             }
@@ -154,6 +166,15 @@ impl Choice {
 fn choice() -> &'static Choice {
     static CHOICE: OnceLock<Choice> = OnceLock::new();
     CHOICE.get_or_init(|| Choice::new(Word::of_isa()))
+}
+
+/// Runs `f` with vectors of this length.
+#[inline]
+pub(crate) fn dispatch_with<F: Kernel>(length: Length, f: F) -> F::Output {
+    match choice().half {
+        Some(half) if length == Length::Half => half.run(f),
+        _ => dispatch(f),
+    }
 }
 
 /// Runs `f` compiled for the instructions of this process.

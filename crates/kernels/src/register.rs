@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::data_type::{DataType, for_type};
-use crate::isa;
+use crate::isa::{self, Length};
 use crate::scheme::Scheme;
 use crate::sums::{VECTORS, most_vectors};
 use crate::vectors::{Kernel, Vectors};
@@ -29,6 +29,11 @@ pub(crate) struct Channels {
 /// Those of this machine for tensors of this scheme.
 pub(crate) fn channels_of<X: Scheme>() -> Channels {
     isa::dispatch(Widths::<X>(PhantomData))
+}
+
+/// The same for vectors of a length.
+pub(crate) fn channels_with<X: Scheme>(length: Length) -> Channels {
+    isa::dispatch_with(length, Widths::<X>(PhantomData))
 }
 
 pub(crate) struct Widths<X>(pub PhantomData<X>);

@@ -1,9 +1,10 @@
 //! [`Blocks`]: the division of output channels among register tiles.
 
 use crate::data_type::{DataType, for_type};
+use crate::isa::Length;
 use crate::number::QUAD;
 use crate::pixel_tile::absent::ABSENT;
-use crate::register::{Channels, channels_of};
+use crate::register::{Channels, channels_with};
 use crate::sums::VECTORS;
 
 /// How output channels are divided into blocks, whose weights are packed together and which register tiles compute at
@@ -14,18 +15,28 @@ pub struct Blocks {
     pub channels: usize,
     /// Output channels that see the same input channels.
     pub of_group: usize,
+    /// The vectors that compute them.
+    pub length: Length,
 }
 
 impl Blocks {
     /// Those of a convolution of so many groups, each of so many input and output channels. Small groups share a
-    /// block if each fills a vector or four lanes of one.
+    /// block if each fills a vector, half of one or four lanes of one.
     pub fn new(data_type: DataType, groups: usize, [of_input, of_group]: [usize; 2]) -> Self {
-        let Channels { of_vector, of_pixels } = for_type!(data_type, T => channels_of::<T>());
-        let shared = VECTORS * of_vector;
-        let fill = of_group == of_vector || (of_group == QUAD && of_vector > QUAD);
-        let at_once = (shared / of_group).min(groups);
-        let share = fill && (groups * of_group).is_multiple_of(of_vector) && at_once * of_input <= ABSENT;
-        Self { channels: if share { shared } else { of_group.min(of_pixels) }, of_group }
+        let channels_with = |length| for_type!(data_type, T => channels_with::<T>(length));
+        let shared = |length| {
+            let Channels { of_vector, .. } = channels_with(length);
+            let shared = VECTORS * of_vector;
+            let fill = of_group == of_vector || (of_group == QUAD && of_vector > QUAD);
+            let at_once = (shared / of_group).min(groups);
+            let share = fill && (groups * of_group).is_multiple_of(of_vector) && at_once * of_input <= ABSENT;
+            share.then_some(Self { channels: shared, of_group, length })
+        };
+        // Groups of half a vector are computed by shorter ones rather than one by one.
+        shared(Length::Whole).or_else(|| shared(Length::Half).filter(|_| groups > 1)).unwrap_or_else(|| {
+            let channels = of_group.min(channels_with(Length::Whole).of_pixels);
+            Self { channels, of_group, length: Length::Whole }
+        })
     }
 
     /// Whether a block holds several groups.

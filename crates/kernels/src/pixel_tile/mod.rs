@@ -112,12 +112,10 @@ impl<X: Finish> PixelTile<'_, '_, X> {
         assert!(last.is_none_or(|last| last + deep < self.image.data.len()));
         let (rest, layout) = (self.end.in_memory(), self.layout);
         self.end = self.end.in_registers();
-        isa::dispatch(PixelTile {
-            dst: self.dst.reborrow(),
-            depth: self.depth,
-            outputs: self.outputs,
-            ..self
-        });
+        isa::dispatch_with(
+            self.blocks.length,
+            PixelTile { dst: self.dst.reborrow(), depth: self.depth, outputs: self.outputs, ..self },
+        );
         X::finish_in_memory(&rest, &mut self.dst, layout);
     }
 }
@@ -167,7 +165,7 @@ impl<X: Finish> PixelTile<'_, '_, X> {
         let mut kept = Kept([const { MaybeUninit::uninit() }; KEPT_BYTES / size_of::<f64>()]);
         let kept = &mut kept.0;
         // Small groups are moved to planes together.
-        let Blocks { channels: of_block, of_group } = self.blocks;
+        let Blocks { channels: of_block, of_group, .. } = self.blocks;
         let of_channel = self.depth_of_channel();
         let together = if of_block < of_group { of_group } else { most / of_block * of_block };
         if is_planes && (!together.is_multiple_of(most) || !all.is_multiple_of(most)) {

@@ -109,11 +109,12 @@ impl<X: Scheme> Block<X> {
         runs: &mut Runs<'_, X>,
         ahead: &mut Ahead,
     ) {
-        let many = if const { most_pixels::<S>(V) == MANY } { places.len() / MANY * MANY } else { 0 };
+        let many =
+            if const { most_pixels::<S>(V) == MANY && F::SAME } { places.len() / MANY * MANY } else { 0 };
         let (many, few) = places.split_at(many);
         // SAFETY: the caller's promise.
         unsafe {
-            if const { most_pixels::<S>(V) == MANY } && !many.is_empty() {
+            if const { most_pixels::<S>(V) == MANY && F::SAME } && !many.is_empty() {
                 simd.apart(|| self.tiles::<S, F, MANY, V, ALL>(simd, spread, many, runs, ahead));
             }
             if !few.is_empty() {
@@ -149,7 +150,7 @@ impl<X: Scheme> Block<X> {
                     runs.see(tap_boxes[0]);
                     simd.apart(|| self.tiles::<S, F, 1, V, false>(simd, spread, places, runs, ahead));
                 } else if const { F::SAME || V > 1 } {
-                    if const { most_pixels::<S>(V) == MANY } && len > FEW {
+                    if const { most_pixels::<S>(V) == MANY && F::SAME } && len > FEW {
                         self.mixed_tile::<S, F, MANY, V>(simd, spread, places, tap_boxes, ahead);
                     } else if const { S::FEW_FORMS } || len > FOUR {
                         self.mixed_tile::<S, F, FEW, V>(simd, spread, places, tap_boxes, ahead);
@@ -169,7 +170,7 @@ impl<X: Scheme> Block<X> {
         if self.channel_step != 1 || const { V == 1 && !F::SAME } {
             return 1;
         }
-        let most = const { most_pixels::<S>(V) };
+        let most = const { if F::SAME { most_pixels::<S>(V) } else { FEW } };
         match of_first_class(groups.tap_boxes(at..groups.all.min(at + most))) {
             of_class if of_class == most => of_class,
             of_class => of_class.min(FEW),

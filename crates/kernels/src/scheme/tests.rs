@@ -9,7 +9,7 @@ use crate::end::End;
 use crate::finish::Finish;
 use crate::geometry::Geometry;
 use crate::image::Image;
-use crate::isa::for_each_shape;
+use crate::isa::{Length, for_each_shape};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::KEPT_BYTES;
 use crate::pixel_tile::{Blocks, PixelTile};
@@ -269,7 +269,7 @@ fn pixel_tiles_compute_with_four_types() {
             let [group_in, group_out] = of_group;
             let share = groups > 1 && (group_out == QUAD || group_out == of_vector);
             let channels = if share { shared } else { group_out.min(of_pixels) };
-            let blocks = Blocks { channels, of_group: group_out };
+            let blocks = Blocks { channels, of_group: group_out, length: Length::Whole };
             // Groups that share no block are packed one by one.
             let packed = case.packed(blocks.channels);
             case.check(|image, geometry, end, dst| {
