@@ -96,10 +96,18 @@ impl Tiling {
 
     /// The largest tile whose input of so many channels fits.
     fn moving(geometry: &Geometry, mut most: usize, depth: usize, elements: usize) -> Option<Self> {
+        let outputs: usize = geometry.axes.iter().map(|axis| axis.output).product();
         loop {
             let pixels = pixels_of_tile(geometry, most);
             let moved = window_elements(geometry, pixels, depth);
-            if let Some(moved) = moved.filter(|&moved| moved <= elements) {
+            // Of few tiles each is at a border of the image, and sees less than one in the middle. What fits exactly that
+            // is the scratch of a plan of these very tiles, which another plan may be limited to.
+            let fits = |moved: usize| {
+                moved <= elements
+                    || (outputs.div_ceil(pixels) <= ALL_AT_BORDERS
+                        && largest_window(geometry, pixels).is_some_and(|window| window * depth <= elements))
+            };
+            if let Some(moved) = moved.filter(|&moved| fits(moved)) {
                 return Some(Self { pixels, depth, moved, groups: 1 });
             }
             if pixels == 1 {
@@ -143,6 +151,9 @@ fn most_pixels(problem: &Problem, blocks: Blocks) -> usize {
     let strips = TILES.div_ceil(problem.out_channels.div_ceil(blocks.channels));
     problem.out_pixels().div_ceil(strips).clamp(LEAST_PIXELS, PIXELS)
 }
+
+/// Tiles up to which each may be at a border of the image.
+const ALL_AT_BORDERS: usize = 4;
 
 /// Groups of a unit: all of them where they are small, to be computed side by side.
 fn groups_of_unit(problem: &Problem) -> usize {

@@ -181,54 +181,10 @@ pub(crate) fn dispatch_with<F: Kernel>(length: Length, f: F) -> F::Output {
 #[inline]
 pub(crate) fn dispatch<F: Kernel>(f: F) -> F::Output {
     #[cfg(test)]
-    if let Some(shape) = SHAPE.get() {
+    if let Some(shape) = shapes::SHAPE.get() {
         return shape.run(f);
     }
     choice().vectors.expect("no plan is made without instructions").run(f)
-}
-
-/// Instructions, and whether register tiles have the shapes of machines with the other number of registers.
-#[cfg(test)]
-#[derive(Clone, Copy)]
-struct Shape {
-    vectors: Instructions,
-    other_registers: bool,
-}
-
-#[cfg(test)]
-impl Shape {
-    fn run<F: Kernel>(self, f: F) -> F::Output {
-        match self.other_registers {
-            true => self.vectors.run(crate::other_registers::WithOtherRegisters(f)),
-            false => self.vectors.run(f),
-        }
-    }
-}
-
-#[cfg(test)]
-thread_local! {
-    /// The shapes that [`for_each_shape`] tries.
-    static SHAPE: std::cell::Cell<Option<Shape>> = const { std::cell::Cell::new(None) };
-}
-
-/// Runs a test on this thread with each of this machine's instructions and the shapes of register tiles for 16 and 32
-/// registers; says, past the capture of a test's output, which instructions it cannot try.
-#[cfg(test)]
-pub(crate) fn for_each_shape(mut f: impl FnMut()) {
-    let mut most_vectors = Vec::new();
-    for (isa, _) in dispatch_each(|| crate::register::Widths::<f32>(std::marker::PhantomData)) {
-        let vectors = isa.vectors().expect("they have just run");
-        for other_registers in [false, true] {
-            SHAPE.set(Some(Shape { vectors, other_registers }));
-            let channels = crate::register::channels_of::<f32>();
-            most_vectors.push(channels.of_pixels / channels.of_vector);
-            f();
-            SHAPE.set(None);
-        }
-    }
-    most_vectors.sort_unstable();
-    most_vectors.dedup();
-    assert_eq!(most_vectors, [2, 4], "shapes for 16 and for 32 registers");
 }
 
 /// What `f` makes gives for each of this machine's instructions; says, past the capture of a test's output, which it
@@ -248,6 +204,67 @@ pub(crate) fn dispatch_each<F: Kernel>(mut f: impl FnMut() -> F) -> Vec<(Isa, F:
         }
     }
     each
+}
+
+#[cfg(test)]
+pub(crate) use shapes::for_each_shape;
+
+#[cfg(test)]
+mod shapes {
+    use std::cell::Cell;
+
+    use super::{Instructions, dispatch_each};
+    use crate::other_registers::WithOtherRegisters;
+    use crate::vectors::{Kernel, Vectors};
+
+    /// Instructions, and whether register tiles have the shapes of machines with the other number of registers.
+    #[derive(Clone, Copy)]
+    pub struct Shape {
+        vectors: Instructions,
+        other_registers: bool,
+    }
+
+    impl Shape {
+        pub fn run<F: Kernel>(self, f: F) -> F::Output {
+            match self.other_registers {
+                true => self.vectors.run(WithOtherRegisters(f)),
+                false => self.vectors.run(f),
+            }
+        }
+    }
+
+    thread_local! {
+        /// The shapes that [`for_each_shape`] tries.
+        pub static SHAPE: Cell<Option<Shape>> = const { Cell::new(None) };
+    }
+
+    /// Whether the shapes are those for 32 registers.
+    struct HasManyRegisters;
+
+    impl Kernel for HasManyRegisters {
+        type Output = bool;
+
+        fn run<S: Vectors>(self, _: S) -> bool {
+            S::MANY_REGISTERS
+        }
+    }
+
+    /// Runs a test on this thread with each of this machine's instructions and the shapes of register tiles for 16 and 32
+    /// registers; says, past the capture of a test's output, which instructions it cannot try.
+    pub(crate) fn for_each_shape(mut f: impl FnMut()) {
+        let mut tried = Vec::new();
+        for (isa, _) in dispatch_each(|| HasManyRegisters) {
+            let vectors = isa.vectors().expect("they have just run");
+            for other_registers in [false, true] {
+                let shape = Shape { vectors, other_registers };
+                tried.push(shape.run(HasManyRegisters));
+                SHAPE.set(Some(shape));
+                f();
+                SHAPE.set(None);
+            }
+        }
+        assert!(tried.contains(&false) && tried.contains(&true), "shapes for 16 and for 32 registers");
+    }
 }
 
 /// The names of what this machine has.
