@@ -31,13 +31,11 @@ use crate::geometry::Geometry;
 use crate::image::Image;
 use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
+use crate::moves::KEPT_BYTES;
 use crate::places::{last_seen, tap_steps};
 use crate::scheme::Scheme;
 use crate::sums::{BEHIND_WEIGHTS, most_pixels, most_vectors};
 use crate::vectors::{Kernel, Vectors};
-
-/// Bytes of sums that are kept until they are moved to planes: of a row of 112 pixels, or of two of 56.
-const KEPT_BYTES: usize = 30 << 10;
 
 /// Sums before they are moved to planes. They lie on lines of the cache: vectors that lie in two of them take twice
 /// as long.

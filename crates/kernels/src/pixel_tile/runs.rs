@@ -11,6 +11,9 @@ use crate::sums::Run;
 /// Runs of elements that are listed at once.
 const RUNS: usize = 32;
 
+/// The same of pixels that do not see the same taps, which need more room each.
+const MIXED_RUNS: usize = 8;
+
 /// The runs of elements that the pixels of a tap box see, as many as there is room for at once.
 pub struct Runs<'a, X: Scheme> {
     block: &'a Block<X>,
@@ -102,7 +105,7 @@ pub struct MixedRuns<'a, X: Scheme, const P: usize> {
     tap_boxes: &'a [TapBox],
     around: TapBox,
     /// The first `len` are there.
-    list: [MaybeUninit<MixedRun<X, P>>; RUNS],
+    list: [MaybeUninit<MixedRun<X, P>>; MIXED_RUNS],
     len: usize,
     /// The tap that is listed next, from this channel on, and the taps that are left with it.
     tap: [usize; 3],
@@ -116,7 +119,7 @@ impl<'a, X: Scheme, const P: usize> MixedRuns<'a, X, P> {
     pub fn new(block: &'a Block<X>, rows: [*const X::Src; P], tap_boxes: &'a [TapBox]) -> Self {
         let around = tap_boxes[1..].iter().fold(tap_boxes[0], |all, tap_box| all.around(tap_box));
         let tap = std::array::from_fn(|at| around.first(at));
-        let list = [const { MaybeUninit::uninit() }; RUNS];
+        let list = [const { MaybeUninit::uninit() }; MIXED_RUNS];
         Self { block, rows, tap_boxes, around, list, len: 0, tap, channel: 0, left: around.count() }
     }
 
@@ -131,7 +134,7 @@ impl<'a, X: Scheme, const P: usize> MixedRuns<'a, X, P> {
     #[inline(never)]
     pub fn fill(&mut self) -> bool {
         self.len = 0;
-        while self.left > 0 && self.len < RUNS {
+        while self.left > 0 && self.len < MIXED_RUNS {
             let run = self.block.run_of_taps(self.around.first_tap, self.tap, 1);
             let place = run.row.wrapping_add(self.channel);
             let rows = std::array::from_fn(|p| {
