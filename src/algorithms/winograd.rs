@@ -43,7 +43,7 @@ const CHANNELS: [usize; 2] = [64, 256];
 const PANEL: usize = 32;
 /// Output channels from which on a panel is as wide as a register tile of pixels: there are enough panels for threads to
 /// share then.
-const WIDE: usize = 512;
+const MANY_CHANNELS: usize = 512;
 /// Strips up to which they need not be whole rows of tiles; threads then share the channels.
 const FEW_STRIPS: usize = 4;
 /// Elements of weights of which the last cache level does not keep enough: 12 MiB.
@@ -59,7 +59,7 @@ fn parts(channels: usize, most: usize) -> usize {
 /// Output channels that are packed and multiplied as one.
 fn panel(problem: &Problem) -> usize {
     match problem.group_out() {
-        channels if channels >= WIDE => PANEL.max(channels_of_pixel_tile(problem.data_type)),
+        channels if channels >= MANY_CHANNELS => PANEL.max(channels_of_pixel_tile(problem.data_type)),
         channels => parts(channels, PANEL),
     }
 }
