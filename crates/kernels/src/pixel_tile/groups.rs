@@ -10,7 +10,7 @@ use crate::pixel_tile::tap_box::{TapBox, of_first_class};
 use crate::places::{Place, Places};
 use crate::sums::FEW;
 
-/// Pixels that are put into groups at once; their list is on the stack.
+/// The most pixels that are put into groups at once.
 pub const LISTED: usize = 480;
 
 /// Pixels that see the same taps, in whole groups.
@@ -22,15 +22,36 @@ pub struct SameTaps {
 }
 
 /// The pixels of a part of a tile in the order in which they are computed.
-pub struct Groups {
+pub struct Groups<'a> {
     /// The first `all` are there.
-    places: [MaybeUninit<Place>; LISTED],
+    places: &'a mut [MaybeUninit<Place>],
     /// What those see that are left over from whole groups.
-    tap_boxes: [MaybeUninit<TapBox>; LISTED],
+    tap_boxes: &'a mut [MaybeUninit<TapBox>],
     pub all: usize,
     /// The first `len` are there.
-    same_taps: [MaybeUninit<SameTaps>; LISTED / FEW],
+    same_taps: &'a mut [MaybeUninit<SameTaps>],
     len: usize,
+}
+
+/// Bytes of room for the groups of so many pixels.
+pub const fn room_for(pixels: usize) -> usize {
+    pixels * (size_of::<Place>() + size_of::<TapBox>()) + pixels / FEW * size_of::<SameTaps>()
+}
+
+/// The front of some room, for so many values, and what is left.
+///
+/// # Panics
+/// If there is too little, or not aligned.
+#[inline(always)]
+pub fn split<T>(
+    room: &mut [MaybeUninit<u8>],
+    count: usize,
+) -> (&mut [MaybeUninit<T>], &mut [MaybeUninit<u8>]) {
+    let (front, rest) = room.split_at_mut(count * size_of::<T>());
+    // SAFETY: what need not be initialised may be of any type.
+    let (before, values, _) = unsafe { front.align_to_mut::<MaybeUninit<T>>() };
+    assert!(before.is_empty() && values.len() == count, "the room is aligned");
+    (values, rest)
 }
 
 /// What a list of pixels is made of.
@@ -64,12 +85,13 @@ fn for_each_same_taps(axis: &Axis, outputs: &Range<usize>, mut f: impl FnMut(Ran
     }
 }
 
-impl Groups {
-    /// No pixels, of which [`FEW`] will be a group.
-    pub fn new() -> Self {
-        let (places, tap_boxes) =
-            ([const { MaybeUninit::uninit() }; LISTED], [const { MaybeUninit::uninit() }; LISTED]);
-        Self { places, tap_boxes, all: 0, same_taps: [const { MaybeUninit::uninit() }; LISTED / FEW], len: 0 }
+impl<'a> Groups<'a> {
+    /// No pixels in room for so many, of which [`FEW`] will be a group.
+    pub fn new(room: &'a mut [MaybeUninit<u8>], pixels: usize) -> Self {
+        let (same_taps, room) = split(room, pixels / FEW);
+        let (tap_boxes, room) = split(room, pixels);
+        let (places, _) = split(room, pixels);
+        Self { places, tap_boxes, all: 0, same_taps, len: 0 }
     }
 
     /// Those of whole groups.
@@ -102,7 +124,8 @@ impl Groups {
     /// Lists some outputs, class by class.
     pub fn list(&mut self, listing: &Listing<'_>, outputs: [&Range<usize>; 3]) {
         // Whole groups grow from the front of the list, what is left from its back.
-        let (mut front, mut back) = (0, LISTED);
+        let listed = self.places.len();
+        let (mut front, mut back) = (0, listed);
         self.len = 0;
         for z in listing.geometry.classes(0, outputs[0]) {
             for y in listing.geometry.classes(1, outputs[1]) {
@@ -113,7 +136,7 @@ impl Groups {
         }
         self.places.copy_within(back.., front);
         self.tap_boxes.copy_within(back.., front);
-        self.all = front + LISTED - back;
+        self.all = front + listed - back;
         self.bring_together();
     }
 

@@ -21,8 +21,8 @@ use std::ops::Range;
 
 use self::block::Block;
 pub use self::blocks::Blocks;
-use self::groups::{Groups, LISTED, Listing};
-use crate::ahead::Ahead;
+use self::groups::{Groups, LISTED, Listing, room_for};
+use crate::ahead::{Ahead, LINE};
 use crate::axis::Operation;
 use crate::data_type::Layout;
 use crate::end::End;
@@ -31,16 +31,19 @@ use crate::geometry::Geometry;
 use crate::image::Image;
 use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
-use crate::moves::KEPT_BYTES;
 use crate::places::{last_seen, tap_steps};
 use crate::scheme::Scheme;
-use crate::sums::{BEHIND_WEIGHTS, most_pixels, most_vectors};
+use crate::sums::{BEHIND_WEIGHTS, FEW, most_pixels, most_vectors};
 use crate::vectors::{Kernel, Vectors};
 
-/// Sums before they are moved to planes. They lie on lines of the cache: vectors that lie in two of them take twice
-/// as long.
+/// Room on the stack: for the groups of pixels and, before them, for their sums until these are moved to planes. Those of
+/// a block of 64 channels of a row of 112 pixels fit, or of two of 56: the weights of the block are read once for them.
+/// Sums lie on lines of the cache: vectors that lie in two of them take twice as long.
 #[repr(align(64))]
-struct Kept([MaybeUninit<f64>; KEPT_BYTES / size_of::<f64>()]);
+struct Room([MaybeUninit<u8>; ROOM]);
+
+const ROOM: usize = 38 << 10;
+const _: () = assert!(room_for(LISTED) <= ROOM, "the groups of the most pixels have room");
 
 /// The most taps of an axis: they are counted in 32 bits.
 pub const MOST_TAPS_OF_AXIS: usize = u32::MAX as usize;
@@ -125,12 +128,18 @@ impl<X: Finish> Kernel for PixelTile<'_, '_, X> {
     fn run<S: Vectors>(mut self, simd: S) {
         // Register tiles of groups that share a block write whole vectors.
         assert!(!self.blocks.share() || self.channels().is_multiple_of(X::channels::<S>()));
-        let mut groups = Groups::new();
+        let mut room = Room([const { MaybeUninit::uninit() }; ROOM]);
         let block = most_vectors::<S>() * X::channels::<S>();
-        let (ld, listed) = match self.layout {
-            Layout::Nhwc => (self.dst.ld(), LISTED),
-            Layout::Nchw => (block, LISTED.min(KEPT_BYTES / size_of::<X::Dst>() / block)),
+        let (ld, listed, of_sums) = match self.layout {
+            Layout::Nhwc => (self.dst.ld(), LISTED, 0),
+            Layout::Nchw => {
+                let of_pixel = block * size_of::<X::Dst>();
+                let listed = LISTED.min((ROOM - LINE) / (of_pixel + room_for(FEW).div_ceil(FEW)));
+                (block, listed, (listed * of_pixel).next_multiple_of(LINE))
+            }
         };
+        let (kept, room) = room.0.split_at_mut(of_sums);
+        let mut groups = Groups::new(room, listed);
         let listing = Listing { geometry: self.geometry, steps: self.image.steps(), origin: self.origin, ld };
         let [planes, rows, cols] = self.outputs.clone();
         let width = cols.len().min(listed);
@@ -146,7 +155,7 @@ impl<X: Finish> Kernel for PixelTile<'_, '_, X> {
                         ((z - planes.start) * rows.len() + y - rows.start) * cols.len() + x - cols.start;
                     let all = zs.len() * ys.len() * xs.len();
                     groups.list(&listing, [&zs, &ys, &xs]);
-                    self.run_part(simd, &groups, first..first + all);
+                    self.run_part(simd, &groups, first..first + all, kept);
                 }
             }
         }
@@ -156,12 +165,16 @@ impl<X: Finish> Kernel for PixelTile<'_, '_, X> {
 impl<X: Finish> PixelTile<'_, '_, X> {
     /// The listed pixels, which are these of the tile.
     #[inline(always)]
-    fn run_part<S: Vectors>(&mut self, simd: S, groups: &Groups, pixels: Range<usize>) {
+    fn run_part<S: Vectors>(
+        &mut self,
+        simd: S,
+        groups: &Groups<'_>,
+        pixels: Range<usize>,
+        kept: &mut [MaybeUninit<u8>],
+    ) {
         let is_planes = self.layout == Layout::Nchw;
         let all = self.channels();
         let most = most_vectors::<S>() * X::channels::<S>();
-        let mut kept = Kept([const { MaybeUninit::uninit() }; KEPT_BYTES / size_of::<f64>()]);
-        let kept = &mut kept.0;
         // Small groups are moved to planes together.
         let Blocks { channels: of_block, of_group, .. } = self.blocks;
         let of_channel = self.depth_of_channel();
@@ -169,7 +182,7 @@ impl<X: Finish> PixelTile<'_, '_, X> {
         if is_planes && (!together.is_multiple_of(most) || !all.is_multiple_of(most)) {
             // Blocks that are not whole leave gaps, which are moved together with what lies between them.
             let bytes = pixels.len() * most * size_of::<X::Dst>();
-            kept[..bytes.div_ceil(size_of::<f64>())].fill(MaybeUninit::new(0.0));
+            kept[..bytes].fill(MaybeUninit::new(0));
         }
         let end = if is_planes { self.end.before_move() } else { self.end };
         let (common, ahead) = (self.block(&end), self.ahead::<S>(groups));
@@ -203,16 +216,31 @@ impl<X: Finish> PixelTile<'_, '_, X> {
                 of_these += block_channels;
             }
             if is_planes {
-                // SAFETY: what is read has been written: all channels of all pixels of the part.
-                let sums = unsafe {
-                    std::slice::from_raw_parts(kept.as_ptr().cast::<X::Dst>(), pixels.len() * most)
-                };
-                let mut to = self.dst.part(first..first + channels, pixels.clone());
-                let sums = Matrix::new(sums, pixels.len(), channels, most);
-                X::finish_planes(&sums, &mut to, &self.end.of_channels(first..first + channels).of_move());
+                // SAFETY: all channels of all pixels of the part have been written.
+                unsafe { self.move_sums(kept, first..first + channels, pixels.clone(), most) };
             }
             first += channels;
         }
+    }
+
+    /// Moves the sums of some channels of some pixels to planes; those of pixels lie so many elements apart.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline(always)]
+    unsafe fn move_sums(
+        &mut self,
+        kept: &[MaybeUninit<u8>],
+        channels: Range<usize>,
+        pixels: Range<usize>,
+        apart: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        let sums =
+            unsafe { std::slice::from_raw_parts(kept.as_ptr().cast::<X::Dst>(), pixels.len() * apart) };
+        let sums = Matrix::new(sums, pixels.len(), channels.len(), apart);
+        let mut to = self.dst.part(channels.clone(), pixels);
+        X::finish_planes(&sums, &mut to, &self.end.of_channels(channels).of_move());
     }
 
     /// What all blocks have in common.
@@ -243,7 +271,7 @@ impl<X: Finish> PixelTile<'_, '_, X> {
     }
 
     /// Elements of the runs of a block, during which the next block's weights are asked for.
-    fn ahead<S: Vectors>(&self, groups: &Groups) -> usize {
+    fn ahead<S: Vectors>(&self, groups: &Groups<'_>) -> usize {
         let most = most_pixels::<S>(self.blocks.channels.div_ceil(X::channels::<S>()));
         // Of a transposed convolution's taps a pixel sees one in so many.
         let classes = self.geometry.count_classes();

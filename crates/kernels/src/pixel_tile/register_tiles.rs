@@ -28,7 +28,7 @@ impl<X: Scheme> Block<X> {
     /// The image holds every tap that the tap boxes of the pixels hold, weights (with a vector behind them) and bias have the
     /// block's channels, and so have dst and its addend at the places of the pixels.
     #[inline(always)]
-    pub unsafe fn run<S: Vectors>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
+    pub unsafe fn run<S: Vectors>(&self, simd: S, groups: &Groups<'_>, ahead: &mut Ahead) {
         // SAFETY: the caller's promise.
         unsafe {
             if self.of_group < self.channels {
@@ -50,7 +50,7 @@ impl<X: Scheme> Block<X> {
 
     /// The same of several small groups. As `Blocks` has it, a group fills a vector or has four channels.
     #[inline(always)]
-    unsafe fn run_groups<S: Vectors>(&self, simd: S, groups: &Groups, ahead: &mut Ahead) {
+    unsafe fn run_groups<S: Vectors>(&self, simd: S, groups: &Groups<'_>, ahead: &mut Ahead) {
         let apart = self.tap_depth * self.channel_step;
         let is_pair = self.channels > X::channels::<S>();
         // SAFETY: the caller's promise.
@@ -77,7 +77,7 @@ impl<X: Scheme> Block<X> {
         &self,
         simd: S,
         spread: F,
-        groups: &Groups,
+        groups: &Groups<'_>,
         ahead: &mut Ahead,
     ) {
         let (mut at, mut runs) = (0, Runs::none(self));
@@ -135,7 +135,7 @@ impl<X: Scheme> Block<X> {
         &self,
         simd: S,
         spread: F,
-        groups: &Groups,
+        groups: &Groups<'_>,
         mut at: usize,
         runs: &mut Runs<'_, X>,
         ahead: &mut Ahead,
@@ -164,7 +164,7 @@ impl<X: Scheme> Block<X> {
 
     /// How many pixels from one on share a register tile though they do not see the same taps.
     #[inline(always)]
-    fn mixed<S: Vectors, F: Spread<S, X>, const V: usize>(&self, groups: &Groups, at: usize) -> usize {
+    fn mixed<S: Vectors, F: Spread<S, X>, const V: usize>(&self, groups: &Groups<'_>, at: usize) -> usize {
         // Channels that lie apart are no line of zeros: pixel by pixel. A single vector of small groups is the last of all: tiles
         // for what its pixels leave are not worth their bytes.
         if self.channel_step != 1 || const { V == 1 && !F::SAME } {
