@@ -45,9 +45,10 @@ static inline int begins_with_one_of(const char *name, const char *const *begins
 /* Whether docs/algorithms.md says that an algorithm computes this kind. What is not named here computes all.
  */
 static inline int takes(const char *name, kind kind) {
-    static const char *const planes[] = {"mec",         "kn2row-aa", "kn2row-tiled",   "kn2row-flat",
-                                         "kn2row-fold", "winograd",  "im2col-register"};
-    static const char *const transposing[] = {"direct-sum2d", "kn2row-register", "depthwise-register"};
+    static const char *const planes[] = {"mec",         "kn2row-aa",   "kn2row-tiled",
+                                         "kn2row-flat", "kn2row-fold", "winograd"};
+    static const char *const transposing[] = {"direct-sum2d", "kn2row-register", "kn2col-register",
+                                              "depthwise-register"};
     switch (kind) {
     case ROWS: /* Winograd's need square kernels */
         return strncmp(name, "winograd", 8) != 0;

@@ -372,7 +372,8 @@ static size_t macs_of(const line *line) {
 /* Each line was executed in float by both kinds of arithmetic, in both layouts, without a pool and with one,
  * and most in double; by each of the algorithms that are AUTO's own. */
 static void check_auto_did_all(size_t lines) {
-    static const char *const own[] = {"kn2row-register", "im2col-register", "depthwise-register",
+    static const char *const own[] = {"kn2row-register",        "kn2col-register",
+                                      "im2col-register",        "depthwise-register",
                                       "winograd-strip-4x4-3x3", "winograd-strip-6x6-3x3"};
     for (int at = 0; at < 2 * 2 * 2; ++at) {
         const int layout_pair = at / 4 * 3, math = at / 2 % 2, pooled = at % 2;

@@ -34,6 +34,8 @@ const VECTORS: usize = 16;
 const PIXELS: usize = 240;
 /// Output channels up to which planes are read in place, several times, rather than copied.
 const FEW_CHANNELS: usize = 32;
+/// Values of a pixel that are many.
+const MANY_VALUES: usize = 200;
 /// Planes of a multiple of so many elements lie in the same places of the cache.
 const PAGE_BYTES: usize = 4 << 10;
 /// So many of them have room there.
@@ -78,7 +80,8 @@ impl Algorithm for Im2colRegister {
         let (all, depth) = (problem.out_pixels(), problem.depth());
         let are_patches = planes_are_patches(problem);
         let apart = all.is_multiple_of(problem.elements(PAGE_BYTES)) && depth > PAGES;
-        let pays = problem.group_out() > FEW_CHANNELS || apart;
+        // Where one block has all channels, each plane is read once, in place as fast as to be copied.
+        let pays = problem.group_out() > FEW_CHANNELS || apart && problem.group_out() > block;
         let in_place = are_patches && !(pays && limits.elements / depth >= VECTORS.min(all));
         // A vector of pixels at least, if that is not too much.
         let least = VECTORS.min(problem.elements(MOST_BYTES) / depth);
@@ -147,11 +150,24 @@ impl Prepared for PreparedIm2colRegister {
         let rows = self.pixels.div_ceil(cols.output);
         // In whole vectors of AVX2, whose speed the model is of.
         let in_vectors = pixels / self.pixels * self.pixels.next_multiple_of(8) + rest.next_multiple_of(8);
+        // Elements that are not neighbours are picked from vectors, or one by one. Where a pixel has many, a tile has few
+        // pixels, and each plane's lines come from far away for few elements.
+        let elements = if self.in_place { 0.0 } else { work(&[pixels, depth]) };
+        let [picked, one_by_one] = match (problem.cols.stride, depth) {
+            (1, _) => [0.0, 0.0],
+            (2..=4, ..=MANY_VALUES) => [1.0, 0.0],
+            (2, _) if problem.taps() == 1 => [2.0, 0.0],
+            (2, _) => [4.0, 0.0],
+            (3 | 4, _) => [6.0, 0.0],
+            _ => [0.0, 1.0],
+        };
         Cost {
             register_macs: work(&[in_vectors, channels, depth]),
             finished: work(&[pixels, channels]),
             copies: if self.in_place { 0.0 } else { work(&[depth, rows, grid.tiles()]) },
             cached: if self.in_place { 0.0 } else { work(&[self.scratch.elements, grid.tiles()]) },
+            moved: picked * elements,
+            scattered: one_by_one * elements,
             tiles: grid.tiles(),
             streamed: weights_streamed(problem, pixels.div_ceil(self.pixels)),
             ..Cost::default()

@@ -19,17 +19,18 @@ use convlow_kernels::geometry::Geometry;
 use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moved::moved;
 use convlow_kernels::pixel_tile::{Blocks, PixelTile};
+use convlow_kernels::register::channels_of_vector;
 
 use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_countable_taps,
 };
 use super::cost::{Cost, streamed_elements, work};
 use super::tiling::{
-    Outputs, boxes, channels_of_tile, count, dst_grid, flattened, part_of_pixels, pixels_and_channels,
-    pixels_of_tile,
+    boxes, channels_of_tile, count, dst_grid, flattened, largest_window, part_of_pixels, pixels_and_channels,
+    pixels_of_tile, window_elements,
 };
 use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::problem::{Layout, Problem, product};
+use crate::problem::{Layout, Problem};
 use crate::tiles::{EachTile, Grid};
 
 /// All taps of a register tile after the other.
@@ -160,37 +161,6 @@ fn groups_of_unit(problem: &Problem) -> usize {
     if problem.group_in().max(problem.group_out()) <= SMALL_GROUP { problem.groups } else { 1 }
 }
 
-/// The most elements of the input that a tile of so many pixels sees.
-fn window_elements(geometry: &Geometry, pixels: usize, depth: usize) -> Option<usize> {
-    let [_, rows, cols] = &geometry.axes;
-    let width = pixels.min(cols.output);
-    let height = pixels.div_ceil(cols.output).min(rows.output);
-    let of_plane = rows.output * cols.output;
-    product(&[
-        geometry.largest_window(0, pixels.div_ceil(of_plane)),
-        geometry.largest_window(1, height),
-        geometry.largest_window(2, width),
-        depth,
-    ])
-}
-
-/// Tiles up to which each is looked at for what it sees of the image; of more, one in the middle tells.
-const MOST_TILES: usize = 1 << 12;
-
-/// The most pixels of the input that one of the tiles of so many output pixels sees: near a border, fewer than in the
-/// middle.
-fn largest_window(geometry: &Geometry, pixels: usize) -> Option<usize> {
-    let all: usize = geometry.axes.iter().map(|axis| axis.output).product();
-    if all.div_ceil(pixels) > MOST_TILES {
-        return window_elements(geometry, pixels, 1);
-    }
-    let seen = |outputs: &Outputs| -> usize {
-        outputs.iter().enumerate().map(|(axis, outputs)| geometry.window(axis, outputs).len()).product()
-    };
-    let tiles = (0..all).step_by(pixels).map(|first| first..all.min(first + pixels));
-    tiles.flat_map(|tile| boxes(geometry, &tile)).map(|(_, outputs)| seen(&outputs)).max()
-}
-
 struct PreparedKn2rowRegister {
     problem: Problem,
     /// Its axes, flattened.
@@ -296,17 +266,25 @@ impl Prepared for PreparedKn2rowRegister {
     }
 
     fn cost(&self) -> Cost {
-        /// Multiply-adds for which there would be time where a tap of few channels begins and ends.
-        const SHORT_RUN: usize = 64;
+        /// Multiply-adds for which there would be time where a run of few channels begins and ends.
+        const SHORT_RUN: f64 = 64.0;
         let Self { problem, geometry, groups, tiling, grid, blocks, .. } = self;
         let (pixels, channels) = (problem.out_pixels(), groups * problem.group_out());
-        let run = if *groups > 1 && problem.group_in() < 16 { SHORT_RUN } else { 0 };
-        // In whole vectors of AVX2, whose speed the model is of.
+        // In whole vectors: of this machine or, as several groups may be of shorter ones, of AVX2, whose speed the model
+        // is of.
+        let vector = if problem.groups == 1 { channels_of_vector(problem.data_type) } else { 8 };
         let padded = match blocks.of_group < blocks.channels {
-            true => channels.next_multiple_of(8),
-            false => groups * blocks.of_group.next_multiple_of(8),
+            true => channels.next_multiple_of(vector),
+            false => groups * blocks.of_group.next_multiple_of(vector),
         };
         let taps_seen = work(&[0, 1, 2].map(|axis| geometry.count_inside(axis)));
+        // Neighbouring taps of few channels are one run.
+        let runs = match problem.group_in() {
+            16.. => 0.0,
+            _ if *groups == 1 && problem.cols.dilation == 1 => taps_seen / problem.cols.kernel as f64,
+            _ => taps_seen,
+        };
+        let runs = SHORT_RUN * runs * channels.div_ceil(blocks.channels) as f64;
         let parts = tiling.parts(problem);
         // Of channels, fours are moved at once, and others one by one, which takes as long.
         let depth = tiling.depth * tiling.groups;
@@ -317,8 +295,7 @@ impl Prepared for PreparedKn2rowRegister {
             Layout::Nchw => work(&[pixels, channels, parts]),
         };
         Cost {
-            register_macs: taps_seen
-                * (work(&[problem.group_in(), padded]) + work(&[channels.div_ceil(blocks.channels), run])),
+            register_macs: taps_seen * work(&[problem.group_in(), padded]) + runs,
             finished: work(&[pixels, channels, parts]),
             moved: work(&[tiling.moved, parts, grid.tiles()]) * one_by_one + stored,
             tiles: grid.tiles(),

@@ -8,6 +8,7 @@ mod cost;
 mod depthwise_register;
 mod direct;
 mod im2col_register;
+mod kn2col_register;
 mod kn2row_register;
 mod registry;
 #[cfg(all(test, feature = "gemm"))]

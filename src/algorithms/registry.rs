@@ -18,6 +18,7 @@ use super::by_gemm::{
 use super::depthwise_register::DepthwiseRegister;
 use super::direct::DirectSum2d;
 use super::im2col_register::Im2colRegister;
+use super::kn2col_register::Kn2colRegister;
 use super::kn2row_register::Kn2rowRegister;
 #[cfg(feature = "winograd")]
 use super::winograd::Winograd;
@@ -114,6 +115,7 @@ impl Entry {
             [(Nchw, Nhwc)] => c"needs src_layout NCHW and dst_layout NHWC",
             [(Nhwc, Nchw)] => c"needs src_layout NHWC and dst_layout NCHW",
             [(Nhwc, Nhwc)] => c"needs src_layout NHWC and dst_layout NHWC",
+            [(Nchw, Nchw), (Nchw, Nhwc), (Nhwc, Nhwc)] => c"needs src_layout NCHW or dst_layout NHWC",
             _ => c"needs other layouts of src and dst",
         }
     }
@@ -139,6 +141,7 @@ impl std::fmt::Debug for Entry {
 type Layouts = &'static [(Layout, Layout)];
 const ANY: Layouts = &Layout::PAIRS;
 const NCHW: Layouts = &[(Nchw, Nchw)];
+const NCHW_OR_ALIKE: Layouts = &[(Nchw, Nchw), (Nchw, Nhwc), (Nhwc, Nhwc)];
 #[cfg(feature = "gemm")]
 const NCHW_TO_NHWC: Layouts = &[(Nchw, Nhwc)];
 #[cfg(feature = "gemm")]
@@ -147,10 +150,12 @@ const NHWC_TO_NCHW: Layouts = &[(Nhwc, Nchw)];
 const NHWC: Layouts = &[(Nhwc, Nhwc)];
 
 /// One group after the other, on slices and in float64, too.
+#[cfg(any(feature = "gemm", feature = "winograd"))]
 const GROUPED: &[Kind] = &[Kind::Grouped, Kind::Strided, Kind::Float64];
 /// The same in three dimensions.
-#[cfg(feature = "gemm")]
 const SPATIAL: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided, Kind::Float64];
+/// All groups as one, which there is.
+const UNGROUPED: &[Kind] = &[Kind::Transposed, Kind::Volume, Kind::Strided, Kind::Float64];
 const EVERY: &[Kind] = &Kind::ALL;
 
 /// Writes the registry: what a family has in common, behind `if` the features of builds that have it, and a line for
@@ -263,11 +268,15 @@ registry! {
     {
         55 c"kn2row-register" ANY Kn2rowRegister,
     }
+    "spread" { space "0 or W·R·C+M·T", order None, in_parts true, kinds UNGROUPED, products Kernels, if all() }
+    {
+        58 c"kn2col-register" NCHW_OR_ALIKE Kn2colRegister,
+    }
     "depthwise" { space "0", order None, in_parts true, kinds EVERY, products Kernels, if all() }
     {
         57 c"depthwise-register" ANY DepthwiseRegister,
     }
-    "patches" { space "C·Kh·Kw·T", order None, in_parts true, kinds GROUPED, products Kernels, if all() }
+    "patches" { space "C·Kh·Kw·T", order None, in_parts true, kinds SPATIAL, products Kernels, if all() }
     {
         56 c"im2col-register" NCHW Im2colRegister,
     }

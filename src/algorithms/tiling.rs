@@ -6,7 +6,7 @@ use convlow_kernels::geometry::Geometry;
 use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::scheme::Stored;
 
-use crate::problem::{Axis, Layout, Problem};
+use crate::problem::{Axis, Layout, Problem, product};
 use crate::tiles::{Grid, Tile};
 
 /// A problem's axes; where every output pixel reads the input pixel of the same number, those of one long row.
@@ -131,4 +131,35 @@ pub fn boxes(geometry: &Geometry, pixels: &Range<usize>) -> impl Iterator<Item =
         at += count(&part);
         Some((first, part))
     })
+}
+
+/// The most elements of the input that a tile of so many pixels sees.
+pub fn window_elements(geometry: &Geometry, pixels: usize, depth: usize) -> Option<usize> {
+    let [_, rows, cols] = &geometry.axes;
+    let width = pixels.min(cols.output);
+    let height = pixels.div_ceil(cols.output).min(rows.output);
+    let of_plane = rows.output * cols.output;
+    product(&[
+        geometry.largest_window(0, pixels.div_ceil(of_plane)),
+        geometry.largest_window(1, height),
+        geometry.largest_window(2, width),
+        depth,
+    ])
+}
+
+/// Tiles up to which each is looked at for what it sees of the image; of more, one in the middle tells.
+const MOST_TILES: usize = 1 << 12;
+
+/// The most pixels of the input that one of the tiles of so many output pixels sees: near a border, fewer than in the
+/// middle.
+pub fn largest_window(geometry: &Geometry, pixels: usize) -> Option<usize> {
+    let all: usize = geometry.axes.iter().map(|axis| axis.output).product();
+    if all.div_ceil(pixels) > MOST_TILES {
+        return window_elements(geometry, pixels, 1);
+    }
+    let seen = |outputs: &Outputs| -> usize {
+        outputs.iter().enumerate().map(|(axis, outputs)| geometry.window(axis, outputs).len()).product()
+    };
+    let tiles = (0..all).step_by(pixels).map(|first| first..all.min(first + pixels));
+    tiles.flat_map(|tile| boxes(geometry, &tile)).map(|(_, outputs)| seen(&outputs)).max()
 }

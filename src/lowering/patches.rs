@@ -1,6 +1,7 @@
 //! The patch matrix of im2col (depth × pixels) for a run of output pixels.
 //!
-//! Element [(c,i,j), (y,x)] is src[c, y·s+i·d−pad, x·s+j·d−pad], or 0 if that lies outside the input.
+//! Element [(c,i,j), (y,x)] is src[c, y·s+i·d−pad, x·s+j·d−pad], or 0 if that lies outside the input; planes of a volume
+//! are as the rows.
 
 use std::ops::Range;
 
@@ -55,14 +56,20 @@ pub fn fill_plane_patches<T: Number>(
     patches: &mut [T],
 ) {
     let mut rows = patches.chunks_exact_mut(pixels.len());
+    let of_plane = problem.rows.input * problem.cols.input;
     for c in 0..problem.group_in() {
-        let plane = image.at(c, 0, 0).run(0, problem.rows.input * problem.cols.input);
-        for i in 0..problem.rows.kernel {
+        for tap in 0..problem.planes.kernel * problem.rows.kernel {
+            let (k, i) = (tap / problem.rows.kernel, tap % problem.rows.kernel);
             for (j, row) in (0..problem.cols.kernel).zip(&mut rows) {
                 let mut row = row;
-                for (y, xs) in segments(problem, pixels) {
+                for ([z, y], xs) in segments(problem, pixels) {
                     let (part, rest) = row.split_at_mut(xs.len());
-                    copy_part(problem, plane, (i, j), y, xs, part);
+                    if problem.planes.outputs_of_tap(k).contains(&z) {
+                        let plane = image.planes_from(problem.planes.input_of(z, k));
+                        copy_part(problem, plane.at(c, 0, 0).run(0, of_plane), (i, j), y, xs, part);
+                    } else {
+                        part.fill(T::ZERO);
+                    }
                     row = rest;
                 }
             }
@@ -70,11 +77,11 @@ pub fn fill_plane_patches<T: Number>(
     }
 }
 
-/// The parts of output rows that a run of output pixels consists of: row and columns.
-fn segments(problem: &Problem, pixels: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
-    let (width, pixels) = (problem.cols.output, pixels.clone());
-    (pixels.start / width..pixels.end.div_ceil(width)).map(move |y| {
-        let row = common(&pixels, &(y * width..(y + 1) * width));
-        (y, row.start - y * width..row.end - y * width)
+/// The parts of output rows that a run of output pixels consists of: plane, row and columns.
+fn segments(problem: &Problem, pixels: &Range<usize>) -> impl Iterator<Item = ([usize; 2], Range<usize>)> {
+    let (height, width, pixels) = (problem.rows.output, problem.cols.output, pixels.clone());
+    (pixels.start / width..pixels.end.div_ceil(width)).map(move |row| {
+        let part = common(&pixels, &(row * width..(row + 1) * width));
+        ([row / height, row % height], part.start - row * width..part.end - row * width)
     })
 }

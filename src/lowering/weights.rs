@@ -44,6 +44,20 @@ pub struct WeightOrder {
     block: usize,
     /// m where the taps I × J are those of a kernel transformed for Winograd's F(m×m, r×r), α × α of them; else 0.
     winograd: u8,
+    /// Where taps lie.
+    taps: Taps,
+}
+
+/// Where the taps of packed weights lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Taps {
+    /// Where the order of the dimensions says.
+    InOrder,
+    /// Each with all output channels beside the next, as if taps × output channels were the output channels.
+    SideBySide,
+    /// The same from the last one to the first.
+    TurnedRound,
 }
 
 /// M × (C·Kh·Kw): one row of the kernel matrix an output channel, channels outermost in the depth.
@@ -61,13 +75,19 @@ pub const IJMC: WeightOrder = WeightOrder::plain([I, J, M, C]);
 
 impl WeightOrder {
     const fn plain(dims: [Dim; 4]) -> Self {
-        Self { dims, block: 0, winograd: 0 }
+        Self { dims, block: 0, winograd: 0, taps: Taps::InOrder }
     }
 
     /// The same order within each block of this many output channels; the last block may be smaller. The block
     /// that begins with channel m begins at m·C·Kh·Kw elements.
     pub const fn blocked(self, block: usize) -> Self {
         Self { block, ..self }
+    }
+
+    /// C × (taps × M) in blocks of so many of taps × M, from the last tap to the first if they are turned round.
+    pub const fn taps_side_by_side(block: usize, turned_round: bool) -> Self {
+        let taps = if turned_round { Taps::TurnedRound } else { Taps::SideBySide };
+        Self { taps, ..CIJM.blocked(block) }
     }
 
     /// Blocks of α² C × M matrices, for Winograd tiles of m×m outputs.
@@ -98,6 +118,13 @@ impl fmt::Display for OrderWord {
         if self.0 >> 56 & 1 == DataType::F64 as u64 {
             f.write_str(" in float64")?;
         }
+        match self.0 >> 57 & 3 {
+            taps if taps == Taps::SideBySide as u64 => f.write_str(" with taps side by side")?,
+            taps if taps == Taps::TurnedRound as u64 => {
+                f.write_str(" with taps side by side, the last one first")?
+            }
+            _ => {}
+        }
         match self.0 >> 48 & 0xff {
             0 => Ok(()),
             m => write!(f, " for Winograd tiles of {m}x{m}"),
@@ -125,7 +152,8 @@ impl Packing {
     pub fn new(problem: &Problem, order: WeightOrder, groups_at_once: usize) -> Self {
         let out_channels = problem.group_out() * groups_at_once;
         // One block of all channels is the plain order, and the blobs of both fit either.
-        let block = if order.block < out_channels { order.block } else { 0 };
+        let lanes = if order.taps == Taps::InOrder { out_channels } else { out_channels * problem.taps() };
+        let block = if order.block < lanes { order.block } else { 0 };
         Self {
             order: WeightOrder { block, ..order },
             groups: problem.groups / groups_at_once,
@@ -182,6 +210,7 @@ impl Packing {
             u64::from_le_bytes(*b"convloww"),
             u64::from(self.order.winograd) << 48
                 | (self.data_type as u64) << 56
+                | (self.order.taps as u64) << 57
                 | u64::from(FORMAT) << 32
                 | u64::from(order),
             self.groups as u64,
@@ -233,17 +262,37 @@ impl Packing {
         elements
     }
 
+    /// The same packing with taps × output channels as output channels, of the taps as groups.
+    fn of_taps(&self) -> Self {
+        let (taps, source) = (self.taps(), self.source);
+        Self {
+            out_channels: self.out_channels * taps,
+            kernel: [1, 1],
+            groups_at_once: taps,
+            source: WeightStrides { group: source.tap, ..source },
+            ..*self
+        }
+    }
+
     fn pack_group<T: Element>(&self, group: usize, weights: &[T], packed: &mut [T]) {
+        if self.order.taps != Taps::InOrder && self.kernel != [1, 1] {
+            let first = group * self.source.group;
+            return self.of_taps().pack_group(0, &weights[first..], packed);
+        }
         let WeightStrides { group: group_stride, output, input, tap } = self.source;
         let [kh, kw] = self.kernel;
         let (c, m) = (self.in_channels, self.out_channels);
         // Output channels of one of the caller's groups, of which several are side by side here.
         let of_group = m / self.groups_at_once;
-        let evenly = self.groups_at_once == 1 || group_stride == of_group * output;
+        let turned_round = self.order.taps == Taps::TurnedRound;
+        let evenly = self.groups_at_once == 1 || group_stride == of_group * output && !turned_round;
         let first_weight = group * self.groups_at_once * group_stride;
-        let place_of = |channel: usize| match evenly {
-            true => first_weight + channel * output,
-            false => first_weight + channel / of_group * group_stride + channel % of_group * output,
+        let place_of = |channel: usize| match (evenly, channel / of_group) {
+            (true, _) => first_weight + channel * output,
+            (false, of) => {
+                let of = if turned_round { self.groups_at_once - 1 - of } else { of };
+                first_weight + of * group_stride + channel % of_group * output
+            }
         };
         let block = if self.order.block == 0 { m } else { self.order.block };
         #[cfg(feature = "winograd")]

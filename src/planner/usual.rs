@@ -1,6 +1,6 @@
 //! The typical size of a layer's image. AUTO chooses the packing of the layer's weights for this size.
 
-use crate::problem::{Axis, Problem, with_outputs};
+use crate::problem::{Axis, Operation, Problem, with_outputs};
 
 /// The same layer on an image of the size that is usual for its channels, alone: what tells how its weights are
 /// packed on images of every size, batch and number of threads. A map of one pixel stays one, as that of an image's
@@ -20,7 +20,18 @@ pub(super) fn of_usual_size(problem: &Problem, times: usize) -> Option<Problem> 
         2 => side,
         _ => (side as f64).powf(2.0 / 3.0).round() as usize,
     };
-    let axis =
-        |axis: &Axis| if absent(axis) { *axis } else { with_outputs(axis, problem.operation, outputs) };
+    // A transposed convolution of few inputs has outputs that see one of them.
+    const TIMES_KERNEL: usize = 4;
+    let outputs_of = |axis: &Axis| match problem.operation {
+        Operation::Conv => outputs,
+        Operation::ConvTranspose => {
+            let reach = (axis.kernel - 1).saturating_mul(axis.dilation).saturating_add(1);
+            outputs.max(reach.saturating_mul(TIMES_KERNEL))
+        }
+    };
+    let axis = |axis: &Axis| match absent(axis) {
+        true => *axis,
+        false => with_outputs(axis, problem.operation, outputs_of(axis)),
+    };
     Problem::new(problem.on_other_images(1, axis)).ok()
 }

@@ -27,6 +27,7 @@ fn problems() -> Vec<Problem> {
         square,
         plain([3, 5], [4, 4], [1, 1]),
         plain([6, 40], [12, 7], [5, 5]),
+        plain([48, 1], [12, 23], [5, 5]),
         with(Axis::ONE, axis(40, 5, 2, 3, 4), square),
         with(axis(13, 3, 2, 1, 1), axis(10, 2, 3, 2, 0), square),
         Problem { planes: axis(5, 3, 1, 1, 1), batch: 2, ..square },

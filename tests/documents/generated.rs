@@ -19,10 +19,11 @@ const SAMPLE: &str = "CONTRIBUTING.md";
 /// What the registry says of an algorithm, and what else it needs, asked of the algorithm itself.
 fn row(entry: &Entry) -> String {
     let layouts = match entry.layouts {
-        [(src, dst)] => format!("{} → {}", src.name(), dst.name()).to_uppercase(),
-        all => {
-            assert_eq!(all, Layout::PAIRS, "{entry:?}: the table has no words for its layouts");
-            "any → any".to_string()
+        all if all == Layout::PAIRS => "any → any".to_string(),
+        some => {
+            let pair =
+                |(src, dst): &(Layout, Layout)| format!("{} → {}", src.name(), dst.name()).to_uppercase();
+            some.iter().map(pair).collect::<Vec<_>>().join(", ")
         }
     };
     let (src_layout, dst_layout) = entry.layouts[0];

@@ -120,7 +120,6 @@ fn is_moved(p: &Problem, elements: usize) -> bool {
         1 => std::iter::successors(Some(c), |c| Some(c.div_ceil(2)).filter(|&half| half >= 32)).collect(),
         groups => (1..=groups).map(|groups| groups * c).collect(),
     };
-    let [planes, rows, cols] = p.axes();
     // It stays where it lies if the window of a single pixel is too much.
     let window = p.axes().map(|axis| {
         let reach = (axis.kernel - 1) * axis.dilation;
@@ -130,16 +129,32 @@ fn is_moved(p: &Problem, elements: usize) -> bool {
     if elements == 0 {
         return least * p.data_type.bytes() > 256 << 10;
     }
+    windows(p, 480).any(|[_, window]| depths.iter().any(|depth| window * depth == elements))
+}
+
+/// The pixels of tiles of whole planes, of whole rows, and of so many pixels of a row at most, each with the input pixels that
+/// it sees.
+fn windows(p: &Problem, most: usize) -> impl Iterator<Item = [usize; 2]> {
+    let [planes, rows, cols] = p.axes();
     let all = |axis: &Axis| seen(p, axis, 0, axis.output);
-    let of_planes =
-        (1..=planes.output).flat_map(|z| most_seen(p, planes, z)).map(|z| z * all(rows) * all(cols));
-    let of_rows = (1..=rows.output)
-        .flat_map(|y| most_seen(p, rows, y))
-        .map(|y| most_seen(p, planes, 1)[0] * y * all(cols));
-    let of_row = (1..=cols.output.min(480)).flat_map(|x| most_seen(p, cols, x));
-    let of_row = of_row.map(|x| most_seen(p, planes, 1)[0] * most_seen(p, rows, 1)[0] * x);
-    let mut windows = of_planes.chain(of_rows).chain(of_row);
-    windows.any(|window| depths.iter().any(|depth| window * depth == elements))
+    let of = move |axis: &Axis, outputs: usize, (pixels, inputs): (usize, usize)| {
+        most_seen(p, axis, outputs).map(|seen| [outputs * pixels, seen * inputs])
+    };
+    let of_plane = (rows.output * cols.output, all(rows) * all(cols));
+    let of_row = (cols.output, most_seen(p, planes, 1)[0] * all(cols));
+    let of_pixel = (1, most_seen(p, planes, 1)[0] * most_seen(p, rows, 1)[0]);
+    let of_planes = (1..=planes.output).flat_map(move |z| of(planes, z, of_plane));
+    let of_rows = (1..=rows.output).flat_map(move |y| of(rows, y, of_row));
+    of_planes.chain(of_rows).chain((1..=cols.output.min(most)).flat_map(move |x| of(cols, x, of_pixel)))
+}
+
+/// kn2col-register: what a tile sees of an NCHW src, and the sums of its pixels for an NCHW dst.
+fn is_spread(p: &Problem, elements: usize) -> bool {
+    let moved = if p.src_layout == Layout::Nchw { p.in_channels } else { 0 };
+    let sums = if p.dst_layout == Layout::Nchw { p.out_channels } else { 0 };
+    // From a row on, a tile is of as many pixels as fit.
+    (elements == 0 && moved + sums == 0)
+        || windows(p, usize::MAX).any(|[pixels, window]| window * moved + pixels * sums == elements)
 }
 
 /// Winograd's: α² values of whole tiles for a part of C, which is C halved or not, and for a block of channels.
@@ -198,6 +213,7 @@ fn is_formula(entry: &Entry, p: &Problem, elements: usize) -> bool {
         }
         "folded" => is_folded(p, elements),
         "register" => is_moved(p, elements),
+        "spread" => is_spread(p, elements),
         "patches" => {
             // Planes are patches where an image is one row.
             let (depth, own_patches) = (c * taps, flattened(p) != *p || (taps, inputs) == (1, 1));
@@ -213,7 +229,7 @@ fn is_formula(entry: &Entry, p: &Problem, elements: usize) -> bool {
 fn most_bytes(entry: &Entry) -> usize {
     match entry.family {
         "kn2-aa" => 64 << 10,
-        "register" | "patches" => 256 << 10,
+        "register" | "spread" | "patches" => 256 << 10,
         "winograd" => 2 << 20,
         _ => usize::MAX,
     }

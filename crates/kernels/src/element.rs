@@ -11,11 +11,11 @@ use crate::flat_tile::FlatTile;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::transpose_checked;
 use crate::number::Number;
-#[cfg(feature = "winograd")]
 use crate::packed_product::PackedProduct;
 use crate::pixel_tile::PixelTile;
 use crate::plane_tile::PlaneTile;
 use crate::scheme::Scheme;
+use crate::spread_tile::SpreadTile;
 #[cfg(feature = "winograd")]
 use crate::winograd::{InputTransform, OutputTransform, WeightsTransform};
 
@@ -77,6 +77,8 @@ kernels! {
     Element: Number | Scheme<Src = Self, Weight = Self, Sum = Self, Dst = Self> | Tiles;
     /// Runs a [`PlaneTile`].
     plane_tile(tile: PlaneTile<'_, '_, Self>) => tile.run_checked();
+    /// Runs a [`SpreadTile`].
+    spread_tile(tile: SpreadTile<'_, '_, Self>) => tile.run_checked();
     /// Transposes a matrix.
     transpose(from: &Matrix<'_, Self>, to: &mut MatrixMut<'_, Self>, add: bool) => transpose_checked(from, to, add);
     /// Fills the phases of a plane.
@@ -84,7 +86,6 @@ kernels! {
     /// Finishes sums that lie in dst.
     finish(end: &End<'_, Self>, dst: &mut MatrixMut<'_, Self>, layout: Layout) => end.finish_checked(dst, layout);
     /// Runs a [`PackedProduct`].
-    #[cfg(feature = "winograd")]
     packed_product(tile: PackedProduct<'_, '_, Self>) => tile.run_checked();
     /// Transforms weights.
     #[cfg(feature = "winograd")]

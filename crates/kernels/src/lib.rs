@@ -7,7 +7,8 @@
 //!   types of a convolution. [`isa`] chooses the instructions of this process.
 //! - The last step of a sum: [`end`], with [`activation`]; [`finish`] does the rest of it in memory.
 //! - Kernels: [`pixel_tile`] for convolutions; [`depthwise_tile`] and [`flat_tile`] for channels that each have an
-//!   input of their own; [`plane_tile`] for patches that lie as planes; [`winograd`] with [`packed_product`].
+//!   input of their own; [`plane_tile`] for patches that lie as planes; [`packed_product`] for [`winograd`] and for
+//!   [`spread_tile`], which serves few output channels.
 //! - Moves of data: [`moves`], [`phases`] and [`copies`].
 //! - [`register`]: the number of channels of a register tile.
 //!
@@ -36,7 +37,6 @@ pub mod moves;
 pub mod number;
 #[cfg(test)]
 mod other_registers;
-#[cfg(feature = "winograd")]
 pub mod packed_product;
 pub mod phases;
 pub mod pixel_tile;
@@ -45,6 +45,7 @@ pub mod plane_tile;
 pub mod register;
 pub mod scheme;
 mod spread;
+pub mod spread_tile;
 mod sums;
 pub mod tiles;
 pub mod vectors;

@@ -1,4 +1,4 @@
-//! The product of rows and packed weights, which Winograd's algorithms need.
+//! The product of rows and packed weights, for Winograd's algorithms and for few output channels.
 
 use crate::ahead::Ahead;
 use crate::isa;
@@ -22,14 +22,18 @@ pub struct PackedProduct<'a, 'b, T> {
     pub next: &'a [T],
     /// Whether the products are added to what dst holds.
     pub accumulate: bool,
-    /// Rows × columns.
+    /// Rows × columns. It may have more rows, which then hold what the last one does: where they are a multiple of
+    /// [`ROWS`], all sums are of tiles as high, and how they round does not depend on the number of rows.
     pub dst: MatrixMut<'b, T>,
 }
+
+/// Rows of a register tile on every machine.
+pub const ROWS: usize = FEW;
 
 impl<T: Number> PackedProduct<'_, '_, T> {
     /// Multiplies.
     pub(crate) fn run_checked(self) {
-        assert_eq!(self.rows.rows(), self.dst.rows());
+        assert!((1..=self.dst.rows()).contains(&self.rows.rows()));
         let elements = self.rows.cols() * self.dst.cols();
         assert!(self.weights.len() >= elements + BEHIND_WEIGHTS / size_of::<T>());
         isa::dispatch(self);
@@ -111,9 +115,9 @@ impl<T: Number> PackedProduct<'_, '_, T> {
         width: usize,
         ahead: &mut Ahead,
     ) {
-        let (from, ld) = (self.rows.data().as_ptr(), self.dst.ld());
+        let (from, ld, last) = (self.rows.data().as_ptr(), self.dst.ld(), self.rows.rows() - 1);
         let factors = Factors::<T, P> {
-            rows: std::array::from_fn(|p| from.wrapping_add((first + p) * self.rows.ld())),
+            rows: std::array::from_fn(|p| from.wrapping_add((first + p).min(last) * self.rows.ld())),
             row_step: 1,
             vector_step: self.dst.cols(),
             spread: AllLanes,
@@ -140,30 +144,34 @@ mod tests {
     #[test]
     fn tiles_of_all_shapes_hold_the_products() {
         for_each_shape(|| {
-            for (rows, cols, depth) in [(31, 150, 5), (12, 64, 9), (7, 33, 3), (1, 1, 1), (8, 113, 2)] {
-                check::<f32>(rows, cols, depth);
-                check::<f64>(rows, cols, depth);
+            for (rows, cols, depth) in [(31usize, 150, 5), (12, 64, 9), (7, 33, 3), (1, 1, 1), (8, 113, 2)] {
+                for all in [rows, rows.next_multiple_of(ROWS)] {
+                    check::<f32>([rows, all], cols, depth);
+                    check::<f64>([rows, all], cols, depth);
+                }
             }
         });
     }
 
-    fn check<T: Number>(rows: usize, cols: usize, depth: usize) {
+    fn check<T: Number>([rows, all]: [usize; 2], cols: usize, depth: usize) {
         let value = |at: usize| T::from_f64((at * 7 % 11) as f64 - 5.0);
         let from: Vec<T> = (0..rows * depth).map(value).collect();
         let weights: Vec<T> =
             (0..depth * cols + BEHIND_WEIGHTS / size_of::<T>()).map(|at| value(3 * at)).collect();
-        let mut dst = vec![T::ONE; rows * cols];
+        let mut dst = vec![T::ONE; all * cols];
         PackedProduct {
             rows: Matrix::new(&from[..], rows, depth, depth),
             weights: &weights,
             next: &[],
             accumulate: true,
-            dst: MatrixMut::new(&mut dst, rows, cols, cols),
+            dst: MatrixMut::new(&mut dst, all, cols, cols),
         }
         .run_checked();
         for (at, &sum) in dst.iter().enumerate() {
             let (row, col) = (at / cols, at % cols);
-            let products = (0..depth).map(|k| from[row * depth + k].into() * weights[k * cols + col].into());
+            let from_row = row.min(rows - 1);
+            let products =
+                (0..depth).map(|k| from[from_row * depth + k].into() * weights[k * cols + col].into());
             assert_eq!(sum.into(), 1.0 + products.sum::<f64>(), "row {row}, column {col}");
         }
     }

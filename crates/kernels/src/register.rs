@@ -8,9 +8,14 @@ use crate::scheme::Scheme;
 use crate::sums::{VECTORS, most_vectors};
 use crate::vectors::{Kernel, Vectors};
 
+/// Channels of a vector of this machine for elements of this type.
+pub fn channels_of_vector(data_type: DataType) -> usize {
+    for_type!(data_type, T => channels_of::<T>()).of_vector
+}
+
 /// Channels of a register tile of this machine for elements of this type.
 pub fn channels_of_register_tile(data_type: DataType) -> usize {
-    VECTORS * for_type!(data_type, T => channels_of::<T>()).of_vector
+    VECTORS * channels_of_vector(data_type)
 }
 
 /// Output channels of a register tile of pixels.

@@ -1,0 +1,233 @@
+//! `kn2col-register`: for a few input pixels, src[pixels × C]·weights[C × (Kh·Kw·M)] in registers; the product of each tap
+//! is added to the output that the tap writes. Bias and activation follow when all are added.
+//! Workspace: 0 for an NHWC src and dst. For an NCHW src, W·R·C elements for each thread: the part of src that a tile
+//! sees, moved to NHWC, of W columns and R rows. For an NCHW dst, M elements for each pixel of a tile.
+//! Wins if output channels are few, so that a vector of them alone would have idle lanes: the last layer of a decoder,
+//! an inverse STFT.
+//! Source: kn2col (arXiv 1704.04428), some pixels at a time. In a transposed convolution the taps write outputs that lie
+//! apart; an ordinary one of stride 1 is such a convolution with its taps turned round.
+
+use std::ops::Range;
+
+use convlow_kernels::geometry::Geometry;
+use convlow_kernels::matrix::{Matrix, MatrixMut};
+use convlow_kernels::moved::moved;
+use convlow_kernels::register::channels_of_vector;
+use convlow_kernels::spread_tile::{SpreadTile, lanes_of_block};
+
+use super::algorithm::{
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
+    require_countable_taps,
+};
+use super::cost::{Cost, streamed_elements, work};
+use super::tiling::{
+    boxes, count, dst_grid, largest_window, part_of_pixels, pixels_and_channels, pixels_of_tile,
+    window_elements,
+};
+use crate::lowering::weights::WeightOrder;
+use crate::problem::{Axis, Kind, Layout, Problem};
+use crate::tiles::{EachTile, Grid};
+
+/// The products of all taps at once.
+pub struct Kn2colRegister;
+
+/// Bytes of a thread's scratch, unless a single pixel needs more: 256 KiB.
+const SCRATCH_BYTES: usize = 256 << 10;
+struct PreparedKn2colRegister {
+    problem: Problem,
+    geometry: Geometry,
+    /// Output pixels of a tile.
+    pixels: usize,
+    /// Elements of a tile's scratch for what it sees of an NCHW src.
+    moved: usize,
+    grid: Grid,
+    scratch: Scratch,
+}
+
+/// Tiles of an image whose scratch is to be the same for every number of threads.
+const TILES: usize = 2;
+
+/// Output pixels of a tile, if the scratch for them fits: as many as let so many threads finish together. Neighbouring tiles
+/// both compute the products of the inputs that they have in common. How many tiles there are changes no sum.
+fn most_pixels(geometry: &Geometry, threads: usize) -> usize {
+    let outputs = geometry.axes.map(|axis| axis.output);
+    let longest = outputs.iter().position(|&output| output > 1).unwrap_or(2);
+    let of_tiles = |tiles: &usize| outputs[longest].div_ceil(*tiles);
+    let time = |tiles: &usize| tiles.div_ceil(threads) * geometry.largest_window(longest, of_tiles(tiles));
+    // More tiles than these help no thread.
+    let best = (1..=outputs[longest].min(4 * threads)).min_by_key(time).unwrap_or(1);
+    of_tiles(&best) * outputs[longest + 1..].iter().product::<usize>()
+}
+
+/// Elements of scratch for tiles of so many output pixels: for their input, and for their sums.
+fn scratch_of(problem: &Problem, geometry: &Geometry, pixels: usize) -> Option<[usize; 2]> {
+    let moved = match problem.src_layout {
+        Layout::Nchw => largest_window(geometry, pixels)?.checked_mul(problem.in_channels)?,
+        Layout::Nhwc => 0,
+    };
+    let sums = match problem.dst_layout {
+        Layout::Nchw => pixels.checked_mul(problem.out_channels)?,
+        Layout::Nhwc => 0,
+    };
+    Some([moved, sums])
+}
+
+impl Algorithm for Kn2colRegister {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
+        require_countable_taps(problem)?;
+        require(
+            problem.is(Kind::Transposed) || problem.unit_stride(),
+            c"needs stride 1, or operation = CONV_TRANSPOSE",
+        )?;
+        let geometry = problem.geometry();
+        let fitting = problem.elements(SCRATCH_BYTES).min(limits.elements);
+        let in_place = (problem.src_layout, problem.dst_layout) == (Layout::Nhwc, Layout::Nhwc);
+        let sharing = if in_place { limits.threads } else { TILES };
+        let mut pixels = pixels_of_tile(&geometry, most_pixels(&geometry, sharing));
+        let [moved, sums] = loop {
+            let [moved, sums] = scratch_of(problem, &geometry, pixels).ok_or(Scratch::OVERFLOW)?;
+            if pixels == 1 || moved.saturating_add(sums) <= fitting {
+                break [moved, sums];
+            }
+            pixels = pixels_of_tile(&geometry, pixels - pixels.div_ceil(8));
+        };
+        require(
+            moved.saturating_add(sums) <= problem.elements(SCRATCH_BYTES),
+            c"needs more than 256 KiB to move what a pixel sees",
+        )?;
+        let grid = dst_grid(
+            problem.dst_layout,
+            (problem.out_pixels(), problem.out_channels),
+            (pixels, problem.out_channels),
+        );
+        let scratch = match (moved, sums) {
+            (0, 0) => Scratch::NONE,
+            _ => {
+                let elements = moved.checked_add(sums).ok_or(Scratch::OVERFLOW)?;
+                Scratch::of_tiles(elements_of(&[elements])?, grid.tiles(), limits)?
+            }
+        };
+        ready(PreparedKn2colRegister { problem: *problem, geometry, pixels, moved, grid, scratch })
+    }
+}
+
+impl PreparedKn2colRegister {
+    /// The output channels of some pixels, which hold what the products are added to or, in NCHW, are in `scratch`.
+    fn run_tile<T: Element>(
+        &self,
+        unit: &Unit<'_, T>,
+        pixels: &Range<usize>,
+        mut dst: MatrixMut<'_, T>,
+        scratch: &mut [T],
+    ) {
+        let Self { problem, geometry, .. } = self;
+        let (channels, layout) = (problem.out_channels, problem.dst_layout);
+        let (for_input, for_sums) = scratch.split_at_mut(self.moved);
+        for (first, outputs) in boxes(geometry, pixels) {
+            let of_box = count(&outputs);
+            let mut part = part_of_pixels(layout, &mut dst, first..first + of_box);
+            // 1. Move what the outputs see of an NCHW src.
+            let (mut image, mut origin) = (unit.src, [0; 3]);
+            if problem.src_layout == Layout::Nchw {
+                (image, origin) = moved::<T>(&image, geometry, &outputs, problem.in_channels, for_input);
+            }
+            // 2. Add the products of all taps.
+            let add = |dst: MatrixMut<'_, T>| {
+                T::spread_tile(SpreadTile {
+                    geometry,
+                    image: &image,
+                    origin,
+                    depth: problem.in_channels,
+                    weights: unit.weights,
+                    outputs: outputs.clone(),
+                    dst,
+                });
+            };
+            match layout {
+                Layout::Nhwc => {
+                    if !problem.accumulate {
+                        part.fill(T::ZERO);
+                    }
+                    add(part);
+                }
+                Layout::Nchw => {
+                    let sums = &mut for_sums[..of_box * channels];
+                    sums.fill(T::ZERO);
+                    add(MatrixMut::new(sums, of_box, channels, channels));
+                    let sums = Matrix::new(sums, of_box, channels, channels);
+                    T::transpose(&sums, &mut part, problem.accumulate);
+                }
+            }
+        }
+        // 3. Finish.
+        unit.finish(&mut dst, 0);
+    }
+}
+
+impl Prepared for PreparedKn2colRegister {
+    fn scratch(&self) -> Scratch {
+        self.scratch
+    }
+
+    fn weight_order(&self) -> WeightOrder {
+        let block = lanes_of_block(self.problem.out_channels);
+        WeightOrder::taps_side_by_side(block, !self.problem.is(Kind::Transposed))
+    }
+
+    fn cost(&self) -> Cost {
+        /// What an addition to dst costs, in copied runs.
+        const ADDITION: f64 = 0.12;
+        let Self { problem, geometry, pixels, grid, .. } = self;
+        let (depth, channels) = (problem.in_channels, problem.out_channels);
+        let of_tiles = |geometry: &Geometry| {
+            window_elements(geometry, *pixels, 1).map_or(f64::INFINITY, |seen| work(&[seen, grid.tiles()]))
+        };
+        // A block of weights is multiplied by the rows alone that some of its taps read.
+        let rows_of_block = (lanes_of_block(channels) / (problem.cols.kernel * channels)).max(1);
+        let [planes, rows, cols] = geometry.axes;
+        let of_block = [
+            Axis { kernel: rows_of_block.div_ceil(rows.kernel).min(planes.kernel), ..planes },
+            Axis { kernel: rows_of_block.min(rows.kernel), ..rows },
+            cols,
+        ];
+        let seen = of_tiles(&Geometry { axes: of_block, ..*geometry });
+        let vector = channels_of_vector(problem.data_type);
+        let lanes = (problem.taps() * channels).next_multiple_of(vector) as f64;
+        // Additions to dst for each input pixel: of the taps of a row one by one, or of vectors that hold several.
+        let rows = problem.taps() / problem.cols.kernel;
+        let parts =
+            if channels <= vector { channels.count_ones() as usize } else { channels.div_ceil(vector) };
+        let additions = rows * (problem.cols.kernel * parts).min(12);
+        // Where channels fill vectors, kernels that keep sums in registers have nothing idle, and less to write.
+        let products = if channels > 2 * vector { 1.5 } else { 1.0 };
+        let of_src = if self.moved > 0 { of_tiles(geometry) * depth as f64 } else { 0.0 };
+        let of_dst = match problem.dst_layout {
+            Layout::Nchw => work(&[problem.out_pixels(), channels]),
+            Layout::Nhwc => 0.0,
+        };
+        Cost {
+            register_macs: products * seen * lanes * depth as f64,
+            finished: seen * lanes + work(&[problem.out_pixels(), channels]),
+            copies: ADDITION * work(&[problem.in_pixels(), additions]),
+            moved: of_src + of_dst,
+            tiles: grid.tiles(),
+            streamed: streamed_elements(problem, problem.weights_len(), grid.tiles()),
+            ..Cost::default()
+        }
+    }
+
+    fn grid(&self) -> Option<Grid> {
+        Some(self.grid)
+    }
+
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
+        let layout = self.problem.dst_layout;
+        let run = |tile, view: MatrixMut<'_, T>, scratch: &mut [T]| {
+            self.run_tile(unit, &pixels_and_channels(layout, tile).0, view, scratch);
+        };
+        if self.scratch == Scratch::NONE {
+            return unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| run(tile, view, &mut []));
+        }
+        unit.pool.for_each_tile(dst, self.grid, scratch, self.scratch.slots, run);
+    }
+}
