@@ -24,7 +24,7 @@ Record = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
 FIT = ("resnet50", "vgg16", "googlenet", "mobilenet_v2", "unet")
 JUDGE = ("alexnet", "yolo_v3", "inception_v3", "efficientnet_b0", "deeplab_v3", "wavenet_1d")
-FAMILIES = "register,patches"
+FAMILIES = "register,spread,patches"
 FAST = "winograd"
 #: The names of the model's constants, which are counts a second.
 CONSTANTS = {

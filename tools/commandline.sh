@@ -62,6 +62,14 @@ run_fit() {
     python_module fit --convlow "$program" "$@"
 }
 
+# What AUTO computes more slowly than lowering to a GEMM would, among random problems.
+test_lowering() {
+    local program
+    need python3 python3
+    build_convlow
+    python_module lowering --convlow "$program" "$@"
+}
+
 # The evaluation's verdicts, the page against its data, and all of it on tiny problems.
 test_evaluation() {
     local folder=target/evaluation

@@ -2,7 +2,7 @@
 # The long run.
 
 # The parts, by name, and what each calls.
-trust_parts=(fuzz descriptors floats models provider pool races hosts sanitized arm cross static vendored packages sizes package advisories peers)
+trust_parts=(fuzz descriptors floats models provider pool races hosts sanitized arm cross static vendored packages sizes package advisories peers lowering)
 
 trust_in() {
     case "$1" in
@@ -24,6 +24,7 @@ trust_in() {
         package) check_package ;;
         advisories) check_advisories ;;
         peers) test_peers ;;
+        lowering) test_lowering ;;
     esac
 }
 
