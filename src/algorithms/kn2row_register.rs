@@ -1,5 +1,6 @@
 //! `kn2row-register`: for a few output pixels × channels, the sum over all taps of src[pixels × C]·weights[C × M] in
-//! registers. The last step (bias, residual, activation) is done there, and dst is written once.
+//! registers. The last step (bias, residual, activation) is done there, and dst is written once; where C is so large that
+//! a block's weights leave the second cache level, once for each part of C.
 //! Workspace: 0 for an NHWC src. For an NCHW src, W·R·Cd elements for each thread: the part of src that a tile sees,
 //! moved to NHWC, with Cd channels. W and R are the most columns and rows that a tile sees; with more than 4096
 //! tiles, those that a tile in the middle of the image sees. Cd is a part of C if that makes larger tiles, or the
@@ -44,7 +45,9 @@ const PIXELS: usize = 480;
 const TILES: usize = 8;
 /// Output pixels of a tile with which it still takes about as long a pixel.
 const LEAST_PIXELS: usize = 98;
-/// The least part of the input channels: the sums of each are added to dst.
+/// Bytes of a block's weights that stay in the second cache level: 896 KiB.
+const NEAR_BYTES: usize = 896 << 10;
+/// The least part of the input channels.
 const LEAST_DEPTH: usize = 32;
 /// Input and output channels of a small group: those of larger ones are enough for tiles of their own.
 const SMALL_GROUP: usize = 64;
@@ -57,7 +60,7 @@ const GROUPS_BYTES: usize = 32 << 10;
 struct Tiling {
     /// Output pixels of a tile: whole rows, or a part of one.
     pixels: usize,
-    /// Input channels of a group that are summed at once.
+    /// Input channels of a group that are summed at once; the sums of each part are added to dst.
     depth: usize,
     /// Elements that the input of a tile is moved to, if it is moved.
     moved: usize,
@@ -71,7 +74,8 @@ impl Tiling {
         let groups = if all > 1 { (blocks.channels / blocks.of_group).max(1) } else { 1 };
         let most_pixels = most_pixels(problem, blocks);
         let pixels = pixels_of_tile(geometry, most_pixels);
-        let in_place = Self { pixels, depth: problem.group_in(), moved: 0, groups };
+        let depth = if all == 1 { near_depth(problem, blocks) } else { problem.group_in() };
+        let in_place = Self { pixels, depth, moved: 0, groups };
         // A plane of one pixel is no plane: the channels lie one behind the other.
         if problem.src_layout == Layout::Nhwc || problem.in_pixels() == 1 {
             return in_place;
@@ -145,6 +149,15 @@ impl Tiling {
         };
         dst_grid(problem.dst_layout, (pixels, channels), (self.pixels, of_tile))
     }
+}
+
+/// Input channels that are summed at once in place: those of about equal parts whose weights, of a block, stay in the
+/// second cache level, where every few pixels read them again.
+fn near_depth(problem: &Problem, blocks: Blocks) -> usize {
+    let of_channel = blocks.channels.min(problem.group_out()) * problem.taps();
+    let most = (problem.elements(NEAR_BYTES) / of_channel).max(LEAST_DEPTH);
+    let depth = problem.group_in();
+    depth.div_ceil(depth.div_ceil(most)).next_multiple_of(16).min(depth)
 }
 
 /// The most output pixels of a tile.
