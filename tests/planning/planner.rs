@@ -1,6 +1,6 @@
 //! AUTO takes the quickest of what fits: by the estimate, or by the clock once something was measured.
 
-use convlow::algorithms::Products;
+use convlow::algorithms::{Entry, Products};
 use convlow::gemm::BackendChoice;
 use convlow::planner::{query, wisdom};
 use convlow::{
@@ -380,4 +380,31 @@ fn auto_takes_the_same_for_every_number_of_threads() {
         "planner: {valid} problems, {} plans of 1 to 7 threads, {executed} executes compared",
         valid * 4 * 7
     );
+}
+
+/// Weights of as many elements whose taps lie side by side, in both directions and in groups of as many channels, are all
+/// of other formats: none is read as another.
+#[test]
+fn taps_side_by_side_are_formats_of_their_own() {
+    let [spread, planes] = [c"kn2col-register", c"im2col-register"]
+        .map(|name| Entry::by_name(name).expect("a registered algorithm"));
+    let square = common::padded([8, 2], [9, 9], [3, 3], 1);
+    let of_taps = common::padded([8, 18], [9, 9], [1, 1], 0);
+    let plans = [
+        (spread, square),
+        (spread, Problem { operation: Operation::ConvTranspose, ..square }),
+        (spread, common::padded([8, 3], [9, 9], [2, 3], 0)),
+        (spread, of_taps),
+        (planes, of_taps),
+        (planes, square),
+    ]
+    .map(|(entry, problem)| {
+        let problem = Problem::new(problem).expect("a valid problem");
+        common::plan_for(&problem, &common::options(entry, BackendChoice::Auto, &Pool::SERIAL))
+            .expect("computed")
+    });
+    for (at, plan) in plans.iter().enumerate() {
+        assert_eq!(plan.info().packed_weights_bytes, plans[0].info().packed_weights_bytes);
+        assert!(plans[..at].iter().all(|other| other.packing_id() != plan.packing_id()), "{at}");
+    }
 }

@@ -59,12 +59,18 @@ fn table_of(text: &str) -> Vec<Vec<&str>> {
     lines.map(|line| line.trim_start_matches('*').split_whitespace().collect()).collect()
 }
 
+/// How many different names there are.
+fn different<'a>(names: impl Iterator<Item = &'a str>) -> usize {
+    names.collect::<std::collections::BTreeSet<_>>().len()
+}
+
 #[test]
 fn query_prints_every_primitive_with_the_workspace_of_its_formula() {
     let text = printed(&["query", PROBLEM]);
     assert!(text.lines().all(|line| line.chars().count() < 118), "{text}");
     let table = table_of(&text);
-    assert_eq!(table.len(), REGISTRY.len(), "{text}");
+    // What works on some pairs of layouts has a line for each.
+    assert_eq!(different(table.iter().map(|row| row[0])), REGISTRY.len(), "{text}");
     let mut exact = 0;
     for row in table {
         let (name, layouts, workspace) = (row[0], row[1], row[2]);
@@ -131,7 +137,7 @@ fn query_as_csv_has_plain_numbers() {
     let mut lines = text.lines();
     let columns: Vec<_> = lines.next().expect("a heading").split(',').collect();
     let lines: Vec<Vec<_>> = lines.map(|line| line.split(',').collect()).collect();
-    assert_eq!(lines.len(), REGISTRY.len());
+    assert_eq!(different(lines.iter().map(|line| line[0])), REGISTRY.len());
     let of = |name: &str, column: &str| {
         let index = columns.iter().position(|other| *other == column).expect(column);
         lines.iter().find(|line| line[0] == name).expect(name)[index]
