@@ -82,9 +82,9 @@ impl Algorithm for Im2colRegister {
         let apart = all.is_multiple_of(problem.elements(PAGE_BYTES)) && depth > PAGES;
         // Where one block has all channels, each plane is read once, in place as fast as to be copied.
         let pays = problem.group_out() > FEW_CHANNELS || apart && problem.group_out() > block;
-        let in_place = are_patches && !(pays && limits.elements / depth >= VECTORS.min(all));
         // A vector of pixels at least, if that is not too much.
         let least = VECTORS.min(problem.elements(MOST_BYTES) / depth);
+        let in_place = are_patches && !(pays && limits.elements / depth >= least.clamp(1, all));
         let fitting = (problem.elements(PATCH_BYTES) / depth).max(least).clamp(1, PIXELS);
         let fitting = if in_place { fitting } else { fitting.min(limits.elements / depth).max(1) };
         let pixels = whole_tiles(all, fitting);

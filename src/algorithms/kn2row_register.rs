@@ -19,6 +19,7 @@ use convlow_kernels::Tiles;
 use convlow_kernels::geometry::Geometry;
 use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moved::moved;
+use convlow_kernels::number::QUAD;
 use convlow_kernels::pixel_tile::{Blocks, PixelTile};
 use convlow_kernels::register::channels_of_vector;
 
@@ -190,8 +191,12 @@ impl Algorithm for Kn2rowRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         require_countable_taps(problem)?;
         let channels = [problem.group_in(), problem.group_out()];
-        let blocks = Blocks::new(problem.data_type, problem.groups, channels);
         let (geometry, groups) = (flattened(problem), groups_of_unit(problem));
+        // A unit of one group has nothing to fill a vector with.
+        let blocks = match problem.group_out() {
+            QUAD if groups == 1 => Blocks::new(problem.data_type, 1, channels),
+            _ => Blocks::new(problem.data_type, problem.groups, channels),
+        };
         let tiling = Tiling::new(problem, &geometry, groups, blocks, limits.elements);
         let scratch = match tiling.moved {
             0 => Scratch::NONE,

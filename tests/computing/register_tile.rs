@@ -1,8 +1,10 @@
 //! What the grid of the conformance tests does not hold: sizes beyond those that register tiles take at once.
 
+use std::ffi::CStr;
+
 use convlow::algorithms::{Element, Entry};
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, DataType, Layout, Options, Pool, Problem};
+use convlow::{Axis, DataType, Layout, Operation, Options, Pool, Problem, Strides};
 
 use crate::common::{self, Data, dilated, padded, plan_for};
 
@@ -13,15 +15,19 @@ fn check(problem: Problem) {
 
 /// Integers, so that every sum is exact in any order.
 fn check_within<T: Element>(problem: Problem, max_workspace_bytes: usize) {
+    check_by::<T>(c"kn2row-register", problem, max_workspace_bytes);
+}
+
+/// The same by an algorithm.
+fn check_by<T: Element>(name: &CStr, problem: Problem, max_workspace_bytes: usize) {
     common::instructions();
     if !DataType::BUILT.contains(&T::TYPE) {
         return;
     }
     let problem = Problem::new(Problem { data_type: T::TYPE, ..problem }).expect("valid");
-    let entry = Entry::by_name(c"kn2row-register").expect("registered");
+    let entry = Entry::by_name(name).expect("registered");
     let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
-    let plan =
-        plan_for(&problem, &Options { max_workspace_bytes, ..options }).expect("it takes every problem");
+    let plan = plan_for(&problem, &Options { max_workspace_bytes, ..options }).expect("it takes the problem");
     let data: Data<T> = Data::integers(&problem, true, &mut fastrand::Rng::with_seed(7));
     let found = common::run(&plan, &data);
     for (at, (found, expected)) in found.iter().zip(data.expected(&problem)).enumerate() {
@@ -39,6 +45,7 @@ fn other_instructions_compute_the_same() {
             "windows_of_many_runs_are_listed_in_parts",
             "far_taps_do_not_disturb_near_ones",
             "groups_of_every_size_are_computed_side_by_side",
+            "taps_that_miss_all_outputs_are_added_to_none",
         ],
     );
 }
@@ -68,6 +75,9 @@ fn groups_of_every_size_are_computed_side_by_side() {
             check(of(problem, groups, inputs, outputs));
         }
     }
+    // Of so many input channels that each group is computed by itself, though several would fill a vector.
+    check(of(problem, 2, 100, 4));
+    check(of(problem, 4, 100, 4));
     for (groups, inputs, outputs) in [(3, 1, 4), (9, 3, 4), (4, 4, 4), (9, 8, 8), (2, 65, 16), (7, 2, 2)] {
         check(of(problem, groups, inputs, outputs));
     }
@@ -110,4 +120,31 @@ fn far_taps_do_not_disturb_near_ones() {
     let rows = Axis { dilation: far, pad_before: far, ..Axis::dense(1, 2) };
     check(Problem { rows, ..padded([1, 3], [1, 1 << 14], [1, 1], 0) });
     check(Problem { rows: Axis { stride: far, ..rows }, ..padded([1, 3], [1, 1 << 14], [1, 1], 0) });
+}
+
+/// The places of taps that see nothing lie so far away that their elements cannot be counted, or count as near ones.
+#[test]
+fn taps_that_miss_all_outputs_are_added_to_none() {
+    let nhwc = Layout::Nhwc;
+    let cols = |input: usize, kernel: usize, dilation: usize, pad_after: usize| Axis {
+        dilation,
+        pad_after,
+        ..Axis::dense(input, kernel)
+    };
+    let check = |cols: Axis, operation: Operation, outputs: usize, apart: usize| {
+        let plain = padded([1, outputs], [1, 1], [1, 1], 0);
+        let dst_strides = Strides { channel: apart, batch: 0 };
+        let problem = Problem { operation, cols, src_layout: nhwc, dst_layout: nhwc, dst_strides, ..plain };
+        check_by::<f32>(c"kn2col-register", problem, usize::MAX);
+        check_by::<f64>(c"kn2col-register", problem, usize::MAX);
+    };
+    for outputs in [1, 4, 16, 32] {
+        for (operation, far) in [(Operation::Conv, 1 << 59), (Operation::ConvTranspose, 1 << 59)] {
+            check(cols(1, 2, far, far), operation, outputs, 0);
+        }
+        let far = 558_992_244_657_865_200;
+        check(cols(2, 2, far, far), Operation::Conv, outputs, 33);
+        check(cols(3, 3, 1, 0), Operation::Conv, outputs, 1 << 40);
+        check(cols(17, 17, 1, 0), Operation::Conv, outputs, 1 << 40);
+    }
 }

@@ -53,26 +53,28 @@ pub struct SpreadTile<'a, 'b, T: Number> {
     pub dst: MatrixMut<'b, T>,
 }
 
-/// How the inputs of an axis map to the outputs that they are added to.
+/// How the inputs of an axis map to the outputs that they are added to. Places of taps that miss all outputs may be
+/// farther away than sizes reach.
 #[derive(Clone, Copy)]
 struct Spread {
     axis: Axis,
     /// Outputs that tap 0 of input 0 lies before output 0.
-    before: isize,
+    before: i128,
 }
 
 impl Spread {
     /// That of an axis, whose taps an ordinary convolution turns round.
     fn new(operation: Operation, axis: &Axis) -> Self {
-        let reach = ((axis.kernel - 1) * axis.dilation) as isize;
-        let pad = axis.pad_before as isize;
+        let reach = (axis.kernel - 1) as i128 * axis.dilation as i128;
+        let pad = axis.pad_before as i128;
         let before = if operation == Operation::Conv { reach - pad } else { pad };
         Self { axis: *axis, before }
     }
 
     /// The output that a tap of an input is added to, which may lie outside.
-    fn output(&self, input: usize, tap: usize) -> isize {
-        (input * self.axis.stride + tap * self.axis.dilation) as isize - self.before
+    fn output(&self, input: usize, tap: usize) -> i128 {
+        let Axis { stride, dilation, .. } = self.axis;
+        input as i128 * stride as i128 + tap as i128 * dilation as i128 - self.before
     }
 
     /// The same, where it is one of these, counted from the first of them.
@@ -244,8 +246,27 @@ impl<T: Number> RowOfTaps<'_, T> {
     }
 
     /// The output to which the first pixel's product with a tap is added, counted from the row's first.
-    fn output(&self, tap: usize) -> isize {
-        self.cols.output(self.pixels.start, tap) - self.outputs.start as isize
+    fn output(&self, tap: usize) -> i128 {
+        self.cols.output(self.pixels.start, tap) - self.outputs.start as i128
+    }
+
+    /// The pixels whose product with a tap is added to an output of the row, and where that of the first is.
+    fn inside(&self, tap: usize) -> (Range<usize>, usize) {
+        let (stride, pixels, output) = (self.cols.axis.stride, self.pixels.len(), self.output(tap));
+        let (left, len) = (self.outputs.len() as i128 - output, self.pixels.len() as i128 * stride as i128);
+        if left <= 0 || -output >= len {
+            return (0..0, 0);
+        }
+        // What is left of the row, or before it, is less than all that the pixels write.
+        let count = |distance: i128| match usize::try_from(distance.clamp(0, len)) {
+            Ok(distance) => steps(distance, stride).min(pixels),
+            Err(_) => pixels,
+        };
+        let (first, end) = (count(-output), count(left));
+        match usize::try_from(output + first as i128 * stride as i128) {
+            Ok(at) if first < end => (first..end, at),
+            _ => (0..0, 0),
+        }
     }
 
     /// Tap by tap, of `M` output channels from one on: neighbouring pixels write what lies apart, and wait for nothing.
@@ -254,15 +275,11 @@ impl<T: Number> RowOfTaps<'_, T> {
     /// As [`RowOfTaps::add`].
     #[inline(always)]
     unsafe fn add_taps<const M: usize>(&self, channel: usize) {
-        let (stride, pixels) = (self.cols.axis.stride, self.pixels.len());
+        // Beyond the last output the next place need not be there.
+        let step = self.cols.axis.stride.wrapping_mul(self.ld);
         for lane in self.part.clone().step_by(self.channels) {
-            let output = self.output(lane / self.channels);
-            // The pixels whose product with the tap lies in the row.
-            let before = steps(usize::try_from(-output).unwrap_or(0), stride).min(pixels);
-            let left = usize::try_from(self.outputs.len() as isize - output).unwrap_or(0);
-            let end = steps(left, stride).clamp(before, pixels);
-            let first = (output + (before * stride) as isize) * self.ld as isize + channel as isize;
-            let mut to = self.to.wrapping_offset(first);
+            let (Range { start: before, end }, output) = self.inside(lane / self.channels);
+            let mut to = self.to.wrapping_add(output * self.ld + channel);
             let from = &self.products[lane - self.part.start + channel..];
             assert!(end == before || from.len() >= (end - 1) * self.of_pixel + M);
             // Pointers that step on: a chain of iterators would live in memory.
@@ -273,7 +290,7 @@ impl<T: Number> RowOfTaps<'_, T> {
                     let (sums, products) = (to.cast::<[T; M]>().read(), from.cast::<[T; M]>().read());
                     to.cast::<[T; M]>().write(std::array::from_fn(|m| sums[m] + products[m]));
                 }
-                (to, from) = (to.wrapping_add(stride * self.ld), from.wrapping_add(self.of_pixel));
+                (to, from) = (to.wrapping_add(step), from.wrapping_add(self.of_pixel));
             }
         }
     }
@@ -286,24 +303,36 @@ impl<T: Number> RowOfTaps<'_, T> {
     unsafe fn add_runs<S: Vectors>(&self, simd: S) {
         let Self { channels, ld, .. } = *self;
         let Axis { dilation, kernel, stride, .. } = self.cols.axis;
-        let dense = ld == channels && (dilation == 1 || kernel == 1);
-        let len = (self.outputs.len() - 1) * ld + channels;
+        let step = stride.wrapping_mul(ld);
+        if ld == channels && (dilation == 1 || kernel == 1) {
+            // Each pixel sees an output of the row by a tap: its run is no farther away than the row and all taps are long.
+            let (first, len) = (self.part.start, (self.outputs.len() * channels) as isize);
+            let mut at =
+                self.output(first / channels) as isize * channels as isize + (first % channels) as isize;
+            for of_pixel in self.products.chunks(self.of_pixel).take(self.pixels.len()) {
+                let from = &of_pixel[..self.part.len()];
+                // What lies before or behind the row belongs to other tiles, or to nobody.
+                let before = usize::try_from(-at).unwrap_or(0).min(from.len());
+                let count = usize::try_from(len - at).unwrap_or(0).min(from.len()).saturating_sub(before);
+                let to = self.to.wrapping_offset(at).wrapping_add(before);
+                // SAFETY: these elements lie in the row.
+                unsafe { add_run::<S, T>(simd, &from[before..before + count], to) };
+                at = at.wrapping_add(step as isize);
+            }
+            return;
+        }
         let mut lane = self.part.start;
         while lane < self.part.end {
             let channel = lane % channels;
-            let end = if dense { self.part.end } else { self.part.end.min(lane - channel + channels) };
-            let run = lane - self.part.start..end - self.part.start;
-            let mut at = self.output(lane / channels) * ld as isize + channel as isize;
-            for of_pixel in self.products.chunks(self.of_pixel).take(self.pixels.len()) {
-                let from = &of_pixel[run.clone()];
-                // What lies before or behind the row belongs to other tiles, or to nobody.
-                let before = usize::try_from(-at).unwrap_or(0).min(from.len());
-                let begin = usize::try_from(at).unwrap_or(0);
-                let count = (from.len() - before).min(len.saturating_sub(begin));
-                // SAFETY: these elements lie in the row; of what lies between channels there are none, as a run is of one
-                // pixel then.
-                unsafe { add_run::<S, T>(simd, &from[before..before + count], self.to.wrapping_add(begin)) };
-                at += (stride * ld) as isize;
+            let end = self.part.end.min(lane - channel + channels);
+            let (pixels, output) = self.inside(lane / channels);
+            let mut to = self.to.wrapping_add(output * ld + channel);
+            let of_pixels = self.products.chunks(self.of_pixel).take(pixels.end).skip(pixels.start);
+            for of_pixel in of_pixels {
+                let from = &of_pixel[lane - self.part.start..end - self.part.start];
+                // SAFETY: these channels of the output are there.
+                unsafe { add_run::<S, T>(simd, from, to) };
+                to = to.wrapping_add(step);
             }
             lane = end;
         }
