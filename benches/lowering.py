@@ -23,7 +23,7 @@ from typing import Any
 Record = dict[str, Any]
 #: Times as long as the lowering that is slow.
 SLOW = 1.3
-#: Elements a second that are added to others in memory.
+#: Elements a second that are added to others in memory: src/planner/estimate.rs calls it STREAM.
 ADDED = 4.4e9
 CHANNELS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 160, 192, 256, 384, 512)
 SIDES = {

@@ -13,10 +13,10 @@ use convlow_kernels::geometry::Geometry;
 use convlow_kernels::matrix::{Matrix, MatrixMut};
 use convlow_kernels::moved::moved;
 use convlow_kernels::register::channels_of_vector;
-use convlow_kernels::spread_tile::{SpreadTile, lanes_of_block};
+use convlow_kernels::spread_tile::{FEW_ADDITIONS, SpreadTile, lanes_of_block};
 
 use super::algorithm::{
-    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require,
     require_countable_taps,
 };
 use super::cost::{Cost, streamed_elements, work};
@@ -31,8 +31,11 @@ use crate::tiles::{EachTile, Grid};
 /// The products of all taps at once.
 pub struct Kn2colRegister;
 
-/// Bytes of a thread's scratch, unless a single pixel needs more: 256 KiB.
+/// The most bytes of a thread's scratch: 256 KiB.
 const SCRATCH_BYTES: usize = 256 << 10;
+/// Tiles of an image whose scratch is to be the same for every number of threads.
+const TILES: usize = 2;
+
 struct PreparedKn2colRegister {
     problem: Problem,
     geometry: Geometry,
@@ -43,9 +46,6 @@ struct PreparedKn2colRegister {
     grid: Grid,
     scratch: Scratch,
 }
-
-/// Tiles of an image whose scratch is to be the same for every number of threads.
-const TILES: usize = 2;
 
 /// Output pixels of a tile, if the scratch for them fits: as many as let so many threads finish together. Neighbouring tiles
 /// both compute the products of the inputs that they have in common. How many tiles there are changes no sum.
@@ -93,19 +93,16 @@ impl Algorithm for Kn2colRegister {
         };
         require(
             moved.saturating_add(sums) <= problem.elements(SCRATCH_BYTES),
-            c"needs more than 256 KiB to move what a pixel sees",
+            c"needs more than 256 KiB for the input of one pixel",
         )?;
         let grid = dst_grid(
             problem.dst_layout,
             (problem.out_pixels(), problem.out_channels),
             (pixels, problem.out_channels),
         );
-        let scratch = match (moved, sums) {
-            (0, 0) => Scratch::NONE,
-            _ => {
-                let elements = moved.checked_add(sums).ok_or(Scratch::OVERFLOW)?;
-                Scratch::of_tiles(elements_of(&[elements])?, grid.tiles(), limits)?
-            }
+        let scratch = match moved + sums {
+            0 => Scratch::NONE,
+            elements => Scratch::of_tiles(elements, grid.tiles(), limits)?,
         };
         ready(PreparedKn2colRegister { problem: *problem, geometry, pixels, moved, grid, scratch })
     }
@@ -197,7 +194,7 @@ impl Prepared for PreparedKn2colRegister {
         let rows = problem.taps() / problem.cols.kernel;
         let parts =
             if channels <= vector { channels.count_ones() as usize } else { channels.div_ceil(vector) };
-        let additions = rows * (problem.cols.kernel * parts).min(12);
+        let additions = rows * (problem.cols.kernel * parts).min(FEW_ADDITIONS);
         // Where channels fill vectors, kernels that keep sums in registers have nothing idle, and less to write.
         let products = if channels > 2 * vector { 1.5 } else { 1.0 };
         let of_src = if self.moved > 0 { of_tiles(geometry) * depth as f64 } else { 0.0 };

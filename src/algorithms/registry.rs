@@ -141,7 +141,7 @@ impl std::fmt::Debug for Entry {
 type Layouts = &'static [(Layout, Layout)];
 const ANY: Layouts = &Layout::PAIRS;
 const NCHW: Layouts = &[(Nchw, Nchw)];
-const NCHW_OR_ALIKE: Layouts = &[(Nchw, Nchw), (Nchw, Nhwc), (Nhwc, Nhwc)];
+const FROM_NCHW_OR_TO_NHWC: Layouts = &[(Nchw, Nchw), (Nchw, Nhwc), (Nhwc, Nhwc)];
 #[cfg(feature = "gemm")]
 const NCHW_TO_NHWC: Layouts = &[(Nchw, Nhwc)];
 #[cfg(feature = "gemm")]
@@ -154,7 +154,7 @@ const NHWC: Layouts = &[(Nhwc, Nhwc)];
 const GROUPED: &[Kind] = &[Kind::Grouped, Kind::Strided, Kind::Float64];
 /// The same in three dimensions.
 const SPATIAL: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided, Kind::Float64];
-/// All groups as one, which there is.
+/// All but groups.
 const UNGROUPED: &[Kind] = &[Kind::Transposed, Kind::Volume, Kind::Strided, Kind::Float64];
 const EVERY: &[Kind] = &Kind::ALL;
 
@@ -270,7 +270,7 @@ registry! {
     }
     "spread" { space "0 or W·R·C+M·T", order None, in_parts true, kinds UNGROUPED, products Kernels, if all() }
     {
-        58 c"kn2col-register" NCHW_OR_ALIKE Kn2colRegister,
+        58 c"kn2col-register" FROM_NCHW_OR_TO_NHWC Kn2colRegister,
     }
     "depthwise" { space "0", order None, in_parts true, kinds EVERY, products Kernels, if all() }
     {

@@ -24,7 +24,7 @@ const LANES: usize = 64;
 const FEW_CHANNELS: usize = 16;
 /// Additions up to which a row of taps is added tap by tap. More of them take longer than a vector of neighbouring taps
 /// that waits for the one before it, with which it has elements in common.
-const FEW_ADDITIONS: usize = 12;
+pub const FEW_ADDITIONS: usize = 12;
 
 /// Taps × output channels of a block of packed weights.
 pub fn lanes_of_block(channels: usize) -> usize {

@@ -43,10 +43,7 @@ pub const fn room_for(pixels: usize) -> usize {
 /// # Panics
 /// If there is too little, or not aligned.
 #[inline(always)]
-pub fn split<T>(
-    room: &mut [MaybeUninit<u8>],
-    count: usize,
-) -> (&mut [MaybeUninit<T>], &mut [MaybeUninit<u8>]) {
+fn split<T>(room: &mut [MaybeUninit<u8>], count: usize) -> (&mut [MaybeUninit<T>], &mut [MaybeUninit<u8>]) {
     let (front, rest) = room.split_at_mut(count * size_of::<T>());
     // SAFETY: what need not be initialised may be of any type.
     let (before, values, _) = unsafe { front.align_to_mut::<MaybeUninit<T>>() };
