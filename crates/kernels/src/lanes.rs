@@ -67,7 +67,7 @@ pub fn prefetch<'a, T: Copy + 'a>(data: impl Into<View<'a, T>>, at: usize) {
     }
 }
 
-/// Asks for the cache line of an address.
+/// Asks for the cache line of an address, which is needed at once.
 #[inline(always)]
 pub fn prefetch_line<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
@@ -75,6 +75,19 @@ pub fn prefetch_line<T>(at: *const T) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a hint reads nothing, whatever the address, and every x86-64 machine has it.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// Asks for the cache line of an address, which is needed after more than the first cache level holds.
+#[inline(always)]
+pub fn prefetch_to_second_level<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;

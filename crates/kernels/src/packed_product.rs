@@ -48,7 +48,8 @@ impl<T: Number> Kernel for PackedProduct<'_, '_, T> {
         let (all, wide) = (self.dst.cols(), WIDE * T::lanes::<S>());
         let most = most_vectors::<S>();
         let runs = all.div_ceil(most * T::lanes::<S>()) * self.dst.rows().div_ceil(most_pixels::<S>(most));
-        let mut ahead = Ahead::new(self.next, usize::MAX, runs * self.rows.cols());
+        let Self { next, rows, .. } = &self;
+        let mut ahead = Ahead::new(next, next.len(), next.len(), runs * rows.cols());
         let mut first = 0;
         if const { most_vectors::<S>() == WIDE } {
             while first + wide <= all {

@@ -177,7 +177,6 @@ impl<X: Finish> PixelTile<'_, '_, X> {
         let most = most_vectors::<S>() * X::channels::<S>();
         // Small groups are moved to planes together.
         let Blocks { channels: of_block, of_group, .. } = self.blocks;
-        let of_channel = self.depth_of_channel();
         let together = if of_block < of_group { of_group } else { most / of_block * of_block };
         if is_planes && (!together.is_multiple_of(most) || !all.is_multiple_of(most)) {
             // Blocks that are not whole leave gaps, which are moved together with what lies between them.
@@ -200,16 +199,15 @@ impl<X: Finish> PixelTile<'_, '_, X> {
                 let (at, next) = (first + of_these, first + of_these + block_channels);
                 let block = Block {
                     src: common.src.wrapping_add(at / of_group * self.group_in * self.image.channel),
-                    weights: self.weights[at * of_channel + self.depth.start * block_channels..].as_ptr(),
+                    weights: self.weights[at * self.depth_of_channel() + self.depth.start * block_channels..]
+                        .as_ptr(),
                     bias: end.bias.map(|bias| bias[at..].as_ptr()),
                     dst: dst.wrapping_add(of_these),
                     channels: block_channels,
                     addend: end.accumulate.then_some(addend.wrapping_add(of_these)),
                     ..common
                 };
-                let of_next = of_block.min(all - next);
-                let next = &self.weights[next * of_channel..][..of_next * of_channel];
-                let mut ahead = Ahead::new(next, all * of_channel, ahead);
+                let mut ahead = self.weights_behind(next, ahead);
                 // SAFETY: `run_checked` saw that the image holds every pixel of the input that is seen, that weights, dst and
                 // bias have these channels, and `Groups::list` that dst has the places of the pixels.
                 unsafe { block.run(simd, groups, &mut ahead) };
@@ -268,6 +266,17 @@ impl<X: Finish> PixelTile<'_, '_, X> {
             addend: None,
             bounds: end.bounds(),
         }
+    }
+
+    /// The weights that are read after those of a block, during runs of so many elements: those of the block that begins
+    /// with a channel, or of the first block's next input channels.
+    fn weights_behind(&self, next: usize, elements: usize) -> Ahead {
+        let (all, depth) = (self.channels(), &self.depth);
+        let (block, first) = if next < all { (next, depth.start) } else { (0, depth.end) };
+        let channels = self.blocks.channels.min(all - block);
+        let weights = &self.weights[block * self.depth_of_channel()..][..channels * self.depth_of_channel()];
+        let of_tap = depth.len().min(self.group_in - first);
+        Ahead::new(&weights[first * channels..], of_tap * channels, self.group_in * channels, elements)
     }
 
     /// Elements of the runs of a block, during which the next block's weights are asked for.
