@@ -1,32 +1,69 @@
 //! Sums and greatest of pixels, by channel.
 
-/// The sums or the greatest of the channels of pixels that begin at these places.
-#[inline(always)]
-pub fn merge<const IS_SUM: bool>(from: &[f32], pixels: &[usize], to: &mut [f32]) {
-    let done = merge_blocks::<IS_SUM, 32>(from, pixels, to, 0);
-    let done = merge_blocks::<IS_SUM, 8>(from, pixels, to, done);
-    merge_blocks::<IS_SUM, 1>(from, pixels, to, done);
+/// How values become one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Merge {
+    Sum,
+    Greatest,
 }
 
-/// The same from one channel on, `WIDTH` of which are held in registers, as long as there are so many; where it ends.
+impl Merge {
+    /// What nothing is merged to.
+    pub fn none(self) -> f32 {
+        match self {
+            Self::Sum => 0.0,
+            Self::Greatest => f32::MIN,
+        }
+    }
+
+    /// Merges each value with another one.
+    #[inline(always)]
+    pub fn values(self, to: &mut [f32], from: &[f32]) {
+        let both = to.iter_mut().zip(from);
+        match self {
+            Self::Sum => both.for_each(|(to, &from)| *to += from),
+            Self::Greatest => both.for_each(|(to, &from)| *to = greater(*to, from)),
+        }
+    }
+
+    /// Merges the channels of pixels that begin at these places.
+    #[inline(always)]
+    pub fn pixels(self, to: &mut [f32], from: &[f32], pixels: &[usize]) {
+        match self {
+            Self::Sum => merge(to, from, pixels, |to, from| to + from),
+            Self::Greatest => merge(to, from, pixels, greater),
+        }
+    }
+}
+
 #[inline(always)]
-fn merge_blocks<const IS_SUM: bool, const WIDTH: usize>(
+fn greater(to: f32, from: f32) -> f32 {
+    if from > to { from } else { to }
+}
+
+#[inline(always)]
+fn merge(to: &mut [f32], from: &[f32], pixels: &[usize], both: impl Fn(f32, f32) -> f32 + Copy) {
+    let done = merge_blocks::<32>(to, from, pixels, 0, both);
+    let done = merge_blocks::<8>(to, from, pixels, done, both);
+    merge_blocks::<1>(to, from, pixels, done, both);
+}
+
+/// Merges the channels from one on, `WIDTH` of which are held in registers, as long as there are so many; where it ends.
+#[inline(always)]
+fn merge_blocks<const WIDTH: usize>(
+    to: &mut [f32],
     from: &[f32],
     pixels: &[usize],
-    to: &mut [f32],
     first: usize,
+    both: impl Fn(f32, f32) -> f32,
 ) -> usize {
     let (blocks, _) = to[first..].as_chunks_mut::<WIDTH>();
     for (at, to) in blocks.iter_mut().enumerate() {
-        let mut values = [if IS_SUM { 0.0 } else { f32::MIN }; WIDTH];
+        let mut values = *to;
         for pixel in pixels {
             let Some(from) = from[pixel + first + at * WIDTH..].first_chunk::<WIDTH>() else { break };
             for (value, &from) in values.iter_mut().zip(from) {
-                if IS_SUM {
-                    *value += from;
-                } else {
-                    *value = if from > *value { from } else { *value };
-                }
+                *value = both(*value, from);
             }
         }
         *to = values;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::merge::merge;
+use super::merge::Merge;
 use super::operation::{Image, Operation, Piecewise, Target, in_pieces};
 use crate::host::{Failure, Node, Result, Tensor, Value};
 use crate::session::Threads;
 
 /// The greatest or the mean of all pixels.
 pub struct Whole {
-    is_mean: bool,
+    merge: Merge,
 }
 
 impl Whole {
@@ -19,9 +19,9 @@ impl Whole {
     /// The host's.
     pub fn of(node: Node<'_>, inputs: &[Value<'_>], rank: usize) -> Result<Option<Self>> {
         Ok(match node.operator()?.as_str() {
-            "GlobalMaxPool" => Some(Self { is_mean: false }),
+            "GlobalMaxPool" => Some(Self { merge: Merge::Greatest }),
             "ReduceMean" if !reduces_pixels(node, inputs, rank)? => None,
-            _ => Some(Self { is_mean: true }),
+            _ => Some(Self { merge: Merge::Sum }),
         })
     }
 }
@@ -50,7 +50,7 @@ impl Operation for Whole {
         if image.pixels() == 0 {
             return Err(Failure("there is no pixel".to_string()));
         }
-        let images = Images { from: inputs[0].elements()?, pixels: image.pixels(), is_mean: self.is_mean };
+        let images = Images { from: inputs[0].elements()?, pixels: image.pixels(), merge: self.merge };
         in_pieces(&images, output.to, image.channels, threads);
         Ok(())
     }
@@ -60,7 +60,7 @@ impl Operation for Whole {
 struct Images<'a> {
     from: &'a [f32],
     pixels: usize,
-    is_mean: bool,
+    merge: Merge,
 }
 
 impl Piecewise for Images<'_> {
@@ -69,11 +69,10 @@ impl Piecewise for Images<'_> {
         let len = to.len() * self.pixels;
         let from = &self.from[image * len..][..len];
         let pixels: Vec<usize> = (0..len).step_by(to.len()).collect();
-        if self.is_mean {
-            merge::<true>(from, &pixels, to);
+        to.fill(self.merge.none());
+        self.merge.pixels(to, from, &pixels);
+        if self.merge == Merge::Sum {
             to.iter_mut().for_each(|to| *to /= pixels.len() as f32);
-        } else {
-            merge::<false>(from, &pixels, to);
         }
     }
 }

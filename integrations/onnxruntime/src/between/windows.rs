@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use convlow::Axis;
 
+use super::merge::Merge;
 use super::operation::{Image, Operation, Piecewise, Target, in_pieces};
 use crate::geometry::Geometry;
 use crate::host::{Failure, Node, Result, Tensor};
@@ -12,7 +13,7 @@ use crate::session::Threads;
 /// The greatest or the mean of each window.
 pub struct Windows {
     geometry: Geometry,
-    is_mean: bool,
+    merge: Merge,
     counts_padding: bool,
     rounds_up: bool,
 }
@@ -37,7 +38,8 @@ impl Windows {
         if is_mean && counts_padding && !geometry.is_padded_explicitly() {
             return Ok(None);
         }
-        Ok(Some(Self { geometry, is_mean, counts_padding, rounds_up }))
+        let merge = if is_mean { Merge::Sum } else { Merge::Greatest };
+        Ok(Some(Self { geometry, merge, counts_padding, rounds_up }))
     }
 
     fn axes(&self, input: &Tensor<'_>) -> Result<[Axis; 3]> {
@@ -76,16 +78,66 @@ struct Lines<'a> {
 const KEPT: usize = 8192;
 /// Channels of them.
 const WIDTH: usize = 256;
+/// Pixels that are merged at once. Windows of more are merged over their lines first, which windows side by side share.
+const AT_ONCE: usize = 32;
 
 impl Piecewise for Lines<'_> {
     /// A line of outputs, counted over images, planes and rows.
     #[inline(always)]
     fn piece(&self, line: usize, to: &mut [f32]) {
-        let cols = &self.axes[2];
+        let (lines, cols) = (self.seen(line), &self.axes[2]);
         let reach = (cols.kernel - 1) * cols.dilation + 1;
         let span = KEPT / self.channels.min(WIDTH);
-        // Windows that are wider than what is kept are merged one by one.
-        let at_once = if reach > span { 1 } else { (span - reach) / cols.stride + 1 };
+        if reach > span || self.axes.iter().map(|axis| axis.kernel).product::<usize>() <= AT_ONCE {
+            for (output, to) in to.chunks_exact_mut(self.channels).enumerate() {
+                self.merge_window(&lines, output, to);
+            }
+        } else {
+            self.merge_windows(&lines, (span - reach) / cols.stride + 1, reach, to);
+        }
+        if self.of.merge == Merge::Sum {
+            self.divide(lines.len(), to);
+        }
+    }
+}
+
+impl Lines<'_> {
+    /// The numbers of the lines of inputs that a line of outputs sees.
+    #[inline(always)]
+    fn seen(&self, line: usize) -> Vec<usize> {
+        let [planes, rows, _] = &self.axes;
+        let (plane, row) = (line / rows.output % planes.output, line % rows.output);
+        let image = line / rows.output / planes.output;
+        let of_plane = |plane_tap| {
+            let first = (image * planes.input + planes.input_of(plane, plane_tap)) * rows.input;
+            rows.taps_of_output(row).map(move |row_tap| first + rows.input_of(row, row_tap))
+        };
+        planes.taps_of_output(plane).flat_map(of_plane).collect()
+    }
+
+    /// Merges the pixels of one window.
+    #[inline(always)]
+    fn merge_window(&self, lines: &[usize], output: usize, to: &mut [f32]) {
+        let (cols, merge) = (&self.axes[2], self.of.merge);
+        let (mut pixels, mut count) = ([0; AT_ONCE], 0);
+        to.fill(merge.none());
+        for line in lines {
+            for tap in cols.taps_of_output(output) {
+                if count == AT_ONCE {
+                    merge.pixels(to, self.from, &pixels);
+                    count = 0;
+                }
+                pixels[count] = (line * cols.input + cols.input_of(output, tap)) * self.channels;
+                count += 1;
+            }
+        }
+        merge.pixels(to, self.from, &pixels[..count]);
+    }
+
+    /// Merges the pixels of a line of windows: so many windows side by side over their lines, then each over its columns.
+    #[inline(always)]
+    fn merge_windows(&self, lines: &[usize], at_once: usize, reach: usize, to: &mut [f32]) {
+        let (cols, merge) = (&self.axes[2], self.of.merge);
         let mut kept = [0.0; KEPT];
         for first in (0..self.channels).step_by(WIDTH) {
             let width = WIDTH.min(self.channels - first);
@@ -94,104 +146,48 @@ impl Piecewise for Lines<'_> {
                 let begin = (outputs.start * cols.stride).saturating_sub(cols.pad_before).min(cols.input);
                 let end = ((outputs.end - 1) * cols.stride + reach).saturating_sub(cols.pad_before);
                 let pixels = begin..end.clamp(begin, cols.input);
-                if reach > span {
-                    self.merge_window(
-                        line,
-                        [outputs.start, first],
-                        &mut to[outputs.start * self.channels + first..][..width],
-                    );
-                } else {
-                    self.merge_lines(line, pixels.clone(), first, &mut kept[..pixels.len() * width]);
-                    for output in outputs {
-                        let to = &mut to[output * self.channels + first..][..width];
-                        to.fill(self.of.none());
-                        for tap in cols.taps_of_output(output) {
-                            let from = (cols.input_of(output, tap) - begin) * width;
-                            self.of.merge(to, &kept[from..from + width]);
-                        }
+                self.merge_lines(lines, pixels.clone(), first, &mut kept[..pixels.len() * width]);
+                for output in outputs {
+                    let to = &mut to[output * self.channels + first..][..width];
+                    to.fill(merge.none());
+                    for tap in cols.taps_of_output(output) {
+                        let from = (cols.input_of(output, tap) - begin) * width;
+                        merge.values(to, &kept[from..from + width]);
                     }
                 }
             }
         }
-        if self.of.is_mean {
-            self.divide(line, to);
-        }
-    }
-}
-
-impl Lines<'_> {
-    /// The numbers of the lines of inputs that a line of outputs sees.
-    #[inline(always)]
-    fn seen(&self, line: usize) -> impl Iterator<Item = usize> {
-        let [planes, rows, _] = &self.axes;
-        let (plane, row) = (line / rows.output % planes.output, line % rows.output);
-        let image = line / rows.output / planes.output;
-        planes.taps_of_output(plane).flat_map(move |plane_tap| {
-            let first = (image * planes.input + planes.input_of(plane, plane_tap)) * rows.input;
-            rows.taps_of_output(row).map(move |row_tap| first + rows.input_of(row, row_tap))
-        })
     }
 
-    /// Merges some channels of pixels over the lines that a line of outputs sees, each pixel by itself.
+    /// Merges some channels of pixels over lines, each pixel by itself.
     #[inline(always)]
-    fn merge_lines(&self, line: usize, pixels: Range<usize>, first: usize, to: &mut [f32]) {
+    fn merge_lines(&self, lines: &[usize], pixels: Range<usize>, first: usize, to: &mut [f32]) {
         if pixels.is_empty() {
             return;
         }
-        let width = to.len() / pixels.len();
-        to.fill(self.of.none());
-        for line in self.seen(line) {
+        let (width, merge) = (to.len() / pixels.len(), self.of.merge);
+        to.fill(merge.none());
+        for line in lines {
             let from = &self.from[(line * self.axes[2].input + pixels.start) * self.channels + first..];
             if width == self.channels {
-                self.of.merge(to, &from[..to.len()]);
+                merge.values(to, &from[..to.len()]);
             } else {
                 let from = from.chunks(self.channels);
-                to.chunks_exact_mut(width).zip(from).for_each(|(to, from)| self.of.merge(to, &from[..width]));
-            }
-        }
-    }
-
-    /// Merges some channels of one window.
-    #[inline(always)]
-    fn merge_window(&self, line: usize, [output, first]: [usize; 2], to: &mut [f32]) {
-        let cols = &self.axes[2];
-        to.fill(self.of.none());
-        for line in self.seen(line) {
-            for tap in cols.taps_of_output(output) {
-                let pixel = line * cols.input + cols.input_of(output, tap);
-                self.of.merge(to, &self.from[pixel * self.channels + first..][..to.len()]);
+                to.chunks_exact_mut(width).zip(from).for_each(|(to, from)| merge.values(to, &from[..width]));
             }
         }
     }
 
     /// Makes means of the sums.
     #[inline(always)]
-    fn divide(&self, line: usize, to: &mut [f32]) {
+    fn divide(&self, lines: usize, to: &mut [f32]) {
         let [planes, rows, cols] = &self.axes;
-        let lines = self.seen(line).count();
         for (output, to) in to.chunks_exact_mut(self.channels).enumerate() {
             let count = match self.of.counts_padding {
                 true => planes.kernel * rows.kernel * cols.kernel,
                 false => lines * cols.taps_of_output(output).len(),
             };
             to.iter_mut().for_each(|to| *to /= count as f32);
-        }
-    }
-}
-
-impl Windows {
-    /// What nothing is merged to.
-    fn none(&self) -> f32 {
-        if self.is_mean { 0.0 } else { f32::MIN }
-    }
-
-    /// Adds values, or takes the greater ones.
-    #[inline(always)]
-    fn merge(&self, to: &mut [f32], from: &[f32]) {
-        let both = to.iter_mut().zip(from);
-        match self.is_mean {
-            true => both.for_each(|(to, &from)| *to += from),
-            false => both.for_each(|(to, &from)| *to = if from > *to { from } else { *to }),
         }
     }
 }
