@@ -1,6 +1,6 @@
 //! The attributes of Conv and ConvTranspose, and the problem that they make of an input's sizes.
 
-use convlow::{Activation, Axis, DataType, Layout, Operation, Problem};
+use convlow::{Activation, Axis, DataType, Layout, Operation, Problem, Strides};
 
 use crate::host::{Failure, Node, Result};
 
@@ -33,6 +33,8 @@ pub struct Form {
     pub data_type: DataType,
     /// Of the input and of the output.
     pub layouts: [Layout; 2],
+    /// Where the output is some channels of a wider tensor.
+    pub dst_strides: Strides,
     pub activation: Activation,
     pub accumulate: bool,
 }
@@ -124,6 +126,7 @@ impl Geometry {
         let form = Form {
             data_type: DataType::F32,
             layouts: [Layout::Nhwc; 2],
+            dst_strides: Strides::PACKED,
             activation: Activation::None,
             accumulate: false,
         };
@@ -188,7 +191,7 @@ impl Geometry {
         }
         let [planes, rows, cols] = axes;
         let (groups, in_channels, out_channels) = (self.groups, self.in_channels, self.out_channels);
-        let Form { data_type, layouts: [src_layout, dst_layout], activation, accumulate } = form;
+        let Form { data_type, layouts: [src_layout, dst_layout], dst_strides, activation, accumulate } = form;
         Ok(Problem::new(Problem {
             operation: if self.transposed { Operation::ConvTranspose } else { Operation::Conv },
             data_type,
@@ -201,6 +204,7 @@ impl Geometry {
             cols,
             src_layout,
             dst_layout,
+            dst_strides,
             activation,
             accumulate,
             ..Problem::UNIT

@@ -72,6 +72,65 @@ class Between(Comparing):
         joined = node("Concat", ["c", "a"], ["b"], axis=-3)
         self.sandwich([other, joined], {"w2": values(9, 5, 1, 1)}, behind=37 + 9)
 
+    def test_convolutions_write_their_channels(self) -> None:
+        """Where nobody else reads their outputs; all other inputs of the Concat are copied."""
+        nodes = [
+            node("Conv", ["x", "w0"], ["a"], "first", pads=[1] * 4),
+            node("Conv", ["a", "w1"], ["b"], "narrow"),
+            node("Relu", ["b"], ["r"]),
+            node("MaxPool", ["a"], ["m"], kernel_shape=[3, 3], pads=[1] * 4),
+            node("Conv", ["a", "w2", "b2"], ["c"], "wide", pads=[1] * 4, group=2),
+            node("Clip", ["c", "zero", "six"], ["k"]),
+            node("Concat", ["r", "m", "k"], ["j"], axis=1),
+            node("Conv", ["j", "w3"], ["y"], "last"),
+        ]
+        constants = {
+            "w0": values(12, 5, 3, 3),
+            "w1": values(7, 12, 1, 1),
+            "w2": values(70, 6, 3, 3),
+            "b2": values(70),
+            "zero": np.float32(0),
+            "six": np.float32(6),
+            "w3": values(4, 7 + 12 + 70, 1, 1),
+        }
+        sizes: list[list[int | str]] = [[3, 5, 13, 14], ["n", 5, "h", "w"]]
+        for shape, math in itertools.product(sizes, ("exact", "fast")):
+            with self.subTest(shape=shape, math=math):
+                model = models.small(nodes, constants, shape)
+                report = self.check(model, {"x": values(3, 5, 13, 14)}, 1e-4, ["Concat", "MaxPool"], math=math)
+                fused = {layer.node: layer.fused for layer in report}
+                self.assertEqual(fused["narrow"], ("Relu", "Concat"))
+                self.assertEqual(fused["wide"], ("Clip", "Concat"))
+                self.assertEqual(fused["first"], ())
+        # Of no image there is none.
+        made = session(models.small(nodes, constants, sizes[1]))
+        self.assertEqual(made.run(None, {"x": values(0, 5, 13, 14)})[0].shape, (0, 4, 13, 14))
+        for first, second in ((13, 14), (14, 13), (6, 7)):
+            with self.subTest(height=first, width=second):
+                feeds = {"x": values(1, 5, first, second)}
+                ours = made.run(None, feeds)
+                self.assertLessEqual(error(ours, plain(models.small(nodes, constants, sizes[1])).run(None, feeds)), 1e-5)
+
+    def test_convolutions_that_others_read_are_not_joined(self) -> None:
+        constants = {"w0": values(12, 5, 1, 1), "w1": values(7, 12, 1, 1), "w2": values(4, 19, 1, 1)}
+        before = [node("Conv", ["x", "w0"], ["a"], "first"), node("Conv", ["a", "w1"], ["b"], "second")]
+        last = node("Conv", ["j", "w2"], ["y"], "last")
+        # The first one is read by the second.
+        model = models.small([*before, node("Concat", ["a", "b"], ["j"], axis=1), last], constants, [2, 5, 6, 7])
+        report = self.check(model, {"x": values(2, 5, 6, 7)}, between=["Concat"])
+        self.assertEqual([layer.fused for layer in report], [(), ("Concat",), ()])
+        # Sizes that do not fit are the user's mistake, and the error tells them.
+        nodes = [
+            node("Conv", ["x", "w0"], ["a"], "first"),
+            node("Conv", ["x", "w3"], ["b"], "second"),
+            node("Concat", ["a", "b"], ["j"], axis=1),
+            node("Conv", ["j", "w2"], ["y"], "last"),
+        ]
+        constants = {"w0": values(12, 5, 1, 1), "w3": values(7, 5, 2, 2), "w2": values(4, 19, 1, 1)}
+        made = session(models.small(nodes, constants, ["n", 5, "h", "w"]))
+        with self.assertRaisesRegex(Exception, "cannot be joined"):
+            made.run(None, {"x": values(1, 5, 6, 7)})
+
     def test_gates(self) -> None:
         squeeze = [
             node("GlobalAveragePool", ["a"], ["m"]),

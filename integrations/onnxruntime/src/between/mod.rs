@@ -20,4 +20,5 @@ mod whole;
 mod windows;
 
 pub use claimed::Between;
+pub use join::Join;
 pub use ready::Ready;

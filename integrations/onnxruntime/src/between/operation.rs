@@ -25,6 +25,11 @@ pub trait Operation: Send + Sync {
     fn keeps_shape(&self) -> bool {
         false
     }
+
+    /// Whether it joins channels.
+    fn is_join(&self) -> bool {
+        false
+    }
 }
 
 /// The output of an operation.

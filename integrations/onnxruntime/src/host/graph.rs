@@ -77,6 +77,12 @@ impl<'a> Graph<'a> {
         Ok(self.readers.contains_key(&value.name()?) || value.is_graph_output()?)
     }
 
+    /// Whether a value is read once, by a node of this graph.
+    pub fn is_read_once(&self, value: Value<'a>) -> Result<bool> {
+        let readers = self.readers.get(&value.name()?);
+        Ok(matches!(readers.map(Vec::as_slice), Some([Some(_)])) && !value.is_graph_output()?)
+    }
+
     /// The node that alone reads a value, and that nobody has.
     pub fn only_reader(&self, value: Value<'a>) -> Result<Option<Node<'a>>> {
         Ok(match *self.readers(value)?.as_slice() {

@@ -5,6 +5,7 @@ mod arithmetic;
 mod behind;
 mod execute;
 mod folded;
+mod joined;
 mod packed;
 mod places;
 mod plans;
@@ -20,9 +21,10 @@ use crate::host::{Listed, Result};
 use crate::session::Session;
 
 pub use arithmetic::{arithmetic, fits};
+pub use joined::{JoinedLayer, JoinedPart, can_be_joined, part_of};
 pub use places::{Input, Layer, PIECE, Places, output_of, shown};
 pub use problem::usual_problem;
-use typed::Typed;
+pub use typed::Typed;
 
 /// The layer of a chain.
 ///

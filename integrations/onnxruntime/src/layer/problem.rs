@@ -1,6 +1,6 @@
 //! The problem of a chain before its input is there.
 
-use convlow::{DataType, Layout, Problem, WeightsFrom};
+use convlow::{DataType, Layout, Problem, Strides, WeightsFrom};
 
 use crate::fuse::Chain;
 use crate::geometry::{Form, Geometry};
@@ -43,6 +43,7 @@ pub fn usual_problem(chain: &Chain<'_>, layouts: [Layout; 2]) -> Result<Problem>
     let form = Form {
         data_type,
         layouts,
+        dst_strides: Strides::PACKED,
         activation: chain.ending.activation,
         accumulate: chain.residual.is_some(),
     };

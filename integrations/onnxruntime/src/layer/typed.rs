@@ -101,6 +101,7 @@ impl<T: Number> Typed<T> {
         let form = Form {
             data_type: T::TYPE,
             layouts: self.places.layouts(),
+            dst_strides: self.places.dst_strides,
             activation: if is_alone { Activation::None } else { self.activation },
             accumulate: self.places.residual.is_some() && !is_alone,
         };
@@ -115,14 +116,34 @@ impl<T: Number> Typed<T> {
 impl<T: Number> Layer for Typed<T> {
     fn run(&self, call: Call<'_>, output: Output<'_>) -> Result<()> {
         self.session.begin();
-        self.compute(call, output).map_err(|Failure(reason)| Failure(format!("{}: {reason}", self.name)))
+        self.compute(call, output).map_err(|failure| self.named(failure))
     }
 }
 
 impl<T: Number> Typed<T> {
+    /// The input.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn src<'a>(&self, call: Call<'a>) -> Result<Tensor<'a>> {
+        call.input(self.places.src.index)
+    }
+
+    /// Begins to compute an input.
+    ///
+    /// # Errors
+    /// If it does not fit.
+    pub fn begin<'r>(&'r self, src: &'r Tensor<'_>, threads: &'r Threads<'r>) -> Result<Run<'r, T>> {
+        Run::new(self, src, [None; 2], threads).map_err(|failure| self.named(failure))
+    }
+
+    fn named(&self, Failure(reason): Failure) -> Failure {
+        Failure(format!("{}: {reason}", self.name))
+    }
+
     fn compute(&self, call: Call<'_>, output: Output<'_>) -> Result<()> {
         let threads = self.session.threads_of(&call)?;
-        let src = call.input(self.places.src.index)?;
+        let src = self.src(call)?;
         let residual =
             self.places.residual.map(|input| Ok::<_, Failure>((call.input(input.index)?, input.layout)));
         let residual = residual.transpose()?;
@@ -155,7 +176,7 @@ impl<T: Number> Typed<T> {
 }
 
 /// One call of a layer. Its methods compute the output up to the library's end, and tell its sizes.
-struct Run<'r, T> {
+pub struct Run<'r, T> {
     layer: &'r Typed<T>,
     threads: &'r Threads<'r>,
     src: &'r [T],
@@ -184,6 +205,20 @@ impl<'r, T: Number> Run<'r, T> {
         let mut dst_sizes = sizes_of(&plan, layer.geometry.dimensions(), channels, |axis| axis.output);
         dst_sizes[0] = batch;
         Ok(Self { layer, threads, src: src.elements::<T>()?, computed, sizes, plan, dst_sizes })
+    }
+
+    /// The output's sizes.
+    pub fn dst_sizes(&self) -> &[usize] {
+        &self.dst_sizes
+    }
+
+    /// Writes the output to a wider tensor, from one of its channels on.
+    ///
+    /// # Errors
+    /// As [`execute`].
+    pub fn write(&self, to: &mut [T], first: usize) -> Result<()> {
+        let dst = &mut to[first..][..self.plan.problem().dst_len()];
+        self.execute(&self.plan, None, dst).map_err(|failure| self.layer.named(failure))
     }
 
     fn execute(&self, plan: &Plan, residual: Option<&[T]>, dst: &mut [T]) -> Result<()> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use convlow::Layout;
 
-use super::part::{Part, outputs};
+use super::part::{Joined, Part, joined, outputs};
 use crate::between::Between;
 use crate::fuse::Chain;
 use crate::host::{Failure, Graph, Log, Node, Result, Support};
@@ -44,10 +44,15 @@ impl<'s> Claims<'s> {
             let last = channels_last.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             self.log.line(&format!("convlow keeps channels last: {last}"));
         }
+        let parts = joined(parts, &graph)?;
         for part in &parts {
-            if let Part::Between(between) = part {
-                let names = between.nodes.iter().map(|&node| shown(node)).collect::<Result<Vec<_>>>()?;
-                self.log.line(&format!("convlow computes {} between convolutions", names.join(", ")));
+            match part {
+                Part::Convolution(_) => {}
+                Part::Joined(joined) => self.tell_joined(joined)?,
+                Part::Between(between) => {
+                    let names = between.nodes.iter().map(|&node| shown(node)).collect::<Result<Vec<_>>>()?;
+                    self.log.line(&format!("convlow computes {} between convolutions", names.join(", ")));
+                }
             }
             support.fuse(&part.nodes())?;
         }
@@ -99,6 +104,18 @@ impl<'s> Claims<'s> {
         let fused = chain.nodes[1..].iter().map(|node| node.operator()).collect::<Result<_>>()?;
         let told = Told { node: shown(node)?, id: node.id()?, fused, ..Told::default() };
         Ok(Some((chain, told)))
+    }
+
+    /// Notes that convolutions write their channels of a joined tensor.
+    fn tell_joined(&self, Joined { chains, join }: &Joined<'_>) -> Result<()> {
+        let mut names = Vec::new();
+        for chain in chains {
+            names.push(shown(chain.nodes[0])?);
+            self.session.correct(&output_of(chain.nodes[0])?, |told| told.fused.push("Concat".to_string()));
+        }
+        let (names, join) = (names.join(", "), shown(join.nodes[0])?);
+        self.log.line(&format!("convlow computes {names} in their places of {join}"));
+        Ok(())
     }
 
     /// Leaves a convolution to ONNX Runtime.

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use convlow::Layout;
+use convlow::{Layout, Math, Strides};
 
 use super::claims::Claimed;
-use super::part::{Part, outputs};
+use super::part::{Joined, Part, outputs};
 use crate::between::Ready;
+use crate::fuse::Chain;
 use crate::host::{Failure, Graph, Node, Result, Value};
-use crate::layer::{Input, Layer, Places, arithmetic, layer, output_of};
+use crate::layer::{
+    Input, JoinedLayer, JoinedPart, Layer, Places, Typed, arithmetic, layer, output_of, part_of,
+};
 use crate::session::Session;
 
 /// The layers of graphs whose nodes the host has fused.
@@ -27,39 +30,54 @@ pub fn layers<'a>(
     let none = BTreeSet::new();
     let channels_last = if outputs(&parts)? == claimed.outputs { &claimed.channels_last } else { &none };
     let inputs = fused.iter().map(|&fused| Inputs::of(fused, channels_last)).collect::<Result<Vec<_>>>()?;
-    let places = |(part, inputs): (&Part<'a>, &Inputs<'_>)| match part {
-        Part::Convolution(chain) => Ok(Some(Places {
-            src: inputs.place(chain.src)?,
-            residual: chain.residual.map(|value| inputs.place(value)).transpose()?,
-            weights: inputs.index(chain.weights.computed())?,
-            bias: inputs.index(chain.bias)?,
-            dst: inputs.layout(&chain.dst.name()?),
-        })),
-        Part::Between(_) => Ok(None),
-    };
-    let places = parts.iter().zip(&inputs).map(places).collect::<Result<Vec<_>>>()?;
-    let convolutions: Vec<_> = parts
-        .iter()
-        .zip(&places)
-        .filter_map(|(part, places)| match (part, places) {
-            (Part::Convolution(chain), Some(places)) => Some((&**chain, places.layouts())),
-            _ => None,
-        })
-        .collect();
+    let mut places = Vec::new();
+    for (part, inputs) in parts.iter().zip(&inputs) {
+        places.push(part.chains().iter().map(|chain| inputs.places(chain)).collect::<Result<Vec<_>>>()?);
+    }
+    let chains = parts.iter().flat_map(Part::chains);
+    let convolutions: Vec<_> = chains.zip(places.iter().flatten().map(Places::layouts)).collect();
     let mut maths = arithmetic(&convolutions, session)?.into_iter();
-    let layer = |((part, inputs), places): ((&Part<'a>, Inputs<'_>), Option<Places>)| match (part, places) {
-        (Part::Convolution(chain), Some(places)) => {
-            let math = maths.next().expect("there is one for each convolution");
-            layer(chain, places, output_of(chain.nodes[0])?, session, math)
+    let layer = |((part, inputs), places): ((&Part<'a>, Inputs<'_>), Vec<Places>)| {
+        let maths: Vec<_> = maths.by_ref().take(places.len()).collect();
+        if !part.is_worth(channels_last)? {
+            return Err(Failure("ONNX Runtime has not taken all that convlow claims".to_string()));
         }
-        (Part::Between(between), _) if between.is_worth(channels_last)? => {
-            let indices = between.reads.iter().map(|&value| Ok(inputs.place(value)?.index));
-            let ready = Ready::new(between, indices.collect::<Result<_>>()?, session);
-            Ok(Box::new(ready) as Box<dyn Layer>)
+        match part {
+            Part::Convolution(chain) => {
+                layer(chain, places[0], output_of(chain.nodes[0])?, session, maths[0])
+            }
+            Part::Joined(joined) => joined_layer(joined, &inputs, &places, &maths, session),
+            Part::Between(between) => {
+                let indices = between.reads.iter().map(|&value| Ok(inputs.place(value)?.index));
+                Ok(Box::new(Ready::new(between, indices.collect::<Result<_>>()?, session)))
+            }
         }
-        _ => Err(Failure("ONNX Runtime has not taken all that convlow claims".to_string())),
     };
     parts.iter().zip(inputs).zip(places).map(layer).collect()
+}
+
+/// The layer of convolutions that write their channels of a joined tensor.
+fn joined_layer(
+    joined: &Joined<'_>,
+    inputs: &Inputs<'_>,
+    places: &[Places],
+    maths: &[Math],
+    session: &Arc<Session>,
+) -> Result<Box<dyn Layer>> {
+    let channels =
+        joined.channels()?.ok_or("convlow has a defect: the channels of a joined tensor are unknown")?;
+    let mut parts = Vec::new();
+    for &value in &joined.join.reads {
+        parts.push(match joined.chain_of(value)? {
+            Some(at) => {
+                let (chain, places) = (&joined.chains[at], part_of(channels, places[at]));
+                let layer = Typed::new(chain, places, output_of(chain.nodes[0])?, session, maths[at])?;
+                JoinedPart::Written(Box::new(layer))
+            }
+            None => JoinedPart::Copied(inputs.place(value)?.index),
+        });
+    }
+    Ok(Box::new(JoinedLayer::new(session, parts)))
 }
 
 /// The inputs of a fused node, and the values that lie channels last.
@@ -72,6 +90,18 @@ impl<'s> Inputs<'s> {
     fn of(fused: Node<'_>, channels_last: &'s BTreeSet<String>) -> Result<Self> {
         let names = fused.inputs()?.into_iter().flatten().map(Value::name).collect::<Result<_>>()?;
         Ok(Self { names, channels_last })
+    }
+
+    /// The places of a chain's tensors.
+    fn places(&self, chain: &Chain<'_>) -> Result<Places> {
+        Ok(Places {
+            src: self.place(chain.src)?,
+            residual: chain.residual.map(|value| self.place(value)).transpose()?,
+            weights: self.index(chain.weights.computed())?,
+            bias: self.index(chain.bias)?,
+            dst: self.layout(&chain.dst.name()?),
+            dst_strides: Strides::PACKED,
+        })
     }
 
     fn layout(&self, name: &str) -> Layout {
