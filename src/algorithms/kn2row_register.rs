@@ -161,10 +161,14 @@ fn near_depth(problem: &Problem, blocks: Blocks) -> usize {
     depth.div_ceil(depth.div_ceil(most)).next_multiple_of(16).min(depth)
 }
 
-/// The most output pixels of a tile.
+/// The most output pixels of a tile. Few tiles are a power of two: threads finish together.
 fn most_pixels(problem: &Problem, blocks: Blocks) -> usize {
+    let pixels = problem.out_pixels();
     let strips = TILES.div_ceil(problem.out_channels.div_ceil(blocks.channels));
-    problem.out_pixels().div_ceil(strips).clamp(LEAST_PIXELS, PIXELS)
+    match pixels.div_ceil(PIXELS) {
+        least @ ..=TILES => pixels.div_ceil(strips.max(least.next_power_of_two())).max(LEAST_PIXELS),
+        _ => PIXELS,
+    }
 }
 
 /// Tiles up to which each may be at a border of the image.
