@@ -1,12 +1,14 @@
 //! `kn2col-register`: for a few input pixels, src[pixels × C]·weights[C × (Kh·Kw·M)] in registers; the product of each tap
 //! is added to the output that the tap writes. Bias and activation follow when all are added.
-//! Workspace: 0 for an NHWC src and dst. For an NCHW src, W·R·C elements for each thread: the part of src that a tile
-//! sees, moved to NHWC, of W columns and R rows. For an NCHW dst, M elements for each pixel of a tile.
+//! Workspace: 0 for an NHWC src and dst. For an NCHW src, W·R·Cd elements for each thread: the part of src that a tile
+//! sees, moved to NHWC, of W columns, R rows and Cd channels. Cd is C, or a part of C where few rows of all channels would fit; the
+//! products of each part are added. For an NCHW dst, M elements for each pixel of a tile.
 //! Wins if output channels are few, so that a vector of them alone would have idle lanes: the last layer of a decoder,
 //! an inverse STFT.
 //! Source: kn2col (arXiv 1704.04428), some pixels at a time. In a transposed convolution the taps write outputs that lie
 //! apart; an ordinary one of stride 1 is such a convolution with its taps turned round.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use convlow_kernels::geometry::Geometry;
@@ -35,16 +37,87 @@ pub struct Kn2colRegister;
 const SCRATCH_BYTES: usize = 256 << 10;
 /// Tiles of an image whose scratch is to be the same for every number of threads.
 const TILES: usize = 2;
+/// The least part of the input channels.
+const LEAST_DEPTH: usize = 32;
 
 struct PreparedKn2colRegister {
     problem: Problem,
     geometry: Geometry,
-    /// Output pixels of a tile.
-    pixels: usize,
-    /// Elements of a tile's scratch for what it sees of an NCHW src.
-    moved: usize,
+    tiling: Tiling,
     grid: Grid,
     scratch: Scratch,
+}
+
+/// What is computed at once.
+#[derive(Clone, Copy)]
+struct Tiling {
+    /// Output pixels of a tile.
+    pixels: usize,
+    /// Input channels that are moved and multiplied at once.
+    depth: usize,
+    /// Elements of a tile's scratch for what it sees of an NCHW src.
+    moved: usize,
+    /// The same for its sums in NCHW.
+    sums: usize,
+}
+
+impl Tiling {
+    /// That of as many pixels, up to `most`, as fit with so many input channels; or one pixel.
+    fn new(
+        problem: &Problem,
+        geometry: &Geometry,
+        most: usize,
+        depth: usize,
+        fitting: usize,
+    ) -> Option<Self> {
+        let mut pixels = pixels_of_tile(geometry, most);
+        loop {
+            let moved = match problem.src_layout {
+                Layout::Nchw => largest_window(geometry, pixels)?.checked_mul(depth)?,
+                Layout::Nhwc => 0,
+            };
+            let sums = match problem.dst_layout {
+                Layout::Nchw => pixels.checked_mul(problem.out_channels)?,
+                Layout::Nhwc => 0,
+            };
+            let tiling = Self { pixels, depth, moved, sums };
+            if pixels == 1 || tiling.elements()? <= fitting {
+                return Some(tiling);
+            }
+            pixels = pixels_of_tile(geometry, pixels - pixels.div_ceil(8));
+        }
+    }
+
+    /// Elements of a tile's scratch.
+    fn elements(&self) -> Option<usize> {
+        self.moved.checked_add(self.sums)
+    }
+
+    /// Parts in which the depth is summed.
+    fn parts(&self, problem: &Problem) -> usize {
+        problem.in_channels.div_ceil(self.depth)
+    }
+
+    /// What an output costs, in cycles of a core: inputs that several tiles see are moved and multiplied for each, and the
+    /// products of every part of the depth are added.
+    fn cycles(&self, problem: &Problem, geometry: &Geometry) -> f64 {
+        const MOVE: f64 = 1.2;
+        const ADDITION: f64 = 2.5;
+        let seen = window_elements(geometry, self.pixels, 1).map_or(f64::INFINITY, |seen| seen as f64);
+        let lanes = (problem.taps() * problem.out_channels) as f64;
+        let at_once = (2 * channels_of_vector(problem.data_type)) as f64;
+        let of_input = problem.in_channels as f64 * (lanes / at_once + MOVE)
+            + (self.parts(problem) * additions(problem)) as f64 * ADDITION;
+        seen / self.pixels as f64 * of_input
+    }
+}
+
+/// Additions to dst for each input pixel: of the taps of a row one by one, or of vectors that hold several.
+fn additions(problem: &Problem) -> usize {
+    let (channels, vector) = (problem.out_channels, channels_of_vector(problem.data_type));
+    let rows = problem.taps() / problem.cols.kernel;
+    let parts = if channels <= vector { channels.count_ones() as usize } else { channels.div_ceil(vector) };
+    rows * (problem.cols.kernel * parts).min(FEW_ADDITIONS)
 }
 
 /// Output pixels of a tile, if the scratch for them fits: as many as let so many threads finish together. Neighbouring tiles
@@ -59,19 +132,6 @@ fn most_pixels(geometry: &Geometry, threads: usize) -> usize {
     of_tiles(&best) * outputs[longest + 1..].iter().product::<usize>()
 }
 
-/// Elements of scratch for tiles of so many output pixels: for their input, and for their sums.
-fn scratch_of(problem: &Problem, geometry: &Geometry, pixels: usize) -> Option<[usize; 2]> {
-    let moved = match problem.src_layout {
-        Layout::Nchw => largest_window(geometry, pixels)?.checked_mul(problem.in_channels)?,
-        Layout::Nhwc => 0,
-    };
-    let sums = match problem.dst_layout {
-        Layout::Nchw => pixels.checked_mul(problem.out_channels)?,
-        Layout::Nhwc => 0,
-    };
-    Some([moved, sums])
-}
-
 impl Algorithm for Kn2colRegister {
     fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
         require_countable_taps(problem)?;
@@ -83,28 +143,33 @@ impl Algorithm for Kn2colRegister {
         let fitting = problem.elements(SCRATCH_BYTES).min(limits.elements);
         let in_place = (problem.src_layout, problem.dst_layout) == (Layout::Nhwc, Layout::Nhwc);
         let sharing = if in_place { limits.threads } else { TILES };
-        let mut pixels = pixels_of_tile(&geometry, most_pixels(&geometry, sharing));
-        let [moved, sums] = loop {
-            let [moved, sums] = scratch_of(problem, &geometry, pixels).ok_or(Scratch::OVERFLOW)?;
-            if pixels == 1 || moved.saturating_add(sums) <= fitting {
-                break [moved, sums];
-            }
-            pixels = pixels_of_tile(&geometry, pixels - pixels.div_ceil(8));
+        let most = most_pixels(&geometry, sharing);
+        let halved = |depth: &usize| Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
+        let halved = |depth: &usize| if problem.src_layout == Layout::Nchw { halved(depth) } else { None };
+        let tilings = std::iter::successors(Some(problem.in_channels), halved)
+            .filter_map(|depth| Tiling::new(problem, &geometry, most, depth, fitting))
+            .filter_map(|tiling| Some((tiling.elements()?, tiling)));
+        // What does not fit is the better the less it needs.
+        let cost = |&(elements, tiling): &(usize, Tiling)| {
+            let missing = elements.saturating_sub(fitting);
+            (missing, tiling.cycles(problem, &geometry))
         };
+        let least = tilings.min_by(|a, b| cost(a).partial_cmp(&cost(b)).unwrap_or(Ordering::Equal));
+        let (elements, tiling) = least.ok_or(Scratch::OVERFLOW)?;
         require(
-            moved.saturating_add(sums) <= problem.elements(SCRATCH_BYTES),
+            elements <= problem.elements(SCRATCH_BYTES),
             c"needs more than 256 KiB for the input of one pixel",
         )?;
         let grid = dst_grid(
             problem.dst_layout,
             (problem.out_pixels(), problem.out_channels),
-            (pixels, problem.out_channels),
+            (tiling.pixels, problem.out_channels),
         );
-        let scratch = match moved + sums {
+        let scratch = match elements {
             0 => Scratch::NONE,
             elements => Scratch::of_tiles(elements, grid.tiles(), limits)?,
         };
-        ready(PreparedKn2colRegister { problem: *problem, geometry, pixels, moved, grid, scratch })
+        ready(PreparedKn2colRegister { problem: *problem, geometry, tiling, grid, scratch })
     }
 }
 
@@ -117,28 +182,32 @@ impl PreparedKn2colRegister {
         mut dst: MatrixMut<'_, T>,
         scratch: &mut [T],
     ) {
-        let Self { problem, geometry, .. } = self;
+        let Self { problem, geometry, tiling, .. } = self;
         let (channels, layout) = (problem.out_channels, problem.dst_layout);
-        let (for_input, for_sums) = scratch.split_at_mut(self.moved);
+        let (for_input, for_sums) = scratch.split_at_mut(tiling.moved);
         for (first, outputs) in boxes(geometry, pixels) {
             let of_box = count(&outputs);
             let mut part = part_of_pixels(layout, &mut dst, first..first + of_box);
-            // 1. Move what the outputs see of an NCHW src.
-            let (mut image, mut origin) = (unit.src, [0; 3]);
-            if problem.src_layout == Layout::Nchw {
-                (image, origin) = moved::<T>(&image, geometry, &outputs, problem.in_channels, for_input);
-            }
-            // 2. Add the products of all taps.
-            let add = |dst: MatrixMut<'_, T>| {
-                T::spread_tile(SpreadTile {
-                    geometry,
-                    image: &image,
-                    origin,
-                    depth: problem.in_channels,
-                    weights: unit.weights,
-                    outputs: outputs.clone(),
-                    dst,
-                });
+            let mut add = |mut dst: MatrixMut<'_, T>| {
+                for first in (0..problem.in_channels).step_by(tiling.depth) {
+                    let depth = first..(first + tiling.depth).min(problem.in_channels);
+                    // 1. Move what the outputs see of an NCHW src.
+                    let (mut image, mut origin) = (unit.src.channels_from(first), [0; 3]);
+                    if problem.src_layout == Layout::Nchw {
+                        (image, origin) = moved::<T>(&image, geometry, &outputs, depth.len(), for_input);
+                    }
+                    // 2. Add the products of all taps.
+                    T::spread_tile(SpreadTile {
+                        geometry,
+                        image: &image,
+                        origin,
+                        group_in: problem.in_channels,
+                        depth,
+                        weights: unit.weights,
+                        outputs: outputs.clone(),
+                        dst: dst.reborrow(),
+                    });
+                }
             };
             match layout {
                 Layout::Nhwc => {
@@ -174,10 +243,11 @@ impl Prepared for PreparedKn2colRegister {
     fn cost(&self) -> Cost {
         /// What an addition to dst costs, in copied runs.
         const ADDITION: f64 = 0.12;
-        let Self { problem, geometry, pixels, grid, .. } = self;
-        let (depth, channels) = (problem.in_channels, problem.out_channels);
+        let Self { problem, geometry, tiling, grid, .. } = self;
+        let (depth, channels, parts) = (problem.in_channels, problem.out_channels, tiling.parts(problem));
         let of_tiles = |geometry: &Geometry| {
-            window_elements(geometry, *pixels, 1).map_or(f64::INFINITY, |seen| work(&[seen, grid.tiles()]))
+            window_elements(geometry, tiling.pixels, 1)
+                .map_or(f64::INFINITY, |seen| work(&[seen, grid.tiles()]))
         };
         // A block of weights is multiplied by the rows alone that some of its taps read.
         let rows_of_block = (lanes_of_block(channels) / (problem.cols.kernel * channels)).max(1);
@@ -190,22 +260,17 @@ impl Prepared for PreparedKn2colRegister {
         let seen = of_tiles(&Geometry { axes: of_block, ..*geometry });
         let vector = channels_of_vector(problem.data_type);
         let lanes = (problem.taps() * channels).next_multiple_of(vector) as f64;
-        // Additions to dst for each input pixel: of the taps of a row one by one, or of vectors that hold several.
-        let rows = problem.taps() / problem.cols.kernel;
-        let parts =
-            if channels <= vector { channels.count_ones() as usize } else { channels.div_ceil(vector) };
-        let additions = rows * (problem.cols.kernel * parts).min(FEW_ADDITIONS);
         // Where channels fill vectors, kernels that keep sums in registers have nothing idle, and less to write.
         let products = if channels > 2 * vector { 1.5 } else { 1.0 };
-        let of_src = if self.moved > 0 { of_tiles(geometry) * depth as f64 } else { 0.0 };
+        let of_src = if tiling.moved > 0 { of_tiles(geometry) * depth as f64 } else { 0.0 };
         let of_dst = match problem.dst_layout {
             Layout::Nchw => work(&[problem.out_pixels(), channels]),
             Layout::Nhwc => 0.0,
         };
         Cost {
             register_macs: products * seen * lanes * depth as f64,
-            finished: seen * lanes + work(&[problem.out_pixels(), channels]),
-            copies: ADDITION * work(&[problem.in_pixels(), additions]),
+            finished: seen * lanes * parts as f64 + work(&[problem.out_pixels(), channels]),
+            copies: ADDITION * work(&[problem.in_pixels(), additions(problem), parts]),
             moved: of_src + of_dst,
             tiles: grid.tiles(),
             streamed: streamed_elements(problem, problem.weights_len(), grid.tiles()),

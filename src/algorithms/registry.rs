@@ -268,7 +268,7 @@ registry! {
     {
         55 c"kn2row-register" ANY Kn2rowRegister,
     }
-    "spread" { space "0 or W·R·C+M·T", order None, in_parts true, kinds UNGROUPED, products Kernels, if all() }
+    "spread" { space "0 or W·R·Cd+M·T", order None, in_parts true, kinds UNGROUPED, products Kernels, if all() }
     {
         58 c"kn2col-register" FROM_NCHW_OR_TO_NHWC Kn2colRegister,
     }

@@ -117,7 +117,7 @@ fn is_moved(p: &Problem, elements: usize) -> bool {
     }
     // Parts of C, or the channels of several groups.
     let depths: Vec<usize> = match small_groups {
-        1 => std::iter::successors(Some(c), |c| Some(c.div_ceil(2)).filter(|&half| half >= 32)).collect(),
+        1 => halved(c).collect(),
         groups => (1..=groups).map(|groups| groups * c).collect(),
     };
     // It stays where it lies if the window of a single pixel is too much.
@@ -130,6 +130,11 @@ fn is_moved(p: &Problem, elements: usize) -> bool {
         return least * p.data_type.bytes() > 256 << 10;
     }
     windows(p, 480).any(|[_, window]| depths.iter().any(|depth| window * depth == elements))
+}
+
+/// So many channels, and halves of them as long as they are not few.
+fn halved(channels: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(channels), |c| Some(c.div_ceil(2)).filter(|&half| half >= 32))
 }
 
 /// The pixels of tiles of whole planes, of whole rows, and of so many pixels of a row at most, each with the input pixels that
@@ -148,13 +153,17 @@ fn windows(p: &Problem, most: usize) -> impl Iterator<Item = [usize; 2]> {
     of_planes.chain(of_rows).chain((1..=cols.output.min(most)).flat_map(move |x| of(cols, x, of_pixel)))
 }
 
-/// kn2col-register: what a tile sees of an NCHW src, and the sums of its pixels for an NCHW dst.
+/// kn2col-register: what a tile sees of a part of an NCHW src's channels, and the sums of its pixels for an NCHW dst.
 fn is_spread(p: &Problem, elements: usize) -> bool {
-    let moved = if p.src_layout == Layout::Nchw { p.in_channels } else { 0 };
+    let moved: Vec<usize> = match p.src_layout {
+        Layout::Nchw => halved(p.in_channels).collect(),
+        Layout::Nhwc => vec![0],
+    };
     let sums = if p.dst_layout == Layout::Nchw { p.out_channels } else { 0 };
     // From a row on, a tile is of as many pixels as fit.
-    (elements == 0 && moved + sums == 0)
-        || windows(p, usize::MAX).any(|[pixels, window]| window * moved + pixels * sums == elements)
+    (elements == 0 && moved == [0] && sums == 0)
+        || windows(p, usize::MAX)
+            .any(|[pixels, window]| moved.iter().any(|moved| window * moved + pixels * sums == elements))
 }
 
 /// Winograd's: α² values of whole tiles for a part of C, which is C halved or not, and for a block of channels.

@@ -43,8 +43,10 @@ pub struct SpreadTile<'a, 'b, T: Number> {
     /// The input position at which it begins.
     pub origin: [usize; 3],
     /// Input channels.
-    pub depth: usize,
-    /// Blocks of [`lanes_of_block`] taps × output channels, each depth × lanes: the taps in the order of the outputs
+    pub group_in: usize,
+    /// Of these the ones that the image's data hold and that are multiplied.
+    pub depth: Range<usize>,
+    /// Blocks of [`lanes_of_block`] taps × output channels, each input channels × lanes: the taps in the order of the outputs
     /// that they write, which an ordinary convolution turns round.
     pub weights: &'a [T],
     /// The output planes, rows and columns.
@@ -90,8 +92,9 @@ impl<T: Number> SpreadTile<'_, '_, T> {
         let lanes = self.geometry.taps() * self.dst.cols();
         let outputs: usize = self.outputs.iter().map(Range::len).product();
         assert_eq!(outputs, self.dst.rows());
-        assert!(self.weights.len() >= lanes * self.depth + BEHIND_WEIGHTS / size_of::<T>());
-        assert!(self.image.channel == 1 || self.depth == 1, "channels lie last");
+        assert!(self.weights.len() >= lanes * self.group_in + BEHIND_WEIGHTS / size_of::<T>());
+        assert!(!self.depth.is_empty() && self.depth.end <= self.group_in);
+        assert!(self.image.channel == 1 || self.depth.len() == 1, "channels lie last");
         isa::dispatch(self);
     }
 }
@@ -141,13 +144,14 @@ impl<T: Number> SpreadTile<'_, '_, T> {
                     let x = xs.start.max(part * PIXELS);
                     let pixels = x..xs.end.min((part + 1) * PIXELS);
                     let from = row.at(0, y - origin[1], x - origin[2]);
-                    let rows = Matrix::new(from, pixels.len(), self.depth, image.pixel);
+                    let rows = Matrix::new(from, pixels.len(), self.depth.len(), image.pixel);
                     // In whole tiles, so that no sum depends on where a row is cut.
                     let whole = pixels.len().next_multiple_of(ROWS);
                     let products = &mut kept[..whole * block.len()];
                     PackedProduct {
                         rows,
-                        weights: &self.weights[block.start * self.depth..],
+                        weights: &self.weights
+                            [block.start * self.group_in + self.depth.start * block.len()..],
                         next: &[],
                         accumulate: false,
                         dst: MatrixMut::new(products, whole, block.len(), block.len()),
@@ -410,16 +414,19 @@ mod tests {
         let outputs = [0..1, rows.output / 3..rows.output, 1..cols.output];
         let pixels = outputs[1].len() * outputs[2].len();
         let mut dst = vec![T::ONE; pixels * ld];
-        SpreadTile {
-            geometry: &geometry,
-            image: &image,
-            origin: [0; 3],
-            depth,
-            weights: &weights,
-            outputs: outputs.clone(),
-            dst: MatrixMut::new(&mut dst[..(pixels - 1) * ld + channels], pixels, channels, ld),
+        for part in [0..depth / 2, depth / 2..depth] {
+            SpreadTile {
+                geometry: &geometry,
+                image: &image.channels_from(part.start),
+                origin: [0; 3],
+                group_in: depth,
+                depth: part,
+                weights: &weights,
+                outputs: outputs.clone(),
+                dst: MatrixMut::new(&mut dst[..(pixels - 1) * ld + channels], pixels, channels, ld),
+            }
+            .run_checked();
         }
-        .run_checked();
         for (at, &sum) in dst.iter().enumerate() {
             let (pixel, channel) = (at / ld, at % ld);
             let y = outputs[1].start + pixel / outputs[2].len();
