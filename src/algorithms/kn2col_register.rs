@@ -1,8 +1,8 @@
 //! `kn2col-register`: for a few input pixels, src[pixels × C]·weights[C × (Kh·Kw·M)] in registers; the product of each tap
 //! is added to the output that the tap writes. Bias and activation follow when all are added.
 //! Workspace: 0 for an NHWC src and dst. For an NCHW src, W·R·Cd elements for each thread: the part of src that a tile
-//! sees, moved to NHWC, of W columns, R rows and Cd channels. Cd is C, or a part of C where few rows of all channels would fit; the
-//! products of each part are added. For an NCHW dst, M elements for each pixel of a tile.
+//! sees, moved to NHWC, of W columns, R rows and Cd channels. Cd is C, or a part of C where only a few rows of all channels would
+//! fit; the products of each part are added. For an NCHW dst, M elements for each pixel of a tile.
 //! Wins if output channels are few, so that a vector of them alone would have idle lanes: the last layer of a decoder,
 //! an inverse STFT.
 //! Source: kn2col (arXiv 1704.04428), some pixels at a time. In a transposed convolution the taps write outputs that lie
@@ -88,6 +88,23 @@ impl Tiling {
         }
     }
 
+    /// The one that costs least within the most scratch.
+    fn best(problem: &Problem, geometry: &Geometry, most: usize) -> Option<Self> {
+        let halved = |&depth: &usize| {
+            let half = Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
+            half.filter(|_| problem.src_layout == Layout::Nchw)
+        };
+        let fitting = problem.elements(SCRATCH_BYTES);
+        let tilings = std::iter::successors(Some(problem.in_channels), halved)
+            .filter_map(|depth| Self::new(problem, geometry, most, depth, fitting));
+        // Of those that need more, the one that needs least.
+        let cost = |tiling: &Self| {
+            let missing = tiling.elements().map_or(usize::MAX, |elements| elements.saturating_sub(fitting));
+            (missing, tiling.cycles(problem, geometry))
+        };
+        tilings.min_by(|a, b| cost(a).partial_cmp(&cost(b)).unwrap_or(Ordering::Equal))
+    }
+
     /// Elements of a tile's scratch.
     fn elements(&self) -> Option<usize> {
         self.moved.checked_add(self.sums)
@@ -144,18 +161,10 @@ impl Algorithm for Kn2colRegister {
         let in_place = (problem.src_layout, problem.dst_layout) == (Layout::Nhwc, Layout::Nhwc);
         let sharing = if in_place { limits.threads } else { TILES };
         let most = most_pixels(&geometry, sharing);
-        let halved = |depth: &usize| Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
-        let halved = |depth: &usize| if problem.src_layout == Layout::Nchw { halved(depth) } else { None };
-        let tilings = std::iter::successors(Some(problem.in_channels), halved)
-            .filter_map(|depth| Tiling::new(problem, &geometry, most, depth, fitting))
-            .filter_map(|tiling| Some((tiling.elements()?, tiling)));
-        // What does not fit is the better the less it needs.
-        let cost = |&(elements, tiling): &(usize, Tiling)| {
-            let missing = elements.saturating_sub(fitting);
-            (missing, tiling.cycles(problem, &geometry))
-        };
-        let least = tilings.min_by(|a, b| cost(a).partial_cmp(&cost(b)).unwrap_or(Ordering::Equal));
-        let (elements, tiling) = least.ok_or(Scratch::OVERFLOW)?;
+        // The depth does not follow from the limit, since parts of another depth are added in another order.
+        let depth = Tiling::best(problem, &geometry, most).ok_or(Scratch::OVERFLOW)?.depth;
+        let tiling = Tiling::new(problem, &geometry, most, depth, fitting).ok_or(Scratch::OVERFLOW)?;
+        let elements = tiling.elements().ok_or(Scratch::OVERFLOW)?;
         require(
             elements <= problem.elements(SCRATCH_BYTES),
             c"needs more than 256 KiB for the input of one pixel",

@@ -161,12 +161,12 @@ fn near_depth(problem: &Problem, blocks: Blocks) -> usize {
     depth.div_ceil(depth.div_ceil(most)).next_multiple_of(16).min(depth)
 }
 
-/// The most output pixels of a tile. Few tiles are a power of two, so that threads finish together, unless each reads many
-/// weights from beyond the second cache level.
+/// The most output pixels of a tile. If there are few tiles, their number is a power of two, so that threads finish together,
+/// unless each reads many weights from beyond the second cache level.
 fn most_pixels(problem: &Problem, blocks: Blocks) -> usize {
     let pixels = problem.out_pixels();
     let strips = TILES.div_ceil(problem.out_channels.div_ceil(blocks.channels));
-    let are_near = problem.weights_len() <= problem.elements(NEAR_BYTES);
+    let are_near = problem.depth() * problem.group_out() <= problem.elements(NEAR_BYTES);
     match pixels.div_ceil(PIXELS) {
         least @ ..=TILES => {
             let least = if are_near { least.next_power_of_two() } else { least };

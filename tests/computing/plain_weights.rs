@@ -163,6 +163,14 @@ fn every_algorithm_reads_plain_weights() {
     assert_eq!(served["AUTO"], problems().len() * LAYOUTS.len() * DataType::BUILT.len() * 2);
 }
 
+/// Several threads have more room together. It must not change in how many parts the depth is summed.
+#[test]
+fn the_room_of_many_threads_changes_no_sum() {
+    let problem = Problem::new(padded([256, 32], [64, 64], [3, 3], 1)).expect("valid");
+    let entry = REGISTRY.iter().find(|entry| entry.name() == "kn2col-register").expect("it is there");
+    assert!(check::<f32>(&problem, &options(entry, BackendChoice::Auto, &Pool::SERIAL)).is_some());
+}
+
 #[test]
 fn what_makes_no_sense_is_refused() {
     let problem = Problem::new(padded([8, 24], [9, 11], [3, 3], 1)).expect("valid");

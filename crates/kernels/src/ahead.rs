@@ -18,8 +18,8 @@ pub struct Ahead {
     piece: usize,
 }
 
-/// Lines that are asked for at once, where that is soon enough. Few: while a processor waits for as many lines as it can, it
-/// reads nothing else.
+/// Lines that are asked for at once, where that is soon enough. Few: a processor that waits for as many lines as it can reads
+/// nothing else.
 const AT_ONCE: usize = 4;
 /// The fewest elements of a piece.
 const PIECE: usize = 8;
@@ -32,6 +32,8 @@ impl Ahead {
         if next.is_empty() || of_row == 0 {
             return Self::nothing();
         }
+        // Without gaps they are one row.
+        let [of_row, apart] = if of_row == apart { [next.len(); 2] } else { [of_row, apart] };
         let rows = next.len().div_ceil(apart);
         let of_row = (of_row * size_of::<T>()).div_ceil(LINE);
         let lines = rows * of_row;

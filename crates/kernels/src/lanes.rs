@@ -67,7 +67,7 @@ pub fn prefetch<'a, T: Copy + 'a>(data: impl Into<View<'a, T>>, at: usize) {
     }
 }
 
-/// Asks for the cache line of an address, which is needed at once.
+/// Asks for the cache line of an address, which is needed soon.
 #[inline(always)]
 pub fn prefetch_line<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
@@ -80,7 +80,7 @@ pub fn prefetch_line<T>(at: *const T) {
     let _ = at;
 }
 
-/// Asks for the cache line of an address, which is needed after more than the first cache level holds.
+/// Asks for the cache line of an address, which is needed so late that the first cache level would have lost it.
 #[inline(always)]
 pub fn prefetch_to_second_level<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]

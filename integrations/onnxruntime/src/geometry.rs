@@ -164,6 +164,11 @@ impl Geometry {
         kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1)
     }
 
+    /// Output channels.
+    pub fn out_channels(&self) -> usize {
+        self.out_channels
+    }
+
     /// Axes.
     pub fn dimensions(&self) -> usize {
         self.axes.len()

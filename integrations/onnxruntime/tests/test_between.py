@@ -113,6 +113,42 @@ class Between(Comparing):
                     error(ours, plain(models.small(nodes, constants, sizes[1])).run(None, feeds)), 1e-5
                 )
 
+    def test_other_ranks_and_channels_that_nobody_tells(self) -> None:
+        for spatial in ((31,), (5, 6, 7), (1, 1)):
+            rank = len(spatial)
+            kernel = [1] * rank
+            nodes = [
+                node("Conv", ["x", "w0"], ["a"], "first"),
+                node("ConvTranspose", ["a", "w1"], ["b"], "second"),
+                node("Conv", ["a", "w2"], ["c"], "third"),
+                node("PRelu", ["c", "s"], ["p"]),
+                node("Concat", ["b", "x", "p"], ["j"], axis=1),
+                node("Conv", ["j", "w3"], ["y"], "last"),
+            ]
+            constants: models.Constants = {
+                "w0": values(12, 5, *kernel),
+                "w1": values(12, 7, *kernel),
+                "w2": values(9, 12, *kernel),
+                "s": values(9, *kernel),
+                "w3": values(4, 7 + 5 + 9, *kernel),
+            }
+            known_or_not: list[list[int | str]] = [
+                [2, 5, *spatial],
+                ["n", "c", *[f"size{axis}" for axis in range(rank)]],
+            ]
+            for sizes in known_or_not:
+                with self.subTest(sizes=sizes):
+                    self.check(models.small(nodes, constants, sizes), {"x": values(2, 5, *spatial)})
+            # An input of the graph lies channels first; behind an operator of each element alone it does not.
+            nodes[4:5] = [node("Conv", ["x", "w4"], ["d"], "fourth"), node("Erf", ["d"], ["e"])]
+            nodes.insert(6, node("Concat", ["b", "e", "p"], ["j"], axis=1))
+            constants = {**constants, "w4": values(5, 5, *kernel)}
+            for sizes in known_or_not:
+                with self.subTest(sizes=sizes, joined=True):
+                    report = self.check(models.small(nodes, constants, sizes), {"x": values(2, 5, *spatial)})
+                    fused = {layer.node: layer.fused for layer in report}
+                    self.assertEqual([fused["second"], fused["third"]], [("Concat",), ("PRelu", "Concat")])
+
     def test_convolutions_that_others_read_are_not_joined(self) -> None:
         constants = {"w0": values(12, 5, 1, 1), "w1": values(7, 12, 1, 1), "w2": values(4, 19, 1, 1)}
         before = [node("Conv", ["x", "w0"], ["a"], "first"), node("Conv", ["a", "w1"], ["b"], "second")]
@@ -121,6 +157,11 @@ class Between(Comparing):
         model = models.small([*before, node("Concat", ["a", "b"], ["j"], axis=1), last], constants, [2, 5, 6, 7])
         report = self.check(model, {"x": values(2, 5, 6, 7)}, between=["Concat"])
         self.assertEqual([layer.fused for layer in report], [(), ("Concat",), ()])
+        # Of a graph's output, too.
+        nodes = [*before, node("Concat", ["a", "b"], ["j"], axis=1), last]
+        model = models.small(nodes, constants, [2, 5, 6, 7], outputs=("b", "y"))
+        report = self.check(model, {"x": values(2, 5, 6, 7)})
+        self.assertEqual([layer.fused for layer in report], [(), (), ()])
         # Sizes that do not fit are the user's mistake, and the error tells them.
         nodes = [
             node("Conv", ["x", "w0"], ["a"], "first"),

@@ -8,7 +8,7 @@ pub enum Merge {
 }
 
 impl Merge {
-    /// What nothing is merged to.
+    /// The value before anything is merged.
     pub fn none(self) -> f32 {
         match self {
             Self::Sum => 0.0,

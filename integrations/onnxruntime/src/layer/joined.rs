@@ -2,24 +2,22 @@
 
 use std::sync::Arc;
 
-use convlow::{Layout, Strides};
-
-use super::places::{Layer, Places};
+use super::places::Layer;
 use super::typed::Typed;
 use crate::between::Join;
 use crate::fuse::{Chain, Origin};
-use crate::host::{Call, Listed, Output, Result};
+use crate::host::{Call, Listed, Output, Result, Tensor};
 use crate::session::Session;
 
-/// Whether a convolution can write its output as channels of a wider tensor: nothing but the library's own end comes behind
-/// its sums.
+/// Whether a convolution can write its output as channels of a wider tensor: it is of float32 and constant weights, and nothing
+/// but the library's own end comes behind its sums.
 pub fn can_be_joined(chain: &Chain<'_>) -> bool {
     let is_plain = chain.residual.is_none() && chain.ending.steps.is_empty() && !chain.ending.has_slopes_last;
     let is_constant = matches!(chain.weights.origin, Origin::Constant(_)) && chain.bias.is_none();
     chain.weights.element == f32::ELEMENT && is_plain && is_constant
 }
 
-/// Convolutions whose outputs are joined, channels last, with other tensors between them.
+/// Convolutions whose outputs are joined, channels last, perhaps with other tensors.
 pub struct JoinedLayer {
     session: Arc<Session>,
     /// In the order of their channels.
@@ -40,12 +38,6 @@ impl JoinedLayer {
     }
 }
 
-/// The places of a convolution whose output is a part of so many channels, channels last.
-pub fn part_of(channels: usize, places: Places) -> Places {
-    let dst_strides = Strides { channel: channels, ..Strides::PACKED };
-    Places { dst: Layout::Nhwc, dst_strides, ..places }
-}
-
 impl Layer for JoinedLayer {
     fn run(&self, call: Call<'_>, output: Output<'_>) -> Result<()> {
         self.session.begin();
@@ -55,11 +47,17 @@ impl Layer for JoinedLayer {
             &JoinedPart::Copied(index) => call.input(index),
         };
         let inputs = self.parts.iter().map(input).collect::<Result<Vec<_>>>()?;
+        let channels = |(part, input): (&JoinedPart, &Tensor<'_>)| match part {
+            JoinedPart::Written(layer) => Some(layer.channels()),
+            JoinedPart::Copied(_) => input.sizes.get(1).copied(),
+        };
+        let all: Option<usize> = self.parts.iter().zip(&inputs).map(channels).sum();
+        let all = all.ok_or("an input of a Concat of channels has none")?;
         let (mut runs, mut sizes) = (Vec::new(), Vec::new());
         for (part, input) in self.parts.iter().zip(&inputs) {
             match part {
                 JoinedPart::Written(layer) => {
-                    let run = layer.begin(input, &threads)?;
+                    let run = layer.begin(input, all, &threads)?;
                     sizes.push(run.dst_sizes().to_vec());
                     runs.push(Some(run));
                 }
@@ -82,7 +80,7 @@ impl Layer for JoinedLayer {
             }
             first += sizes[1];
         }
-        Join::copy(copied, joined[1], to, &threads);
+        Join::copy(copied, all, to, &threads);
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use crate::host::{Listed, Result};
 use crate::session::Session;
 
 pub use arithmetic::{arithmetic, fits};
-pub use joined::{JoinedLayer, JoinedPart, can_be_joined, part_of};
+pub use joined::{JoinedLayer, JoinedPart, can_be_joined};
 pub use places::{Input, Layer, PIECE, Places, output_of, shown};
 pub use problem::usual_problem;
 pub use typed::Typed;

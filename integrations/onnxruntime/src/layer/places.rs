@@ -1,6 +1,6 @@
 //! The layers that ONNX Runtime runs, and the places of their tensors.
 
-use convlow::{Layout, Strides};
+use convlow::Layout;
 
 use crate::host::{Call, Node, Output, Result};
 
@@ -33,8 +33,6 @@ pub struct Places {
     /// Where a bias is that is computed in the run.
     pub bias: Option<usize>,
     pub dst: Layout,
-    /// Where dst is some channels of a wider tensor.
-    pub dst_strides: Strides,
 }
 
 impl Places {

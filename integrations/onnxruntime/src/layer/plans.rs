@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use convlow::{Effort, Math, Options, ParallelFor, Plan, Pool, Problem, WeightsFrom};
+use convlow::{Effort, Math, Options, ParallelFor, Plan, Pool, Problem, Strides, WeightsFrom};
 
 use crate::host::Result;
 use crate::session::Session;
@@ -18,6 +18,8 @@ pub struct Key {
     pub sizes: Vec<usize>,
     /// Whether the convolution ends without residual and activation.
     pub is_alone: bool,
+    /// Where the output is some channels of a wider tensor.
+    pub dst_strides: Strides,
 }
 
 /// Plans in the order of their last use.

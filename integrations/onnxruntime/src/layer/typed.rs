@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use convlow::{Activation, Axis, Buffer, Layout, Math, Plan};
+use convlow::{Activation, Axis, Buffer, Layout, Math, Plan, Strides};
 
 use super::activate::Sums;
 use super::behind::Behind;
@@ -93,15 +93,15 @@ impl<T: Number> Typed<T> {
     }
 
     /// The plan for an input of these sizes, which ends with a residual and the activation unless it is alone.
-    fn plan(&self, sizes: &[usize], is_alone: bool) -> Result<Arc<Plan>> {
-        let key = Key { sizes: sizes.to_vec(), is_alone };
+    fn plan(&self, sizes: &[usize], is_alone: bool, dst_strides: Strides) -> Result<Arc<Plan>> {
+        let key = Key { sizes: sizes.to_vec(), is_alone, dst_strides };
         if let Some(plan) = self.plans.known(&key) {
             return Ok(plan);
         }
         let form = Form {
             data_type: T::TYPE,
             layouts: self.places.layouts(),
-            dst_strides: self.places.dst_strides,
+            dst_strides,
             activation: if is_alone { Activation::None } else { self.activation },
             accumulate: self.places.residual.is_some() && !is_alone,
         };
@@ -129,12 +129,23 @@ impl<T: Number> Typed<T> {
         call.input(self.places.src.index)
     }
 
-    /// Begins to compute an input.
+    /// Output channels.
+    pub fn channels(&self) -> usize {
+        self.geometry.out_channels()
+    }
+
+    /// Begins to compute an input, of which the output is a part of so many channels.
     ///
     /// # Errors
     /// If it does not fit.
-    pub fn begin<'r>(&'r self, src: &'r Tensor<'_>, threads: &'r Threads<'r>) -> Result<Run<'r, T>> {
-        Run::new(self, src, [None; 2], threads).map_err(|failure| self.named(failure))
+    pub fn begin<'r>(
+        &'r self,
+        src: &'r Tensor<'_>,
+        channels: usize,
+        threads: &'r Threads<'r>,
+    ) -> Result<Run<'r, T>> {
+        let dst_strides = Strides { channel: channels, ..Strides::PACKED };
+        Run::new(self, src, [None; 2], dst_strides, threads).map_err(|failure| self.named(failure))
     }
 
     fn named(&self, Failure(reason): Failure) -> Failure {
@@ -157,7 +168,7 @@ impl<T: Number> Typed<T> {
             )));
         }
         let weights = weights.as_ref().map(|weights| weights.elements::<T>()).transpose()?;
-        let run = Run::new(self, &src, [weights, bias], &threads)?;
+        let run = Run::new(self, &src, [weights, bias], Strides::PACKED, &threads)?;
         let (dst, sizes) = match &residual {
             None => run.without_residual(output)?,
             Some((residual, layout)) => {
@@ -193,6 +204,7 @@ impl<'r, T: Number> Run<'r, T> {
         layer: &'r Typed<T>,
         src: &'r Tensor<'_>,
         computed: [Option<&'r [T]>; 2],
+        dst_strides: Strides,
         threads: &'r Threads<'r>,
     ) -> Result<Self> {
         let batch = src.sizes.first().copied().unwrap_or_default();
@@ -200,7 +212,7 @@ impl<'r, T: Number> Run<'r, T> {
         if let Some(size) = sizes.first_mut() {
             *size = batch.max(1);
         }
-        let plan = layer.plan(&sizes, false)?;
+        let plan = layer.plan(&sizes, false, dst_strides)?;
         let channels = plan.problem().out_channels;
         let mut dst_sizes = sizes_of(&plan, layer.geometry.dimensions(), channels, |axis| axis.output);
         dst_sizes[0] = batch;
@@ -280,7 +292,7 @@ impl<'r, T: Number> Run<'r, T> {
             return Ok((sum, sum_sizes));
         }
         let Typed { session, constants, places, activation, .. } = self.layer;
-        let plan = self.layer.plan(&self.sizes, true)?;
+        let plan = self.layer.plan(&self.sizes, true, Strides::PACKED)?;
         let len = self.dst_sizes.iter().product::<usize>();
         session.with_workspace(len * size_of::<T>(), |alone| {
             let alone = &mut alone.elements_mut()[..len];

@@ -114,7 +114,7 @@ impl<'s> Claims<'s> {
             self.session.correct(&output_of(chain.nodes[0])?, |told| told.fused.push("Concat".to_string()));
         }
         let (names, join) = (names.join(", "), shown(join.nodes[0])?);
-        self.log.line(&format!("convlow computes {names} in their places of {join}"));
+        self.log.line(&format!("convlow writes {names} to their channels of {join}"));
         Ok(())
     }
 

@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use convlow::{Layout, Math, Strides};
+use convlow::{Layout, Math};
 
 use super::claims::Claimed;
 use super::part::{Joined, Part, outputs};
 use crate::between::Ready;
 use crate::fuse::Chain;
 use crate::host::{Failure, Graph, Node, Result, Value};
-use crate::layer::{
-    Input, JoinedLayer, JoinedPart, Layer, Places, Typed, arithmetic, layer, output_of, part_of,
-};
+use crate::layer::{Input, JoinedLayer, JoinedPart, Layer, Places, Typed, arithmetic, layer, output_of};
 use crate::session::Session;
 
 /// The layers of graphs whose nodes the host has fused.
@@ -64,13 +62,11 @@ fn joined_layer(
     maths: &[Math],
     session: &Arc<Session>,
 ) -> Result<Box<dyn Layer>> {
-    let channels =
-        joined.channels()?.ok_or("convlow has a defect: the channels of a joined tensor are unknown")?;
     let mut parts = Vec::new();
     for &value in &joined.join.reads {
         parts.push(match joined.chain_of(value)? {
             Some(at) => {
-                let (chain, places) = (&joined.chains[at], part_of(channels, places[at]));
+                let (chain, places) = (&joined.chains[at], Places { dst: Layout::Nhwc, ..places[at] });
                 let layer = Typed::new(chain, places, output_of(chain.nodes[0])?, session, maths[at])?;
                 JoinedPart::Written(Box::new(layer))
             }
@@ -100,7 +96,6 @@ impl<'s> Inputs<'s> {
             weights: self.index(chain.weights.computed())?,
             bias: self.index(chain.bias)?,
             dst: self.layout(&chain.dst.name()?),
-            dst_strides: Strides::PACKED,
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::between::Between;
 use crate::fuse::Chain;
-use crate::host::{Failure, Graph, Node, Result, Size, Value};
+use crate::host::{Failure, Graph, Node, Result, Value};
 use crate::layer::can_be_joined;
 use crate::layouts::Claim;
 
@@ -24,34 +24,6 @@ pub struct Joined<'a> {
 }
 
 impl<'a> Joined<'a> {
-    /// Itself, or its parts if there is no convolution or it is not known how many channels they have together.
-    fn if_known(self) -> Result<Vec<Part<'a>>> {
-        if !self.chains.is_empty() && self.channels()?.is_some() {
-            return Ok(vec![Part::Joined(self)]);
-        }
-        let Self { chains, join } = self;
-        let chains = chains.into_iter().map(|chain| Part::Convolution(Box::new(chain)));
-        Ok(chains.chain([Part::Between(join)]).collect())
-    }
-
-    /// Channels of the joined tensor, if they are known.
-    ///
-    /// # Errors
-    /// The host's.
-    pub fn channels(&self) -> Result<Option<usize>> {
-        let mut all = 0;
-        for &value in &self.join.reads {
-            all += match self.chain_of(value)? {
-                Some(at) => self.chains[at].channels(),
-                None => match value.shape()?.and_then(|shape| shape.sizes.get(1).cloned()) {
-                    Some(Size::Known(channels)) => channels,
-                    _ => return Ok(None),
-                },
-            };
-        }
-        Ok(Some(all))
-    }
-
     /// The place of the chain that writes a value.
     ///
     /// # Errors
@@ -82,7 +54,8 @@ impl<'a> Part<'a> {
             }
         }
         let mut between = None;
-        for &node in &graph.nodes {
+        let is_chain = chains.len() == 1 && chains[0].all_nodes().len() == graph.nodes.len();
+        for &node in graph.nodes.iter().filter(|_| !is_chain) {
             match Between::of(node, &graph)? {
                 Some(found) if found.nodes.len() == graph.nodes.len() || found.operation.is_join() => {
                     between = Some(found);
@@ -185,7 +158,10 @@ pub fn joined<'a>(parts: Vec<Part<'a>>, graph: &Graph<'a>) -> Result<Vec<Part<'a
             }
         }
         left = others;
-        left.extend(Joined { chains, join }.if_known()?);
+        left.push(match chains.is_empty() {
+            true => Part::Between(join),
+            false => Part::Joined(Joined { chains, join }),
+        });
     }
     Ok(left)
 }
