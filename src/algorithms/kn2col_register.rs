@@ -8,7 +8,6 @@
 //! Source: kn2col (arXiv 1704.04428), some pixels at a time. In a transposed convolution the taps write outputs that lie
 //! apart; an ordinary one of stride 1 is such a convolution with its taps turned round.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 use convlow_kernels::geometry::Geometry;
@@ -23,7 +22,7 @@ use super::algorithm::{
 };
 use super::cost::{Cost, streamed_elements, work};
 use super::tiling::{
-    boxes, count, dst_grid, largest_window, part_of_pixels, pixels_and_channels, pixels_of_tile,
+    boxes, count, depths, dst_grid, largest_window, part_of_pixels, pixels_and_channels, pixels_of_tile,
     window_elements,
 };
 use crate::lowering::weights::WeightOrder;
@@ -37,8 +36,6 @@ pub struct Kn2colRegister;
 const SCRATCH_BYTES: usize = 256 << 10;
 /// Tiles of an image whose scratch is to be the same for every number of threads.
 const TILES: usize = 2;
-/// The least part of the input channels.
-const LEAST_DEPTH: usize = 32;
 
 struct PreparedKn2colRegister {
     problem: Problem,
@@ -88,21 +85,26 @@ impl Tiling {
         }
     }
 
-    /// The one that costs least within the most scratch.
-    fn best(problem: &Problem, geometry: &Geometry, most: usize) -> Option<Self> {
-        let halved = |&depth: &usize| {
-            let half = Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
-            half.filter(|_| problem.src_layout == Layout::Nchw)
-        };
+    /// The one that costs least within the most scratch; of those that need more, the one that needs least.
+    fn best(problem: &Problem, geometry: &Geometry, mut most: usize) -> Option<Self> {
         let fitting = problem.elements(SCRATCH_BYTES);
-        let tilings = std::iter::successors(Some(problem.in_channels), halved)
-            .filter_map(|depth| Self::new(problem, geometry, most, depth, fitting));
-        // Of those that need more, the one that needs least.
-        let cost = |tiling: &Self| {
-            let missing = tiling.elements().map_or(usize::MAX, |elements| elements.saturating_sub(fitting));
-            (missing, tiling.cycles(problem, geometry))
+        let mut depths: Vec<usize> = match problem.src_layout {
+            Layout::Nchw => depths(problem.in_channels).collect(),
+            Layout::Nhwc => vec![problem.in_channels],
         };
-        tilings.min_by(|a, b| cost(a).partial_cmp(&cost(b)).unwrap_or(Ordering::Equal))
+        depths.reverse();
+        let mut best: Option<([f64; 2], Self)> = None;
+        for depth in depths {
+            let Some(tiling) = Self::new(problem, geometry, most, depth, fitting) else { break };
+            // More channels fit with no more pixels.
+            most = tiling.pixels;
+            let missing = tiling.elements()?.saturating_sub(fitting) as f64;
+            let cost = [missing, tiling.cycles(problem, geometry)];
+            if best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, tiling));
+            }
+        }
+        best.map(|(_, tiling)| tiling)
     }
 
     /// Elements of a tile's scratch.
@@ -162,8 +164,9 @@ impl Algorithm for Kn2colRegister {
         let sharing = if in_place { limits.threads } else { TILES };
         let most = most_pixels(&geometry, sharing);
         // The depth does not follow from the limit, since parts of another depth are added in another order.
-        let depth = Tiling::best(problem, &geometry, most).ok_or(Scratch::OVERFLOW)?.depth;
-        let tiling = Tiling::new(problem, &geometry, most, depth, fitting).ok_or(Scratch::OVERFLOW)?;
+        let best = Tiling::best(problem, &geometry, most).ok_or(Scratch::OVERFLOW)?;
+        let tiling =
+            Tiling::new(problem, &geometry, best.pixels, best.depth, fitting).ok_or(Scratch::OVERFLOW)?;
         let elements = tiling.elements().ok_or(Scratch::OVERFLOW)?;
         require(
             elements <= problem.elements(SCRATCH_BYTES),

@@ -28,8 +28,8 @@ use super::algorithm::{
 };
 use super::cost::{Cost, streamed_elements, work};
 use super::tiling::{
-    boxes, channels_of_tile, count, dst_grid, flattened, largest_window, part_of_pixels, pixels_and_channels,
-    pixels_of_tile, window_elements,
+    LEAST_DEPTH, boxes, channels_of_tile, count, depths, dst_grid, flattened, largest_window, part_of_pixels,
+    pixels_and_channels, pixels_of_tile, window_elements,
 };
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::problem::{Layout, Problem};
@@ -48,8 +48,6 @@ const TILES: usize = 8;
 const LEAST_PIXELS: usize = 98;
 /// Bytes of a block's weights that stay in the second cache level: 896 KiB.
 const NEAR_BYTES: usize = 896 << 10;
-/// The least part of the input channels.
-const LEAST_DEPTH: usize = 32;
 /// Input and output channels of a small group: those of larger ones are enough for tiles of their own.
 const SMALL_GROUP: usize = 64;
 /// Bytes of an NCHW src that are moved at once where more than one small group's or vector's fit: they stay in the
@@ -93,8 +91,7 @@ impl Tiling {
                 Self { pixels: tiling.pixels, moved, groups: groups * blocks, ..in_place }
             });
         }
-        let halved = |depth: &usize| Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
-        std::iter::successors(Some(problem.group_in()), halved)
+        depths(problem.group_in())
             .filter_map(|depth| Self::moving(geometry, most_pixels, depth, elements))
             .min_by(|a, b| a.cycles(problem).total_cmp(&b.cycles(problem)))
             .unwrap_or(in_place)

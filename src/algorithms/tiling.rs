@@ -102,6 +102,15 @@ pub fn pixels_of_tile(geometry: &Geometry, most: usize) -> usize {
     }
 }
 
+/// The least part of the input channels.
+pub const LEAST_DEPTH: usize = 32;
+
+/// Input channels that may be moved at once: all, and halves of them down to [`LEAST_DEPTH`].
+pub fn depths(channels: usize) -> impl Iterator<Item = usize> {
+    let halved = |depth: &usize| Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
+    std::iter::successors(Some(channels), halved)
+}
+
 /// Some outputs: planes, rows and columns.
 pub type Outputs = [Range<usize>; 3];
 

@@ -68,12 +68,9 @@ impl Ahead {
         while line < self.at_once && self.lines > 0 {
             prefetch_to_second_level(self.at);
             (self.lines, self.left) = (self.lines - 1, self.left - 1);
-            let step = match self.left {
-                0 => self.gap,
-                _ => LINE,
-            };
+            let mut step = LINE;
             if self.left == 0 {
-                self.left = self.of_row;
+                (step, self.left) = (self.gap, self.of_row);
             }
             self.at = self.at.wrapping_add(step);
             line += 1;
