@@ -70,24 +70,29 @@ pub fn prefetch<'a, T: Copy + 'a>(data: impl Into<View<'a, T>>, at: usize) {
 /// Asks for the cache line of an address, which is needed soon.
 #[inline(always)]
 pub fn prefetch_line<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint reads nothing, whatever the address, and every x86-64 machine has it.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
+    ask::<true, T>(at);
 }
 
 /// Asks for the cache line of an address, which is needed so late that the first cache level would have lost it.
 #[inline(always)]
 pub fn prefetch_to_second_level<T>(at: *const T) {
+    ask::<false, T>(at);
+}
+
+/// Asks for the cache line of an address, to the first cache level or to the second alone.
+#[inline(always)]
+fn ask<const FIRST_LEVEL: bool, T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: as above.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a hint reads nothing, whatever the address, and every x86-64 machine has it.
+        unsafe {
+            if const { FIRST_LEVEL } {
+                _mm_prefetch::<_MM_HINT_T0>(at.cast());
+            } else {
+                _mm_prefetch::<_MM_HINT_T1>(at.cast());
+            }
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
