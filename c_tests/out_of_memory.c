@@ -6,13 +6,14 @@
 
 #define _GNU_SOURCE
 #include "allocations.h"
-#include "convolution.h"
+#include "definition.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static convlow_conv2d_desc desc;
+static convlow_convnd_desc long_desc;
 static convlow_plan *existing; /* a plan that every call may use */
 static convlow_plan_info infos[256];
 
@@ -45,6 +46,12 @@ static convlow_status query(void) {
     const convlow_status status = convlow_query(&desc, NULL, infos, sizeof(infos) / sizeof(infos[0]), &count);
     CHECK_SIZE(count, status == CONVLOW_OK ? convlow_algorithm_count() : 4711);
     return status;
+}
+
+static convlow_status query_nd(void) {
+    size_t count;
+    infos[0].struct_size = sizeof(infos[0]);
+    return convlow_query_nd(&long_desc, NULL, infos, sizeof(infos) / sizeof(infos[0]), &count);
 }
 
 static convlow_status output_size(void) {
@@ -177,6 +184,24 @@ static size_t fail_each(convlow_status (*call)(void), convlow_status expected) {
     return failures;
 }
 
+/* Each algorithm plans every kind of problem in its own way. */
+static size_t fail_each_of_every_problem(void) {
+    size_t failures = 0;
+    for (int at = 0; at < PROBLEMS * LAYOUT_PAIRS * 2; ++at) {
+        const problem *problem = &problems[at / LAYOUT_PAIRS / 2];
+        long_desc = long_form(problem);
+        long_desc.src_layout = at & 1;
+        long_desc.dst_layout = at >> 1 & 1;
+        long_desc.operation = at >> 2 & 1;
+        snprintf(check_context, sizeof(check_context), "%s, operation %d, layouts %d to %d", problem->name,
+                 (int)long_desc.operation, (int)long_desc.src_layout, (int)long_desc.dst_layout);
+        failures += fail_each(query_nd, query_nd());
+    }
+    check_context[0] = '\0';
+    printf("every problem            %zu allocations\n", failures);
+    return failures;
+}
+
 /* A thread that the system does not start is an error too, and ends those that it did start. */
 static void threads_that_cannot_be_had(void) {
     struct rlimit before, tight;
@@ -217,6 +242,7 @@ int main(void) {
     check_context[0] = '\0';
     threads_that_cannot_be_had();
     convlow_plan_destroy(existing);
+    total += fail_each_of_every_problem();
 
     REQUIRE(fstat(file, &printed) == 0);
     if (printed.st_size > 0) { /* ours or the library's: it belongs on the screen */

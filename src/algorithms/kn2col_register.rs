@@ -88,13 +88,9 @@ impl Tiling {
     /// The one that costs least within the most scratch; of those that need more, the one that needs least.
     fn best(problem: &Problem, geometry: &Geometry, mut most: usize) -> Option<Self> {
         let fitting = problem.elements(SCRATCH_BYTES);
-        let mut depths: Vec<usize> = match problem.src_layout {
-            Layout::Nchw => depths(problem.in_channels).collect(),
-            Layout::Nhwc => vec![problem.in_channels],
-        };
-        depths.reverse();
+        let all = problem.in_channels;
         let mut best: Option<([f64; 2], Self)> = None;
-        for depth in depths {
+        for depth in depths(all).rev().filter(|&depth| depth == all || problem.src_layout == Layout::Nchw) {
             let Some(tiling) = Self::new(problem, geometry, most, depth, fitting) else { break };
             // More channels fit with no more pixels.
             most = tiling.pixels;

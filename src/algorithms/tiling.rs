@@ -106,9 +106,9 @@ pub fn pixels_of_tile(geometry: &Geometry, most: usize) -> usize {
 pub const LEAST_DEPTH: usize = 32;
 
 /// Input channels that may be moved at once: all, and halves of them down to [`LEAST_DEPTH`].
-pub fn depths(channels: usize) -> impl Iterator<Item = usize> {
-    let halved = |depth: &usize| Some(depth.div_ceil(2)).filter(|&half| half >= LEAST_DEPTH);
-    std::iter::successors(Some(channels), halved)
+pub fn depths(channels: usize) -> impl DoubleEndedIterator<Item = usize> {
+    let halvings = (channels.saturating_sub(1) / (LEAST_DEPTH - 1)).checked_ilog2().unwrap_or(0);
+    (0..=halvings).map(move |halving| channels.div_ceil(1 << halving))
 }
 
 /// Some outputs: planes, rows and columns.
