@@ -236,17 +236,41 @@ class WeightsBehindNodes(Claims):
         model = models.small(nodes, {"w": values(16, 8, 3, 3), "v": values(16)}, ("n", 8, 12, 13))
         self.check(model, {"x": values(2, 8, 12, 13)})
 
-    def test_what_somebody_else_reads_stays(self) -> None:
-        nodes = [
-            node("Transpose", ["v"], ["w"], perm=[1, 0, 2, 3]),
-            node("Conv", ["x", "w"], ["y"], "c"),
-            node("ReduceMax", ["w"], ["z"]),
-        ]
-        model = models.small(nodes, {"v": values(8, 16, 3, 3)}, ("n", 8, 12, 13), outputs=("y", "z"))
+    def check_shared(self, nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], packed: int) -> None:
+        """What the readers of one value compute, and that their weights are packed."""
+        outputs = [output for node in nodes for output in node.output if output in "yz"]
+        model = models.small(nodes, constants, ("n", 8, 12, 13), outputs=outputs)
         feeds = {"x": values(2, 8, 12, 13)}
+        expected = plain(model).run(None, feeds)
         for as_written in (False, True):
-            ours = session(model, as_written=as_written).run(None, feeds)
-            self.assertLessEqual(error(ours, plain(model).run(None, feeds)), 1e-5)
+            made = session(model, as_written=as_written)
+            for _ in range(2):
+                self.assertLessEqual(error(made.run(None, feeds), expected), 1e-5)
+            self.assertEqual(sum(layer.packed_bytes > 0 for layer in convlow.report(made)), packed)
+
+    def test_what_somebody_else_reads_too(self) -> None:
+        transpose = node("Transpose", ["v"], ["w"], perm=[1, 0, 2, 3])
+        nodes = [transpose, node("Conv", ["x", "w"], ["y"], "c"), node("ReduceMax", ["w"], ["z"])]
+        self.check_shared(nodes, {"v": values(8, 16, 3, 3)}, 1)
+        # The weights are an output of the model themselves.
+        nodes = [node("Identity", ["v"], ["z"]), node("Conv", ["x", "z"], ["y"], "c")]
+        self.check_shared(nodes, {"v": values(16, 8, 3, 3)}, 1)
+
+    def test_two_convolutions_read_them(self) -> None:
+        branches = [
+            node("Conv", ["x", "w", "b"], ["y"], "first"),
+            node("Conv", ["x", "w", "b"], ["z"], "second", pads=[1] * 4),
+        ]
+        constants = {"v": values(16, 8, 3, 3), "c": values(16)}
+        before = [node("Identity", ["v"], ["w"]), node("Identity", ["c"], ["b"])]
+        self.check_shared([*before, *branches], constants, 2)
+        # Only the first of two nodes has two readers.
+        before = [node("Identity", ["v"], ["u"]), node("Identity", ["u"], ["w"]), node("Identity", ["c"], ["b"])]
+        other = node("Conv", ["x", "u", "b"], ["z"], "second", strides=[2, 2])
+        self.check_shared([*before, branches[0], other], constants, 2)
+        eight = np.random.default_rng(4).integers(-100, 100, (16, 8, 3, 3), np.int8)
+        before = [node("DequantizeLinear", ["v", "scale"], ["w"]), node("Identity", ["c"], ["b"])]
+        self.check_shared([*before, *branches], {**constants, "v": eight, "scale": np.array(0.01, np.float32)}, 2)
 
     def test_a_quantised_convolution_stays_one(self) -> None:
         nodes = [

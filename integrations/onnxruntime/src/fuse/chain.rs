@@ -17,8 +17,10 @@ use crate::layouts::Claim;
 pub struct Chain<'a> {
     /// The convolution, and the nodes behind it in their order.
     pub nodes: Vec<Node<'a>>,
-    /// Nodes that make weights and bias of constants.
+    /// Nodes that make weights and bias of constants, for nobody else.
     before: Vec<Node<'a>>,
+    /// Weights and a bias that nodes make of constants for others, too.
+    pub shared: Vec<(Value<'a>, Tensor<'a>)>,
     /// Whether it is a ConvTranspose.
     pub transposed: bool,
     /// The input that it is computed of.
@@ -59,18 +61,18 @@ pub enum Origin<'a> {
 }
 
 impl<'a> Weights<'a> {
-    /// The weights that a value holds, and the nodes that make them of constants.
-    fn of(value: Value<'a>, graph: &Graph<'a>) -> Result<(Self, Vec<Node<'a>>)> {
-        if let Some(Fixed { tensor, nodes }) = Fixed::of(value, graph)? {
+    /// The weights that a value holds.
+    fn of(value: Value<'a>, fixed: Option<&Fixed<'a>>) -> Result<Self> {
+        if let Some(Fixed { tensor, .. }) = fixed {
             let (element, sizes) = (tensor.element, tensor.sizes.clone());
-            return Ok((Self { element, sizes, origin: Origin::Constant(tensor) }, nodes));
+            return Ok(Self { element, sizes, origin: Origin::Constant(tensor.clone()) });
         }
         let shape = value.shape()?;
         let known = shape.and_then(|shape| shape.known().map(|sizes| (shape.element, sizes)));
         let Some((element, sizes)) = known.filter(|(_, sizes)| !sizes.is_empty()) else {
             return refuse("its weights are computed in the run, and their sizes are not known before");
         };
-        Ok((Self { element, sizes, origin: Origin::Computed(value) }, Vec::new()))
+        Ok(Self { element, sizes, origin: Origin::Computed(value) })
     }
 
     /// The value, if they are computed in the run.
@@ -102,14 +104,15 @@ impl<'a> Chain<'a> {
         };
         let inputs = node.inputs()?;
         let input = |index: usize| inputs.get(index).copied().flatten();
-        let (Some(src), Some(weights), Some(dst)) =
+        let (Some(src), Some(kernels), Some(dst)) =
             (input(0), input(1), node.outputs()?.first().copied().flatten())
         else {
             return refuse("an input or output is missing");
         };
-        let (weights, before) = Weights::of(weights, graph)?;
+        let fixed = Fixed::of(kernels, graph)?;
+        let weights = Weights::of(kernels, fixed.as_ref())?;
         let dequantise = "DequantizeLinear";
-        let mut of_weights = before.iter().map(|node| node.operator());
+        let mut of_weights = fixed.iter().flat_map(|fixed| &fixed.nodes).map(|node| node.operator());
         if of_weights.any(|operator| operator.is_ok_and(|operator| operator == dequantise))
             && is_written_by(src, dequantise, graph)?
         {
@@ -130,7 +133,8 @@ impl<'a> Chain<'a> {
         }
         let mut chain = Self {
             nodes: vec![node],
-            before,
+            before: Vec::new(),
+            shared: Vec::new(),
             transposed,
             src,
             weights,
@@ -143,16 +147,19 @@ impl<'a> Chain<'a> {
             slopes: None,
             dst,
         };
+        if let Some(fixed) = fixed {
+            chain.take_fixed(kernels, fixed);
+        }
         if let Some(bias) = input(2) {
             match Fixed::of(bias, graph)? {
                 None => chain.bias = Some(bias),
-                Some(Fixed { tensor: bias, nodes }) => {
-                    chain.before.extend(nodes);
-                    let shifts = numbers(&bias)?;
-                    if bias.element != chain.weights.element || shifts.len() != chain.channels() {
+                Some(fixed) => {
+                    let shifts = numbers(&fixed.tensor)?;
+                    if fixed.tensor.element != chain.weights.element || shifts.len() != chain.channels() {
                         return refuse("its bias does not fit its weights");
                     }
                     chain.line = Some(Line { shifts, ..Line::none(chain.channels()) });
+                    chain.take_fixed(bias, fixed);
                 }
             }
         }
@@ -162,6 +169,14 @@ impl<'a> Chain<'a> {
             return refuse("nobody reads what it computes");
         }
         Ok(Some(chain))
+    }
+
+    /// Takes the nodes that make a value of constants, or the value where others read it, too.
+    fn take_fixed(&mut self, value: Value<'a>, fixed: Fixed<'a>) {
+        match fixed.is_own {
+            true => self.before.extend(fixed.nodes),
+            false => self.shared.push((value, fixed.tensor)),
+        }
     }
 
     /// Adds the reader of the output, if it works by channel or adds a tensor; whether it does.

@@ -8,8 +8,10 @@ const MOST_NODES: usize = 8;
 /// A value that is the same in every run.
 pub struct Fixed<'a> {
     pub tensor: Tensor<'a>,
-    /// The nodes that make it of constants. Nobody else reads what they write.
+    /// The nodes that make it of constants.
     pub nodes: Vec<Node<'a>>,
+    /// Whether nobody else reads what they write.
+    pub is_own: bool,
 }
 
 impl<'a> Fixed<'a> {
@@ -22,13 +24,12 @@ impl<'a> Fixed<'a> {
     }
 
     fn behind(value: Value<'a>, graph: &Graph<'a>, most: usize) -> Result<Option<Self>> {
-        if let Some(tensor) = value.constant()? {
-            return Ok(Some(Self { tensor, nodes: Vec::new() }));
+        if let Some(tensor) = graph.constant(value)? {
+            return Ok(Some(Self { tensor, nodes: Vec::new(), is_own: true }));
         }
         let Some(node) = graph.writer(value)? else { return Ok(None) };
-        let is_alone = node.only_output()?.is_some() && graph.only_reader(value)?.is_some();
         let Some(&Some(first)) = node.inputs()?.first() else { return Ok(None) };
-        if most == 0 || !is_alone {
+        if most == 0 || node.only_output()?.is_none() {
             return Ok(None);
         }
         let operator = node.operator()?;
@@ -37,7 +38,9 @@ impl<'a> Fixed<'a> {
         {
             return Ok(None);
         }
-        let Some(Self { tensor, mut nodes }) = Self::behind(first, graph, most - 1)? else { return Ok(None) };
+        let Some(Self { tensor, mut nodes, is_own }) = Self::behind(first, graph, most - 1)? else {
+            return Ok(None);
+        };
         let made = match operator.as_str() {
             "Identity" => Some(tensor),
             "Transpose" => transposed(&tensor, node)?,
@@ -46,7 +49,8 @@ impl<'a> Fixed<'a> {
             _ => value.shape()?.and_then(|shape| shape.known()).and_then(|sizes| tensor.with_sizes(sizes)),
         };
         nodes.push(node);
-        Ok(made.map(|tensor| Self { tensor, nodes }))
+        let is_own = is_own && graph.only_reader(value)?.is_some();
+        Ok(made.map(|tensor| Self { tensor, nodes, is_own }))
     }
 }
 

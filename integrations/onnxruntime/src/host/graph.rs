@@ -7,6 +7,7 @@ use ort_sys::OrtGraph;
 use super::failure::Result;
 use super::handle::Handle;
 use super::node::Node;
+use super::tensor::Tensor;
 use super::value::Value;
 
 /// The nodes of a graph. Who reads a value is found out here: some versions of the host fail at the question where a reader
@@ -20,6 +21,8 @@ pub struct Graph<'a> {
     writers: HashMap<String, Node<'a>>,
     /// The numbers of nodes that somebody has.
     pub taken: BTreeSet<usize>,
+    /// Values that nodes outside of the graph make of constants, by name.
+    pub constants: HashMap<String, Tensor<'a>>,
 }
 
 impl<'a> Graph<'a> {
@@ -31,8 +34,8 @@ impl<'a> Graph<'a> {
         let host = graph.host();
         let nodes = graph.objects(host.count_of_nodes(), host.nodes_of_graph())?;
         let nodes = nodes.into_iter().flatten().map(Node::new).collect();
-        let (readers, writers) = (HashMap::new(), HashMap::new());
-        let mut graph = Self { nodes, readers, writers, taken: BTreeSet::new() };
+        let (readers, writers, constants) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut graph = Self { nodes, readers, writers, taken: BTreeSet::new(), constants };
         for &node in &graph.nodes {
             for value in node.inputs()?.into_iter().flatten() {
                 graph.readers.entry(value.name()?).or_default().push(Some(node));
@@ -70,6 +73,14 @@ impl<'a> Graph<'a> {
     pub fn writer(&self, value: Value<'a>) -> Result<Option<Node<'a>>> {
         let Some(&writer) = self.writers.get(&value.name()?) else { return Ok(None) };
         Ok(if self.taken.contains(&writer.id()?) { None } else { Some(writer) })
+    }
+
+    /// A value's tensor, if it is the same in every run.
+    pub fn constant(&self, value: Value<'a>) -> Result<Option<Tensor<'a>>> {
+        match self.constants.get(&value.name()?) {
+            Some(tensor) => Ok(Some(tensor.clone())),
+            None => value.constant(),
+        }
     }
 
     /// Whether anybody reads a value. The host gives a fused node no memory for others.

@@ -93,6 +93,26 @@ impl<'a> Tensor<'a> {
         Ok(Self { element: T::ELEMENT, sizes, data: Data::Own(words.into()) })
     }
 
+    /// The same floats in memory of convlow's own; none for elements of other types.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn kept(&self) -> Result<Option<Tensor<'static>>> {
+        let Self { element, ref sizes, ref data } = *self;
+        match (data, element) {
+            (Data::Own(words), _) => {
+                Ok(Some(Tensor { element, sizes: sizes.clone(), data: Data::Own(words.clone()) }))
+            }
+            (_, f32::ELEMENT) => {
+                Tensor::made(sizes.clone(), self.elements::<f32>()?.iter().copied()).map(Some)
+            }
+            (_, f64::ELEMENT) => {
+                Tensor::made(sizes.clone(), self.elements::<f64>()?.iter().copied()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The same elements under other sizes; none if these are of another number.
     pub fn with_sizes(self, sizes: Vec<usize>) -> Option<Self> {
         (sizes.iter().product::<usize>() == self.len()).then_some(Self { sizes, ..self })

@@ -1,13 +1,13 @@
 //! The claims of a graph.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use convlow::Layout;
 
 use super::part::{Joined, Part, joined, outputs};
 use crate::between::Between;
 use crate::fuse::Chain;
-use crate::host::{Failure, Graph, Log, Node, Result, Support};
+use crate::host::{Failure, Graph, Log, Node, Result, Support, Tensor};
 use crate::layer::{fits, output_of, shown, usual_problem};
 use crate::layouts::{Claim, channels_last};
 use crate::session::{Session, Told};
@@ -19,6 +19,8 @@ pub struct Claimed {
     pub outputs: BTreeSet<String>,
     /// The names of the values that lie channels last.
     pub channels_last: BTreeSet<String>,
+    /// What nodes make of constants for several readers, by name: the graphs of fused nodes do not have it.
+    pub constants: HashMap<String, Tensor<'static>>,
 }
 
 /// Claims for a session.
@@ -56,7 +58,13 @@ impl<'s> Claims<'s> {
             }
             support.fuse(&part.nodes())?;
         }
-        Ok(Claimed { outputs: outputs(&parts)?, channels_last })
+        let mut constants = HashMap::new();
+        for (value, tensor) in parts.iter().flat_map(Part::chains).flat_map(|chain| &chain.shared) {
+            if let Some(kept) = tensor.kept()? {
+                constants.insert(value.name()?, kept);
+            }
+        }
+        Ok(Claimed { outputs: outputs(&parts)?, channels_last, constants })
     }
 
     /// All chains, from the last one on: where two convolutions are added, the other one is computed first.

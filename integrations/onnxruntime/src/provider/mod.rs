@@ -61,8 +61,12 @@ impl Provider {
     }
 
     /// Makes the layers of fused nodes, as the host holds them.
-    fn compile<'a>(&self, graphs: Vec<(Graph<'a>, Node<'a>)>) -> Result<Vec<*mut NodeComputeInfo>> {
-        let claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+    fn compile<'a>(&self, mut graphs: Vec<(Graph<'a>, Node<'a>)>) -> Result<Vec<*mut NodeComputeInfo>> {
+        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        let constants = std::mem::take(&mut claimed.constants);
+        for (graph, _) in &mut graphs {
+            graph.constants.extend(constants.iter().map(|(name, tensor)| (name.clone(), tensor.clone())));
+        }
         let layers = layers(graphs, &claimed, &self.session)?;
         // Nothing fails any more: from here on the layers are the host's.
         Ok(layers.into_iter().map(|layer| Computed::new(self.host, layer).show()).collect())
