@@ -113,7 +113,7 @@ static input input_of(int kind, int32_t type, size_t count, side at) {
  */
 
 static struct {
-    size_t tried, executed, planned_only, refused[8];
+    size_t tried, executed, plain, planned_only, refused[8];
     size_t by_kind[3];
     double longest_seconds;
     uint64_t longest_case;
@@ -335,6 +335,7 @@ static convlow_plan_options random_options(void) {
     }
     options.max_workspace_bytes = one_in(3) ? random_size() : SIZE_MAX;
     options.max_packed_weights_bytes = one_in(8) ? random_size() : SIZE_MAX;
+    options.packing = one_in(4) ? CONVLOW_PACKING_NONE : CONVLOW_PACKING_CALLER;
     options.pool = one_in(12) ? threads_pool : one_in(12) ? hosts_pool : NULL;
     if (one_in(1000)) {
         options.effort = CONVLOW_EFFORT_MEASURE;
@@ -423,7 +424,7 @@ static int short_form(const convlow_convnd_desc *d, convlow_conv2d_desc *found) 
 
 /* Promise 11: executes a plan between forbidden pages and compares; 0 where it is too large for that. */
 static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, const char *algorithm,
-                        const size_t *out_size) {
+                        int packs, const size_t *out_size) {
     const int dims = d->spatial_dims;
     const size_t pixels = product_of(d->in_size, dims), outputs = product_of(out_size, dims);
     const size_t taps = product_of(d->kernel_size, dims);
@@ -458,11 +459,11 @@ static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, 
     void *workspace = pages_place(&workspace_pages, workspace_bytes, MALLOC_ALIGNMENT, at);
     pages_mark_beside(&packed_pages, packed, packed_bytes);
     memset(packed, DIRT, packed_bytes);
-    if (d->type == CONVLOW_TYPE_F64) {
-        REQUIRE_OK(convlow_pack_weights_f64(plan, (const double *)weights.data, packed, packed_bytes));
-    } else {
-        REQUIRE_OK(convlow_pack_weights(plan, (const float *)weights.data, packed, packed_bytes));
-    }
+    const convlow_status status =
+        d->type == CONVLOW_TYPE_F64
+            ? convlow_pack_weights_f64(plan, (const double *)weights.data, packed, packed_bytes)
+            : convlow_pack_weights(plan, (const float *)weights.data, packed, packed_bytes);
+    REQUIRE(status == (packs ? CONVLOW_OK : CONVLOW_ERROR_INVALID_ARGUMENT));
     CHECK(pages_beside_are_whole(&packed_pages, packed, packed_bytes));
     pages_protect(&packed_pages, 1);
 
@@ -473,7 +474,8 @@ static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, 
     convlow_execute_args args;
     convlow_execute_args_init(&args, sizeof(args));
     args.src = src.data;
-    args.packed_weights = packed;
+    args.packed_weights = packs ? packed : NULL;
+    args.weights = packs ? NULL : weights.data;
     args.bias = with_bias ? bias.data : NULL;
     args.dst = dst;
     args.workspace = workspace_bytes == 0 && one_in(2) ? NULL : workspace;
@@ -554,8 +556,16 @@ static void print_case(const convlow_convnd_desc *d, const convlow_plan_options 
     print_numbers("pad_after", d->pad_after, 3);
     print_numbers("output_padding", d->output_padding, 3);
     print_numbers("strides of src and dst", &d->src_channel_stride, 4);
-    fprintf(stderr, "; algorithm %s, math %d, gemm %d, at most %zu bytes, pool %p\n", algorithm,
-            (int)options->math, (int)options->gemm, options->max_workspace_bytes, (void *)options->pool);
+    fprintf(stderr, "; algorithm %s, math %d, gemm %d, packing %d, at most %zu bytes, pool %p\n", algorithm,
+            (int)options->math, (int)options->gemm, (int)options->packing, options->max_workspace_bytes,
+            (void *)options->pool);
+}
+
+/* Bytes of workspace in which every small problem is computed on plain weights: those of one output channel,
+ * and 64 behind them. */
+static size_t least_for_plain(const convlow_convnd_desc *d) {
+    const size_t depth = d->in_channels / d->groups * product_of(d->kernel_size, d->spatial_dims);
+    return depth * element_bytes(d->type) + 64;
 }
 
 /* Promise 7: whatever the descriptor, the library answers. */
@@ -628,7 +638,9 @@ static void try_one(void) {
             CHECK(made != CONVLOW_ERROR_INVALID_ARGUMENT);
             /* There is always something for small problems, unless limits or names forbid it. */
             CHECK(kind > 0 || options.algorithm != CONVLOW_ALGORITHM_AUTO ||
-                  options.gemm != CONVLOW_GEMM_AUTO || options.max_packed_weights_bytes != SIZE_MAX);
+                  options.gemm != CONVLOW_GEMM_AUTO || options.max_packed_weights_bytes != SIZE_MAX ||
+                  (options.packing == CONVLOW_PACKING_NONE &&
+                   options.max_workspace_bytes < least_for_plain(&d)));
             check_refusal(made);
         } else {
             CHECK_STATUS(made, asked);
@@ -653,8 +665,11 @@ static void try_one(void) {
     }
     const int failures = check_failures;
     const char *algorithm = convlow_algorithm_name(info.algorithm);
-    if (execute_plan(&d, plan, algorithm, out_size)) {
+    const int packs = options.packing == CONVLOW_PACKING_CALLER;
+    CHECK(packs || (info.packed_weights_bytes == 0 && convlow_plan_packing_id(plan) == 0));
+    if (execute_plan(&d, plan, algorithm, packs, out_size)) {
         ++counts.executed;
+        counts.plain += !packs;
     } else {
         ++counts.planned_only;
     }
@@ -683,15 +698,15 @@ int main(int count, char **arguments) {
     getrusage(RUSAGE_SELF, &used);
     printf("random descriptors: seed %" PRIu64
            ", %zu tried (%zu valid and small, %zu with a broken field, %zu "
-           "huge): %zu executed, %zu planned only; refused:",
+           "huge): %zu executed, %zu of them on plain weights, %zu planned only; refused:",
            seed, counts.tried, counts.by_kind[0], counts.by_kind[1], counts.by_kind[2], counts.executed,
-           counts.planned_only);
+           counts.plain, counts.planned_only);
     for (convlow_status status = 1; status < 8; ++status) {
         printf(" %s %zu", convlow_status_name(status) + strlen("CONVLOW_ERROR_"), counts.refused[status]);
     }
     printf("; longest planning %.1f ms (case %" PRIu64 "), %ld MiB at most\n", counts.longest_seconds * 1e3,
            counts.longest_case, used.ru_maxrss / 1024);
-    CHECK(counts.executed > counts.tried / 2 || cases < 100);
+    CHECK((counts.executed > counts.tried / 2 && counts.plain > counts.executed / 8) || cases < 100);
     /* Nothing takes long to plan, whatever its sizes; under valgrind everything does. */
     CHECK(check_quickly() || counts.longest_seconds < 5.0);
     return check_result();
