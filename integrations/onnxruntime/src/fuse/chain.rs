@@ -225,7 +225,7 @@ impl<'a> Chain<'a> {
                 let Origin::Constant(weights) = &self.weights.origin else {
                     return refuse("its weights are computed in the run");
                 };
-                Headroom::of(weights, self.taps(), self.channels(), |kernel| self.channel_of(kernel))?
+                Headroom::of(weights, self.run(), self.channels(), |run| self.channel_of(run))?
             }
         };
         Ok(self.headroom.insert(headroom))
@@ -288,17 +288,18 @@ impl<'a> Chain<'a> {
         if self.transposed { self.groups * self.weights.sizes[1] } else { self.weights.sizes[0] }
     }
 
-    /// Weights of each kernel.
-    pub fn taps(&self) -> usize {
-        self.weights.sizes[2..].iter().product()
+    /// Weights of one output channel that lie behind one another in M × C/groups × taps or, transposed,
+    /// C × M/groups × taps.
+    pub fn run(&self) -> usize {
+        self.weights.sizes[if self.transposed { 2 } else { 1 }..].iter().product()
     }
 
-    /// The output channel of a kernel of the weights, which are M × C/groups × taps or, transposed, C × M/groups × taps.
-    pub fn channel_of(&self, kernel: usize) -> usize {
+    /// The output channel of such a run.
+    pub fn channel_of(&self, run: usize) -> usize {
         let (second, of_group) = (self.weights.sizes[1], self.weights.sizes[0] / self.groups);
         match self.transposed {
-            false => kernel / second,
-            true => kernel / second / of_group * second + kernel % second,
+            false => run,
+            true => run / second / of_group * second + run % second,
         }
     }
 

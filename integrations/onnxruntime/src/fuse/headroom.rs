@@ -14,6 +14,7 @@
 
 use super::line::Line;
 use crate::host::{Listed, Result, Tensor};
+use crate::number::Number;
 
 /// The greatest number that constants are combined to, of whatever size these are: 2^16. Those of networks are far below.
 pub const MOST: f64 = 65_536.0;
@@ -51,21 +52,21 @@ pub struct Headroom {
 }
 
 impl Headroom {
-    /// That of weights whose kernels are of so many taps, and belong to these output channels.
+    /// That of weights whose runs of so many belong to these output channels.
     ///
     /// # Errors
     /// If they are neither float32 nor float64.
     pub fn of(
         weights: &Tensor<'_>,
-        taps: usize,
+        run: usize,
         channels: usize,
         channel_of: impl Fn(usize) -> usize,
     ) -> Result<Self> {
         let (normal, weights) = match weights.element {
             f32::ELEMENT => {
-                (f32::MIN_POSITIVE.into(), extents(weights.elements::<f32>()?, taps, channels, channel_of))
+                (f32::MIN_POSITIVE.into(), extents(weights.elements::<f32>()?, run, channels, channel_of))
             }
-            _ => (f64::MIN_POSITIVE, extents(weights.elements::<f64>()?, taps, channels, channel_of)),
+            _ => (f64::MIN_POSITIVE, extents(weights.elements::<f64>()?, run, channels, channel_of)),
         };
         Ok(Self { weights, normal })
     }
@@ -96,16 +97,17 @@ impl Headroom {
 }
 
 /// The extent of each channel's weights.
-fn extents<T: Copy + Into<f64>>(
+fn extents<T: Number>(
     weights: &[T],
-    taps: usize,
+    run: usize,
     channels: usize,
     channel_of: impl Fn(usize) -> usize,
 ) -> Vec<Extent> {
     let mut extents = vec![Extent::NONE; channels];
-    for (at, kernel) in weights.chunks_exact(taps).enumerate() {
+    for (at, run) in weights.chunks_exact(run).enumerate() {
         let extent = &mut extents[channel_of(at)];
-        *extent = kernel.iter().fold(*extent, |extent, &weight| extent.with(weight.into()));
+        let (least, most) = T::extent(run);
+        *extent = extent.with(least.into()).with(most.into());
     }
     extents
 }
@@ -116,7 +118,7 @@ mod tests {
 
     /// Whether weights of one channel, times a factor and with a bias, can take another factor and another shift.
     fn takes(weights: &[f32], [factor, shift]: [f64; 2], [by, more]: [f64; 2]) -> bool {
-        let weights = extents(weights, 1, 1, |_| 0);
+        let weights = extents(weights, weights.len(), 1, |_| 0);
         let line = |factor, shift| Line { factors: vec![factor], shifts: vec![shift] };
         Headroom { weights, normal: f32::MIN_POSITIVE.into() }.takes(&line(factor, shift), &line(by, more))
     }

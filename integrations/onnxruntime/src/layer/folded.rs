@@ -23,9 +23,9 @@ pub fn folded_weights<T: Number>(chain: &Chain<'_>, given: &Tensor<'_>) -> Resul
     weights.extend_from_slice(given);
     let Some(line) = &chain.line else { return Ok(weights) };
     if line.factors.iter().any(|&factor| factor != 1.0) {
-        for (at, kernel) in weights.chunks_exact_mut(chain.taps()).enumerate() {
+        for (at, run) in weights.chunks_exact_mut(chain.run()).enumerate() {
             let factor = line.factors[chain.channel_of(at)];
-            kernel.iter_mut().for_each(|weight| *weight = T::from_f64(Into::<f64>::into(*weight) * factor));
+            run.iter_mut().for_each(|weight| *weight = T::from_f64(Into::<f64>::into(*weight) * factor));
         }
     }
     Ok(weights)
