@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::isa;
-use crate::lanes::{QUAD, load_columns_at};
+use crate::lanes::{QUAD, load_columns_at, store_columns_at};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::vectors::{Kernel, Vectors};
@@ -34,23 +34,64 @@ impl<T: Number> Kernel for Transpose<'_, '_, T> {
         let Self { from, to, add } = self;
         let (rows, cols) = (from.rows(), from.cols());
         let corners = Corners { from: from.data().as_ptr(), of: from.ld(), to: to.as_mut_ptr(), ld: to.ld() };
-        // Along the rows that lie farther apart, so that as few of them as possible are in use at a time.
-        let by_rows = from.ld() > to.ld();
-        // A vector of rows at once, or four where vectors are shorter or there are fewer.
-        let high = if rows >= T::lanes::<S>() { T::lanes::<S>().max(QUAD) } else { QUAD };
-        if rows < high || cols < QUAD {
-            // SAFETY: all rows and columns are there.
-            return unsafe { corners.transpose_elements(0..rows, 0..cols, add) };
-        }
-        // The last blocks overlap those before, but where they are added.
-        let [whole_rows, whole_cols] =
-            if add { [rows / high * high, cols / QUAD * QUAD] } else { [rows, cols] };
         // SAFETY: all rows and columns are there.
         unsafe {
-            corners.transpose_blocks(simd, [whole_rows, whole_cols], (high, by_rows), add);
+            let Some(block) = Block::of(T::lanes::<S>(), [rows, cols], add) else {
+                return if rows == 1 && to.ld() == 1 && !add {
+                    std::ptr::copy_nonoverlapping(corners.from, corners.to, cols);
+                } else {
+                    corners.transpose_elements(0..rows, 0..cols, add);
+                };
+            };
+            // The last blocks overlap those before, but where they are added.
+            let [high, wide] = block.sizes;
+            let [whole_rows, whole_cols] =
+                if add { [rows / high * high, cols / wide * wide] } else { [rows, cols] };
+            // Along the rows that lie farther apart, so that as few of them as possible are in use at a time.
+            corners.transpose_blocks(simd, [whole_rows, whole_cols], block, from.ld() > to.ld(), add);
             corners.transpose_elements(0..whole_rows, whole_cols..cols, add);
             corners.transpose_elements(whole_rows..rows, 0..cols, add);
         }
+    }
+}
+
+/// What is transposed at once.
+#[derive(Clone, Copy)]
+struct Block {
+    kind: Kind,
+    /// Rows and columns.
+    sizes: [usize; 2],
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Up to four columns of a vector's rows.
+    Tall,
+    /// Up to four rows of a vector's columns.
+    Wide,
+    /// Four rows and four columns.
+    Square,
+}
+
+impl Block {
+    /// That of a matrix, in vectors of so many lanes; none for too small a matrix. A wide one adds nothing.
+    #[inline(always)]
+    fn of(lanes: usize, [rows, cols]: [usize; 2], add: bool) -> Option<Self> {
+        let kind = if lanes >= QUAD && rows >= lanes && cols > 1 {
+            Kind::Tall
+        } else if lanes >= QUAD && cols >= lanes && rows > 1 && !add {
+            Kind::Wide
+        } else if rows >= QUAD && cols >= QUAD {
+            Kind::Square
+        } else {
+            return None;
+        };
+        let sizes = match kind {
+            Kind::Tall => [lanes, cols.min(QUAD)],
+            Kind::Wide => [rows.min(QUAD), lanes],
+            Kind::Square => [QUAD, QUAD],
+        };
+        Some(Self { kind, sizes })
     }
 }
 
@@ -72,8 +113,7 @@ impl<T: Number> Corners<T> {
         Self { from, to, ..self }
     }
 
-    /// So many rows and columns, of each at least a block's, in blocks of four columns of so many rows. The last ones overlap
-    /// others.
+    /// So many rows and columns, of each at least a block's. The last blocks overlap others.
     ///
     /// # Safety
     /// The rows and columns are there.
@@ -82,46 +122,51 @@ impl<T: Number> Corners<T> {
         self,
         simd: S,
         [rows, cols]: [usize; 2],
-        (high, by_rows): (usize, bool),
+        Block { kind, sizes: [high, wide] }: Block,
+        by_rows: bool,
         add: bool,
     ) {
         // Plain loops: what iterators call is not compiled for the caller's instructions.
         let (mut row, mut col) = (0, 0);
         while row < rows && col < cols {
-            let at = self.at(row.min(rows - high), col.min(cols - QUAD));
+            let at = self.at(row.min(rows - high), col.min(cols - wide));
             // SAFETY: the caller's promise.
             unsafe {
-                if high == T::lanes::<S>() {
-                    at.transpose_columns(simd, add);
-                } else {
-                    at.transpose_block(add);
+                match (kind, high, wide) {
+                    (Kind::Tall, _, 2) => at.transpose_columns::<S, 2>(simd, add),
+                    (Kind::Tall, _, 3) => at.transpose_columns::<S, 3>(simd, add),
+                    (Kind::Tall, ..) => at.transpose_columns::<S, QUAD>(simd, add),
+                    (Kind::Wide, 2, _) => at.transpose_rows::<S, 2>(simd),
+                    (Kind::Wide, 3, _) => at.transpose_rows::<S, 3>(simd),
+                    (Kind::Wide, ..) => at.transpose_rows::<S, QUAD>(simd),
+                    (Kind::Square, ..) => at.transpose_square(add),
                 }
             }
             if by_rows {
-                col += QUAD;
+                col += wide;
                 if col >= cols {
                     (row, col) = (row + high, 0);
                 }
             } else {
                 row += high;
                 if row >= rows {
-                    (row, col) = (0, col + QUAD);
+                    (row, col) = (0, col + wide);
                 }
             }
         }
     }
 
-    /// Four columns of a vector's rows.
+    /// A few columns of a vector's rows.
     ///
     /// # Safety
     /// They are there.
     #[inline(always)]
-    unsafe fn transpose_columns<S: Vectors>(self, simd: S, add: bool) {
+    unsafe fn transpose_columns<S: Vectors, const COLS: usize>(self, simd: S, add: bool) {
         // SAFETY: the caller's promise.
         unsafe {
-            let columns = load_columns_at(simd, self.from, self.of);
+            let columns = load_columns_at::<S, T, COLS>(simd, self.from, self.of);
             let mut j = 0;
-            while j < QUAD {
+            while j < COLS {
                 let to = std::slice::from_raw_parts_mut(self.to.add(j * self.ld), T::lanes::<S>());
                 let column =
                     if add { T::add_vectors(simd, columns[j], T::load::<S>(to)) } else { columns[j] };
@@ -131,12 +176,35 @@ impl<T: Number> Corners<T> {
         }
     }
 
-    /// Four columns of four rows, which are shuffles on every machine.
+    /// A vector's columns of a few rows.
     ///
     /// # Safety
     /// They are there.
     #[inline(always)]
-    unsafe fn transpose_block(self, add: bool) {
+    unsafe fn transpose_rows<S: Vectors, const ROWS: usize>(self, simd: S) {
+        let mut rows = [T::splat(simd, T::ZERO); QUAD];
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut row = 0;
+            while row < ROWS {
+                let from = std::slice::from_raw_parts(self.from.add(row * self.of), T::lanes::<S>());
+                rows[row] = T::load::<S>(from);
+                row += 1;
+            }
+            if self.ld == ROWS {
+                store_columns_at::<S, T, ROWS, true>(simd, rows, self.to, ROWS);
+            } else {
+                store_columns_at::<S, T, ROWS, false>(simd, rows, self.to, self.ld);
+            }
+        }
+    }
+
+    /// Four columns of four rows.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline(always)]
+    unsafe fn transpose_square(self, add: bool) {
         // SAFETY: the caller's promise; arrays lie as their elements do.
         unsafe {
             let lines: [[T; QUAD]; QUAD] = std::array::from_fn(|k| *self.from.add(k * self.of).cast());
@@ -181,17 +249,43 @@ mod tests {
         check::<f64>();
     }
 
+    /// Transposes to a matrix of halves, with gaps between its rows.
+    struct Job<'a, T> {
+        from: Matrix<'a, T>,
+        gap: usize,
+        add: bool,
+    }
+
+    impl<T: Number> Kernel for Job<'_, T> {
+        type Output = Vec<T>;
+
+        #[inline(always)]
+        fn run<S: Vectors>(self, simd: S) -> Vec<T> {
+            let Self { from, gap, add } = self;
+            let (rows, cols) = (from.rows(), from.cols());
+            let mut moved = vec![T::from_f64(0.5); cols * (rows + gap)];
+            let mut to = MatrixMut::new(&mut moved, cols, rows, rows + gap);
+            Transpose { from: &from, to: &mut to, add }.run(simd);
+            moved
+        }
+    }
+
     fn check<T: Number>() {
-        for (rows, cols) in [(1, 1), (8, 8), (7, 9), (16, 8), (17, 31), (3, 40), (21, 4), (40, 3), (5, 5)] {
+        let few = (1..=9).flat_map(|few| [(few, 40), (40, few), (few, few), (few, 16), (17, few)]);
+        for (rows, cols) in few.chain([(17, 31), (16, 16), (33, 19)]) {
             let from: Vec<T> = (0..rows * (cols + 1)).map(|index| T::from_f64(index as f64)).collect();
-            let from = Matrix::new(&from[..], rows, cols, cols + 1);
-            for add in [false, true] {
-                let mut to = vec![T::from_f64(0.5); cols * (rows + 2)];
-                transpose_checked(&from, &mut MatrixMut::new(&mut to, cols, rows, rows + 2), add);
-                for row in 0..rows {
-                    for col in 0..cols {
-                        let moved = to[col * (rows + 2) + row].into() - if add { 0.5 } else { 0.0 };
-                        assert_eq!(moved, (row * (cols + 1) + col) as f64, "{rows} x {cols}");
+            for (add, gap) in [(false, 0), (false, 2), (true, 0), (true, 2)] {
+                let from = || Matrix::new(&from[..], rows, cols, cols + 1);
+                for (isa, moved) in isa::dispatch_each(|| Job { from: from(), gap, add }) {
+                    for (at, &moved) in moved.iter().enumerate() {
+                        let (row, col) = (at % (rows + gap), at / (rows + gap));
+                        let given = (row * (cols + 1) + col) as f64;
+                        let expected = match (row < rows, add) {
+                            (false, _) => 0.5,
+                            (true, false) => given,
+                            (true, true) => given + 0.5,
+                        };
+                        assert_eq!(moved.into(), expected, "{}: {rows} x {cols}, {row} {col}", isa.name());
                     }
                 }
             }

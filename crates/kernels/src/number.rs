@@ -90,6 +90,15 @@ macro_rules! numbers {
                     DataType::F64 => four,
                 }
             }
+
+            /// The inverse of [`Number::lane_of_four`].
+            fn four_of_lane<S: Vectors>(lane: usize) -> usize {
+                let of_a_vector = (Self::lanes::<S>() / QUAD).max(1);
+                match Self::TYPE {
+                    DataType::F32 => lane / QUAD + lane % QUAD * of_a_vector,
+                    DataType::F64 => Self::lane_of_four::<S>(lane),
+                }
+            }
         }
     };
     (@implement $number:ident $type:ident { $($operation:ident($($argument:ident),+);)+ }) => {

@@ -1,6 +1,6 @@
 //! Lines of pixels, one for each channel of a vector, and their transposition to vectors of channels and back.
 
-use crate::lanes::{QUAD, load_columns_at};
+use crate::lanes::{QUAD, load_columns_at, store_columns_at};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::vectors::Vectors;
@@ -10,7 +10,7 @@ use crate::vectors::Vectors;
 fn load_columns<S: Vectors, T: Number>(simd: S, from: &Matrix<'_, T>, col: usize) -> [T::Vector<S>; QUAD] {
     assert!(T::lanes::<S>() <= from.rows() && QUAD <= from.cols() && col <= from.cols() - QUAD);
     // SAFETY: the columns lie inside, as just asserted, and the matrix in its memory.
-    unsafe { load_columns_at(simd, from.data().as_ptr().add(col), from.ld()) }
+    unsafe { load_columns_at::<S, T, QUAD>(simd, from.data().as_ptr().add(col), from.ld()) }
 }
 
 /// The inverse of [`load_columns`], of which the first `COLS` columns are written.
@@ -21,19 +21,9 @@ fn store_columns<S: Vectors, T: Number, const COLS: usize>(
     col: usize,
     columns: [T::Vector<S>; QUAD],
 ) {
-    assert!(COLS <= QUAD && T::lanes::<S>() <= to.rows() && COLS <= to.cols() && col <= to.cols() - COLS);
-    let lines = T::interleave(simd, columns);
-    let groups: &[[T; QUAD]] = bytemuck::cast_slice(&lines);
-    let (first, ld) = (to.as_mut_ptr(), to.ld());
-    let mut group = 0;
-    while group < groups.len() {
-        // SAFETY: the columns lie inside, as just asserted, and no line has fewer elements than are written.
-        unsafe {
-            let to: *mut [T; COLS] = first.add(T::lane_of_four::<S>(group) * ld + col).cast();
-            *to = *groups[group].as_ptr().cast();
-        }
-        group += 1;
-    }
+    assert!(T::lanes::<S>() <= to.rows() && COLS <= to.cols() && col <= to.cols() - COLS);
+    // SAFETY: the columns lie inside, as just asserted.
+    unsafe { store_columns_at::<S, T, COLS, false>(simd, columns, to.as_mut_ptr().add(col), to.ld()) };
 }
 
 /// A line of α pixels of each of a vector's channels, which are the rows here.
