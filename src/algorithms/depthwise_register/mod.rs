@@ -24,10 +24,11 @@ use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moves::KEPT_BYTES;
 use convlow_kernels::register::channels_of_register_tile;
 
-use self::prepared::{PreparedDepthwiseRegister, SrcReading};
+use self::prepared::{MovedRows, PART_BYTES, PreparedDepthwiseRegister, SrcReading};
 use self::words::{WORD, Words};
 use crate::algorithms::algorithm::{
-    Algorithm, Declined, Element, Limits, Prepared, Ready, Unit, ready, require, require_countable_taps,
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require,
+    require_countable_taps,
 };
 use crate::algorithms::cost::{Cost, work};
 use crate::algorithms::tiling::{
@@ -49,16 +50,25 @@ impl Algorithm for DepthwiseRegister {
         require(is_depthwise, c"needs several groups of one input channel each")?;
         require_countable_taps(problem)?;
         let block = channels_of_register_tile(problem.data_type);
-        let reading = SrcReading::new(problem, block)?;
+        let reading = SrcReading::new(problem, block, limits.elements)?;
         let (all, channels) = (problem.out_pixels(), problem.out_channels);
         let (pixels, least) = match &reading {
             // Whole rows, in parts that a thread takes one after the other.
             SrcReading::Planes(phases) => (phases.part()[0] * problem.cols.output, 1),
+            SrcReading::MovedRows(MovedRows { size: [height, _], .. }) if *height > 1 => {
+                (height * problem.cols.output, block)
+            }
             _ => (pixels_of_tile(&problem.geometry(), PIXELS), block),
         };
         let of_tile = channels_of_tile(channels, least, all.div_ceil(pixels), limits.threads, 0.01);
         let grid = dst_grid(problem.dst_layout, (all, channels), (pixels, of_tile));
-        ready(PreparedDepthwiseRegister { problem: *problem, block, reading, grid })
+        let scratch = match &reading {
+            SrcReading::MovedRows(moved) if moved.elements(problem) > problem.elements(PART_BYTES) => {
+                Scratch::of_tiles(moved.elements(problem), grid.tiles(), limits)?
+            }
+            _ => Scratch::NONE,
+        };
+        ready(PreparedDepthwiseRegister { problem: *problem, block, reading, grid, scratch })
     }
 }
 
@@ -69,6 +79,7 @@ impl PreparedDepthwiseRegister {
         unit: &Unit<'_, T>,
         (pixels, channels): (Range<usize>, Range<usize>),
         mut dst: MatrixMut<'_, T>,
+        scratch: &mut [T],
     ) {
         let problem = &self.problem;
         for (first, outputs) in boxes(&problem.geometry(), &pixels) {
@@ -78,8 +89,11 @@ impl PreparedDepthwiseRegister {
                     self.run_planes(unit, phases, outputs[1].start, &channels, part)
                 }
                 SrcReading::InPlace => self.run_in_place(unit, outputs, &channels, part),
-                SrcReading::MovedRows(of_part, at_once) => {
-                    self.run_moved_rows(unit, (*of_part, *at_once), &outputs, &channels, part);
+                SrcReading::MovedRows(moved) if scratch.is_empty() => {
+                    self.run_on_stack(unit, *moved, &outputs, &channels, part);
+                }
+                SrcReading::MovedRows(moved) => {
+                    self.run_moved_rows(unit, *moved, (&outputs, &channels), part, scratch);
                 }
                 SrcReading::ByTaps(steps) => self.run_by_taps(unit, *steps, &outputs, &channels, part),
             }
@@ -120,6 +134,10 @@ fn run_to_planes<T: Element>(tile: DepthwiseTile<'_, '_, T>) {
 }
 
 impl Prepared for PreparedDepthwiseRegister {
+    fn scratch(&self) -> Scratch {
+        self.scratch
+    }
+
     fn groups_at_once(&self) -> usize {
         self.problem.groups
     }
@@ -166,9 +184,10 @@ impl Prepared for PreparedDepthwiseRegister {
         Some(self.grid)
     }
 
-    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, _: &mut [T]) {
-        unit.pool.for_each_tile_plain(dst, self.grid, |tile, view| {
-            self.run_tile(unit, pixels_and_channels(unit.problem.dst_layout, tile), view);
+    fn run<T: Element>(&self, unit: &Unit<'_, T>, dst: MatrixMut<'_, T>, scratch: &mut [T]) {
+        let slots = if scratch.is_empty() { unit.pool.threads() } else { self.scratch.slots };
+        unit.pool.for_each_tile(dst, self.grid, scratch, slots, |tile, view, scratch| {
+            self.run_tile(unit, pixels_and_channels(unit.problem.dst_layout, tile), view, scratch);
         });
     }
 }

@@ -6,14 +6,16 @@ use convlow_kernels::geometry::Geometry;
 use convlow_kernels::phases::Phases;
 
 use super::steps::{LEAST_OUTPUTS, Steps};
-use crate::algorithms::algorithm::{Declined, Element, Unit, require};
+use crate::algorithms::algorithm::{Declined, Element, Scratch, Unit, require};
 use crate::problem::{Kind, Layout, Problem, most_fitting};
 use crate::tiles::Grid;
 
 /// Bytes of src that are moved at once, on the stack.
 pub const MOVED_BYTES: usize = 8 << 10;
-/// Bytes of the pixels that are moved for whole rows, and of their outputs, on the stack.
+/// Bytes of the pixels that are moved for whole rows, on the stack.
 pub const PART_BYTES: usize = 16 << 10;
+/// The same in the workspace, where the stack has no room for a plane's: they stay in the second cache level.
+const ROWS_BYTES: usize = 128 << 10;
 /// Outputs of a row up to which pixels are moved rather than planes computed where they lie.
 const SHORT_ROW: usize = 14;
 /// Bytes of the phases of a plane, on the stack.
@@ -28,6 +30,7 @@ pub struct PreparedDepthwiseRegister {
     pub block: usize,
     pub reading: SrcReading,
     pub grid: Grid,
+    pub scratch: Scratch,
 }
 
 /// How src is read.
@@ -35,16 +38,32 @@ pub struct PreparedDepthwiseRegister {
 pub enum SrcReading {
     /// Pixels where they lie.
     InPlace,
-    /// Pixels that are moved from planes, so many output rows and columns of so many channels at a time.
-    MovedRows([usize; 2], usize),
+    /// Pixels that are moved from planes.
+    MovedRows(MovedRows),
     /// The same by taps where a row does not fit, or pixels whose channels are repeated.
     ByTaps([Steps; 2]),
     /// Plane by plane, some rows at a time.
     Planes(Phases),
 }
 
+/// What is moved at once.
+#[derive(Clone, Copy)]
+pub struct MovedRows {
+    /// Output rows and columns.
+    pub size: [usize; 2],
+    pub channels: usize,
+}
+
+impl MovedRows {
+    /// Elements that are moved, of so many channels at most.
+    pub fn elements(&self, problem: &Problem) -> usize {
+        pixels_seen(&problem.geometry(), self.size) * self.channels.min(problem.out_channels)
+    }
+}
+
 impl SrcReading {
-    pub fn new(problem: &Problem, block: usize) -> Result<Self, Declined> {
+    /// That of a problem, with at most so many elements of scratch.
+    pub fn new(problem: &Problem, block: usize, elements: usize) -> Result<Self, Declined> {
         let alone = problem.group_out() == 1;
         if problem.src_layout == Layout::Nhwc && alone {
             return Ok(SrcReading::InPlace);
@@ -54,12 +73,19 @@ impl SrcReading {
         // Short rows leave vectors along them empty.
         let short = problem.cols.output <= SHORT_ROW;
         let least = if is_plane { LEAST_OUTPUTS } else { 1 };
-        let moved = (alone && (short || !of_planes || !is_plane))
-            .then(|| part_of_moved(problem, problem.elements(PART_BYTES) / block, least));
-        if let Some(part) = moved.flatten() {
-            let channels =
-                problem.elements(PART_BYTES) / pixels_seen(&problem.geometry(), part) / block * block;
-            return Ok(SrcReading::MovedRows(part, channels));
+        let moved = (alone && (short || !of_planes || !is_plane)).then(|| {
+            let on_stack = problem.elements(PART_BYTES);
+            let in_scratch = problem.elements(ROWS_BYTES).min(elements);
+            let whole = [problem.rows.output, problem.cols.output];
+            let of = |elements: usize| Some((part_of_moved(problem, elements / block, least)?, elements));
+            match of(on_stack) {
+                Some((part, _)) if part == whole => of(on_stack),
+                small => of(in_scratch.max(on_stack)).or(small),
+            }
+        });
+        if let Some((size, elements)) = moved.flatten() {
+            let channels = elements / pixels_seen(&problem.geometry(), size) / block * block;
+            return Ok(SrcReading::MovedRows(MovedRows { size, channels }));
         }
         require(is_plane, c"needs smaller rows, or src_layout NHWC and one output channel a group here")?;
         let phases = of_planes.then(|| {
