@@ -6,7 +6,7 @@
 use std::any::TypeId;
 use std::fmt;
 
-use pulp::{NullaryFnOnce, Scalar128b, Simd};
+use pulp::{MemMask, NullaryFnOnce, Scalar128b, Simd};
 
 /// Columns that are exchanged with lanes at once.
 pub const QUAD: usize = 4;
@@ -154,11 +154,18 @@ fn is_portable<S: Simd>() -> bool {
     TypeId::of::<S>() == TypeId::of::<Scalar128b>()
 }
 
+/// Whether these vectors are those of AVX-512, whose masks make a part of a vector as quick as all of it. pulp calls a
+/// function for each part.
+const fn has_masks<V>() -> bool {
+    size_of::<V>() == 64
+}
+
 /// Writes what pulp has under two names.
 macro_rules! lanes {
     (
         $number:ident, $vector:ident, $lanes:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident,
         $less_than:ident, $select:ident, $load:ident, $load_mut:ident, $partial_load:ident, $partial_store:ident,
+        $lanes_before:ident, $mask_load:ident, $mask_store:ident,
         $interleave:ident, $deinterleave:ident, $div:ident, $neg:ident, $abs:ident, $and:ident, $or:ident, $min:ident,
         $max:ident, $exponent_zero:expr, $shift:expr, $half_digits:expr, $integer_digits:expr
     ) => {
@@ -282,6 +289,11 @@ macro_rules! lanes {
 
             #[inline(always)]
             fn load_part(self, from: &[$number]) -> S::$vector {
+                if const { has_masks::<S::$vector>() } {
+                    let there = MemMask::new(self.$lanes_before(0, from.len() as _).mask());
+                    // SAFETY: the lanes of the mask are there.
+                    return unsafe { self.$mask_load(there, from.as_ptr()) };
+                }
                 self.$partial_load(from)
             }
 
@@ -292,6 +304,11 @@ macro_rules! lanes {
 
             #[inline(always)]
             fn store_part(self, to: &mut [$number], value: S::$vector) {
+                if const { has_masks::<S::$vector>() } {
+                    let there = MemMask::new(self.$lanes_before(0, to.len() as _).mask());
+                    // SAFETY: the lanes of the mask are there.
+                    return unsafe { self.$mask_store(there, to.as_mut_ptr(), value) };
+                }
                 self.$partial_store(to, value);
             }
 
@@ -323,6 +340,9 @@ lanes!(
     as_mut_simd_f32s,
     partial_load_f32s,
     partial_store_f32s,
+    mask_between_m32s,
+    mask_load_ptr_f32s,
+    mask_store_ptr_f32s,
     interleave_shfl_f32s,
     deinterleave_shfl_f32s,
     div_f32s,
@@ -352,6 +372,9 @@ lanes!(
     as_mut_simd_f64s,
     partial_load_f64s,
     partial_store_f64s,
+    mask_between_m64s,
+    mask_load_ptr_f64s,
+    mask_store_ptr_f64s,
     interleave_shfl_f64s,
     deinterleave_shfl_f64s,
     div_f64s,

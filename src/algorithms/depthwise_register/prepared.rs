@@ -125,10 +125,9 @@ fn part_of_moved(problem: &Problem, most: usize, least: usize) -> Option<[usize;
 }
 
 impl PreparedDepthwiseRegister {
-    /// The weights of some channels.
+    /// The weights of some channels, and all that lies behind them.
     pub fn weights<'a, T: Element>(&self, unit: &Unit<'a, T>, channels: &Range<usize>) -> &'a [T] {
-        let taps = self.problem.taps();
-        &unit.weights[channels.start * taps..channels.end * taps]
+        &unit.weights[channels.start * self.problem.taps()..]
     }
 }
 

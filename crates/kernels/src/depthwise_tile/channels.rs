@@ -8,6 +8,8 @@ use crate::scheme::Scheme;
 #[derive(Clone, Copy)]
 pub struct Channels<X: Scheme> {
     pub count: usize,
+    /// Where the image ends.
+    pub src_end: *const X::Src,
     /// Those of the class's tap (0, 0, 0) of the first block.
     pub weights: *const X::Weight,
     pub bias: Option<*const X::Sum>,

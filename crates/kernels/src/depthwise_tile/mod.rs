@@ -24,7 +24,7 @@ use crate::moves::KEPT_BYTES;
 use crate::places::{Places, last_seen, tap_steps};
 use crate::register::channels_of;
 use crate::scheme::Scheme;
-use crate::sums::VECTORS;
+use crate::sums::{BEHIND_WEIGHTS, VECTORS};
 use crate::vectors::{Kernel, Vectors};
 
 /// Bytes of an image that the first cache level holds.
@@ -39,7 +39,7 @@ pub struct DepthwiseTile<'a, 'b, X: Scheme> {
     /// The input plane, row and column with which the image's data begin.
     pub origin: [usize; 3],
     /// The channels' weights in blocks of [`channels_of_register_tile`](crate::register::channels_of_register_tile),
-    /// each taps × channels.
+    /// each taps × channels, and behind them at least [`BEHIND_WEIGHTS`] of anything.
     pub weights: &'a [X::Weight],
     /// What becomes of the sums.
     pub end: End<'a, X>,
@@ -60,7 +60,8 @@ impl<X: Finish> DepthwiseTile<'_, '_, X> {
             Layout::Nchw => (self.dst.cols(), self.dst.rows()),
         };
         assert!(pixels > 0 && of_dst == pixels);
-        assert_eq!(self.weights.len(), channels * self.geometry.taps());
+        let behind = BEHIND_WEIGHTS / size_of::<X::Weight>();
+        assert!(self.weights.len() >= channels * self.geometry.taps() + behind);
         assert!(self.end.has(channels));
         assert_eq!(self.image.channel, 1);
         let last = last_seen(self.geometry, self.image, self.origin, &self.outputs);
@@ -114,7 +115,7 @@ impl<X: Finish> DepthwiseTile<'_, '_, X> {
         let end = self.end.of_channels(channels.clone());
         isa::dispatch(DepthwiseTile {
             image: &self.image.channels_from(channels.start),
-            weights: &self.weights[channels.start * taps..channels.end * taps],
+            weights: &self.weights[channels.start * taps..],
             end: end.before_move(),
             outputs,
             dst: MatrixMut::new(sums, pixels, channels.len(), channels.len()),
@@ -181,6 +182,7 @@ impl<X: Finish> DepthwiseTile<'_, '_, X> {
         let steps = tap_steps(self.geometry, self.image);
         Channels {
             count: self.dst.cols(),
+            src_end: self.image.data.as_ptr().wrapping_add(self.image.data.len()),
             weights: self.weights.as_ptr(),
             bias: self.end.bias.map(<[_]>::as_ptr),
             bounds: self.end.bounds(),

@@ -39,7 +39,8 @@ const fn is_edge(taps: usize, stride: usize, column: usize) -> bool {
     column < taps / 2 || column + taps / 2 + stride > (MOST_OUTPUTS - 1) * stride + taps
 }
 
-/// All rows of a tile and of those that are alike: the channels of whole blocks, or those behind them.
+/// All rows of a tile and of those that are alike: the channels of blocks that are taken as whole ones, or those behind
+/// them.
 struct TileRows<'a, S, X: Scheme, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool>
 {
     simd: S,
@@ -92,16 +93,28 @@ impl<X: Scheme> RegisterTile<X> {
         channels: &Channels<X>,
     ) {
         let (tile, whole) = (self, channels.count - channels.count % (VECTORS * X::channels::<S>()));
-        if whole > 0 {
+        if whole > 0 || channels.count > X::channels::<S>() {
             if const { TAPS != ANY } && self.of_all == [0, TAPS] {
                 simd.apart(TileRows::<S, X, TAPS, STRIDE, true, true> { simd, tile, channels, whole });
             } else {
                 simd.apart(TileRows::<S, X, TAPS, STRIDE, false, true> { simd, tile, channels, whole });
             }
         }
-        if whole < channels.count {
+        let rest = channels.count - whole;
+        let in_blocks = rest > X::channels::<S>() && self.last(channels).sees_whole_vectors::<S>(channels);
+        if rest > 0 && !in_blocks {
             simd.apart(TileRows::<S, X, ANY, ANY, false, false> { simd, tile, channels, whole });
         }
+    }
+
+    /// The last one of those that are alike, as if its kernel were whole.
+    #[inline(always)]
+    fn last(&self, channels: &Channels<X>) -> Self {
+        let [first, end] = channels.rows;
+        let last = self
+            .plus(channels.output_step, (self.alike - 1) * MOST_OUTPUTS)
+            .plus(channels.row_step, end.wrapping_sub(first + 1));
+        Self { inner: [0, channels.across.kernel], ..last }
     }
 
     /// So many outputs farther.
@@ -116,7 +129,24 @@ impl<X: Scheme> RegisterTile<X> {
         }
     }
 
-    /// The channels of whole blocks.
+    /// Whether all that the tile sees may be read in whole vectors: behind its channels lie those of other pixels, but
+    /// behind the last pixel of the image nothing does.
+    #[inline(always)]
+    fn sees_whole_vectors<S: Vectors>(&self, channels: &Channels<X>) -> bool {
+        let farthest = |step: usize, [from, to]: [usize; 2]| {
+            let at = |index: usize| (step as isize).wrapping_mul(index as isize);
+            at(from).max(at(to.wrapping_sub(1)))
+        };
+        let [a, b, c] = channels.tap_steps.map(|(src, _)| src);
+        let last = farthest(a, self.outer)
+            .wrapping_add(farthest(b, self.inner))
+            .wrapping_add(farthest(c, self.taps))
+            .wrapping_add(farthest(channels.output_step.src, [0, self.count]));
+        let read = channels.count.next_multiple_of(X::channels::<S>());
+        self.src.wrapping_offset(last).wrapping_add(read) <= channels.src_end
+    }
+
+    /// The channels of whole blocks, and those behind them if they fill more than a vector and may be read as a block.
     #[inline(always)]
     unsafe fn add_blocks<S: Vectors, const TAPS: usize, const STRIDE: usize, const ALL: bool>(
         &self,
@@ -140,6 +170,14 @@ impl<X: Scheme> RegisterTile<X> {
             }
             first += block;
         }
+        let rest = channels.count - whole;
+        if rest > X::channels::<S>() && self.sees_whole_vectors::<S>(channels) {
+            let (width, weights) = (Width(rest), (first * channels.taps + channels.first_tap * rest, rest));
+            // SAFETY: the caller's promise. Behind the channels' weights and pixels lies what a vector reads there.
+            unsafe {
+                self.add::<S, VECTORS, _, TAPS, STRIDE, ALL>(simd, (Whole, width), channels, first, weights);
+            }
+        }
     }
 
     /// The channels behind them.
@@ -147,6 +185,16 @@ impl<X: Scheme> RegisterTile<X> {
     unsafe fn add_rest<S: Vectors>(&self, simd: S, channels: &Channels<X>, whole: usize) {
         let (lanes, of_block) = (X::channels::<S>(), channels.count - whole);
         let first_weight = whole * channels.taps + channels.first_tap * of_block;
+        if self.sees_whole_vectors::<S>(channels) {
+            if of_block <= lanes {
+                let (width, weights) = (Width(of_block), (first_weight, of_block));
+                // SAFETY: as above.
+                unsafe {
+                    self.add::<S, 1, _, ANY, ANY, false>(simd, (Whole, width), channels, whole, weights);
+                }
+            }
+            return;
+        }
         let mut lane = 0;
         // SAFETY: the caller's promise; there are so many channels.
         unsafe {
