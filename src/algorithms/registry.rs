@@ -272,7 +272,7 @@ registry! {
     {
         58 c"kn2col-register" FROM_NCHW_OR_TO_NHWC Kn2colRegister,
     }
-    "depthwise" { space "0", order None, in_parts true, kinds EVERY, products Kernels, if all() }
+    "depthwise" { space "0 or W·R·Cd", order None, in_parts true, kinds EVERY, products Kernels, if all() }
     {
         57 c"depthwise-register" ANY DepthwiseRegister,
     }

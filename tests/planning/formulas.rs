@@ -153,6 +153,12 @@ fn windows(p: &Problem, most: usize) -> impl Iterator<Item = [usize; 2]> {
     of_planes.chain(of_rows).chain((1..=cols.output.min(most)).flat_map(move |x| of(cols, x, of_pixel)))
 }
 
+/// depthwise-register: what some rows, or a part of one, see of some channels.
+fn is_moved_by_channels(p: &Problem, elements: usize) -> bool {
+    windows(p, usize::MAX)
+        .any(|[_, window]| elements.is_multiple_of(window) && elements / window <= p.out_channels)
+}
+
 /// kn2col-register: what a tile sees of a part of an NCHW src's channels, and the sums of its pixels for an NCHW dst.
 fn is_spread(p: &Problem, elements: usize) -> bool {
     let moved: Vec<usize> = match p.src_layout {
@@ -193,7 +199,8 @@ fn is_formula(entry: &Entry, p: &Problem, elements: usize) -> bool {
     let (c, m) = (p.group_in(), p.group_out());
     let (inputs, outputs, taps) = (p.in_pixels(), p.out_pixels(), p.taps());
     match entry.family {
-        "direct" | "depthwise" | "conv-1x1" | "tiled" => elements == 0,
+        "direct" | "conv-1x1" | "tiled" => elements == 0,
+        "depthwise" => elements == 0 || p.src_layout == Layout::Nchw && is_moved_by_channels(p, elements),
         "im2col" | "im2row" => elements == c * taps * outputs,
         "mec" => elements == p.cols.kernel * c * p.rows.input * p.cols.output,
         "kn2" => elements == taps * m * inputs,
@@ -238,6 +245,7 @@ fn is_formula(entry: &Entry, p: &Problem, elements: usize) -> bool {
 fn most_bytes(entry: &Entry) -> usize {
     match entry.family {
         "kn2-aa" => 64 << 10,
+        "depthwise" => 128 << 10,
         "register" | "spread" | "patches" => 256 << 10,
         "winograd" => 2 << 20,
         _ => usize::MAX,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Options, Plan, Pool, Problem, descriptor};
+use convlow::{Layout, Options, Plan, Pool, Problem, descriptor};
 
 use crate::common::{self, LAYOUTS, plan_for};
 
@@ -39,7 +39,7 @@ fn of_family(family: &str) -> impl Iterator<Item = &'static Entry> {
 }
 
 #[test]
-fn depthwise_kernels_need_nothing() {
+fn depthwise_kernels_need_nothing_in_nhwc_and_may_do_without_in_nchw() {
     let entry = Entry::by_name(c"depthwise-register").expect("registered");
     let two = Pool::new(2).expect("two threads");
     let mut plans = 0;
@@ -48,10 +48,17 @@ fn depthwise_kernels_need_nothing() {
         for (src_layout, dst_layout) in LAYOUTS {
             for pool in [&Pool::SERIAL, &two] {
                 let problem = Problem { src_layout, dst_layout, ..layer };
-                let plan = plan_for(&problem, &common::options(entry, BackendChoice::Auto, pool));
-                let plan = plan.expect("it takes every depthwise problem");
-                assert_eq!(plan.info().workspace_bytes, 0, "{problem}");
-                plans += 1;
+                let options = common::options(entry, BackendChoice::Auto, pool);
+                for max_workspace_bytes in [options.max_workspace_bytes, 0] {
+                    let plan = plan_for(&problem, &Options { max_workspace_bytes, ..options.clone() });
+                    let plan = plan.expect("it takes every depthwise problem");
+                    let most = match src_layout {
+                        Layout::Nhwc => 0,
+                        Layout::Nchw => (pool.threads() * (128 << 10)).min(max_workspace_bytes),
+                    };
+                    assert!(plan.info().workspace_bytes <= most, "{problem}");
+                    plans += 1;
+                }
             }
         }
     }
@@ -158,7 +165,7 @@ fn auto_needs_no_more_than_is_promised() {
                 let pool = Pool::new(threads).expect("a few threads");
                 let problem = Problem { src_layout, dst_layout, ..layer };
                 let plan = Plan::new(&problem, &Options { pool, ..Options::default() }).expect("valid");
-                let most = if src_layout == convlow::Layout::Nhwc { 0 } else { threads << 18 };
+                let most = if src_layout == Layout::Nhwc { 0 } else { threads << 18 };
                 let (name, bytes) = (plan.info().entry.name(), plan.info().workspace_bytes);
                 assert!(bytes <= most, "{name} on {problem}: {bytes}");
             }
@@ -170,8 +177,8 @@ fn auto_needs_no_more_than_is_promised() {
 #[test]
 fn strips_shrink_with_the_limit() {
     let problem = Problem {
-        src_layout: convlow::Layout::Nchw,
-        dst_layout: convlow::Layout::Nchw,
+        src_layout: Layout::Nchw,
+        dst_layout: Layout::Nchw,
         ..descriptor::parse("ic64ih56oc64oh56kh3ph1").expect("a problem").problem
     };
     // One row: the three input rows that it sees, lowered, one of them moved, and its 64 channels.
@@ -193,7 +200,7 @@ fn strips_shrink_with_the_limit() {
 #[test]
 fn kn2row_tiled_serves_every_nhwc_layer_without_workspace() {
     for layer in layers() {
-        let nhwc = convlow::Layout::Nhwc;
+        let nhwc = Layout::Nhwc;
         let problem = Problem { src_layout: nhwc, dst_layout: nhwc, ..layer };
         let entry = Entry::by_name(c"kn2row-tiled").expect("registered");
         let options = common::options(entry, BackendChoice::Auto, &Pool::new(2).expect("two threads"));

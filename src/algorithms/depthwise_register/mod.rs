@@ -1,7 +1,9 @@
 //! `depthwise-register`: for a few output pixels × channels, the sum over all taps of
 //! src[pixels × C]∘weights[taps × C], channel by channel in registers. The last step (bias, residual, activation) is
 //! done there, and dst is written once.
-//! Workspace: 0. Copies of src are on the stack.
+//! Workspace: 0 for an NHWC src. For an NCHW src whose rows are moved and do not fit the stack, W·R·Cd elements for each
+//! thread: what some rows see of Cd channels, 128 KiB at most. W and R are the columns and rows that they see. 0 if the
+//! limit is less than 16 KiB; then the copies are on the stack.
 //! Wins if each group has one input channel: no group is computed alone.
 //! Source: convlow.
 //!

@@ -18,6 +18,8 @@ pub const PART_BYTES: usize = 16 << 10;
 const ROWS_BYTES: usize = 128 << 10;
 /// Outputs of a row up to which pixels are moved rather than planes computed where they lie.
 const SHORT_ROW: usize = 14;
+/// The same for each tap: 28 outputs of 5x5 taps, 56 of 7x7.
+const ROW_OF_TAP: [usize; 2] = [8, 7];
 /// Bytes of the phases of a plane, on the stack.
 pub const PHASE_BYTES: usize = 18 << 10;
 /// The same of their outputs.
@@ -70,8 +72,11 @@ impl SrcReading {
         }
         let is_plane = !problem.is(Kind::Volume) && !problem.is(Kind::Transposed);
         let of_planes = (problem.src_layout, problem.dst_layout) == (Layout::Nchw, Layout::Nchw);
-        // Short rows leave vectors along them empty.
-        let short = problem.cols.output <= SHORT_ROW;
+        // Short rows leave vectors along them empty, and many taps read a moved pixel often, if its channels fill vectors.
+        let channels = problem.out_channels;
+        let are_filled = channels.next_multiple_of(block) - channels <= channels / 8;
+        let many_taps = problem.cols.output <= problem.taps() * ROW_OF_TAP[0] / ROW_OF_TAP[1];
+        let short = problem.cols.output <= SHORT_ROW || are_filled && many_taps;
         let least = if is_plane { LEAST_OUTPUTS } else { 1 };
         let moved = (alone && (short || !of_planes || !is_plane)).then(|| {
             let on_stack = problem.elements(PART_BYTES);
