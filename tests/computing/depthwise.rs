@@ -2,11 +2,11 @@
 
 use convlow::algorithms::Entry;
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, Layout, Pool, Problem};
+use convlow::{Axis, Layout, Options, Pool, Problem};
 
 use crate::common::{self, Data, dilated, padded, plan_for};
 
-/// Integers, so that every sum is exact in any order.
+/// Integers, so that every sum is exact in any order. Parts are moved in the workspace, or on the stack.
 fn check(problem: Problem, multiplier: usize) {
     common::instructions();
     let groups = problem.in_channels;
@@ -23,12 +23,15 @@ fn check(problem: Problem, multiplier: usize) {
             let problem = Problem::new(problem).expect("valid");
             let entry = Entry::by_name(c"depthwise-register").expect("registered");
             let options = common::options(entry, BackendChoice::Auto, &Pool::SERIAL);
-            let plan = plan_for(&problem, &options).expect("it takes every depthwise problem");
-            assert_eq!(plan.info().workspace_bytes, 0);
             let data: Data = Data::integers(&problem, true, &mut fastrand::Rng::with_seed(7));
-            let found = common::run(&plan, &data);
-            for (at, (found, expected)) in found.iter().zip(data.expected(&problem)).enumerate() {
-                assert_eq!(f64::from(*found), expected.value, "output {at} of {problem}");
+            let expected = data.expected(&problem);
+            for max_workspace_bytes in [128 << 10, 40 << 10, 0] {
+                let plan = plan_for(&problem, &Options { max_workspace_bytes, ..options.clone() });
+                let plan = plan.expect("it takes every depthwise problem");
+                let found = common::run(&plan, &data);
+                for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    assert_eq!(f64::from(*found), expected.value, "output {at} of {problem}");
+                }
             }
         }
     }
