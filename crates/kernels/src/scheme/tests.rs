@@ -299,7 +299,6 @@ fn depthwise_tiles_compute_with_four_types() {
         for (layout, is_clamped) in [(Layout::Nhwc, true), (Layout::Nchw, false)] {
             let case = Case { groups, of_group: [1, 1], layout, is_clamped };
             let packed = case.packed(block);
-            let weights = &packed[..packed.len() - BEHIND_WEIGHTS];
             let mut kept = vec![0; KEPT_BYTES];
             case.check(|image, geometry, end, dst| {
                 let outputs = [0..1, 0..IMAGE[0], 0..IMAGE[1]];
@@ -307,7 +306,7 @@ fn depthwise_tiles_compute_with_four_types() {
                     geometry,
                     image,
                     origin: [0; 3],
-                    weights,
+                    weights: &packed,
                     end,
                     outputs,
                     layout,
