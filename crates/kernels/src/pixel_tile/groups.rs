@@ -163,17 +163,18 @@ impl<'a> Groups<'a> {
                     for z in zs.clone() {
                         for y in ys.clone() {
                             let mut at = places.of([z, y, xs.start]);
-                            for _ in xs.clone() {
-                                if *front < end {
-                                    self.places[*front].write(at);
-                                    *front += 1;
-                                } else {
-                                    *back -= 1;
-                                    self.places[*back].write(at);
-                                    self.tap_boxes[*back].write(tap_box);
-                                }
+                            let of_groups = xs.len().min(end.saturating_sub(*front));
+                            let rest = *back + of_groups - xs.len()..*back;
+                            for place in &mut self.places[*front..*front + of_groups] {
+                                place.write(at);
                                 at = at.plus(places.steps[2], 1);
                             }
+                            for place in self.places[rest.clone()].iter_mut().rev() {
+                                place.write(at);
+                                at = at.plus(places.steps[2], 1);
+                            }
+                            (*front, *back) = (*front + of_groups, rest.start);
+                            self.tap_boxes[rest].fill(MaybeUninit::new(tap_box));
                         }
                     }
                 });
