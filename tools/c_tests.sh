@@ -48,6 +48,14 @@ test_c_valgrind() {
     run_c_tests build-valgrind
 }
 
+# count_instructions ARGUMENTS: those of tools/instructions.py behind its folder.
+count_instructions() {
+    need valgrind valgrind
+    cmake_in release build
+    build_c_tests build instructions
+    python3 tools/instructions.py build/c_tests/instructions target/instructions "$@"
+}
+
 # What fails now and then, tried often: hosts that fork, copies of the library that come and go.
 test_c_often() {
     cmake_in release build

@@ -43,6 +43,7 @@ run_full_test() {
     stage arm test_arm depthwise:: conformance::
     stage provider test_provider
     stage c test_c
+    stage instructions count_instructions
     stage valgrind test_c_valgrind
     stage sanitized test_sanitized
     stage c_sanitized test_c_sanitized
