@@ -39,6 +39,8 @@ class Engine:
     option: str
     #: Whether it computes float64, too.
     doubles: bool = False
+    #: Variables of its worker's environment.
+    variables: tuple[tuple[str, str], ...] = ()
 
     @property
     def tolerance(self) -> float:
@@ -95,12 +97,16 @@ def convlow(place: Place, algorithm: str, reference: bool) -> Engine:
     return Engine(name, math, BOTH, command, algorithm, doubles=True)
 
 
-def onednn(place: Place, name: str, option: str, layouts: tuple[str, ...]) -> Engine:
-    prefix = Path(sys.prefix)
-    if not (prefix / "lib/libdnnl.so.3").exists():
-        raise Missing("onednn-cpu-gomp is not installed")
-    flags = [f"-I{prefix / 'include'}", *linked(prefix / "lib", "libdnnl.so.3")]
-    return Engine(name, "exact", layouts, compiled(place, "onednn.cpp", "onednn", flags), option)
+def onednn(place: Place, name: str, option: str, layouts: tuple[str, ...], prefix: Path = Path(sys.prefix)) -> Engine:
+    library = prefix / "lib"
+    if not (library / "libdnnl.so.3").exists():
+        raise Missing(f"no oneDNN is installed in {prefix}")
+    flags = [f"-I{prefix / 'include'}", *linked(library, "libdnnl.so.3")]
+    command = compiled(place, "onednn.cpp", name, flags)
+    # A build for SYCL finds its own libraries, and the processor as a device of OpenCL, by these.
+    sycl = {"LD_LIBRARY_PATH": str(library), "OCL_ICD_FILENAMES": str(library / "libintelocl.so")}
+    variables = tuple(sycl.items()) if (library / "libsycl.so").exists() else ()
+    return Engine(name, "exact", layouts, command, option, variables=variables)
 
 
 def onednn_winograd(place: Place, name: str) -> Engine:
@@ -148,8 +154,12 @@ def torch(place: Place, name: str) -> Engine:
     return Engine(name, "exact", BOTH, command, "", doubles=True)
 
 
+#: Two gigabytes with what it needs: `run` installs it in an environment of its own where it is named.
+NEWEST_ONEDNN = "onednn-3.13"
+
 PEERS: dict[str, Callable[[Place, str], Engine]] = {
     "onednn": lambda place, name: onednn(place, name, "direct", BOTH),
+    NEWEST_ONEDNN: lambda place, name: onednn(place, name, "direct", BOTH, Path(f"{sys.prefix}-onednn")),
     "onednn-blocked": lambda place, name: onednn(place, name, "blocked", NCHW),
     "onnxruntime": onnxruntime,
     "openvino": openvino,
@@ -162,4 +172,5 @@ PEERS: dict[str, Callable[[Place, str], Engine]] = {
 
 def environment(threads: int) -> dict[str, str]:
     """Of the person's own settings all stay, such as ONEDNN_MAX_CPU_ISA, but not the number of threads."""
-    return {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "DPCPP_CPU_NUM_CUS")
+    return {**os.environ, **{name: str(threads) for name in names}}

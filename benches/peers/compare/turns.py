@@ -74,7 +74,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
-                env=environment(setting.threads),
+                env=environment(setting.threads) | dict(engine.variables),
                 start_new_session=True,  # Ctrl-C is for the one who compares.
                 preexec_fn=begin,  # noqa: PLW1509 - this program has one thread
             )
