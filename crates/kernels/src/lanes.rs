@@ -36,38 +36,33 @@ impl<const ALL: bool> Filled<ALL> {
     }
 }
 
-/// Up to four columns of as many rows as a vector has lanes, which begin at `from`, so far apart: vector j holds column j.
+/// Four columns of as many rows as a vector has lanes, which begin at `from`, so far apart: vector j holds column j.
 ///
 /// # Safety
 /// The rows are there.
 #[inline(always)]
-pub unsafe fn load_columns_at<S: Vectors, T: Number, const COLS: usize>(
+pub unsafe fn load_columns_at<S: Vectors, T: Number>(
     simd: S,
     from: *const T,
     ld: usize,
 ) -> [T::Vector<S>; QUAD] {
-    const { assert!(COLS <= QUAD) };
     let mut lines = [T::splat(simd, T::ZERO); QUAD];
     let groups: &mut [[T; QUAD]] = bytemuck::cast_slice_mut(&mut lines);
     let mut group = 0;
     while group < groups.len() {
-        // SAFETY: the caller's promise; arrays lie as their elements do, and a group has at least `COLS`.
-        unsafe {
-            let to: *mut [T; COLS] = groups[group].as_mut_ptr().cast();
-            *to = *from.add(T::lane_of_four::<S>(group) * ld).cast();
-        }
+        // SAFETY: the caller's promise; arrays lie as their elements do.
+        groups[group] = unsafe { *from.add(T::lane_of_four::<S>(group) * ld).cast() };
         group += 1;
     }
     T::deinterleave(simd, lines)
 }
 
-/// The inverse of [`load_columns_at`]: writes the first `COLS` columns. Behind each row of these alone the next one follows,
-/// or, where they are not side by side, something else.
+/// The inverse of [`load_columns_at`]: writes the first `COLS` columns.
 ///
 /// # Safety
 /// The rows are there, and nobody else uses these columns.
 #[inline(always)]
-pub unsafe fn store_columns_at<S: Vectors, T: Number, const COLS: usize, const SIDE_BY_SIDE: bool>(
+pub unsafe fn store_columns_at<S: Vectors, T: Number, const COLS: usize>(
     simd: S,
     columns: [T::Vector<S>; QUAD],
     to: *mut T,
@@ -82,8 +77,33 @@ pub unsafe fn store_columns_at<S: Vectors, T: Number, const COLS: usize, const S
         let from = &groups[T::four_of_lane::<S>(row)];
         // SAFETY: the caller's promise; arrays lie as their elements do, and a group has at least `COLS`.
         unsafe {
-            let to = to.add(row * if SIDE_BY_SIDE { COLS } else { ld });
-            if SIDE_BY_SIDE && row * COLS + QUAD <= rows * COLS {
+            *to.add(row * ld).cast::<[T; COLS]>() = *from.as_ptr().cast();
+        }
+        row += 1;
+    }
+}
+
+/// The same of columns that lie side by side: rows of `COLS`, one behind the other.
+///
+/// # Safety
+/// The rows are there, and nobody else uses them.
+#[inline(always)]
+pub unsafe fn store_side_by_side<S: Vectors, T: Number, const COLS: usize>(
+    simd: S,
+    columns: [T::Vector<S>; QUAD],
+    to: *mut T,
+) {
+    const { assert!(COLS <= QUAD) };
+    let lines = T::interleave(simd, columns);
+    let groups: &[[T; QUAD]] = bytemuck::cast_slice(&lines);
+    let rows = groups.len();
+    let mut row = 0;
+    while row < rows {
+        let from = &groups[T::four_of_lane::<S>(row)];
+        // SAFETY: the caller's promise; arrays lie as their elements do, and a group has at least `COLS`.
+        unsafe {
+            let to = to.add(row * COLS);
+            if row * COLS + QUAD <= rows * COLS {
                 // One store, of which the next rows replace what is too much.
                 *to.cast() = *from;
             } else {

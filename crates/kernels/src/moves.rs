@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::isa;
-use crate::lanes::{QUAD, load_columns_at, store_columns_at};
+use crate::lanes::{QUAD, load_columns_at, store_columns_at, store_side_by_side};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::vectors::{Kernel, Vectors};
@@ -36,7 +36,7 @@ impl<T: Number> Kernel for Transpose<'_, '_, T> {
         let corners = Corners { from: from.data().as_ptr(), of: from.ld(), to: to.as_mut_ptr(), ld: to.ld() };
         // SAFETY: all rows and columns are there.
         unsafe {
-            let Some(block) = Block::of(T::lanes::<S>(), [rows, cols], add) else {
+            let Some(block) = Block::of(T::lanes::<S>(), [rows, cols], to.ld(), add) else {
                 return if rows == 1 && to.ld() == 1 && !add {
                     std::ptr::copy_nonoverlapping(corners.from, corners.to, cols);
                 } else {
@@ -65,10 +65,12 @@ struct Block {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Up to four columns of a vector's rows.
+    /// Four columns of a vector's rows.
     Tall,
-    /// Up to four rows of a vector's columns.
+    /// Four rows of a vector's columns.
     Wide,
+    /// Three rows of a vector's columns, which lie behind one another where they go.
+    OfThree,
     /// Four rows and four columns.
     Square,
 }
@@ -76,20 +78,14 @@ enum Kind {
 impl Block {
     /// That of a matrix, in vectors of so many lanes; none for too small a matrix. A wide one adds nothing.
     #[inline(always)]
-    fn of(lanes: usize, [rows, cols]: [usize; 2], add: bool) -> Option<Self> {
-        let kind = if lanes >= QUAD && rows >= lanes && cols > 1 {
-            Kind::Tall
-        } else if lanes >= QUAD && cols >= lanes && rows > 1 && !add {
-            Kind::Wide
-        } else if rows >= QUAD && cols >= QUAD {
-            Kind::Square
-        } else {
-            return None;
-        };
-        let sizes = match kind {
-            Kind::Tall => [lanes, cols.min(QUAD)],
-            Kind::Wide => [rows.min(QUAD), lanes],
-            Kind::Square => [QUAD, QUAD],
+    fn of(lanes: usize, [rows, cols]: [usize; 2], ld: usize, add: bool) -> Option<Self> {
+        let (are_wide, are_tall) = (lanes >= QUAD && cols >= lanes && !add, lanes >= QUAD && rows >= lanes);
+        let (kind, sizes) = match rows {
+            _ if are_tall && cols >= QUAD => (Kind::Tall, [lanes, QUAD]),
+            QUAD.. if are_wide => (Kind::Wide, [QUAD, lanes]),
+            3 if are_wide && ld == 3 => (Kind::OfThree, [3, lanes]),
+            QUAD.. if cols >= QUAD => (Kind::Square, [QUAD, QUAD]),
+            _ => return None,
         };
         Some(Self { kind, sizes })
     }
@@ -132,14 +128,13 @@ impl<T: Number> Corners<T> {
             let at = self.at(row.min(rows - high), col.min(cols - wide));
             // SAFETY: the caller's promise.
             unsafe {
-                match (kind, high, wide) {
-                    (Kind::Tall, _, 2) => at.transpose_columns::<S, 2>(simd, add),
-                    (Kind::Tall, _, 3) => at.transpose_columns::<S, 3>(simd, add),
-                    (Kind::Tall, ..) => at.transpose_columns::<S, QUAD>(simd, add),
-                    (Kind::Wide, 2, _) => at.transpose_rows::<S, 2>(simd),
-                    (Kind::Wide, 3, _) => at.transpose_rows::<S, 3>(simd),
-                    (Kind::Wide, ..) => at.transpose_rows::<S, QUAD>(simd),
-                    (Kind::Square, ..) => at.transpose_square(add),
+                match kind {
+                    Kind::Tall => at.transpose_columns(simd, add),
+                    Kind::Wide => {
+                        store_columns_at::<S, T, QUAD>(simd, at.load_rows(simd, QUAD), at.to, at.ld)
+                    }
+                    Kind::OfThree => store_side_by_side::<S, T, 3>(simd, at.load_rows(simd, 3), at.to),
+                    Kind::Square => at.transpose_square(add),
                 }
             }
             if by_rows {
@@ -156,17 +151,17 @@ impl<T: Number> Corners<T> {
         }
     }
 
-    /// A few columns of a vector's rows.
+    /// Four columns of a vector's rows.
     ///
     /// # Safety
     /// They are there.
     #[inline(always)]
-    unsafe fn transpose_columns<S: Vectors, const COLS: usize>(self, simd: S, add: bool) {
+    unsafe fn transpose_columns<S: Vectors>(self, simd: S, add: bool) {
         // SAFETY: the caller's promise.
         unsafe {
-            let columns = load_columns_at::<S, T, COLS>(simd, self.from, self.of);
+            let columns = load_columns_at(simd, self.from, self.of);
             let mut j = 0;
-            while j < COLS {
+            while j < QUAD {
                 let to = std::slice::from_raw_parts_mut(self.to.add(j * self.ld), T::lanes::<S>());
                 let column =
                     if add { T::add_vectors(simd, columns[j], T::load::<S>(to)) } else { columns[j] };
@@ -176,27 +171,21 @@ impl<T: Number> Corners<T> {
         }
     }
 
-    /// A vector's columns of a few rows.
+    /// A vector's columns of up to four rows.
     ///
     /// # Safety
     /// They are there.
     #[inline(always)]
-    unsafe fn transpose_rows<S: Vectors, const ROWS: usize>(self, simd: S) {
+    unsafe fn load_rows<S: Vectors>(self, simd: S, count: usize) -> [T::Vector<S>; QUAD] {
         let mut rows = [T::splat(simd, T::ZERO); QUAD];
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut row = 0;
-            while row < ROWS {
-                let from = std::slice::from_raw_parts(self.from.add(row * self.of), T::lanes::<S>());
-                rows[row] = T::load::<S>(from);
-                row += 1;
-            }
-            if self.ld == ROWS {
-                store_columns_at::<S, T, ROWS, true>(simd, rows, self.to, ROWS);
-            } else {
-                store_columns_at::<S, T, ROWS, false>(simd, rows, self.to, self.ld);
-            }
+        let mut row = 0;
+        while row < count {
+            // SAFETY: the caller's promise.
+            let from = unsafe { std::slice::from_raw_parts(self.from.add(row * self.of), T::lanes::<S>()) };
+            rows[row] = T::load::<S>(from);
+            row += 1;
         }
+        rows
     }
 
     /// Four columns of four rows.

@@ -154,29 +154,25 @@ impl<X: Scheme> RegisterTile<X> {
         channels: &Channels<X>,
         whole: usize,
     ) {
-        let block = VECTORS * X::channels::<S>();
+        let (lanes, block) = (X::channels::<S>(), VECTORS * X::channels::<S>());
+        let all = channels.count - whole > lanes && self.sees_whole_vectors::<S>(channels);
+        let end = if all { channels.count } else { whole };
         let mut first = 0;
-        while first < whole {
-            let weights = (first * channels.taps + channels.first_tap * block, block);
-            // SAFETY: the caller's promise; there are so many channels.
+        while first < end {
+            let count = block.min(end - first);
+            let weights = (first * channels.taps + channels.first_tap * count, count);
+            // SAFETY: the caller's promise; there are so many channels. Behind the last ones' weights and pixels lies what a
+            // vector reads there.
             unsafe {
                 self.add::<S, VECTORS, _, TAPS, STRIDE, ALL>(
                     simd,
-                    (Whole, Width(block)),
+                    (Whole, Width(count)),
                     channels,
                     first,
                     weights,
                 );
             }
             first += block;
-        }
-        let rest = channels.count - whole;
-        if rest > X::channels::<S>() && self.sees_whole_vectors::<S>(channels) {
-            let (width, weights) = (Width(rest), (first * channels.taps + channels.first_tap * rest, rest));
-            // SAFETY: the caller's promise. Behind the channels' weights and pixels lies what a vector reads there.
-            unsafe {
-                self.add::<S, VECTORS, _, TAPS, STRIDE, ALL>(simd, (Whole, width), channels, first, weights);
-            }
         }
     }
 
@@ -185,29 +181,24 @@ impl<X: Scheme> RegisterTile<X> {
     unsafe fn add_rest<S: Vectors>(&self, simd: S, channels: &Channels<X>, whole: usize) {
         let (lanes, of_block) = (X::channels::<S>(), channels.count - whole);
         let first_weight = whole * channels.taps + channels.first_tap * of_block;
-        if self.sees_whole_vectors::<S>(channels) {
-            if of_block <= lanes {
-                let (width, weights) = (Width(of_block), (first_weight, of_block));
-                // SAFETY: as above.
-                unsafe {
-                    self.add::<S, 1, _, ANY, ANY, false>(simd, (Whole, width), channels, whole, weights);
-                }
-            }
-            return;
+        let sees_whole_vectors = self.sees_whole_vectors::<S>(channels);
+        if sees_whole_vectors && of_block > lanes {
+            return; // They are a block.
         }
         let mut lane = 0;
-        // SAFETY: the caller's promise; there are so many channels.
-        unsafe {
-            while lane + lanes <= of_block {
-                let (width, weights) = ((Whole, Width(lanes)), (first_weight + lane, of_block));
-                self.add::<S, 1, _, ANY, ANY, false>(simd, width, channels, whole + lane, weights);
-                lane += lanes;
+        while lane < of_block {
+            let count = lanes.min(of_block - lane);
+            let (width, first, weights) = (Width(count), whole + lane, (first_weight + lane, of_block));
+            // SAFETY: the caller's promise; there are so many channels, and behind the last ones what a vector reads there, or
+            // a part of it is read.
+            unsafe {
+                if count == lanes || sees_whole_vectors {
+                    self.add::<S, 1, _, ANY, ANY, false>(simd, (Whole, width), channels, first, weights);
+                } else {
+                    self.add::<S, 1, _, ANY, ANY, false>(simd, (width, width), channels, first, weights);
+                }
             }
-            if lane < of_block {
-                let width = Width(of_block - lane);
-                let (width, weights) = ((width, width), (first_weight + lane, of_block));
-                self.add::<S, 1, _, ANY, ANY, false>(simd, width, channels, whole + lane, weights);
-            }
+            lane += lanes;
         }
     }
 

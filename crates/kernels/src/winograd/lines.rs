@@ -10,7 +10,7 @@ use crate::vectors::Vectors;
 fn load_columns<S: Vectors, T: Number>(simd: S, from: &Matrix<'_, T>, col: usize) -> [T::Vector<S>; QUAD] {
     assert!(T::lanes::<S>() <= from.rows() && QUAD <= from.cols() && col <= from.cols() - QUAD);
     // SAFETY: the columns lie inside, as just asserted, and the matrix in its memory.
-    unsafe { load_columns_at::<S, T, QUAD>(simd, from.data().as_ptr().add(col), from.ld()) }
+    unsafe { load_columns_at(simd, from.data().as_ptr().add(col), from.ld()) }
 }
 
 /// The inverse of [`load_columns`], of which the first `COLS` columns are written.
@@ -23,7 +23,7 @@ fn store_columns<S: Vectors, T: Number, const COLS: usize>(
 ) {
     assert!(T::lanes::<S>() <= to.rows() && COLS <= to.cols() && col <= to.cols() - COLS);
     // SAFETY: the columns lie inside, as just asserted.
-    unsafe { store_columns_at::<S, T, COLS, false>(simd, columns, to.as_mut_ptr().add(col), to.ld()) };
+    unsafe { store_columns_at::<S, T, COLS>(simd, columns, to.as_mut_ptr().add(col), to.ld()) };
 }
 
 /// A line of α pixels of each of a vector's channels, which are the rows here.
