@@ -26,7 +26,7 @@ use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moves::KEPT_BYTES;
 use convlow_kernels::register::channels_of_register_tile;
 
-use self::prepared::{MovedRows, PART_BYTES, PreparedDepthwiseRegister, SrcReading};
+use self::prepared::{PreparedDepthwiseRegister, SrcReading};
 use self::words::{WORD, Words};
 use crate::algorithms::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require,
@@ -34,7 +34,8 @@ use crate::algorithms::algorithm::{
 };
 use crate::algorithms::cost::{Cost, work};
 use crate::algorithms::tiling::{
-    boxes, channels_of_tile, count, dst_grid, part_of_pixels, pixels_and_channels, pixels_of_tile,
+    boxes, channels_of_tile, count, dst_grid, largest_window, part_of_pixels, pixels_and_channels,
+    pixels_of_tile,
 };
 use crate::lowering::weights::{IJCM, WeightOrder};
 use crate::problem::{Layout, Problem};
@@ -57,16 +58,18 @@ impl Algorithm for DepthwiseRegister {
         let (pixels, least) = match &reading {
             // Whole rows, in parts that a thread takes one after the other.
             SrcReading::Planes(phases) => (phases.part()[0] * problem.cols.output, 1),
-            SrcReading::MovedRows(MovedRows { size: [height, _], .. }) if *height > 1 => {
-                (height * problem.cols.output, block)
+            // What is moved at once is a tile.
+            SrcReading::MovedRows(moved) if !moved.fits_stack(problem) => {
+                (moved.size.iter().product(), block)
             }
             _ => (pixels_of_tile(&problem.geometry(), PIXELS), block),
         };
         let of_tile = channels_of_tile(channels, least, all.div_ceil(pixels), limits.threads, 0.01);
         let grid = dst_grid(problem.dst_layout, (all, channels), (pixels, of_tile));
         let scratch = match &reading {
-            SrcReading::MovedRows(moved) if moved.elements(problem) > problem.elements(PART_BYTES) => {
-                Scratch::of_tiles(moved.elements(problem), grid.tiles(), limits)?
+            SrcReading::MovedRows(moved) if !moved.fits_stack(problem) => {
+                let window = largest_window(&problem.geometry(), pixels).ok_or(Scratch::OVERFLOW)?;
+                Scratch::of_tiles(window * moved.channels.min(of_tile), grid.tiles(), limits)?
             }
             _ => Scratch::NONE,
         };

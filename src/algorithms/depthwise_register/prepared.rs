@@ -57,9 +57,10 @@ pub struct MovedRows {
 }
 
 impl MovedRows {
-    /// Elements that are moved, of so many channels at most.
-    pub fn elements(&self, problem: &Problem) -> usize {
-        pixels_seen(&problem.geometry(), self.size) * self.channels.min(problem.out_channels)
+    /// Whether the stack has room for what is moved.
+    pub fn fits_stack(&self, problem: &Problem) -> bool {
+        let channels = self.channels.min(problem.out_channels);
+        pixels_seen(&problem.geometry(), self.size) * channels <= problem.elements(PART_BYTES)
     }
 }
 
