@@ -57,12 +57,13 @@ pub unsafe fn load_columns_at<S: Vectors, T: Number>(
     T::deinterleave(simd, lines)
 }
 
-/// The inverse of [`load_columns_at`]: writes the first `COLS` columns.
+/// The inverse of [`load_columns_at`]: writes the first `COLS` columns. If they lie side by side, so that each row begins
+/// behind the one before, a store may reach into the next row, which is written later.
 ///
 /// # Safety
 /// The rows are there, and nobody else uses these columns.
 #[inline(always)]
-pub unsafe fn store_columns_at<S: Vectors, T: Number, const COLS: usize>(
+pub unsafe fn store_columns_at<S: Vectors, T: Number, const COLS: usize, const SIDE_BY_SIDE: bool>(
     simd: S,
     columns: [T::Vector<S>; QUAD],
     to: *mut T,
@@ -71,40 +72,14 @@ pub unsafe fn store_columns_at<S: Vectors, T: Number, const COLS: usize>(
     const { assert!(COLS <= QUAD) };
     let lines = T::interleave(simd, columns);
     let groups: &[[T; QUAD]] = bytemuck::cast_slice(&lines);
-    let rows = groups.len();
+    let (rows, ld) = (groups.len(), if SIDE_BY_SIDE { COLS } else { ld });
     let mut row = 0;
     while row < rows {
         let from = &groups[T::four_of_lane::<S>(row)];
         // SAFETY: the caller's promise; arrays lie as their elements do, and a group has at least `COLS`.
         unsafe {
-            *to.add(row * ld).cast::<[T; COLS]>() = *from.as_ptr().cast();
-        }
-        row += 1;
-    }
-}
-
-/// The same of columns that lie side by side: rows of `COLS`, one behind the other.
-///
-/// # Safety
-/// The rows are there, and nobody else uses them.
-#[inline(always)]
-pub unsafe fn store_side_by_side<S: Vectors, T: Number, const COLS: usize>(
-    simd: S,
-    columns: [T::Vector<S>; QUAD],
-    to: *mut T,
-) {
-    const { assert!(COLS <= QUAD) };
-    let lines = T::interleave(simd, columns);
-    let groups: &[[T; QUAD]] = bytemuck::cast_slice(&lines);
-    let rows = groups.len();
-    let mut row = 0;
-    while row < rows {
-        let from = &groups[T::four_of_lane::<S>(row)];
-        // SAFETY: the caller's promise; arrays lie as their elements do, and a group has at least `COLS`.
-        unsafe {
-            let to = to.add(row * COLS);
-            if row * COLS + QUAD <= rows * COLS {
-                // One store, of which the next rows replace what is too much.
+            let to = to.add(row * ld);
+            if SIDE_BY_SIDE && row * COLS + QUAD <= rows * COLS {
                 *to.cast() = *from;
             } else {
                 *to.cast::<[T; COLS]>() = *from.as_ptr().cast();

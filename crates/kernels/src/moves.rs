@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::isa;
-use crate::lanes::{QUAD, load_columns_at, store_columns_at, store_side_by_side};
+use crate::lanes::{QUAD, load_columns_at, store_columns_at};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::number::Number;
 use crate::vectors::{Kernel, Vectors};
@@ -131,9 +131,11 @@ impl<T: Number> Corners<T> {
                 match kind {
                     Kind::Tall => at.transpose_columns(simd, add),
                     Kind::Wide => {
-                        store_columns_at::<S, T, QUAD>(simd, at.load_rows(simd, QUAD), at.to, at.ld)
+                        store_columns_at::<S, T, QUAD, false>(simd, at.load_rows(simd, QUAD), at.to, at.ld);
                     }
-                    Kind::OfThree => store_side_by_side::<S, T, 3>(simd, at.load_rows(simd, 3), at.to),
+                    Kind::OfThree => {
+                        store_columns_at::<S, T, 3, true>(simd, at.load_rows(simd, 3), at.to, at.ld);
+                    }
                     Kind::Square => at.transpose_square(add),
                 }
             }

@@ -8,9 +8,9 @@
 //! Source: convlow.
 //!
 //! Channels that lie side by side are vectors: in an NHWC src, or in pixels to which a few rows of planes are moved.
-//! Planes are moved if they are short, deep or transposed. Other planes are taken one by one, as a padded copy of
-//! some rows. In this copy every tap reads at a fixed distance from its output, so that vectors go along the rows and
-//! over their ends.
+//! Planes are moved if their rows are short for their taps, or if they are deep or transposed. Other planes are taken one
+//! by one, as a padded copy of some rows. In this copy every tap reads at a fixed distance from its output, so that vectors
+//! go along the rows and over their ends.
 
 mod by_taps;
 mod moved_rows;

@@ -84,9 +84,10 @@ impl SrcReading {
             let in_scratch = problem.elements(ROWS_BYTES).min(elements);
             let whole = [problem.rows.output, problem.cols.output];
             let of = |elements: usize| Some((part_of_moved(problem, elements / block, least)?, elements));
-            match of(on_stack) {
-                Some((part, _)) if part == whole => of(on_stack),
-                small => of(in_scratch.max(on_stack)).or(small),
+            let small = of(on_stack);
+            match small {
+                Some((part, _)) if part == whole => small,
+                _ => of(in_scratch.max(on_stack)).or(small),
             }
         });
         if let Some((size, elements)) = moved.flatten() {

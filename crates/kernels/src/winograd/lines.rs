@@ -23,7 +23,7 @@ fn store_columns<S: Vectors, T: Number, const COLS: usize>(
 ) {
     assert!(T::lanes::<S>() <= to.rows() && COLS <= to.cols() && col <= to.cols() - COLS);
     // SAFETY: the columns lie inside, as just asserted.
-    unsafe { store_columns_at::<S, T, COLS>(simd, columns, to.as_mut_ptr().add(col), to.ld()) };
+    unsafe { store_columns_at::<S, T, COLS, false>(simd, columns, to.as_mut_ptr().add(col), to.ld()) };
 }
 
 /// A line of α pixels of each of a vector's channels, which are the rows here.
