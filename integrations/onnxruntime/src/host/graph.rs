@@ -77,9 +77,9 @@ impl<'a> Graph<'a> {
 
     /// A value's tensor, if it is the same in every run.
     pub fn constant(&self, value: Value<'a>) -> Result<Option<Tensor<'a>>> {
-        match self.constants.get(&value.name()?) {
-            Some(tensor) => Ok(Some(tensor.clone())),
-            None => value.constant(),
+        match value.constant()? {
+            None => Ok(self.constants.get(&value.name()?).cloned()),
+            known => Ok(known),
         }
     }
 
