@@ -48,7 +48,7 @@ test_c_valgrind() {
     run_c_tests build-valgrind
 }
 
-# count_instructions ARGUMENTS: those of tools/instructions.py behind its folder.
+# count_instructions: compares the instructions that layers take with those that are written; with --write it writes them.
 count_instructions() {
     need valgrind valgrind
     cmake_in release build

@@ -102,7 +102,7 @@ def onednn(place: Place, name: str, option: str, layouts: tuple[str, ...], prefi
     if not (library / "libdnnl.so.3").exists():
         raise Missing(f"no oneDNN is installed in {prefix}")
     flags = [f"-I{prefix / 'include'}", *linked(library, "libdnnl.so.3")]
-    command = compiled(place, "onednn.cpp", name, flags)
+    command = compiled(place, "onednn.cpp", "onednn", flags)
     # A build for SYCL finds its own libraries, and the processor as a device of OpenCL, by these.
     sycl = {"LD_LIBRARY_PATH": str(library), "OCL_ICD_FILENAMES": str(library / "libintelocl.so")}
     variables = tuple(sycl.items()) if (library / "libsycl.so").exists() else ()
