@@ -39,6 +39,15 @@ const fn is_edge(taps: usize, stride: usize, column: usize) -> bool {
     column < taps / 2 || column + taps / 2 + stride > (MOST_OUTPUTS - 1) * stride + taps
 }
 
+/// The output that sees this input column of a tile under a tap, or one that there is not.
+const fn output_of(column: usize, tap: usize, taps: usize, stride: usize) -> usize {
+    if tap < taps && tap <= column && (column - tap).is_multiple_of(stride) {
+        (column - tap) / stride
+    } else {
+        MOST_OUTPUTS
+    }
+}
+
 /// All rows of a tile and of those that are alike: the channels of blocks that are taken as whole ones, or those behind
 /// them.
 struct TileRows<'a, S, X: Scheme, const TAPS: usize, const STRIDE: usize, const ALL: bool, const WHOLE: bool>
@@ -68,7 +77,7 @@ impl<S: Vectors, X: Scheme, const TAPS: usize, const STRIDE: usize, const ALL: b
                     if const { WHOLE } {
                         tile.add_blocks::<S, TAPS, STRIDE, ALL>(self.simd, &channels, self.whole);
                     } else {
-                        tile.add_rest(self.simd, &channels, self.whole);
+                        tile.add_rest::<S, TAPS, STRIDE>(self.simd, &channels, self.whole);
                     }
                 }
                 tile = tile.plus(channels.output_step, MOST_OUTPUTS);
@@ -103,7 +112,7 @@ impl<X: Scheme> RegisterTile<X> {
         let rest = channels.count - whole;
         let in_blocks = rest > X::channels::<S>() && self.last(channels).sees_whole_vectors::<S>(channels);
         if rest > 0 && !in_blocks {
-            simd.apart(TileRows::<S, X, ANY, ANY, false, false> { simd, tile, channels, whole });
+            simd.apart(TileRows::<S, X, TAPS, STRIDE, false, false> { simd, tile, channels, whole });
         }
     }
 
@@ -178,7 +187,12 @@ impl<X: Scheme> RegisterTile<X> {
 
     /// The channels behind them.
     #[inline(always)]
-    unsafe fn add_rest<S: Vectors>(&self, simd: S, channels: &Channels<X>, whole: usize) {
+    unsafe fn add_rest<S: Vectors, const TAPS: usize, const STRIDE: usize>(
+        &self,
+        simd: S,
+        channels: &Channels<X>,
+        whole: usize,
+    ) {
         let (lanes, of_block) = (X::channels::<S>(), channels.count - whole);
         let first_weight = whole * channels.taps + channels.first_tap * of_block;
         let sees_whole_vectors = self.sees_whole_vectors::<S>(channels);
@@ -193,7 +207,7 @@ impl<X: Scheme> RegisterTile<X> {
             // a part of it is read.
             unsafe {
                 if count == lanes || sees_whole_vectors {
-                    self.add::<S, 1, _, ANY, ANY, false>(simd, (Whole, width), channels, first, weights);
+                    self.add::<S, 1, _, TAPS, STRIDE, false>(simd, (Whole, width), channels, first, weights);
                 } else {
                     self.add::<S, 1, _, ANY, ANY, false>(simd, (width, width), channels, first, weights);
                 }
@@ -236,21 +250,21 @@ impl<X: Scheme> RegisterTile<X> {
             while inner < inner_end {
                 // SAFETY: the caller's promise.
                 unsafe {
+                    let row = Row { src, weights, tap: steps[2], output };
                     if const { TAPS == ANY } {
-                        let row = Row { src, weights, tap: steps[2], output };
                         self.add_row(simd, reading, channels, row, &mut sums);
+                    } else if const { S::MANY_REGISTERS || V == 1 } {
+                        self.add_columns::<S, V, R, TAPS, STRIDE, ALL>(
+                            simd, reading, channels, row, &mut sums,
+                        );
                     } else {
                         for_each!(TAP => {
                             if const { TAP < TAPS } {
                                 let src = reread(src.wrapping_add(steps[2].src.wrapping_mul(TAP)));
                                 let weights = weights.wrapping_add(steps[2].dst.wrapping_mul(TAP));
-                                let row = Row { src, weights, tap: steps[2], output };
+                                let row = Row { src, weights, ..row };
                                 row.ask::<V, S>(channels, TAP < STRIDE);
-                                let sees = |output| {
-                                    let column = output * STRIDE + TAP;
-                                    ALL || !is_edge(TAPS, STRIDE, column)
-                                        || self.position.wrapping_add(column) < channels.along.input
-                                };
+                                let sees = |output| self.sees::<TAPS, STRIDE, ALL>(channels, output * STRIDE + TAP);
                                 row.add(simd, reading, sees, &mut sums);
                             }
                         });
@@ -264,6 +278,60 @@ impl<X: Scheme> RegisterTile<X> {
         }
         // SAFETY: the caller's promise.
         unsafe { self.finish::<S, V, TAPS>(simd, width, channels, first, sums) };
+    }
+
+    /// Whether an input column of the tile is inside the image.
+    #[inline(always)]
+    fn sees<const TAPS: usize, const STRIDE: usize, const ALL: bool>(
+        &self,
+        channels: &Channels<X>,
+        column: usize,
+    ) -> bool {
+        ALL || !is_edge(TAPS, STRIDE, column) || self.position.wrapping_add(column) < channels.along.input
+    }
+
+    /// Adds a kernel row whose weights stay in registers: each input column is read once for all taps. So few loads leave the
+    /// machine time to bring the columns, and asking for the next ones ahead takes longer.
+    #[inline(always)]
+    unsafe fn add_columns<
+        S: Vectors,
+        const V: usize,
+        R: Reading<S, X>,
+        const TAPS: usize,
+        const STRIDE: usize,
+        const ALL: bool,
+    >(
+        &self,
+        simd: S,
+        reading: R,
+        channels: &Channels<X>,
+        row: Row<X>,
+        sums: &mut Sums<S, X, MOST_OUTPUTS, V>,
+    ) {
+        for_each!(VECTOR in [0 1] => {
+            if const { VECTOR < V } {
+                let of_tap = |tap: usize| row.weights.wrapping_add(row.tap.dst.wrapping_mul(tap));
+                // SAFETY: the kernel row is whole.
+                let weights: [X::Weights<S>; TAPS] =
+                    std::array::from_fn(|tap| unsafe { reading.weights(simd, of_tap(tap), VECTOR) });
+                let mut column = row.src;
+                for_each!(COLUMN in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18] => {
+                    if const { COLUMN < (MOST_OUTPUTS - 1) * STRIDE + TAPS } {
+                        if self.sees::<TAPS, STRIDE, ALL>(channels, COLUMN) {
+                            // SAFETY: the column is inside the image.
+                            let value = unsafe { reading.factors(simd, column, VECTOR) };
+                            for_each!(TAP => {
+                                if const { output_of(COLUMN, TAP, TAPS, STRIDE) < MOST_OUTPUTS } {
+                                    let sum = &mut sums[const { output_of(COLUMN, TAP, TAPS, STRIDE) }][VECTOR];
+                                    *sum = X::add_products(simd, value, weights[TAP], *sum);
+                                }
+                            });
+                        }
+                        column = reread(column.wrapping_add(row.tap.src));
+                    }
+                });
+            }
+        });
     }
 
     /// Finishes the sums of `V` vectors of channels from this one on.

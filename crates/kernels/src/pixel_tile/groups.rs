@@ -8,17 +8,25 @@ use crate::class::Class;
 use crate::geometry::Geometry;
 use crate::pixel_tile::tap_box::{TapBox, of_first_class};
 use crate::places::{Place, Places};
-use crate::sums::FEW;
+use crate::sums::{FEW, FOUR};
 
 /// The most pixels that are put into groups at once.
 pub const LISTED: usize = 480;
 
-/// Pixels that see the same taps, in whole groups.
+/// Pixels that see the same taps, in whole groups: of [`FEW`], and a last one of [`FOUR`].
 #[derive(Clone, Copy)]
 pub struct SameTaps {
     pub tap_box: TapBox,
     /// Where in the list they end.
     pub end: usize,
+}
+
+/// Of so many pixels, those in whole groups. Four by themselves share a register tile with others better.
+const fn in_groups(pixels: usize) -> usize {
+    match pixels % FEW {
+        FOUR if pixels > FOUR => pixels,
+        rest => pixels - rest,
+    }
 }
 
 /// The pixels of a part of a tile in the order in which they are computed.
@@ -35,7 +43,7 @@ pub struct Groups<'a> {
 
 /// Bytes of room for the groups of so many pixels.
 pub const fn room_for(pixels: usize) -> usize {
-    pixels * (size_of::<Place>() + size_of::<TapBox>()) + pixels / FEW * size_of::<SameTaps>()
+    pixels * (size_of::<Place>() + size_of::<TapBox>()) + pixels / FOUR * size_of::<SameTaps>()
 }
 
 /// The front of some room, for so many values, and what is left.
@@ -83,9 +91,9 @@ fn for_each_same_taps(axis: &Axis, outputs: &Range<usize>, mut f: impl FnMut(Ran
 }
 
 impl<'a> Groups<'a> {
-    /// No pixels in room for so many, of which [`FEW`] will be a group.
+    /// No pixels in room for so many.
     pub fn new(room: &'a mut [MaybeUninit<u8>], pixels: usize) -> Self {
-        let (same_taps, room) = split(room, pixels / FEW);
+        let (same_taps, room) = split(room, pixels / FOUR);
         let (tap_boxes, room) = split(room, pixels);
         let (places, _) = split(room, pixels);
         Self { places, tap_boxes, all: 0, same_taps, len: 0 }
@@ -154,7 +162,7 @@ impl<'a> Groups<'a> {
             for_each_same_taps(&classes[1].axis, ys, |ys, of_rows| {
                 for_each_same_taps(&classes[2].axis, xs, |xs, of_cols| {
                     let all = zs.len() * ys.len() * xs.len();
-                    let end = *front + all / FEW * FEW;
+                    let end = *front + in_groups(all);
                     let tap_box = TapBox { taps: [of_planes, of_rows, of_cols], first_tap };
                     if *front < end {
                         self.same_taps[self.len].write(SameTaps { tap_box, end });

@@ -6,7 +6,7 @@ use crate::number::QUAD;
 use crate::pixel_tile::block::Block;
 use crate::pixel_tile::groups::{Groups, SameTaps};
 use crate::pixel_tile::runs::{MixedRun, MixedRuns, Runs};
-use crate::pixel_tile::tap_box::{TapBox, of_first_class};
+use crate::pixel_tile::tap_box::{TapBox, around_all, of_first_class};
 use crate::places::Place;
 use crate::scheme::Scheme;
 use crate::spread::{AllLanes, EachFour, EachVector, FoursApart, Spread};
@@ -112,6 +112,7 @@ impl<X: Scheme> Block<X> {
         let many =
             if const { most_pixels::<S>(V) == MANY && F::SAME } { places.len() / MANY * MANY } else { 0 };
         let (many, few) = places.split_at(many);
+        let (few, four) = few.split_at(few.len() / FEW * FEW);
         // SAFETY: the caller's promise.
         unsafe {
             if const { most_pixels::<S>(V) == MANY && F::SAME } && !many.is_empty() {
@@ -119,6 +120,11 @@ impl<X: Scheme> Block<X> {
             }
             if !few.is_empty() {
                 simd.apart(|| self.tiles::<S, F, FEW, V, ALL>(simd, spread, few, runs, ahead));
+            }
+            if const { S::FEW_FORMS } && !four.is_empty() {
+                simd.apart(|| self.tiles::<S, F, 1, V, false>(simd, spread, four, runs, ahead));
+            } else if !four.is_empty() {
+                simd.apart(|| self.tiles::<S, F, FOUR, V, false>(simd, spread, four, runs, ahead));
             }
         }
     }
@@ -171,8 +177,9 @@ impl<X: Scheme> Block<X> {
             return 1;
         }
         let most = const { if F::SAME { most_pixels::<S>(V) } else { FEW } };
-        match of_first_class(groups.tap_boxes(at..groups.all.min(at + most))) {
-            of_class if of_class == most => of_class,
+        let tap_boxes = groups.tap_boxes(at..groups.all.min(at + most));
+        match of_first_class(tap_boxes) {
+            MANY if taps_of_tiles(tap_boxes, MANY) <= taps_of_tiles(tap_boxes, FEW) => MANY,
             of_class => of_class.min(FEW),
         }
     }
@@ -293,4 +300,10 @@ impl<X: Scheme> Block<X> {
             }
         });
     }
+}
+
+/// The taps of some pixels in register tiles of so many, where each reads the taps of all.
+fn taps_of_tiles(tap_boxes: &[TapBox], pixels: usize) -> usize {
+    let tiles = tap_boxes.chunks(pixels);
+    tiles.map(|tile| around_all(tile).count().saturating_mul(pixels)).fold(0, usize::saturating_add)
 }

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use crate::pixel_tile::absent::{ABSENT, zeros};
 use crate::pixel_tile::block::Block;
-use crate::pixel_tile::tap_box::TapBox;
+use crate::pixel_tile::tap_box::{TapBox, around_all};
 use crate::scheme::Scheme;
 use crate::sums::Run;
 
@@ -117,7 +117,7 @@ impl<'a, X: Scheme, const P: usize> MixedRuns<'a, X, P> {
     /// Those of pixels whose input begins at these places. The last tap box is that of all pixels behind it.
     #[inline(always)]
     pub fn new(block: &'a Block<X>, rows: [*const X::Src; P], tap_boxes: &'a [TapBox]) -> Self {
-        let around = tap_boxes[1..].iter().fold(tap_boxes[0], |all, tap_box| all.around(tap_box));
+        let around = around_all(tap_boxes);
         let tap = std::array::from_fn(|at| around.first(at));
         let list = [const { MaybeUninit::uninit() }; MIXED_RUNS];
         Self { block, rows, tap_boxes, around, list, len: 0, tap, channel: 0, left: around.count() }

@@ -49,3 +49,11 @@ impl TapBox {
 pub fn of_first_class(tap_boxes: &[TapBox]) -> usize {
     tap_boxes.iter().take_while(|tap_box| tap_box.first_tap == tap_boxes[0].first_tap).count()
 }
+
+/// All taps between those of some tap boxes, which are of one class.
+///
+/// # Panics
+/// If there are none.
+pub fn around_all(tap_boxes: &[TapBox]) -> TapBox {
+    tap_boxes[1..].iter().fold(tap_boxes[0], |all, tap_box| all.around(tap_box))
+}
