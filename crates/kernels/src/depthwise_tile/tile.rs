@@ -112,7 +112,12 @@ impl<X: Scheme> RegisterTile<X> {
         let rest = channels.count - whole;
         let in_blocks = rest > X::channels::<S>() && self.last(channels).sees_whole_vectors::<S>(channels);
         if rest > 0 && !in_blocks {
-            simd.apart(TileRows::<S, X, TAPS, STRIDE, false, false> { simd, tile, channels, whole });
+            if const { S::MANY_REGISTERS || TAPS * STRIDE < MOST_OUTPUTS } {
+                simd.apart(TileRows::<S, X, TAPS, STRIDE, false, false> { simd, tile, channels, whole });
+            } else {
+                // Large kernels are seldom of so few channels: another form is not worth its bytes.
+                simd.apart(TileRows::<S, X, ANY, ANY, false, false> { simd, tile, channels, whole });
+            }
         }
     }
 
@@ -173,13 +178,8 @@ impl<X: Scheme> RegisterTile<X> {
             // SAFETY: the caller's promise; there are so many channels. Behind the last ones' weights and pixels lies what a
             // vector reads there.
             unsafe {
-                self.add::<S, VECTORS, _, TAPS, STRIDE, ALL>(
-                    simd,
-                    (Whole, Width(count)),
-                    channels,
-                    first,
-                    weights,
-                );
+                let width = Width::<VECTORS>(count);
+                self.add::<S, VECTORS, _, TAPS, STRIDE, ALL>(simd, (Whole, width), channels, first, weights);
             }
             first += block;
         }
@@ -209,11 +209,26 @@ impl<X: Scheme> RegisterTile<X> {
                 if count == lanes || sees_whole_vectors {
                     self.add::<S, 1, _, TAPS, STRIDE, false>(simd, (Whole, width), channels, first, weights);
                 } else {
-                    self.add::<S, 1, _, ANY, ANY, false>(simd, (width, width), channels, first, weights);
+                    self.add_part(simd, width, channels, first, weights);
                 }
             }
             lane += lanes;
         }
+    }
+
+    /// A vector of channels, of which no more is read than there is. Apart, since it is hardly ever the last one of the image.
+    unsafe fn add_part<S: Vectors>(
+        &self,
+        simd: S,
+        width: Width<1>,
+        channels: &Channels<X>,
+        first: usize,
+        weights: (usize, usize),
+    ) {
+        // SAFETY: the caller's promise.
+        simd.apart(|| unsafe {
+            self.add::<S, 1, _, ANY, ANY, false>(simd, (width, width), channels, first, weights);
+        });
     }
 
     /// `V` vectors of channels from this one on, and where their weights begin and how far those of a tap lie from

@@ -121,10 +121,12 @@ impl<X: Scheme> Block<X> {
             if !few.is_empty() {
                 simd.apart(|| self.tiles::<S, F, FEW, V, ALL>(simd, spread, few, runs, ahead));
             }
-            if const { S::FEW_FORMS } && !four.is_empty() {
-                simd.apart(|| self.tiles::<S, F, 1, V, false>(simd, spread, four, runs, ahead));
-            } else if !four.is_empty() {
-                simd.apart(|| self.tiles::<S, F, FOUR, V, false>(simd, spread, four, runs, ahead));
+            match four.is_empty() {
+                true => {}
+                false if self.channel_step != 1 || const { S::FEW_FORMS || V == 1 && !F::SAME } => {
+                    simd.apart(|| self.tiles::<S, F, 1, V, false>(simd, spread, four, runs, ahead));
+                }
+                false => self.mixed_tile::<S, F, FOUR, V>(simd, spread, four, &[runs.tap_box()], ahead),
             }
         }
     }
@@ -178,10 +180,11 @@ impl<X: Scheme> Block<X> {
         }
         let most = const { if F::SAME { most_pixels::<S>(V) } else { FEW } };
         let tap_boxes = groups.tap_boxes(at..groups.all.min(at + most));
-        match of_first_class(tap_boxes) {
-            MANY if taps_of_tiles(tap_boxes, MANY) <= taps_of_tiles(tap_boxes, FEW) => MANY,
-            of_class => of_class.min(FEW),
+        let of_class = of_first_class(tap_boxes);
+        if most > FEW && of_class == most && taps_of_tiles(tap_boxes, most) <= taps_of_tiles(tap_boxes, FEW) {
+            return most;
         }
+        of_class.min(FEW)
     }
 
     /// The pixels of a register tile that begin at these places.

@@ -44,6 +44,11 @@ impl<'a, X: Scheme> Runs<'a, X> {
         self.fill(0);
     }
 
+    /// The taps that are seen.
+    pub fn tap_box(&self) -> TapBox {
+        self.tap_box
+    }
+
     /// Those that are listed.
     pub fn list(&self) -> &[Run<X>] {
         let list = &self.list[..self.len];
