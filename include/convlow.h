@@ -691,6 +691,11 @@ typedef struct convlow_plan_info {
      * Why the algorithm is not applicable or was not chosen. Static text. NULL for the chosen algorithm.
      */
     const char *reason;
+    /**
+     * The vector instructions of the library's own kernels for this problem: portable, avx2, avx512 or neon. Where shorter
+     * vectors are faster, they are not those of convlow_build_info. Static text. NULL if a GEMM or plain loops compute.
+     */
+    const char *isa;
 } convlow_plan_info;
 
 /**

@@ -10,6 +10,7 @@ use std::ffi::CStr;
 use convlow_base::memory;
 use convlow_kernels::end::End;
 use convlow_kernels::image::Image;
+use convlow_kernels::isa::Length;
 use convlow_kernels::matrix::{MatrixMut, Operand};
 use convlow_kernels::pixel_tile::MOST_TAPS_OF_AXIS;
 use convlow_kernels::scheme::Scheme;
@@ -109,6 +110,11 @@ pub trait Prepared: Send + Sync {
     /// addend.
     fn takes_addend(&self) -> bool {
         false
+    }
+
+    /// The length of the vectors that its kernels use.
+    fn length(&self) -> Length {
+        Length::Whole
     }
 
     /// What one unit costs.

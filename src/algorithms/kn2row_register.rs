@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use convlow_kernels::Tiles;
 use convlow_kernels::geometry::Geometry;
+use convlow_kernels::isa::Length;
 use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moved::moved;
 use convlow_kernels::number::QUAD;
@@ -287,6 +288,10 @@ impl Prepared for PreparedKn2rowRegister {
 
     fn takes_addend(&self) -> bool {
         true
+    }
+
+    fn length(&self) -> Length {
+        self.blocks.length
     }
 
     fn cost(&self) -> Cost {

@@ -110,6 +110,7 @@ fn plan_info(problem: &Problem, info: &Info) -> PlanInfo {
         estimated_seconds: info.estimated_seconds,
         measured_seconds: info.measured_seconds,
         reason: info.reason.map_or(std::ptr::null(), |reason| reason.as_ptr()),
+        isa: info.isa.map_or(std::ptr::null(), |isa| isa.c_name().as_ptr()),
     }
 }
 

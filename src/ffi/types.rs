@@ -375,4 +375,7 @@ pub struct PlanInfo {
     pub measured_seconds: f64,
     /// Why the algorithm is not applicable or was not chosen. Static text. NULL for the chosen algorithm.
     pub reason: *const c_char,
+    /// The vector instructions of the library's own kernels for this problem: portable, avx2, avx512 or neon. Where shorter
+    /// vectors are faster, they are not those of convlow_build_info. Static text. NULL if a GEMM or plain loops compute.
+    pub isa: *const c_char,
 }

@@ -144,6 +144,7 @@ versioned!(PlanInfo, "convlow_plan_info", "set info.struct_size = sizeof info fi
     estimated_seconds: 0.0,
     measured_seconds: 0.0,
     reason: std::ptr::null(),
+    isa: std::ptr::null(),
 });
 
 /// Whether a struct of this size ends between fields and has one beside its size, or may be that of a newer header.

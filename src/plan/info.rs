@@ -1,6 +1,8 @@
 //! [`Info`]: the planner's knowledge of one algorithm for one problem.
 
-use crate::algorithms::{Entry, Products, Reason};
+use convlow_kernels::isa::Isa;
+
+use crate::algorithms::{Entry, Reason};
 use crate::gemm::Backend;
 use crate::problem::Problem;
 
@@ -13,6 +15,8 @@ pub struct Info {
     pub applicable: bool,
     /// The GEMM it calls; none for algorithms without one.
     pub backend: Option<Backend>,
+    /// The vector instructions of the library's own kernels; none where a GEMM or plain loops compute.
+    pub isa: Option<Isa>,
     /// Exact bytes of workspace, all threads included.
     pub workspace_bytes: usize,
     /// Exact bytes of packed weights.
@@ -40,10 +44,6 @@ impl Info {
 
     /// The word for what computes the products: a GEMM's, or `kernels` for the library's own; none for plain loops.
     pub fn gemm_name(&self) -> Option<&'static str> {
-        match self.entry.products {
-            Products::Gemm => self.backend.map(Backend::name),
-            Products::Kernels | Products::Either => Some(self.backend.map_or("kernels", Backend::name)),
-            Products::Direct => None,
-        }
+        self.backend.map(Backend::name).or(self.isa.map(|_| "kernels"))
     }
 }

@@ -71,6 +71,7 @@ fn units_of_any_groups_cover_the_problem() {
                     entry,
                     applicable: true,
                     backend: None,
+                    isa: None,
                     workspace_bytes: 0,
                     packed_weights_bytes: Packing::new(&problem, MCIJ, 1).bytes().expect("a few bytes"),
                     gemm_calls: 0,

@@ -1,5 +1,7 @@
 //! [`Candidate`]: an algorithm that can compute a problem, with its needs and its estimate.
 
+use convlow_kernels::isa::Isa;
+
 use super::options::{Math, Options, WeightsFrom};
 use super::{estimate, wisdom};
 use crate::algorithms::{Cost, Declined, Entry, Products, Scratch};
@@ -111,7 +113,7 @@ fn examine_on(
         Some(packing) => packing.bytes().ok_or(WEIGHTS_OVERFLOW)?,
         None => 0,
     };
-    let Sum { backend, gemm_calls, counts, mut estimated_seconds } =
+    let Sum { backend, isa, gemm_calls, counts, mut estimated_seconds } =
         sum_of(&work, entry, problem, threads, (options, backends))?;
     if work.is_plain() {
         estimated_seconds += estimate::seconds_of_packing(problem.weights_len());
@@ -122,6 +124,7 @@ fn examine_on(
         entry,
         applicable: true,
         backend,
+        isa,
         workspace_bytes,
         packed_weights_bytes,
         gemm_calls,
@@ -140,6 +143,7 @@ fn examine_on(
 /// What all parts cost together, and the GEMM that serves them.
 struct Sum {
     backend: Option<Backend>,
+    isa: Option<Isa>,
     gemm_calls: usize,
     counts: [(&'static str, f64); 8],
     estimated_seconds: f64,
@@ -153,7 +157,7 @@ fn sum_of(
     (options, backends): (&Options, &[Backend]),
 ) -> Result<Sum, Declined> {
     let counts = Cost::default().counts(0);
-    let mut sum = Sum { backend: None, gemm_calls: 0, counts, estimated_seconds: 0.0 };
+    let mut sum = Sum { backend: None, isa: None, gemm_calls: 0, counts, estimated_seconds: 0.0 };
     // The first part is the largest.
     for (part, times) in work.parts(problem) {
         let (cost, units) = (cost_of(part), part.schedule.units(&part.problem));
@@ -163,6 +167,12 @@ fn sum_of(
             Products::Either | Products::Gemm => {
                 Some(sum.backend.or_else(|| serving(&cost, units, backends)).ok_or(BLAS_OVERFLOWS)?)
             }
+        };
+        sum.isa = match entry.products {
+            Products::Kernels | Products::Either if sum.backend.is_none() => {
+                Some(Isa::with(part.schedule.prepared.length()))
+            }
+            _ => None,
         };
         let calls = cost.calls.filter(|_| sum.backend.is_some()).map_or(0, |calls| calls.count);
         let calls = product(&[calls, units, times]).ok_or(CALLS_OVERFLOW)?;

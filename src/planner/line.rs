@@ -27,6 +27,9 @@ impl<I: Iterator<Item = Info> + Clone> fmt::Display for ChoiceLines<'_, I> {
         for info in infos.clone().filter(|info| info.reason.is_none()) {
             let gemm = info.gemm_name().unwrap_or("no gemm");
             write!(f, " {}, {} bytes of workspace, {gemm}", info.entry.name(), info.workspace_bytes)?;
+            if let Some(isa) = info.isa {
+                write!(f, " {}", isa.name())?;
+            }
             match info.measured_seconds {
                 0.0 => write!(f, ", estimated {:.3} ms", info.estimated_seconds * 1e3)?,
                 seconds => write!(f, ", measured {:.3} ms", seconds * 1e3)?,

@@ -256,6 +256,7 @@ impl Survey {
                 entry,
                 applicable: false,
                 backend: None,
+                isa: None,
                 workspace_bytes: 0,
                 packed_weights_bytes: 0,
                 gemm_calls: 0,

@@ -4,7 +4,7 @@ use convlow::algorithms::{Entry, Products};
 use convlow::gemm::BackendChoice;
 use convlow::planner::{query, wisdom};
 use convlow::{
-    AlgorithmChoice, Axis, Buffer, DataType, Effort, Info, Layout, Math, Operation, Options, Plan, Pool,
+    AlgorithmChoice, Axis, Buffer, DataType, Effort, Info, Isa, Layout, Math, Operation, Options, Plan, Pool,
     Problem,
 };
 
@@ -124,6 +124,22 @@ fn with_a_gemm_auto_lowers_no_whole_image() {
 
 /// The layers of which Winograd's weights take longer to read than exact arithmetic takes: 512 channels on 3x3 took six
 /// times as long.
+#[test]
+fn a_plan_names_its_vector_instructions() {
+    let isa = Isa::in_use().expect("instructions of this machine");
+    let problem = common::padded([16, 64], [20, 20], [3, 3], 1);
+    for info in query(&problem, &Options::default()).expect("a valid problem") {
+        let kernels = matches!(info.entry.products, Products::Kernels);
+        assert_eq!(info.isa.is_some(), kernels && info.applicable, "{}", info.entry.name());
+        assert!(info.isa.is_none_or(|of_plan| of_plan == isa), "64 channels fill whole vectors");
+    }
+    // Groups of eight channels are vectors of AVX2.
+    let grouped = Problem { groups: 4, in_channels: 32, out_channels: 32, ..problem };
+    let plan = Plan::new(&grouped, &Options::default()).expect("a valid problem");
+    let expected = if isa == Isa::Avx512 { Isa::Avx2 } else { isa };
+    assert_eq!(plan.info().isa, Some(expected));
+}
+
 #[test]
 fn winograd_pays_for_its_weights() {
     let pool = Pool::new(2).expect("two threads");

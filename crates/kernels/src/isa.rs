@@ -1,5 +1,6 @@
 //! [`Isa`]: the vector instructions of this process: the best of the machine, or those that `CONVLOW_ISA` names.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -37,11 +38,25 @@ impl Isa {
 
     /// The word of `CONVLOW_ISA`.
     pub fn name(self) -> &'static str {
+        self.c_name().to_str().expect("names are ASCII")
+    }
+
+    /// The same as C has it.
+    pub fn c_name(self) -> &'static CStr {
         match self {
-            Isa::Portable => "portable",
-            Isa::Avx2 => "avx2",
-            Isa::Avx512 => "avx512",
-            Isa::Neon => "neon",
+            Isa::Portable => c"portable",
+            Isa::Avx2 => c"avx2",
+            Isa::Avx512 => c"avx512",
+            Isa::Neon => c"neon",
+        }
+    }
+
+    /// The instructions whose vectors kernels of this length use in this process.
+    pub fn with(length: Length) -> Isa {
+        let choice = choice();
+        match length {
+            Length::Half if choice.half.is_some() => Isa::Avx2,
+            _ => choice.isa,
         }
     }
 
@@ -133,6 +148,23 @@ pub enum Length {
     Half,
 }
 
+/// Whether vectors of half the length multiply as many numbers in the same time, so that they serve best what they fill
+/// and whole ones would not: on Zen 4, which computes AVX-512 in two halves. Other processors with AVX-512 take as long for
+/// a whole vector as for half of one.
+pub(crate) fn halves_are_as_fast() -> bool {
+    choice().halves_are_as_fast
+}
+
+/// Whether this processor, which has AVX-512, is a Zen 4: AMD's processors alone have SSE4a, and later ones this
+/// intersection.
+fn is_zen4() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let is_zen4 = is_x86_feature_detected!("sse4a") && !is_x86_feature_detected!("avx512vp2intersect");
+    #[cfg(not(target_arch = "x86_64"))]
+    let is_zen4 = false;
+    is_zen4
+}
+
 /// What the process decided.
 struct Choice {
     isa: Isa,
@@ -140,19 +172,23 @@ struct Choice {
     vectors: Option<Instructions>,
     /// Vectors half as long, if there are any.
     half: Option<Instructions>,
+    /// See [`halves_are_as_fast`].
+    halves_are_as_fast: bool,
     /// What `CONVLOW_ISA` named in vain. No plan is made then, and the best instructions serve what remains.
     refused: Option<Word>,
 }
 
 impl Choice {
     fn new(wanted: Option<Word>) -> Self {
-        let mut choice = Self { isa: Isa::Portable, vectors: None, half: None, refused: None };
+        let mut choice =
+            Self { isa: Isa::Portable, vectors: None, half: None, halves_are_as_fast: false, refused: None };
         for isa in Isa::ALL {
             let vectors = isa.vectors();
             if vectors.is_none() {
                 continue;
             }
             let half = (isa == Isa::Avx512).then(|| Isa::Avx2.vectors()).flatten();
+            choice.halves_are_as_fast = half.is_some() && is_zen4();
             (choice.isa, choice.vectors, choice.half) = (isa, vectors, half);
             if wanted.as_ref().is_some_and(|wanted| wanted.is(isa.name())) {
                 return choice;

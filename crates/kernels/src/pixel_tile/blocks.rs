@@ -1,11 +1,14 @@
 //! [`Blocks`]: the division of output channels among register tiles.
 
 use crate::data_type::{DataType, for_type};
-use crate::isa::Length;
+use crate::isa::{Length, halves_are_as_fast};
 use crate::number::QUAD;
 use crate::pixel_tile::absent::ABSENT;
 use crate::register::{Channels, channels_with};
 use crate::sums::VECTORS;
+
+/// Vectors of channels up to which half a vector that is left empty is worth computing all of them in halves.
+const HALVES: usize = 6;
 
 /// How output channels are divided into blocks, whose weights are packed together and which register tiles compute at
 /// once.
@@ -34,8 +37,11 @@ impl Blocks {
         };
         // Groups of half a vector are computed by shorter ones rather than one by one.
         shared(Length::Whole).or_else(|| shared(Length::Half).filter(|_| groups > 1)).unwrap_or_else(|| {
-            let channels = of_group.min(channels_with(Length::Whole).of_pixels);
-            Self { channels, of_group, length: Length::Whole }
+            let whole = channels_with(Length::Whole).of_vector;
+            let leaves_half = (1..=whole / 2).contains(&(of_group % whole)) && of_group > whole / 2;
+            let in_halves = leaves_half && of_group <= HALVES * whole && halves_are_as_fast();
+            let length = if in_halves { Length::Half } else { Length::Whole };
+            Self { channels: of_group.min(channels_with(length).of_pixels), of_group, length }
         })
     }
 

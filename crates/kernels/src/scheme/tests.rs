@@ -13,7 +13,7 @@ use crate::isa::{Length, for_each_shape};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::KEPT_BYTES;
 use crate::pixel_tile::{Blocks, PixelTile};
-use crate::register::{Channels, channels_of};
+use crate::register::{Channels, channels_of, channels_with};
 use crate::sums::{BEHIND_WEIGHTS, VECTORS};
 use crate::view::View;
 
@@ -264,12 +264,17 @@ fn pixel_tiles_compute_with_four_types() {
         (shared, [4, QUAD]),
         (4, [3, of_vector]),
     ] {
-        for (layout, is_clamped) in [(Layout::Nhwc, false), (Layout::Nchw, true)] {
+        let share = groups > 1 && (of_group[1] == QUAD || of_group[1] == of_vector);
+        let lengths = if share { &[Length::Whole][..] } else { &[Length::Whole, Length::Half] };
+        let cases = [(Layout::Nhwc, false), (Layout::Nchw, true)];
+        for (&length, (layout, is_clamped)) in
+            lengths.iter().flat_map(|length| cases.map(|case| (length, case)))
+        {
             let case = Case { groups, of_group, layout, is_clamped };
             let [group_in, group_out] = of_group;
-            let share = groups > 1 && (group_out == QUAD || group_out == of_vector);
+            let of_pixels = channels_with::<Bytes>(length).of_pixels;
             let channels = if share { shared } else { group_out.min(of_pixels) };
-            let blocks = Blocks { channels, of_group: group_out, length: Length::Whole };
+            let blocks = Blocks { channels, of_group: group_out, length };
             // Groups that share no block are packed one by one.
             let packed = case.packed(blocks.channels);
             case.check(|image, geometry, end, dst| {
