@@ -39,6 +39,12 @@ const fn is_edge(taps: usize, stride: usize, column: usize) -> bool {
     column < taps / 2 || column + taps / 2 + stride > (MOST_OUTPUTS - 1) * stride + taps
 }
 
+/// Whether a kernel row, measured in columns that its taps and the stride span, is short enough for one more loop of its
+/// own: with few registers, those of long ones are not worth their bytes.
+const fn is_short<S: Vectors>(taps: usize, stride: usize, most: usize) -> bool {
+    S::MANY_REGISTERS || taps * stride <= most
+}
+
 /// The output that sees this input column of a tile under a tap, or one that there is not.
 const fn output_of(column: usize, tap: usize, taps: usize, stride: usize) -> usize {
     if tap < taps && tap <= column && (column - tap).is_multiple_of(stride) {
@@ -103,7 +109,7 @@ impl<X: Scheme> RegisterTile<X> {
     ) {
         let (tile, whole) = (self, channels.count - channels.count % (VECTORS * X::channels::<S>()));
         if whole > 0 || channels.count > X::channels::<S>() {
-            if const { TAPS != ANY } && self.of_all == [0, TAPS] {
+            if const { TAPS != ANY && is_short::<S>(TAPS, STRIDE, 7) } && self.of_all == [0, TAPS] {
                 simd.apart(TileRows::<S, X, TAPS, STRIDE, true, true> { simd, tile, channels, whole });
             } else {
                 simd.apart(TileRows::<S, X, TAPS, STRIDE, false, true> { simd, tile, channels, whole });
@@ -112,10 +118,9 @@ impl<X: Scheme> RegisterTile<X> {
         let rest = channels.count - whole;
         let in_blocks = rest > X::channels::<S>() && self.last(channels).sees_whole_vectors::<S>(channels);
         if rest > 0 && !in_blocks {
-            if const { S::MANY_REGISTERS || TAPS * STRIDE < MOST_OUTPUTS } {
+            if const { is_short::<S>(TAPS, STRIDE, 6) } {
                 simd.apart(TileRows::<S, X, TAPS, STRIDE, false, false> { simd, tile, channels, whole });
             } else {
-                // Large kernels are seldom of so few channels: another form is not worth its bytes.
                 simd.apart(TileRows::<S, X, ANY, ANY, false, false> { simd, tile, channels, whole });
             }
         }
