@@ -21,9 +21,6 @@ pub struct Ahead {
 /// Lines that are asked for at once, where that is soon enough. Few: a processor that waits for as many lines as it can reads
 /// nothing else.
 const AT_ONCE: usize = 4;
-/// Lines for each element from which on nothing is asked for: sums of so few pixels do nothing but read their weights, which
-/// the machine brings faster by itself.
-const MOST_LINES: usize = 2;
 /// The fewest elements of a piece.
 const PIECE: usize = 8;
 /// Bytes of a line of the cache.
@@ -40,9 +37,6 @@ impl Ahead {
         let rows = next.len().div_ceil(apart);
         let of_row = (of_row * size_of::<T>()).div_ceil(LINE);
         let lines = rows * of_row;
-        if lines >= MOST_LINES * elements {
-            return Self::nothing();
-        }
         let piece = (elements * AT_ONCE / lines).max(PIECE);
         Self {
             at: next.as_ptr().cast(),

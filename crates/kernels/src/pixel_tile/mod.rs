@@ -271,6 +271,9 @@ impl<X: Finish> PixelTile<'_, '_, X> {
     /// The weights that are read after those of a block, during runs of so many elements: those of the block that begins
     /// with a channel, or of the first block's next input channels.
     fn weights_behind(&self, next: usize, elements: usize) -> Ahead {
+        if elements == 0 {
+            return Ahead::nothing();
+        }
         let (all, depth) = (self.channels(), &self.depth);
         let (block, first) = if next < all { (next, depth.start) } else { (0, depth.end) };
         let channels = self.blocks.channels.min(all - block);
@@ -279,12 +282,16 @@ impl<X: Finish> PixelTile<'_, '_, X> {
         Ahead::new(&weights[first * channels..], of_tap * channels, self.group_in * channels, elements)
     }
 
-    /// Elements of the runs of a block, during which the next block's weights are asked for.
+    /// Elements of the runs of a block, during which the next block's weights are asked for: none for the sums of one register tile, which
+    /// do nothing but read their weights: the machine brings them faster by itself.
     fn ahead<S: Vectors>(&self, groups: &Groups<'_>) -> usize {
         let most = most_pixels::<S>(self.blocks.channels.div_ceil(X::channels::<S>()));
         // Of a transposed convolution's taps a pixel sees one in so many.
         let classes = self.geometry.count_classes();
         let of_all = groups.all.div_ceil(most).max(classes.min(groups.all));
+        if of_all == 1 {
+            return 0;
+        }
         of_all * self.geometry.taps().div_ceil(classes) * self.depth.len()
     }
 }

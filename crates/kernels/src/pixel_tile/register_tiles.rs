@@ -179,12 +179,7 @@ impl<X: Scheme> Block<X> {
             return 1;
         }
         let most = const { if F::SAME { most_pixels::<S>(V) } else { FEW } };
-        let tap_boxes = groups.tap_boxes(at..groups.all.min(at + most));
-        let of_class = of_first_class(tap_boxes);
-        if most > FEW && of_class == most && taps_of_tiles(tap_boxes, most) <= taps_of_tiles(tap_boxes, FEW) {
-            return most;
-        }
-        of_class.min(FEW)
+        together(groups.tap_boxes(at..groups.all.min(at + most)), most)
     }
 
     /// The pixels of a register tile that begin at these places.
@@ -303,6 +298,21 @@ impl<X: Scheme> Block<X> {
             }
         });
     }
+}
+
+/// Of the first pixels, of which `most` fit a register tile, those that are to share one. Not inlined, since each form of a
+/// tile asks.
+#[inline(never)]
+fn together(tap_boxes: &[TapBox], most: usize) -> usize {
+    let of_class = of_first_class(tap_boxes);
+    if most > FEW && of_class == most && taps_of_tiles(tap_boxes, most) <= taps_of_tiles(tap_boxes, FEW) {
+        return most;
+    }
+    let few = &tap_boxes[..of_class.min(FEW)];
+    let rows = if few.len() > FOUR { FEW } else { FOUR };
+    // A pixel by itself waits for its weights, and takes as long as three of a tile.
+    let apart = few.iter().map(TapBox::count).fold(0, usize::saturating_add).saturating_mul(3);
+    if taps_of_tiles(few, rows) > apart { 1 } else { few.len() }
 }
 
 /// The taps of some pixels in register tiles of so many, where each reads the taps of all.
