@@ -282,8 +282,8 @@ impl<X: Finish> PixelTile<'_, '_, X> {
         Ahead::new(&weights[first * channels..], of_tap * channels, self.group_in * channels, elements)
     }
 
-    /// Elements of the runs of a block, during which the next block's weights are asked for: none for the sums of one register tile, which
-    /// do nothing but read their weights: the machine brings them faster by itself.
+    /// Elements of the runs of a block, during which the next block's weights are asked for. None for the sums of one register
+    /// tile, which do nothing but read their weights: the machine brings them faster by itself.
     fn ahead<S: Vectors>(&self, groups: &Groups<'_>) -> usize {
         let most = most_pixels::<S>(self.blocks.channels.div_ceil(X::channels::<S>()));
         // Of a transposed convolution's taps a pixel sees one in so many.
