@@ -157,9 +157,7 @@ impl<const A: usize, const R: usize> Winograd<A, R> {
         let read = far.max(0.0) + if weights > problem.elements(NEAR_BYTES) { 0.3 } else { 0.1 };
         let transforms = if tiling.depth < depth { channels.div_ceil(tiling.block) } else { 1 };
         let parts = depth.div_ceil(tiling.depth);
-        // Six rows of a register tile.
-        let rows = tiling.strip.next_multiple_of(6) as f64 / tiling.strip as f64;
-        let products = rows * tiles * work(&[Self::POSITIONS, depth, channels]) / 8.0;
+        let products = tiles * work(&[Self::POSITIONS, depth, channels]) / 8.0;
         let moved = TRANSFORM * (transforms * depth) as f64 + SUM * (parts * channels) as f64;
         products + strips * weights as f64 * read + tiles * Self::POSITIONS as f64 * moved
     }
