@@ -82,6 +82,9 @@ static void all_algorithms(const problem *problem, int layout_pair, int32_t gemm
         snprintf(check_context, sizeof(check_context), "%s, layouts %d, gemm %d, %s", problem->name,
                  layout_pair, (int)gemm, name);
         options.algorithm = infos[i].algorithm;
+        const int kernels = infos[i].applicable && infos[i].gemm == CONVLOW_GEMM_KERNELS;
+        CHECK((infos[i].isa != NULL) == kernels);
+        CHECK(infos[i].isa == NULL || strstr(convlow_build_info(), infos[i].isa) != NULL);
         if (infos[i].applicable) {
             compute(&desc, &options, &t, &infos[i]);
             ++computed[i];

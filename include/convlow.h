@@ -693,7 +693,8 @@ typedef struct convlow_plan_info {
     const char *reason;
     /**
      * The vector instructions of the library's own kernels for this problem: portable, avx2, avx512 or neon. Where shorter
-     * vectors are faster, they are not those of convlow_build_info. Static text. NULL if a GEMM or plain loops compute.
+     * vectors are faster, they are not those of convlow_build_info. Static text. NULL if a GEMM or plain loops compute,
+     * or if the algorithm is not applicable. Parts of plain weights may have others: these are the first part's.
      */
     const char *isa;
 } convlow_plan_info;

@@ -299,9 +299,10 @@ impl Prepared for PreparedKn2rowRegister {
         const SHORT_RUN: f64 = 64.0;
         let Self { problem, geometry, groups, tiling, grid, blocks, .. } = self;
         let (pixels, channels) = (problem.out_pixels(), groups * problem.group_out());
-        // In whole vectors: of this machine or, as several groups may be of shorter ones, of AVX2, whose speed the model
-        // is of.
-        let vector = if problem.groups == 1 { channels_of_vector(problem.data_type) } else { 8 };
+        // In whole vectors: of this machine or, as several groups and halves are of shorter ones, of AVX2, whose speed the
+        // model is of.
+        let in_whole = problem.groups == 1 && blocks.length == Length::Whole;
+        let vector = if in_whole { channels_of_vector(problem.data_type) } else { problem.elements(32) };
         let padded = match blocks.of_group < blocks.channels {
             true => channels.next_multiple_of(vector),
             false => groups * blocks.of_group.next_multiple_of(vector),

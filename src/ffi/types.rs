@@ -376,6 +376,7 @@ pub struct PlanInfo {
     /// Why the algorithm is not applicable or was not chosen. Static text. NULL for the chosen algorithm.
     pub reason: *const c_char,
     /// The vector instructions of the library's own kernels for this problem: portable, avx2, avx512 or neon. Where shorter
-    /// vectors are faster, they are not those of convlow_build_info. Static text. NULL if a GEMM or plain loops compute.
+    /// vectors are faster, they are not those of convlow_build_info. Static text. NULL if a GEMM or plain loops compute,
+    /// or if the algorithm is not applicable. Parts of plain weights may have others: these are the first part's.
     pub isa: *const c_char,
 }

@@ -168,12 +168,9 @@ fn sum_of(
                 Some(sum.backend.or_else(|| serving(&cost, units, backends)).ok_or(BLAS_OVERFLOWS)?)
             }
         };
-        sum.isa = match entry.products {
-            Products::Kernels | Products::Either if sum.backend.is_none() => {
-                Some(Isa::with(part.schedule.prepared.length()))
-            }
-            _ => None,
-        };
+        if matches!(entry.products, Products::Kernels | Products::Either) && sum.backend.is_none() {
+            sum.isa = sum.isa.or_else(|| Some(part.schedule.prepared.length().isa()));
+        }
         let calls = cost.calls.filter(|_| sum.backend.is_some()).map_or(0, |calls| calls.count);
         let calls = product(&[calls, units, times]).ok_or(CALLS_OVERFLOW)?;
         sum.gemm_calls = sum.gemm_calls.checked_add(calls).ok_or(CALLS_OVERFLOW)?;

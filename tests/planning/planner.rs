@@ -5,7 +5,7 @@ use convlow::gemm::BackendChoice;
 use convlow::planner::{query, wisdom};
 use convlow::{
     AlgorithmChoice, Axis, Buffer, DataType, Effort, Info, Isa, Layout, Math, Operation, Options, Plan, Pool,
-    Problem,
+    Problem, WeightsFrom,
 };
 
 use crate::common;
@@ -122,8 +122,6 @@ fn with_a_gemm_auto_lowers_no_whole_image() {
     assert!(by_gemm > 1000, "{by_gemm}");
 }
 
-/// The layers of which Winograd's weights take longer to read than exact arithmetic takes: 512 channels on 3x3 took six
-/// times as long.
 #[test]
 fn a_plan_names_its_vector_instructions() {
     let isa = Isa::in_use().expect("instructions of this machine");
@@ -136,10 +134,17 @@ fn a_plan_names_its_vector_instructions() {
     // Groups of eight channels are vectors of AVX2.
     let grouped = Problem { groups: 4, in_channels: 32, out_channels: 32, ..problem };
     let plan = Plan::new(&grouped, &Options::default()).expect("a valid problem");
-    let expected = if isa == Isa::Avx512 { Isa::Avx2 } else { isa };
-    assert_eq!(plan.info().isa, Some(expected));
+    let shorter = if isa == Isa::Avx512 { Isa::Avx2 } else { isa };
+    assert_eq!(plan.info().isa, Some(shorter));
+    // Of plain weights, which are packed in parts, the first part names them: 64 of 72 channels here.
+    let parts = common::padded([128, 72], [7, 7], [3, 3], 1);
+    let options = Options { weights: WeightsFrom::Plain, ..Options::default() };
+    let plan = Plan::new(&parts, &options).expect("a valid problem");
+    assert_eq!(plan.info().isa, Some(isa));
 }
 
+/// The layers of which Winograd's weights take longer to read than exact arithmetic takes: 512 channels on 3x3 took six
+/// times as long.
 #[test]
 fn winograd_pays_for_its_weights() {
     let pool = Pool::new(2).expect("two threads");

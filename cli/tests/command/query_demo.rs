@@ -345,7 +345,7 @@ fn verbose_says_why_each_algorithm_was_passed_over() {
     for (plan, problem) in plans.iter().zip(["3ih6oc4oh6kh3ph1", "4ih6oc3oh6kh1ph0"]) {
         let (choice, others) = plan.split_once('\n').expect("a line");
         assert!(choice.starts_with(&format!("{problem}: ")), "{choice}");
-        let isa = convlow::Isa::in_use().expect("instructions of this machine").name();
+        let isa = Isa::in_use().expect("instructions of this machine").name();
         assert!(choice.contains(&format!(" bytes of workspace, kernels {isa}, estimated ")), "{choice}");
         let words: Vec<_> = plan.split([' ', ',', '\n']).collect();
         for entry in REGISTRY {

@@ -51,15 +51,6 @@ impl Isa {
         }
     }
 
-    /// The instructions whose vectors kernels of this length use in this process.
-    pub fn with(length: Length) -> Isa {
-        let choice = choice();
-        match length {
-            Length::Half if choice.half.is_some() => Isa::Avx2,
-            _ => choice.isa,
-        }
-    }
-
     /// Those that this machine has, the best last.
     pub fn of_this_machine() -> impl Iterator<Item = Isa> {
         Self::ALL.into_iter().filter(|isa| isa.vectors().is_some())
@@ -146,6 +137,17 @@ pub enum Length {
     Whole,
     /// Half of it: AVX2 where AVX-512 is in use. Other instructions have no shorter vectors.
     Half,
+}
+
+impl Length {
+    /// The instructions whose vectors kernels of this length use in this process.
+    pub fn isa(self) -> Isa {
+        let choice = choice();
+        match self {
+            Length::Half if choice.half.is_some() => Isa::Avx2,
+            _ => choice.isa,
+        }
+    }
 }
 
 /// Whether vectors of half the length multiply as many numbers in the same time, so that they serve best what they fill

@@ -39,8 +39,8 @@ const fn is_edge(taps: usize, stride: usize, column: usize) -> bool {
     column < taps / 2 || column + taps / 2 + stride > (MOST_OUTPUTS - 1) * stride + taps
 }
 
-/// Whether a kernel row, measured in columns that its taps and the stride span, is short enough for one more loop of its
-/// own: with few registers, those of long ones are not worth their bytes.
+/// Whether taps × stride are few enough for one more loop of their own: with few registers, those of large kernels are not
+/// worth their bytes in the library.
 const fn is_short<S: Vectors>(taps: usize, stride: usize, most: usize) -> bool {
     S::MANY_REGISTERS || taps * stride <= most
 }
@@ -221,7 +221,8 @@ impl<X: Scheme> RegisterTile<X> {
         }
     }
 
-    /// A vector of channels, of which no more is read than there is. Apart, since it is hardly ever the last one of the image.
+    /// A vector of channels, of which no more is read than there is. A function of its own: only the last pixels of an
+    /// image need it.
     unsafe fn add_part<S: Vectors>(
         &self,
         simd: S,
@@ -334,8 +335,9 @@ impl<X: Scheme> RegisterTile<X> {
                 // SAFETY: the kernel row is whole.
                 let weights: [X::Weights<S>; TAPS] =
                     std::array::from_fn(|tap| unsafe { reading.weights(simd, of_tap(tap), VECTOR) });
+                const { assert!((MOST_OUTPUTS - 1) * STRIDE + TAPS <= 17, "there are as many columns below") };
                 let mut column = row.src;
-                for_each!(COLUMN in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18] => {
+                for_each!(COLUMN in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16] => {
                     if const { COLUMN < (MOST_OUTPUTS - 1) * STRIDE + TAPS } {
                         if self.sees::<TAPS, STRIDE, ALL>(channels, COLUMN) {
                             // SAFETY: the column is inside the image.

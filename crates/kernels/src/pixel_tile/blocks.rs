@@ -38,8 +38,7 @@ impl Blocks {
         // Groups of half a vector are computed by shorter ones rather than one by one.
         shared(Length::Whole).or_else(|| shared(Length::Half).filter(|_| groups > 1)).unwrap_or_else(|| {
             let whole = channels_with(Length::Whole).of_vector;
-            let leaves_half = (1..=whole / 2).contains(&(of_group % whole)) && of_group > whole / 2;
-            let in_halves = leaves_half && of_group <= HALVES * whole && halves_are_as_fast();
+            let in_halves = halves_are_as_fast() && leave_half_empty(of_group, whole);
             let length = if in_halves { Length::Half } else { Length::Whole };
             Self { channels: of_group.min(channels_with(length).of_pixels), of_group, length }
         })
@@ -48,5 +47,23 @@ impl Blocks {
     /// Whether a block holds several groups.
     pub fn share(&self) -> bool {
         self.of_group < self.channels
+    }
+}
+
+/// Whether so many channels are several vectors of which the last one is at most half full, and few enough that this matters.
+fn leave_half_empty(channels: usize, of_vector: usize) -> bool {
+    (of_vector + 1..=HALVES * of_vector).contains(&channels)
+        && (1..=of_vector / 2).contains(&(channels % of_vector))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_serve_channels_that_leave_them_empty() {
+        let served: Vec<_> = (1..=120).filter(|&channels| leave_half_empty(channels, 16)).collect();
+        let expected: Vec<_> = [17..=24, 33..=40, 49..=56, 65..=72, 81..=88].into_iter().flatten().collect();
+        assert_eq!(served, expected);
     }
 }

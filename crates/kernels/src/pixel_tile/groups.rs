@@ -13,7 +13,7 @@ use crate::sums::{FEW, FOUR};
 /// The most pixels that are put into groups at once.
 pub const LISTED: usize = 480;
 
-/// Pixels that see the same taps, in whole groups: of [`FEW`], and a last one of [`FOUR`].
+/// Pixels that see the same taps, in whole groups: of [`FEW`], and perhaps a last one of [`FOUR`].
 #[derive(Clone, Copy)]
 pub struct SameTaps {
     pub tap_box: TapBox,
@@ -43,7 +43,7 @@ pub struct Groups<'a> {
 
 /// Bytes of room for the groups of so many pixels.
 pub const fn room_for(pixels: usize) -> usize {
-    pixels * (size_of::<Place>() + size_of::<TapBox>()) + pixels / FOUR * size_of::<SameTaps>()
+    pixels * (size_of::<Place>() + size_of::<TapBox>()) + pixels / FEW * size_of::<SameTaps>()
 }
 
 /// The front of some room, for so many values, and what is left.
@@ -93,7 +93,7 @@ fn for_each_same_taps(axis: &Axis, outputs: &Range<usize>, mut f: impl FnMut(Ran
 impl<'a> Groups<'a> {
     /// No pixels in room for so many.
     pub fn new(room: &'a mut [MaybeUninit<u8>], pixels: usize) -> Self {
-        let (same_taps, room) = split(room, pixels / FOUR);
+        let (same_taps, room) = split(room, pixels / FEW);
         let (tap_boxes, room) = split(room, pixels);
         let (places, _) = split(room, pixels);
         Self { places, tap_boxes, all: 0, same_taps, len: 0 }

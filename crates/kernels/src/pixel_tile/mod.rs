@@ -3,7 +3,7 @@
 //!
 //! - It touches only src, the weights and dst. An output pixel reads its taps from the image itself.
 //! - Pixels that see the same taps form groups, so that padding costs nothing. The pixels that are left over share
-//!   groups, in which an absent tap reads zeros.
+//!   groups, in which an absent tap reads zeros, or are computed one by one.
 //! - In a transposed convolution, pixels that see the same taps lie one stride apart. There is no other difference
 //!   here.
 //! - Small groups of channels lie side by side in a vector. Each one is multiplied by its own input.
@@ -33,7 +33,7 @@ use crate::isa;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::places::{last_seen, tap_steps};
 use crate::scheme::Scheme;
-use crate::sums::{BEHIND_WEIGHTS, FOUR, most_pixels, most_vectors};
+use crate::sums::{BEHIND_WEIGHTS, FEW, most_pixels, most_vectors};
 use crate::vectors::{Kernel, Vectors};
 
 /// Room on the stack: for the groups of pixels and, before them, for their sums until these are moved to planes. Those of
@@ -134,7 +134,7 @@ impl<X: Finish> Kernel for PixelTile<'_, '_, X> {
             Layout::Nhwc => (self.dst.ld(), LISTED, 0),
             Layout::Nchw => {
                 let of_pixel = block * size_of::<X::Dst>();
-                let listed = LISTED.min((ROOM - LINE) / (of_pixel + room_for(FOUR).div_ceil(FOUR)));
+                let listed = LISTED.min((ROOM - LINE) / (of_pixel + room_for(FEW).div_ceil(FEW)));
                 (block, listed, (listed * of_pixel).next_multiple_of(LINE))
             }
         };

@@ -121,12 +121,15 @@ impl<X: Scheme> Block<X> {
             if !few.is_empty() {
                 simd.apart(|| self.tiles::<S, F, FEW, V, ALL>(simd, spread, few, runs, ahead));
             }
-            match four.is_empty() {
-                true => {}
-                false if self.channel_step != 1 || const { S::FEW_FORMS || V == 1 && !F::SAME } => {
-                    simd.apart(|| self.tiles::<S, F, 1, V, false>(simd, spread, four, runs, ahead));
-                }
-                false => self.mixed_tile::<S, F, FOUR, V>(simd, spread, four, &[runs.tap_box()], ahead),
+            if four.is_empty() {
+                return;
+            }
+            if self.channel_step != 1 || const { V == 1 && !F::SAME } {
+                simd.apart(|| self.tiles::<S, F, 1, V, false>(simd, spread, four, runs, ahead));
+            } else if const { S::FEW_FORMS } {
+                self.mixed_tile::<S, F, FEW, V>(simd, spread, four, &[runs.tap_box()], ahead);
+            } else {
+                self.mixed_tile::<S, F, FOUR, V>(simd, spread, four, &[runs.tap_box()], ahead);
             }
         }
     }

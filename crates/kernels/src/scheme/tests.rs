@@ -163,7 +163,7 @@ struct Case {
     is_clamped: bool,
 }
 
-const IMAGE: [usize; 2] = [7, 9];
+const IMAGE: [usize; 2] = [6, 9];
 const TAPS: usize = 9;
 
 fn axis(input: usize) -> Axis {
