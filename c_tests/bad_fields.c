@@ -389,6 +389,7 @@ static const field info_fields[] = {
     INFO_FIELD(dst_height), INFO_FIELD(dst_width),         INFO_FIELD(macs),
     INFO_FIELD(gemm_calls), INFO_FIELD(estimated_seconds), INFO_FIELD(measured_seconds),
     INFO_FIELD(reason),
+    INFO_FIELD(isa),
 };
 
 /* Whether a struct of `size` bytes ends where a field begins, behind another one, or is whole. */
