@@ -384,10 +384,18 @@ static const field options_fields[] = {
 };
 
 static const field info_fields[] = {
-    INFO_FIELD(algorithm),  INFO_FIELD(applicable),        INFO_FIELD(gemm),
-    INFO_FIELD(reserved),   INFO_FIELD(workspace_bytes),   INFO_FIELD(packed_weights_bytes),
-    INFO_FIELD(dst_height), INFO_FIELD(dst_width),         INFO_FIELD(macs),
-    INFO_FIELD(gemm_calls), INFO_FIELD(estimated_seconds), INFO_FIELD(measured_seconds),
+    INFO_FIELD(algorithm),
+    INFO_FIELD(applicable),
+    INFO_FIELD(gemm),
+    INFO_FIELD(reserved),
+    INFO_FIELD(workspace_bytes),
+    INFO_FIELD(packed_weights_bytes),
+    INFO_FIELD(dst_height),
+    INFO_FIELD(dst_width),
+    INFO_FIELD(macs),
+    INFO_FIELD(gemm_calls),
+    INFO_FIELD(estimated_seconds),
+    INFO_FIELD(measured_seconds),
     INFO_FIELD(reason),
     INFO_FIELD(isa),
 };
