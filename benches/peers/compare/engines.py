@@ -59,7 +59,8 @@ def compiled(place: Place, source: str, name: str, flags: list[str]) -> tuple[st
     made_of = repr(command).encode() + b"".join(part.read_bytes() for part in parts)
     binary = place.build / f"{name}-{hashlib.sha256(made_of).hexdigest()[:16]}"
     if not binary.exists():
-        partial = binary.with_suffix(".partial")
+        # Another run may compile it at the same time.
+        partial = binary.with_suffix(f".{os.getpid()}")
         try:
             done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True, check=False)
         except FileNotFoundError as error:
