@@ -64,6 +64,9 @@ impl Cost {
     }
 }
 
+/// Bytes of a vector, as the model counts them: of AVX2, whose speed it is of.
+pub const VECTOR_BYTES: usize = 32;
+
 /// Bytes of weights that the second cache level keeps.
 pub const CACHED_BYTES: usize = 1 << 20;
 

@@ -27,7 +27,7 @@ use convlow_kernels::register::channels_of_vector;
 use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_countable_taps,
 };
-use super::cost::{Cost, streamed_elements, work};
+use super::cost::{Cost, VECTOR_BYTES, streamed_elements, work};
 use super::tiling::{
     LEAST_DEPTH, boxes, channels_of_tile, count, depths, dst_grid, flattened, largest_window, part_of_pixels,
     pixels_and_channels, pixels_of_tile, window_elements,
@@ -302,7 +302,8 @@ impl Prepared for PreparedKn2rowRegister {
         // In whole vectors: of this machine or, as several groups and halves are of shorter ones, of AVX2, whose speed the
         // model is of.
         let in_whole = problem.groups == 1 && blocks.length == Length::Whole;
-        let vector = if in_whole { channels_of_vector(problem.data_type) } else { problem.elements(32) };
+        let vector =
+            if in_whole { channels_of_vector(problem.data_type) } else { problem.elements(VECTOR_BYTES) };
         let padded = match blocks.of_group < blocks.channels {
             true => channels.next_multiple_of(vector),
             false => groups * blocks.of_group.next_multiple_of(vector),

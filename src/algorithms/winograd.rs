@@ -20,7 +20,7 @@ use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, elements_of, ready, require,
     require_unit_stride,
 };
-use super::cost::{CACHED_BYTES, Calls, Cost, streamed_elements, work};
+use super::cost::{CACHED_BYTES, Calls, Cost, VECTOR_BYTES, streamed_elements, work};
 use super::tiling::{channels_of_block, channels_of_tile, dst_grid, part_of_channels, pixels_and_channels};
 use crate::lowering::weights::WeightOrder;
 use crate::problem::{Axis, Problem, product};
@@ -48,8 +48,6 @@ const MANY_CHANNELS: usize = 512;
 const FEW_STRIPS: usize = 4;
 /// Elements of weights of which the last cache level does not keep enough: 12 MiB.
 const FAR_BYTES: usize = 12 << 20;
-/// Bytes of a vector, as the cost model counts them.
-const VECTOR_BYTES: usize = 32;
 
 /// Of the channels, parts of about the same size, of at most `most`.
 fn parts(channels: usize, most: usize) -> usize {

@@ -27,9 +27,9 @@ const PIECE: usize = 8;
 pub const LINE: usize = 64;
 
 impl Ahead {
-    /// Rows of so many weights that begin `apart`, during runs of so many elements.
+    /// Rows of so many weights that begin `apart`, during runs of so many elements; none are asked for during none.
     pub fn new<T>(next: &[T], of_row: usize, apart: usize, elements: usize) -> Self {
-        if next.is_empty() || of_row == 0 {
+        if next.is_empty() || of_row == 0 || elements == 0 {
             return Self::nothing();
         }
         // Without gaps they are one row.

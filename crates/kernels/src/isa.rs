@@ -157,8 +157,8 @@ pub(crate) fn halves_are_as_fast() -> bool {
     choice().halves_are_as_fast
 }
 
-/// Whether this processor, which has AVX-512, is a Zen 4: AMD's processors alone have SSE4a, and later ones this
-/// intersection.
+/// Whether this processor, which has AVX-512, is a Zen 4. AMD's processors alone have SSE4a. Those after Zen 4 also have
+/// AVX512_VP2INTERSECT.
 fn is_zen4() -> bool {
     #[cfg(target_arch = "x86_64")]
     let is_zen4 = is_x86_feature_detected!("sse4a") && !is_x86_feature_detected!("avx512vp2intersect");

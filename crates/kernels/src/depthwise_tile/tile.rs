@@ -39,8 +39,9 @@ const fn is_edge(taps: usize, stride: usize, column: usize) -> bool {
     column < taps / 2 || column + taps / 2 + stride > (MOST_OUTPUTS - 1) * stride + taps
 }
 
-/// Whether taps × stride are few enough for one more loop of their own: with few registers, those of large kernels are not
-/// worth their bytes in the library.
+/// Whether taps × stride are at most so many that one more loop of their own is worth its bytes in the library. With many
+/// registers it always is. With few, seven taps have a loop for tiles inside the image, but none for a single vector; five
+/// taps of stride 2 have neither.
 const fn is_short<S: Vectors>(taps: usize, stride: usize, most: usize) -> bool {
     S::MANY_REGISTERS || taps * stride <= most
 }

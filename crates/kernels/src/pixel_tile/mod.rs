@@ -271,9 +271,6 @@ impl<X: Finish> PixelTile<'_, '_, X> {
     /// The weights that are read after those of a block, during runs of so many elements: those of the block that begins
     /// with a channel, or of the first block's next input channels.
     fn weights_behind(&self, next: usize, elements: usize) -> Ahead {
-        if elements == 0 {
-            return Ahead::nothing();
-        }
         let (all, depth) = (self.channels(), &self.depth);
         let (block, first) = if next < all { (next, depth.start) } else { (0, depth.end) };
         let channels = self.blocks.channels.min(all - block);
