@@ -74,7 +74,7 @@ impl Tiling {
                 Layout::Nhwc => 0,
             };
             let sums = match problem.dst_layout {
-                Layout::Nchw => pixels.checked_mul(problem.out_channels)?,
+                Layout::Nchw => pixels.checked_mul(problem.group_out())?,
                 Layout::Nhwc => 0,
             };
             let tiling = Self { pixels, depth, moved, sums };
@@ -88,7 +88,7 @@ impl Tiling {
     /// The one that costs least within the most scratch; of those that need more, the one that needs least.
     fn best(problem: &Problem, geometry: &Geometry, mut most: usize) -> Option<Self> {
         let fitting = problem.elements(SCRATCH_BYTES);
-        let all = problem.in_channels;
+        let all = problem.group_in();
         let mut best: Option<([f64; 2], Self)> = None;
         for depth in depths(all).rev().filter(|&depth| depth == all || problem.src_layout == Layout::Nchw) {
             let Some(tiling) = Self::new(problem, geometry, most, depth, fitting) else { break };
@@ -110,7 +110,7 @@ impl Tiling {
 
     /// Parts in which the depth is summed.
     fn parts(&self, problem: &Problem) -> usize {
-        problem.in_channels.div_ceil(self.depth)
+        problem.group_in().div_ceil(self.depth)
     }
 
     /// What an output costs, in cycles of a core: inputs that several tiles see are moved and multiplied for each, and the
@@ -119,9 +119,9 @@ impl Tiling {
         const MOVE: f64 = 1.2;
         const ADDITION: f64 = 2.5;
         let seen = window_elements(geometry, self.pixels, 1).map_or(f64::INFINITY, |seen| seen as f64);
-        let lanes = (problem.taps() * problem.out_channels) as f64;
+        let lanes = (problem.taps() * problem.group_out()) as f64;
         let at_once = (2 * channels_of_vector(problem.data_type)) as f64;
-        let of_input = problem.in_channels as f64 * (lanes / at_once + MOVE)
+        let of_input = problem.group_in() as f64 * (lanes / at_once + MOVE)
             + (self.parts(problem) * additions(problem)) as f64 * ADDITION;
         seen / self.pixels as f64 * of_input
     }
@@ -129,7 +129,7 @@ impl Tiling {
 
 /// Additions to dst for each input pixel: of the taps of a row one by one, or of vectors that hold several.
 fn additions(problem: &Problem) -> usize {
-    let (channels, vector) = (problem.out_channels, channels_of_vector(problem.data_type));
+    let (channels, vector) = (problem.group_out(), channels_of_vector(problem.data_type));
     let rows = problem.taps() / problem.cols.kernel;
     let parts = if channels <= vector { channels.count_ones() as usize } else { channels.div_ceil(vector) };
     rows * (problem.cols.kernel * parts).min(FEW_ADDITIONS)
@@ -170,8 +170,8 @@ impl Algorithm for Kn2colRegister {
         )?;
         let grid = dst_grid(
             problem.dst_layout,
-            (problem.out_pixels(), problem.out_channels),
-            (tiling.pixels, problem.out_channels),
+            (problem.out_pixels(), problem.group_out()),
+            (tiling.pixels, problem.group_out()),
         );
         let scratch = match elements {
             0 => Scratch::NONE,
@@ -191,14 +191,14 @@ impl PreparedKn2colRegister {
         scratch: &mut [T],
     ) {
         let Self { problem, geometry, tiling, .. } = self;
-        let (channels, layout) = (problem.out_channels, problem.dst_layout);
+        let (channels, layout) = (problem.group_out(), problem.dst_layout);
         let (for_input, for_sums) = scratch.split_at_mut(tiling.moved);
         for (first, outputs) in boxes(geometry, pixels) {
             let of_box = count(&outputs);
             let mut part = part_of_pixels(layout, &mut dst, first..first + of_box);
             let mut add = |mut dst: MatrixMut<'_, T>| {
-                for first in (0..problem.in_channels).step_by(tiling.depth) {
-                    let depth = first..(first + tiling.depth).min(problem.in_channels);
+                for first in (0..problem.group_in()).step_by(tiling.depth) {
+                    let depth = first..(first + tiling.depth).min(problem.group_in());
                     // 1. Move what the outputs see of an NCHW src.
                     let (mut image, mut origin) = (unit.src.channels_from(first), [0; 3]);
                     if problem.src_layout == Layout::Nchw {
@@ -209,7 +209,7 @@ impl PreparedKn2colRegister {
                         geometry,
                         image: &image,
                         origin,
-                        group_in: problem.in_channels,
+                        group_in: problem.group_in(),
                         depth,
                         weights: unit.weights,
                         outputs: outputs.clone(),
@@ -244,7 +244,7 @@ impl Prepared for PreparedKn2colRegister {
     }
 
     fn weight_order(&self) -> WeightOrder {
-        let block = lanes_of_block(self.problem.out_channels);
+        let block = lanes_of_block(self.problem.group_out());
         WeightOrder::taps_side_by_side(block, !self.problem.is(Kind::Transposed))
     }
 
@@ -252,7 +252,7 @@ impl Prepared for PreparedKn2colRegister {
         /// What an addition to dst costs, in copied runs.
         const ADDITION: f64 = 0.12;
         let Self { problem, geometry, tiling, grid, .. } = self;
-        let (depth, channels, parts) = (problem.in_channels, problem.out_channels, tiling.parts(problem));
+        let (depth, channels, parts) = (problem.group_in(), problem.group_out(), tiling.parts(problem));
         let of_tiles = |geometry: &Geometry| {
             window_elements(geometry, tiling.pixels, 1)
                 .map_or(f64::INFINITY, |seen| work(&[seen, grid.tiles()]))

@@ -23,7 +23,7 @@ use super::kn2row_register::Kn2rowRegister;
 #[cfg(feature = "winograd")]
 use super::winograd::Winograd;
 use crate::problem::Layout::{Nchw, Nhwc};
-use crate::problem::{Kind, Layout, Problem};
+use crate::problem::{Computed, Kind, Layout, Problem};
 
 /// What computes an algorithm's products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,8 @@ impl Entry {
     /// # Errors
     /// Why it does not.
     pub fn check(&self, problem: &Problem) -> Result<(), Declined> {
-        self.prepare(problem, Limits { threads: 1, elements: usize::MAX }).map(drop)
+        let Computed { problem, .. } = Computed::new(problem);
+        self.prepare(&problem, Limits { threads: 1, elements: usize::MAX }).map(drop)
     }
 
     fn other_layouts(&self) -> Reason {
@@ -154,8 +155,6 @@ const NHWC: Layouts = &[(Nhwc, Nhwc)];
 const GROUPED: &[Kind] = &[Kind::Grouped, Kind::Strided, Kind::Float64];
 /// The same in three dimensions.
 const SPATIAL: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided, Kind::Float64];
-/// All but groups.
-const UNGROUPED: &[Kind] = &[Kind::Transposed, Kind::Volume, Kind::Strided, Kind::Float64];
 const EVERY: &[Kind] = &Kind::ALL;
 
 /// Writes the registry: what a family has in common, behind `if` the features of builds that have it, and a line for
@@ -268,7 +267,7 @@ registry! {
     {
         55 c"kn2row-register" ANY Kn2rowRegister,
     }
-    "spread" { space "0 or W·R·Cd+M·T", order None, in_parts true, kinds UNGROUPED, products Kernels, if all() }
+    "spread" { space "0 or W·R·Cd+M·T", order None, in_parts true, kinds EVERY, products Kernels, if all() }
     {
         58 c"kn2col-register" FROM_NCHW_OR_TO_NHWC Kn2colRegister,
     }

@@ -108,6 +108,9 @@ pub const HEADER_BYTES: usize = HEADER_WORDS * size_of::<u64>();
 /// Bytes behind the elements: the zeros and the end mark.
 const END_BYTES: usize = BEHIND_WEIGHTS + 2 * size_of::<u64>();
 
+/// The bit of that word which says that the caller's taps are read from the last one to the first.
+const TURNED_ROUND: u32 = 59;
+
 /// The word of a header that says in which order the elements lie, and what they are.
 struct OrderWord(u64);
 
@@ -124,6 +127,9 @@ impl fmt::Display for OrderWord {
                 f.write_str(" with taps side by side, the last one first")?
             }
             _ => {}
+        }
+        if self.0 >> TURNED_ROUND & 1 == 1 {
+            f.write_str(" of a kernel turned round")?;
         }
         match self.0 >> 48 & 0xff {
             0 => Ok(()),
@@ -211,6 +217,7 @@ impl Packing {
             u64::from(self.order.winograd) << 48
                 | (self.data_type as u64) << 56
                 | (self.order.taps as u64) << 57
+                | u64::from(self.source.turned_round) << TURNED_ROUND
                 | u64::from(FORMAT) << 32
                 | u64::from(order),
             self.groups as u64,
@@ -279,18 +286,23 @@ impl Packing {
             let first = group * self.source.group;
             return self.of_taps().pack_group(0, &weights[first..], packed);
         }
-        let WeightStrides { group: group_stride, output, input, tap } = self.source;
+        let WeightStrides { group: group_stride, output, input, tap, .. } = self.source;
         let [kh, kw] = self.kernel;
         let (c, m) = (self.in_channels, self.out_channels);
         // Output channels of one of the caller's groups, of which several are side by side here.
         let of_group = m / self.groups_at_once;
-        let turned_round = self.order.taps == Taps::TurnedRound;
-        let evenly = self.groups_at_once == 1 || group_stride == of_group * output && !turned_round;
+        // Taps that are packed as groups, and those that are taps.
+        let [groups_turned, taps_turned] = match (self.order.taps, self.source.turned_round) {
+            (Taps::InOrder, turned) => [false, turned],
+            (Taps::SideBySide, turned) => [turned, false],
+            (Taps::TurnedRound, turned) => [!turned, false],
+        };
+        let evenly = self.groups_at_once == 1 || group_stride == of_group * output && !groups_turned;
         let first_weight = group * self.groups_at_once * group_stride;
         let place_of = |channel: usize| match (evenly, channel / of_group) {
             (true, _) => first_weight + channel * output,
             (false, of) => {
-                let of = if turned_round { self.groups_at_once - 1 - of } else { of };
+                let of = if groups_turned { self.groups_at_once - 1 - of } else { of };
                 first_weight + of * group_stride + channel % of_group * output
             }
         };
@@ -316,12 +328,17 @@ impl Packing {
             let [(n0, _), (n1, _), (n2, _), (n3, step)] = dims.map(size_and_step);
             let offset = |dim: usize, at: usize| match dims[dim] {
                 M => place_of(first + at),
+                dim @ (I | J) if taps_turned => {
+                    let (taps, step) = size_and_step(dim);
+                    (taps - 1 - at) * step
+                }
                 dim => at * size_and_step(dim).1,
             };
+            let one_by_one = dims[3] == M && !evenly || dims[3] == J && taps_turned;
             let runs = (0..n0).flat_map(|a| (0..n1).flat_map(move |b| (0..n2).map(move |c| [a, b, c])));
             for (outer, packed) in runs.zip(packed.chunks_exact_mut(n3.max(1))) {
                 let begin: usize = (0..3).map(|dim| offset(dim, outer[dim])).sum();
-                if dims[3] == M && !evenly {
+                if one_by_one {
                     let run = (0..n3).map(|at| weights[begin + offset(3, at)]);
                     packed.iter_mut().zip(run).for_each(|(packed, weight)| *packed = weight);
                 } else if step == 1 {
@@ -348,6 +365,7 @@ impl Packing {
                 transform: &transform,
                 weights: &weights[first * output..],
                 strides: [output, input, tap],
+                turned_round: self.source.turned_round,
                 outputs: block.min(m - first),
                 channels: c,
                 packed,
@@ -370,6 +388,7 @@ impl Packing {
         if self.order.dims[3] != M
             || !(taps_inside || channels_inside)
             || output < depth
+            || taps > 1 && self.source.turned_round
             || taps > KEPT / AT_ONCE
         {
             return false;

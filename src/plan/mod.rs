@@ -212,7 +212,7 @@ impl Plan {
                 return self.end_nothing((bias, slopes), (dst, residual));
             }
             let tensors = Tensors { src, bias, slopes, dst, residual };
-            self.work.run(problem, weights, tensors, self.info.backend, workspace, pool);
+            self.work.run(weights, tensors, self.info.backend, workspace, pool);
         })
     }
 

@@ -8,7 +8,7 @@ use crate::algorithms::{Cost, Element, Entry, Prepared, Unit};
 use crate::buffer::Buffer;
 use crate::lowering::weights::{MCIJ, Packing, WeightOrder};
 use crate::planner::Options;
-use crate::problem::{Axis, Layout, Problem};
+use crate::problem::{Axis, Computed, Layout, Problem};
 
 /// A depthwise 1×1 convolution, some groups at once: dst[n, m, p] = weights[m] · src[n, m, p] + bias[m].
 struct Scaling {
@@ -81,7 +81,7 @@ fn units_of_any_groups_cover_the_problem() {
                 };
                 let schedule = Schedule { prepared: Box::new(Scaling { problem, groups }), units_at_once };
                 let pool = Pool::new(3).expect("three threads");
-                let work = Work::of(&problem, schedule).expect("no scratch");
+                let work = Work::of(Computed::new(&problem), schedule).expect("no scratch");
                 let plan = Plan::of(&problem, info, work, &pool);
                 let mut packed = Buffer::new(info.packed_weights_bytes).expect("a few bytes");
                 plan.pack_weights(&weights, packed.bytes_mut()).expect("the lengths agree");

@@ -10,7 +10,7 @@ use super::part::{Part, Tensors};
 use super::schedule::Schedule;
 use crate::algorithms::{Declined, Element, Entry, Scratch};
 use crate::gemm::Backend;
-use crate::problem::{Layout, Problem, Strides};
+use crate::problem::{Computed, Layout, Problem, Strides};
 
 /// Bytes of a part's packed weights, unless those of one output channel are more.
 const PACKED_BYTES: usize = 256 << 10;
@@ -19,6 +19,7 @@ const VECTOR: usize = 16;
 
 /// What computes a problem.
 pub(crate) struct Work {
+    computed: Computed,
     /// The parts of a whole step, and those of what is left behind the last one, if there are any.
     kinds: [Option<Part>; 2],
     /// Groups of a part, and output channels of each. One of both is all there are.
@@ -49,18 +50,21 @@ impl Work {
         threads: usize,
         max_bytes: usize,
     ) -> Result<Self, Declined> {
-        Self::of(problem, Schedule::new(problem, entry, threads, max_bytes)?)
+        let computed = Computed::new(problem);
+        let schedule = Schedule::new(&computed.problem, entry, threads, max_bytes)?;
+        Self::of(computed, schedule)
     }
 
     /// [`Work::packed`] by a schedule that is there.
     ///
     /// # Errors
     /// If its workspace does not fit.
-    pub fn of(problem: &Problem, schedule: Schedule) -> Result<Self, Declined> {
-        let part = Part::of(problem, problem.weight_strides(), schedule);
+    pub fn of(computed: Computed, schedule: Schedule) -> Result<Self, Declined> {
+        let problem = &computed.problem;
+        let part = Part::of(problem, computed.source, schedule);
         let elements = part.scratch().ok_or(Scratch::OVERFLOW)?;
         let step = [problem.groups, problem.group_out()];
-        Ok(Self { kinds: [Some(part), None], step, packed: None, elements })
+        Ok(Self { computed, kinds: [Some(part), None], step, packed: None, elements })
     }
 
     /// Parts that are so small that their packed weights, and what the algorithm needs beside them, keep to the limit where
@@ -99,15 +103,16 @@ impl Work {
         max_bytes: usize,
         most: usize,
     ) -> Result<Self, Declined> {
-        let source = problem.weight_strides();
-        let whole = Part::new(problem, source, entry, threads, max_bytes)?;
+        let computed = Computed::new(problem);
+        let Computed { problem, source } = &computed;
+        let whole = Part::new(problem, *source, entry, threads, max_bytes)?;
         let (groups, channels) = (problem.groups, problem.group_out());
         let step = Self::step(problem, whole.packing.elements(), most);
         // What the whole problem needs is enough for a part.
         let packed = whole.packing.elements() / (groups * channels) * step[0] * step[1];
         let left = max_bytes.saturating_sub(packed * problem.data_type.bytes() + BEHIND_WEIGHTS);
         let enough = whole.schedule.bytes(problem).ok_or(Scratch::OVERFLOW)?;
-        let part = |problem: &Problem| Part::new(problem, source, entry, threads, left.min(enough));
+        let part = |problem: &Problem| Part::new(problem, *source, entry, threads, left.min(enough));
         let of = |groups: usize, channels: usize| match groups * channels {
             0 => Ok(None),
             _ => part_of(problem, [groups, channels]).and_then(|problem| part(&problem)).map(Some),
@@ -126,7 +131,7 @@ impl Work {
             scratch = part.scratch().ok_or(Scratch::OVERFLOW)?.max(scratch);
         }
         let elements = packed.checked_add(scratch).ok_or(Scratch::OVERFLOW)?;
-        Ok(Self { kinds, step, packed: Some(packed), elements })
+        Ok(Self { computed, kinds, step, packed: Some(packed), elements })
     }
 
     /// Groups of a part, and output channels of each, where the weights of all are packed as so many elements and those of a
@@ -160,7 +165,8 @@ impl Work {
     }
 
     /// The parts, and how many there are of each kind.
-    pub fn parts(&self, problem: &Problem) -> impl Iterator<Item = (&Part, usize)> + Clone {
+    pub fn parts(&self) -> impl Iterator<Item = (&Part, usize)> + Clone {
+        let problem = &self.computed.problem;
         let (groups, channels) = (problem.groups / self.step[0], problem.group_out() / self.step[1]);
         // What is left is so once, or once a group.
         let left = if self.step[1] < problem.group_out() { problem.groups } else { 1 };
@@ -168,8 +174,8 @@ impl Work {
     }
 
     /// Bytes of the workspace; `None` if they overflow.
-    pub fn bytes(&self, problem: &Problem) -> Option<usize> {
-        let bytes = self.elements.checked_mul(problem.data_type.bytes())?;
+    pub fn bytes(&self) -> Option<usize> {
+        let bytes = self.elements.checked_mul(self.computed.problem.data_type.bytes())?;
         Some(bytes).filter(|&bytes| bytes <= isize::MAX as usize)
     }
 
@@ -179,7 +185,6 @@ impl Work {
     /// As `Plan::execute_raw`.
     pub(super) unsafe fn run<T: Element>(
         &self,
-        problem: &Problem,
         weights: Weights<'_, T>,
         tensors: Tensors<'_, T>,
         backend: Option<Backend>,
@@ -194,7 +199,7 @@ impl Work {
             }
             Weights::Plain(weights) => weights,
         };
-        let source = problem.weight_strides();
+        let Computed { problem, source } = &self.computed;
         let (packed, scratch) = workspace.split_at_mut(self.packed.unwrap_or_default());
         for groups in steps(problem.groups, self.step[0]) {
             for channels in steps(problem.group_out(), self.step[1]) {

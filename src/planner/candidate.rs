@@ -107,14 +107,14 @@ fn examine_on(
     if options.math == Math::Exact && !entry.is_exact() {
         return Err(Declined::Unsupported(c"needs math = CONVLOW_MATH_FAST"));
     }
-    let workspace_bytes = work.bytes(problem).ok_or(Scratch::OVERFLOW)?;
+    let workspace_bytes = work.bytes().ok_or(Scratch::OVERFLOW)?;
     let packing = work.whole().map(|part| part.packing);
     let packed_weights_bytes = match &packing {
         Some(packing) => packing.bytes().ok_or(WEIGHTS_OVERFLOW)?,
         None => 0,
     };
     let Sum { backend, isa, gemm_calls, counts, mut estimated_seconds } =
-        sum_of(&work, entry, problem, threads, (options, backends))?;
+        sum_of(&work, entry, threads, (options, backends))?;
     if work.is_plain() {
         estimated_seconds += estimate::seconds_of_packing(problem.weights_len());
     }
@@ -152,14 +152,13 @@ struct Sum {
 fn sum_of(
     work: &Work,
     entry: &Entry,
-    problem: &Problem,
     threads: usize,
     (options, backends): (&Options, &[Backend]),
 ) -> Result<Sum, Declined> {
     let counts = Cost::default().counts(0);
     let mut sum = Sum { backend: None, isa: None, gemm_calls: 0, counts, estimated_seconds: 0.0 };
     // The first part is the largest.
-    for (part, times) in work.parts(problem) {
+    for (part, times) in work.parts() {
         let (cost, units) = (cost_of(part), part.schedule.units(&part.problem));
         sum.backend = match entry.products {
             Products::Kernels | Products::Direct => None,

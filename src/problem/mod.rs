@@ -1,6 +1,7 @@
 //! [`Problem`]: a convolution that is valid by construction. All arithmetic of sizes is here.
 
 mod axis;
+mod computed;
 mod extent;
 
 pub(crate) use convlow_kernels::axis::{common, most_fitting};
@@ -15,6 +16,7 @@ use convlow_base::error::{Result, invalid};
 
 use self::axis::complete;
 pub(crate) use self::axis::{AxisNames, with_outputs};
+pub(crate) use self::computed::Computed;
 pub use self::extent::Strides;
 use self::extent::{Extent, checked};
 
@@ -40,6 +42,8 @@ pub(crate) struct WeightStrides {
     pub input: usize,
     /// From one tap to the next, all axes as one.
     pub tap: usize,
+    /// Whether the taps are read from the last one to the first.
+    pub turned_round: bool,
 }
 
 /// What a convolution may be beyond the plain one, which is two-dimensional, of packed tensors, and whose outputs see
@@ -212,7 +216,7 @@ impl Problem {
             (WeightsLayout::Hwio, true) => [c, all_in, 1, m * all_in],
             (WeightsLayout::Ohwi, _) => [m * taps * c, taps * c, 1, c],
         };
-        WeightStrides { group, output, input, tap }
+        WeightStrides { group, output, input, tap, turned_round: false }
     }
 
     /// Its axes, outermost first.

@@ -162,10 +162,10 @@ fn is_moved_by_channels(p: &Problem, elements: usize) -> bool {
 /// kn2col-register: what a tile sees of a part of an NCHW src's channels, and the sums of its pixels for an NCHW dst.
 fn is_spread(p: &Problem, elements: usize) -> bool {
     let moved: Vec<usize> = match p.src_layout {
-        Layout::Nchw => halved(p.in_channels).collect(),
+        Layout::Nchw => halved(p.group_in()).collect(),
         Layout::Nhwc => vec![0],
     };
-    let sums = if p.dst_layout == Layout::Nchw { p.out_channels } else { 0 };
+    let sums = if p.dst_layout == Layout::Nchw { p.group_out() } else { 0 };
     // From a row on, a tile is of as many pixels as fit.
     (elements == 0 && moved == [0] && sums == 0)
         || windows(p, usize::MAX)

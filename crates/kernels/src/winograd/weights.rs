@@ -18,6 +18,8 @@ pub struct WeightsTransform<'a, T> {
     pub weights: &'a [T],
     /// From one output channel to the next, from one input channel to the next, from one tap to the next.
     pub strides: [usize; 3],
+    /// Whether the taps are those of a kernel turned round, which begins with the last one.
+    pub turned_round: bool,
     /// Output channels of the block.
     pub outputs: usize,
     /// Input channels.
@@ -45,7 +47,8 @@ impl<T: Number> Kernel for WeightsTransform<'_, T> {
 
     #[inline(always)]
     fn run<S: Vectors>(self, _: S) {
-        let Self { transform, weights, strides: [output, input, tap], outputs, channels, packed } = self;
+        let Self { transform, weights, strides: [output, input, tap], .. } = self;
+        let Self { turned_round, outputs, channels, packed, .. } = self;
         let KernelTransform { alpha, r, rows } = transform;
         let (alpha, r) = (*alpha, *r);
         let mut kernels = [[0.0f64; LANES]; MOST_TAPS * MOST_TAPS];
@@ -54,6 +57,7 @@ impl<T: Number> Kernel for WeightsTransform<'_, T> {
             let begin = first * output + channel * input;
             for (at, values) in kernels.iter_mut().enumerate().take(r * r) {
                 for (lane, value) in values.iter_mut().enumerate().take(lanes) {
+                    let at = if turned_round { r * r - 1 - at } else { at };
                     *value = weights[begin + lane * output + at * tap].into();
                 }
             }
@@ -95,13 +99,16 @@ mod tests {
                 let taps = r * r;
                 let count = outputs * channels * taps;
                 let weights: Vec<f32> = (0..count).map(|at| (at * 7 % 23) as f32 - 11.0).collect();
-                for strides in [[channels * taps, taps, 1], [1, outputs, outputs * channels]] {
+                for (strides, turned_round) in
+                    [([channels * taps, taps, 1], false), ([1, outputs, outputs * channels], true)]
+                {
                     let mut packed = vec![f32::NAN; alpha * alpha * channels * outputs];
                     let packed_to = packed.as_mut_slice();
                     WeightsTransform {
                         transform: &transform,
                         weights: &weights,
                         strides,
+                        turned_round,
                         outputs,
                         channels,
                         packed: packed_to,
@@ -113,7 +120,8 @@ mod tests {
                         let (k, l) = (position / alpha, position % alpha);
                         let mut expected = 0.0;
                         for (i, j) in (0..r).flat_map(|i| (0..r).map(move |j| (i, j))) {
-                            let place = output * strides[0] + channel * strides[1] + (i * r + j) * strides[2];
+                            let tap = if turned_round { taps - 1 - (i * r + j) } else { i * r + j };
+                            let place = output * strides[0] + channel * strides[1] + tap * strides[2];
                             expected +=
                                 transform.rows[k][i] * f64::from(weights[place]) * transform.rows[l][j];
                         }
