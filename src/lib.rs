@@ -32,6 +32,7 @@
 pub mod algorithms;
 mod buffer;
 mod build_info;
+mod computed;
 pub mod descriptor;
 mod environment;
 pub mod ffi;

@@ -11,7 +11,8 @@
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 //!
 //! In a transposed convolution, outputs that lie one stride apart see the same taps, and form tiles like any others.
-//! Small groups are tiles of one unit, and lie side by side in vectors, as many as fit.
+//! Small groups are tiles of one unit, and lie side by side in vectors, as many as fit. Where a group has few output
+//! channels, the lanes of a vector are input channels instead.
 
 use std::ops::Range;
 
@@ -21,7 +22,7 @@ use convlow_kernels::isa::Length;
 use convlow_kernels::matrix::MatrixMut;
 use convlow_kernels::moved::moved;
 use convlow_kernels::number::QUAD;
-use convlow_kernels::pixel_tile::{Blocks, PixelTile};
+use convlow_kernels::pixel_tile::{Blocks, PixelTile, passes_along};
 use convlow_kernels::register::channels_of_vector;
 
 use super::algorithm::{
@@ -32,8 +33,8 @@ use super::tiling::{
     LEAST_DEPTH, boxes, channels_of_tile, count, depths, dst_grid, flattened, largest_window, part_of_pixels,
     pixels_and_channels, pixels_of_tile, window_elements,
 };
-use crate::lowering::weights::{IJCM, WeightOrder};
-use crate::problem::{Layout, Problem};
+use crate::lowering::weights::{IJCM, MIJC, WeightOrder};
+use crate::problem::{Kind, Layout, Problem};
 use crate::tiles::{EachTile, Grid};
 
 /// All taps of a register tile after the other.
@@ -283,7 +284,7 @@ impl Prepared for PreparedKn2rowRegister {
     }
 
     fn weight_order(&self) -> WeightOrder {
-        IJCM.blocked(self.blocks.channels)
+        if self.blocks.along { MIJC } else { IJCM.blocked(self.blocks.channels) }
     }
 
     fn takes_addend(&self) -> bool {
@@ -295,6 +296,10 @@ impl Prepared for PreparedKn2rowRegister {
     }
 
     fn cost(&self) -> Cost {
+        /// The same where a sum's lanes are added up.
+        const LANES_ADDED_UP: f64 = 100.0;
+        /// Pixels that see the same taps of which none are left over.
+        const ALIKE: f64 = 6.0;
         /// Multiply-adds for which there would be time where a run of few channels begins and ends.
         const SHORT_RUN: f64 = 64.0;
         let Self { problem, geometry, groups, tiling, grid, blocks, .. } = self;
@@ -310,11 +315,9 @@ impl Prepared for PreparedKn2rowRegister {
         };
         let taps_seen = work(&[0, 1, 2].map(|axis| geometry.count_inside(axis)));
         // Neighbouring taps of few channels are one run.
-        let runs = match problem.group_in() {
-            16.. => 0.0,
-            _ if *groups == 1 && problem.cols.dilation == 1 => taps_seen / problem.cols.kernel as f64,
-            _ => taps_seen,
-        };
+        let joined = *groups == 1 && problem.cols.dilation == 1 && !problem.is(Kind::Transposed);
+        let runs_along = if joined { taps_seen / problem.cols.kernel as f64 } else { taps_seen };
+        let runs = if problem.group_in() < 16 { runs_along } else { 0.0 };
         let runs = SHORT_RUN * runs * channels.div_ceil(blocks.channels) as f64;
         let parts = tiling.parts(problem);
         // Of channels, fours are moved at once, and others one by one, which takes as long.
@@ -325,8 +328,22 @@ impl Prepared for PreparedKn2rowRegister {
             Layout::Nhwc => 0.0,
             Layout::Nchw => work(&[pixels, channels, parts]),
         };
+        let (padded_depth, padded, runs) = match blocks.along {
+            true => {
+                let ends = passes_along(problem.group_out()) * channels / problem.group_out();
+                let of_ends = (LANES_ADDED_UP * pixels as f64 + SHORT_RUN * runs_along) * ends as f64;
+                (problem.group_in().next_multiple_of(vector), channels, of_ends)
+            }
+            false => (problem.group_in(), padded, runs),
+        };
+        // Pixels that see other taps than most multiply by zeros, or are computed one by one. Those of a single input pixel
+        // read each weight once in any case.
+        let mixed = match problem.in_pixels() {
+            1 => 1.0,
+            _ => 1.0 + (1.0 - geometry.mean_alike() / ALIKE).max(0.0),
+        };
         Cost {
-            register_macs: taps_seen * work(&[problem.group_in(), padded]) + runs,
+            register_macs: taps_seen * work(&[padded_depth, padded]) * mixed + runs,
             finished: work(&[pixels, channels, parts]),
             moved: work(&[tiling.moved, parts, grid.tiles()]) * one_by_one + stored,
             tiles: grid.tiles(),

@@ -22,8 +22,9 @@ use super::kn2col_register::Kn2colRegister;
 use super::kn2row_register::Kn2rowRegister;
 #[cfg(feature = "winograd")]
 use super::winograd::Winograd;
+use crate::computed::Computed;
 use crate::problem::Layout::{Nchw, Nhwc};
-use crate::problem::{Computed, Kind, Layout, Problem};
+use crate::problem::{Kind, Layout, Problem};
 
 /// What computes an algorithm's products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

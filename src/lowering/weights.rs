@@ -65,7 +65,6 @@ pub const MCIJ: WeightOrder = WeightOrder::plain([M, C, I, J]);
 /// (C·Kh·Kw) × M.
 pub const CIJM: WeightOrder = WeightOrder::plain([C, I, J, M]);
 /// M × (Kh·Kw·C): taps outermost in the depth, as patches of NHWC pixels have it.
-#[cfg(feature = "gemm")]
 pub const MIJC: WeightOrder = WeightOrder::plain([M, I, J, C]);
 /// (Kh·Kw·C) × M, which is also one C × M matrix a tap.
 pub const IJCM: WeightOrder = WeightOrder::plain([I, J, C, M]);
@@ -286,23 +285,22 @@ impl Packing {
             let first = group * self.source.group;
             return self.of_taps().pack_group(0, &weights[first..], packed);
         }
-        let WeightStrides { group: group_stride, output, input, tap, .. } = self.source;
-        let [kh, kw] = self.kernel;
-        let (c, m) = (self.in_channels, self.out_channels);
+        let WeightStrides { group: group_stride, output, .. } = self.source;
+        let m = self.out_channels;
         // Output channels of one of the caller's groups, of which several are side by side here.
         let of_group = m / self.groups_at_once;
-        // Taps that are packed as groups, and those that are taps.
-        let [groups_turned, taps_turned] = match (self.order.taps, self.source.turned_round) {
-            (Taps::InOrder, turned) => [false, turned],
-            (Taps::SideBySide, turned) => [turned, false],
-            (Taps::TurnedRound, turned) => [!turned, false],
+        // Taps may be such groups.
+        let turned_round = match self.order.taps {
+            Taps::InOrder => false,
+            Taps::SideBySide => self.source.turned_round,
+            Taps::TurnedRound => !self.source.turned_round,
         };
-        let evenly = self.groups_at_once == 1 || group_stride == of_group * output && !groups_turned;
+        let evenly = self.groups_at_once == 1 || group_stride == of_group * output && !turned_round;
         let first_weight = group * self.groups_at_once * group_stride;
         let place_of = |channel: usize| match (evenly, channel / of_group) {
             (true, _) => first_weight + channel * output,
             (false, of) => {
-                let of = if groups_turned { self.groups_at_once - 1 - of } else { of };
+                let of = if turned_round { self.groups_at_once - 1 - of } else { of };
                 first_weight + of * group_stride + channel % of_group * output
             }
         };
@@ -312,42 +310,56 @@ impl Packing {
             self.transform_group(&weights[first_weight..], packed);
             return;
         }
-        let blocks = packed.chunks_mut((block * c * kh * kw).max(1));
+        let blocks = packed.chunks_mut((block * self.in_channels * self.taps()).max(1));
         for (first, packed) in (0..m).step_by(block).zip(blocks) {
             let outputs = block.min(m - first);
-            if evenly && self.transpose_block(&weights[place_of(first)..], outputs, packed) {
-                continue;
+            if !(evenly && self.transpose_block(&weights[place_of(first)..], outputs, packed)) {
+                self.pack_block(weights, outputs, |at| place_of(first + at), evenly, packed);
             }
-            let size_and_step = |dim: Dim| match dim {
-                M => (outputs, output),
-                C => (c, input),
-                I => (kh, kw * tap),
-                J => (kw, tap),
-            };
-            let dims = self.order.dims;
-            let [(n0, _), (n1, _), (n2, _), (n3, step)] = dims.map(size_and_step);
-            let offset = |dim: usize, at: usize| match dims[dim] {
-                M => place_of(first + at),
-                dim @ (I | J) if taps_turned => {
-                    let (taps, step) = size_and_step(dim);
-                    (taps - 1 - at) * step
-                }
-                dim => at * size_and_step(dim).1,
-            };
-            let one_by_one = dims[3] == M && !evenly || dims[3] == J && taps_turned;
-            let runs = (0..n0).flat_map(|a| (0..n1).flat_map(move |b| (0..n2).map(move |c| [a, b, c])));
-            for (outer, packed) in runs.zip(packed.chunks_exact_mut(n3.max(1))) {
-                let begin: usize = (0..3).map(|dim| offset(dim, outer[dim])).sum();
-                if one_by_one {
-                    let run = (0..n3).map(|at| weights[begin + offset(3, at)]);
-                    packed.iter_mut().zip(run).for_each(|(packed, weight)| *packed = weight);
-                } else if step == 1 {
-                    let begin = begin + offset(3, 0);
-                    packed.copy_from_slice(&weights[begin..begin + n3]);
-                } else {
-                    let run = weights[begin + offset(3, 0)..].iter().step_by(step);
-                    packed.iter_mut().zip(run).for_each(|(packed, weight)| *packed = *weight);
-                }
+        }
+    }
+
+    /// Packs a block of so many output channels, whose weights begin at these places, evenly or not.
+    fn pack_block<T: Element>(
+        &self,
+        weights: &[T],
+        outputs: usize,
+        place_of: impl Fn(usize) -> usize,
+        evenly: bool,
+        packed: &mut [T],
+    ) {
+        let WeightStrides { output, input, tap, turned_round, .. } = self.source;
+        let [kh, kw] = self.kernel;
+        let size_and_step = |dim: Dim| match dim {
+            M => (outputs, output),
+            C => (self.in_channels, input),
+            I => (kh, kw * tap),
+            J => (kw, tap),
+        };
+        let dims = self.order.dims;
+        let [(n0, _), (n1, _), (n2, _), (n3, step)] = dims.map(size_and_step);
+        let turned_round = turned_round && self.order.taps == Taps::InOrder;
+        let offset = |dim: usize, at: usize| match dims[dim] {
+            M => place_of(at),
+            dim @ (I | J) if turned_round => {
+                let (taps, step) = size_and_step(dim);
+                (taps - 1 - at) * step
+            }
+            dim => at * size_and_step(dim).1,
+        };
+        let one_by_one = dims[3] == M && !evenly || dims[3] == J && turned_round;
+        let runs = (0..n0).flat_map(|a| (0..n1).flat_map(move |b| (0..n2).map(move |c| [a, b, c])));
+        for (outer, packed) in runs.zip(packed.chunks_exact_mut(n3.max(1))) {
+            let begin: usize = (0..3).map(|dim| offset(dim, outer[dim])).sum();
+            if one_by_one {
+                let run = (0..n3).map(|at| weights[begin + offset(3, at)]);
+                packed.iter_mut().zip(run).for_each(|(packed, weight)| *packed = weight);
+            } else if step == 1 {
+                let begin = begin + offset(3, 0);
+                packed.copy_from_slice(&weights[begin..begin + n3]);
+            } else {
+                let run = weights[begin + offset(3, 0)..].iter().step_by(step);
+                packed.iter_mut().zip(run).for_each(|(packed, weight)| *packed = *weight);
             }
         }
     }

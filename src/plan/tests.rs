@@ -6,9 +6,10 @@ use convlow_threads::Pool;
 use super::{Info, Plan, Schedule, Work};
 use crate::algorithms::{Cost, Element, Entry, Prepared, Unit};
 use crate::buffer::Buffer;
+use crate::computed::Computed;
 use crate::lowering::weights::{MCIJ, Packing, WeightOrder};
 use crate::planner::Options;
-use crate::problem::{Axis, Computed, Layout, Problem};
+use crate::problem::{Axis, Layout, Problem};
 
 /// A depthwise 1×1 convolution, some groups at once: dst[n, m, p] = weights[m] · src[n, m, p] + bias[m].
 struct Scaling {

@@ -9,8 +9,9 @@ use convlow_threads::Pool;
 use super::part::{Part, Tensors};
 use super::schedule::Schedule;
 use crate::algorithms::{Declined, Element, Entry, Scratch};
+use crate::computed::Computed;
 use crate::gemm::Backend;
-use crate::problem::{Computed, Layout, Problem, Strides};
+use crate::problem::{Layout, Problem, Strides};
 
 /// Bytes of a part's packed weights, unless those of one output channel are more.
 const PACKED_BYTES: usize = 256 << 10;

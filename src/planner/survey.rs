@@ -103,7 +103,8 @@ impl Survey {
         let Some(usual) = of_usual_size(problem, 1) else { return Ok(None) };
         let on_usual = Self::new(&usual, &options)?;
         let exact = best(on_usual.fitting(&options).filter(is_exact)).map(|candidate| candidate.packing);
-        let winograd = if on_usual.fitting(&options).all(|candidate| is_exact(&candidate)) {
+        let has_winograd = cfg!(feature = "winograd");
+        let winograd = if !has_winograd || on_usual.fitting(&options).all(|candidate| is_exact(&candidate)) {
             None
         } else {
             Self::usual_of_winograd(problem, &options)?

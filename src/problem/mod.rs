@@ -1,7 +1,6 @@
 //! [`Problem`]: a convolution that is valid by construction. All arithmetic of sizes is here.
 
 mod axis;
-mod computed;
 mod extent;
 
 pub(crate) use convlow_kernels::axis::{common, most_fitting};
@@ -16,7 +15,6 @@ use convlow_base::error::{Result, invalid};
 
 use self::axis::complete;
 pub(crate) use self::axis::{AxisNames, with_outputs};
-pub(crate) use self::computed::Computed;
 pub use self::extent::Strides;
 use self::extent::{Extent, checked};
 

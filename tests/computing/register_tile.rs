@@ -46,8 +46,37 @@ fn other_instructions_compute_the_same() {
             "far_taps_do_not_disturb_near_ones",
             "groups_of_every_size_are_computed_side_by_side",
             "taps_that_miss_all_outputs_are_added_to_none",
+            "few_output_channels_are_sums_of_lanes",
         ],
     );
+}
+
+/// Few output channels, whose lanes are input channels: whole vectors of these and parts, in whole register tiles and pixel
+/// by pixel, in planes that are moved and that are not, and in parts of the depth.
+#[test]
+fn few_output_channels_are_sums_of_lanes() {
+    let check = |problem: Problem| {
+        for (at, (src_layout, dst_layout)) in Layout::PAIRS.into_iter().enumerate() {
+            let problem = Problem { src_layout, dst_layout, accumulate: at % 2 == 0, ..problem };
+            for bytes in [0, usize::MAX] {
+                check_within::<f32>(problem, bytes);
+                check_within::<f64>(problem, bytes);
+            }
+        }
+    };
+    for outputs in 1..=6 {
+        for inputs in [8, 16, 37, 64, 83] {
+            check(padded([inputs, outputs], [5, 9], [3, 3], 1));
+        }
+        let spread = |axis: Axis| Axis { stride: 2, dilation: 3, ..axis };
+        let Problem { rows, cols, .. } = padded([32, outputs], [7, 9], [3, 2], 2);
+        let strided =
+            Problem { rows: spread(rows), cols: spread(cols), ..padded([32, outputs], [7, 9], [3, 2], 2) };
+        check(strided);
+        check(Problem { operation: Operation::ConvTranspose, ..strided });
+        check(Problem { groups: 3, ..padded([3 * 34, 3 * outputs], [4, 13], [1, 1], 0) });
+    }
+    check(padded([2000, 5], [2, 3], [7, 7], 3));
 }
 
 /// Groups that share a vector, fill one or several, or leave a part of one, some of which are left over from whole blocks;

@@ -77,6 +77,16 @@ impl Geometry {
         }
     }
 
+    /// How many outputs see the same taps, in the mean: few on maps that are hardly larger than the kernel.
+    pub fn mean_alike(&self) -> f64 {
+        let of_axis = |axis: usize| {
+            let class = self.class_of(axis, 0).axis;
+            let full = class.outputs_of_all_taps().len();
+            class.output as f64 / (class.output - full + full.min(1)) as f64
+        };
+        (0..3).map(of_axis).product()
+    }
+
     /// The input positions of an axis that some of its outputs see, those between their taps included; possibly empty.
     #[inline]
     pub fn window(&self, axis: usize, outputs: &Range<usize>) -> Range<usize> {

@@ -20,6 +20,10 @@ pub struct Block<X: Scheme> {
     /// Elements of the image from one tap of a class to the next, on each axis, and from one channel to the next.
     pub steps: [usize; 3],
     pub channel_step: usize,
+    /// Weights of a tap: of all channels or, where these are the lanes of no vector, of one.
+    pub of_tap: usize,
+    /// Weights of an output channel, where the lanes of vectors are input channels.
+    pub along: Option<usize>,
     /// Taps from one of a class to the next, as the weights count them.
     pub tap_steps: [usize; 3],
     /// Whether the taps of a kernel row lie one behind the other.
@@ -41,7 +45,7 @@ impl<X: Scheme> Block<X> {
             tap = tap.wrapping_add(taps[at].wrapping_mul(self.tap_steps[at]));
             at += 1;
         }
-        let vectors = self.weights.wrapping_add(tap.wrapping_mul(self.tap_depth * self.channels));
+        let vectors = self.weights.wrapping_add(tap.wrapping_mul(self.of_tap));
         Run { row, vectors, len: len * self.depth }
     }
 }

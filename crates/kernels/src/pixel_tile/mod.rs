@@ -9,6 +9,7 @@
 //! - Small groups of channels lie side by side in a vector. Each one is multiplied by its own input.
 
 mod absent;
+mod along;
 mod block;
 mod blocks;
 mod groups;
@@ -19,6 +20,9 @@ mod tap_box;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+#[cfg(test)]
+pub(crate) use self::along::MOST_ALONG;
+pub use self::along::passes_along;
 use self::block::Block;
 pub use self::blocks::Blocks;
 use self::groups::{Groups, LISTED, Listing, room_for};
@@ -62,8 +66,8 @@ pub struct PixelTile<'a, 'b, X: Scheme> {
     pub depth: Range<usize>,
     /// How the output channels are divided. They are channels of one group, or begin with the first of a group.
     pub blocks: Blocks,
-    /// The output channels' weights block by block, each taps × C × channels, and behind them at least
-    /// [`BEHIND_WEIGHTS`] of anything.
+    /// The output channels' weights block by block, each taps × C × channels or, where the blocks are [`Blocks::along`],
+    /// channels × taps × C. Behind them lies at least [`BEHIND_WEIGHTS`] of anything.
     pub weights: &'a [X::Weight],
     /// What becomes of the sums.
     pub end: End<'a, X>,
@@ -197,13 +201,15 @@ impl<X: Finish> PixelTile<'_, '_, X> {
             while of_these < channels {
                 let block_channels = of_block.min(channels - of_these);
                 let (at, next) = (first + of_these, first + of_these + block_channels);
+                let of_channel = if self.blocks.along { 1 } else { block_channels };
+                let first_weight = at * self.depth_of_channel() + self.depth.start * of_channel;
                 let block = Block {
                     src: common.src.wrapping_add(at / of_group * self.group_in * self.image.channel),
-                    weights: self.weights[at * self.depth_of_channel() + self.depth.start * block_channels..]
-                        .as_ptr(),
+                    weights: self.weights[first_weight..].as_ptr(),
                     bias: end.bias.map(|bias| bias[at..].as_ptr()),
                     dst: dst.wrapping_add(of_these),
                     channels: block_channels,
+                    of_tap: self.group_in * of_channel,
                     addend: end.accumulate.then_some(addend.wrapping_add(of_these)),
                     ..common
                 };
@@ -254,6 +260,8 @@ impl<X: Finish> PixelTile<'_, '_, X> {
             dst: std::ptr::null_mut(),
             channels: 0,
             of_group: self.blocks.of_group,
+            of_tap: 0,
+            along: self.blocks.along.then(|| self.depth_of_channel()),
             tap_depth: group_in,
             depth: self.depth.len(),
             steps: steps.map(|(image, _)| image),

@@ -31,6 +31,10 @@ impl<X: Scheme> Block<X> {
     pub unsafe fn run<S: Vectors>(&self, simd: S, groups: &Groups<'_>, ahead: &mut Ahead) {
         // SAFETY: the caller's promise.
         unsafe {
+            if let Some(of_output) = self.along {
+                self.run_along(simd, groups, of_output);
+                return;
+            }
             if self.of_group < self.channels {
                 self.run_groups(simd, groups, ahead);
                 return;
@@ -52,7 +56,6 @@ impl<X: Scheme> Block<X> {
     #[inline(always)]
     unsafe fn run_groups<S: Vectors>(&self, simd: S, groups: &Groups<'_>, ahead: &mut Ahead) {
         let apart = self.tap_depth * self.channel_step;
-        let is_pair = self.channels > X::channels::<S>();
         // SAFETY: the caller's promise.
         unsafe {
             // Four channels are a vector here: what follows is not compiled.
@@ -62,11 +65,13 @@ impl<X: Scheme> Block<X> {
             if self.of_group == X::channels::<S>() {
                 return self.run_tiles::<S, _, 2>(simd, EachVector(apart), groups, ahead);
             }
-            match (self.tap_depth == QUAD && self.channel_step == 1, is_pair) {
-                (true, false) => self.run_tiles::<S, _, 1>(simd, EachFour, groups, ahead),
-                (true, true) => self.run_tiles::<S, _, 2>(simd, EachFour, groups, ahead),
-                (false, false) => self.run_tiles::<S, _, 1>(simd, FoursApart(apart), groups, ahead),
-                (false, true) => self.run_tiles::<S, _, 2>(simd, FoursApart(apart), groups, ahead),
+            if self.channels == X::channels::<S>() {
+                // The last of all: a tile for four inputs at once is not worth its bytes.
+                self.run_tiles::<S, _, 1>(simd, FoursApart(apart), groups, ahead);
+            } else if self.tap_depth == QUAD && self.channel_step == 1 {
+                self.run_tiles::<S, _, 2>(simd, EachFour, groups, ahead);
+            } else {
+                self.run_tiles::<S, _, 2>(simd, FoursApart(apart), groups, ahead);
             }
         }
     }
@@ -126,7 +131,7 @@ impl<X: Scheme> Block<X> {
             }
             if self.channel_step != 1 || const { V == 1 && !F::SAME } {
                 simd.apart(|| self.tiles::<S, F, 1, V, false>(simd, spread, four, runs, ahead));
-            } else if const { S::FEW_FORMS } {
+            } else if const { S::FEW_FORMS || !F::SAME } {
                 self.mixed_tile::<S, F, FEW, V>(simd, spread, four, &[runs.tap_box()], ahead);
             } else {
                 self.mixed_tile::<S, F, FOUR, V>(simd, spread, four, &[runs.tap_box()], ahead);
@@ -160,14 +165,14 @@ impl<X: Scheme> Block<X> {
                 if len == 1 {
                     runs.see(tap_boxes[0]);
                     simd.apart(|| self.tiles::<S, F, 1, V, false>(simd, spread, places, runs, ahead));
-                } else if const { F::SAME || V > 1 } {
-                    if const { most_pixels::<S>(V) == MANY && F::SAME } && len > FEW {
-                        self.mixed_tile::<S, F, MANY, V>(simd, spread, places, tap_boxes, ahead);
-                    } else if const { S::FEW_FORMS } || len > FOUR {
-                        self.mixed_tile::<S, F, FEW, V>(simd, spread, places, tap_boxes, ahead);
-                    } else {
-                        self.mixed_tile::<S, F, FOUR, V>(simd, spread, places, tap_boxes, ahead);
-                    }
+                } else if const { V == 1 && !F::SAME } {
+                    continue;
+                } else if const { most_pixels::<S>(V) == MANY && F::SAME } && len > FEW {
+                    self.mixed_tile::<S, F, MANY, V>(simd, spread, places, tap_boxes, ahead);
+                } else if const { S::FEW_FORMS || !F::SAME } || len > FOUR {
+                    self.mixed_tile::<S, F, FEW, V>(simd, spread, places, tap_boxes, ahead);
+                } else {
+                    self.mixed_tile::<S, F, FOUR, V>(simd, spread, places, tap_boxes, ahead);
                 }
             }
         }

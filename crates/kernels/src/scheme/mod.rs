@@ -83,6 +83,9 @@ pub trait Scheme: Copy + fmt::Debug + Send + Sync + 'static {
         sums: Self::Sums<S>,
     ) -> Self::Sums<S>;
 
+    /// The sum of all lanes of each vector, in the lanes of one.
+    fn sums_of_lanes<S: Vectors, const N: usize>(simd: S, sums: [Self::Sums<S>; N]) -> Self::Sums<S>;
+
     /// a + b.
     fn add_sums<S: Vectors>(simd: S, a: Self::Sums<S>, b: Self::Sums<S>) -> Self::Sums<S>;
 
@@ -198,6 +201,43 @@ impl<T: Number> Scheme for T {
         sums: T::Vector<S>,
     ) -> T::Vector<S> {
         T::multiply_add(simd, factors, weights, sums)
+    }
+
+    #[inline(always)]
+    fn sums_of_lanes<S: Vectors, const N: usize>(simd: S, sums: [T::Vector<S>; N]) -> T::Vector<S> {
+        let mut all = T::splat(simd, T::ZERO);
+        if const { size_of::<T::Vector<S>>() < QUAD * size_of::<T>() } {
+            let to: &mut [T] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut all));
+            let mut n = 0;
+            while n < N {
+                let from: &[T] = bytemuck::cast_slice(std::slice::from_ref(&sums[n]));
+                to[n] = from.iter().fold(T::ZERO, |sum, &lane| sum + lane);
+                n += 1;
+            }
+            return all;
+        }
+        let mut lines = [all; QUAD];
+        let mut n = 0;
+        while n < N {
+            lines[n] = sums[n];
+            n += 1;
+        }
+        // Each four adds up to a lane, and a vector has a few fours.
+        let [a, b, c, d] = T::deinterleave(simd, lines);
+        let fours = T::add_vectors(simd, T::add_vectors(simd, a, b), T::add_vectors(simd, c, d));
+        let fours: &[T] = bytemuck::cast_slice(std::slice::from_ref(&fours));
+        let of_vector = fours.len() / QUAD;
+        let to: &mut [T] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut all));
+        let mut n = 0;
+        while n < N {
+            let mut four = 0;
+            while four < of_vector {
+                to[n] += fours[T::lane_of_four::<S>(n * of_vector + four)];
+                four += 1;
+            }
+            n += 1;
+        }
+        all
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ use crate::image::Image;
 use crate::isa::{Length, for_each_shape};
 use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::KEPT_BYTES;
-use crate::pixel_tile::{Blocks, PixelTile};
+use crate::pixel_tile::{Blocks, MOST_ALONG, PixelTile};
 use crate::register::{Channels, channels_of, channels_with};
 use crate::sums::{BEHIND_WEIGHTS, VECTORS};
 use crate::view::View;
@@ -103,6 +103,10 @@ impl Scheme for Bytes {
         sums: [i32; MOST_LANES],
     ) -> [i32; MOST_LANES] {
         std::array::from_fn(|lane| sums[lane] + factors[lane] * weights[lane])
+    }
+
+    fn sums_of_lanes<S: Vectors, const N: usize>(_: S, sums: [[i32; MOST_LANES]; N]) -> [i32; MOST_LANES] {
+        std::array::from_fn(|lane| sums.get(lane).map_or(0, |lanes| lanes.iter().sum()))
     }
 
     fn add_sums<S: Vectors>(_: S, a: [i32; MOST_LANES], b: [i32; MOST_LANES]) -> [i32; MOST_LANES] {
@@ -261,6 +265,9 @@ fn pixel_tiles_compute_with_four_types() {
         (1, [3, 2 * of_pixels + 3]),
         (1, [3, of_pixels - 3]),
         (3, [2, 7]),
+        (1, [5, 2]),
+        (2, [37, 5]),
+        (1, [32, 3]),
         (shared, [4, QUAD]),
         (4, [3, of_vector]),
     ] {
@@ -274,9 +281,10 @@ fn pixel_tiles_compute_with_four_types() {
             let [group_in, group_out] = of_group;
             let of_pixels = channels_with::<Bytes>(length).of_pixels;
             let channels = if share { shared } else { group_out.min(of_pixels) };
-            let blocks = Blocks { channels, of_group: group_out, length };
-            // Groups that share no block are packed one by one.
-            let packed = case.packed(blocks.channels);
+            let along = !share && group_out <= MOST_ALONG;
+            let blocks = Blocks { channels, of_group: group_out, length, along };
+            // Groups that share no block are packed one by one, and so are channels where the lanes are input channels.
+            let packed = case.packed(if along { 1 } else { blocks.channels });
             case.check(|image, geometry, end, dst| {
                 PixelTile::<Bytes> {
                     geometry,

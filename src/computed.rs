@@ -1,8 +1,6 @@
 //! [`Computed`]: the convolution by which a problem is computed.
 
-use convlow_kernels::axis::{Axis, Operation};
-
-use super::{Kind, Problem, WeightStrides};
+use crate::problem::{Axis, Kind, Operation, Problem, WeightStrides};
 
 /// A convolution that has a problem's values, and how it reads the problem's weights. A transposed convolution of stride 1
 /// is an ordinary one with its taps turned round, which more algorithms compute.
