@@ -101,6 +101,9 @@ fn transposed_deep_and_tall_ones_have_tiles() {
         "g24ic24ih31oc24oh16kh9sh2ph4",
         "g24ic24ih30oc24oh8kh4sh4dh1ph3",
         "g17ic17iw90oc17kw5dw6pw24pr0",
+        "g26ic26ih3iw9oc26oh6ow9kh2kw3sh2sw1dh2dw0ph1pw1tr1",
+        "g30ic30ih5iw4oc30oh2ow4kh1kw3sh9sw1ph6pw1",
+        "g31ic31ih10iw6oc31oh9ow2kh3kw1sh1sw181660874330225dh0dw181660874330224ph1pw181660874330225",
     ] {
         check(convlow::descriptor::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}")).problem, 1);
     }

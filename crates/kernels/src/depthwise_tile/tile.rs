@@ -153,9 +153,12 @@ impl<X: Scheme> RegisterTile<X> {
     /// behind the last pixel of the image nothing does.
     #[inline(always)]
     fn sees_whole_vectors<S: Vectors>(&self, channels: &Channels<X>) -> bool {
+        if [self.outer, self.inner, self.taps].iter().any(|[from, to]| from >= to) {
+            return true; // Nothing is read, wherever it would lie.
+        }
         let farthest = |step: usize, [from, to]: [usize; 2]| {
             let at = |index: usize| (step as isize).wrapping_mul(index as isize);
-            at(from).max(at(to.wrapping_sub(1)))
+            at(from).max(at(to - 1))
         };
         let [a, b, c] = channels.tap_steps.map(|(src, _)| src);
         let last = farthest(a, self.outer)
