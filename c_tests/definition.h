@@ -87,10 +87,47 @@ static inline size_t weight_of(const convlow_convnd_desc *d, size_t m, size_t ch
     }
 }
 
-/* dst += the convolution by the definition, in NCHW without strides. Each input meets each tap: what they
- * give belongs to the output where they meet, if there is one. */
-static inline void add_by_definition(const convlow_convnd_desc *d, const size_t *out_size, const float *src,
-                                     const float *weights, double *dst) {
+/* How a tensor lies. */
+typedef struct lying {
+    int32_t layout;
+    size_t channels, pixels, channel_stride, batch_stride;
+} lying;
+
+static inline size_t element_of(const lying *l, size_t n, size_t channel, size_t pixel) {
+    return element(l->layout, n, channel, pixel, l->channels, l->pixels, l->channel_stride, l->batch_stride);
+}
+
+static inline lying lying_of_src(const convlow_convnd_desc *d) {
+    const lying src = {d->src_layout, d->in_channels, product_of(d->in_size, d->spatial_dims),
+                       d->src_channel_stride, d->src_batch_stride};
+    return src;
+}
+
+static inline lying lying_of_dst(const convlow_convnd_desc *d, const size_t *out_size) {
+    const lying dst = {d->dst_layout, d->out_channels, product_of(out_size, d->spatial_dims),
+                       d->dst_channel_stride, d->dst_batch_stride};
+    return dst;
+}
+
+static inline int is_gradient(const convlow_convnd_desc *d) {
+    return d->propagation == CONVLOW_PROPAGATION_BACKWARD_DATA;
+}
+
+/* What an execute reads beside the weights, and what it writes. */
+static inline lying lying_of_read(const convlow_convnd_desc *d, const size_t *out_size) {
+    return is_gradient(d) ? lying_of_dst(d, out_size) : lying_of_src(d);
+}
+
+static inline lying lying_of_written(const convlow_convnd_desc *d, const size_t *out_size) {
+    return is_gradient(d) ? lying_of_src(d) : lying_of_dst(d, out_size);
+}
+
+/* written += the convolution by the definition, in NCHW without strides. Each input meets each tap: what they
+ * give belongs to the output where they meet, if there is one. In the gradient of the data what belongs to
+ * that output and the tap give to the input. */
+static inline void add_by_definition(const convlow_convnd_desc *d, const size_t *out_size, const float *read,
+                                     const float *weights, double *written) {
+    const lying lies = lying_of_read(d, out_size);
     const int dims = d->spatial_dims, transposed = d->operation == CONVLOW_OPERATION_CONV_TRANSPOSE;
     const size_t pixels = product_of(d->in_size, dims), outputs = product_of(out_size, dims);
     const size_t taps = product_of(d->kernel_size, dims);
@@ -116,12 +153,14 @@ static inline void add_by_definition(const convlow_convnd_desc *d, const size_t 
             const size_t output = index_of(&to, out_size, dims);
             for (size_t n = 0; n < d->batch; ++n) {
                 for (size_t channel = 0; channel < d->in_channels; ++channel) {
-                    const size_t read = element(d->src_layout, n, channel, pixel, d->in_channels, pixels,
-                                                d->src_channel_stride, d->src_batch_stride);
                     for (size_t k = 0; k < out; ++k) {
                         const size_t m = channel / in * out + k;
-                        dst[(n * d->out_channels + m) * outputs + output] +=
-                            (double)src[read] * (double)weights[weight_of(d, m, channel, tap, taps)];
+                        const size_t of_src = (n * d->in_channels + channel) * pixels + pixel;
+                        const size_t of_dst = (n * d->out_channels + m) * outputs + output;
+                        const size_t from_read = is_gradient(d) ? element_of(&lies, n, m, output)
+                                                                : element_of(&lies, n, channel, pixel);
+                        written[is_gradient(d) ? of_src : of_dst] +=
+                            (double)read[from_read] * (double)weights[weight_of(d, m, channel, tap, taps)];
                     }
                 }
             }
@@ -138,6 +177,22 @@ static inline size_t length(int32_t layout, size_t batch, size_t channels, size_
     return element(layout, batch - 1, channels - 1, pixels - 1, channels, pixels, channel_stride,
                    batch_stride) +
            1;
+}
+
+static inline size_t length_of(const lying *l, size_t batch) {
+    return length(l->layout, batch, l->channels, l->pixels, l->channel_stride, l->batch_stride);
+}
+
+/* What the plan reads and writes, under the names of its propagation. */
+static inline void set_tensors(convlow_execute_args *args, const convlow_convnd_desc *d, const void *read,
+                               void *written) {
+    if (is_gradient(d)) {
+        args->diff_dst = read;
+        args->diff_src = written;
+    } else {
+        args->src = read;
+        args->dst = written;
+    }
 }
 
 #endif

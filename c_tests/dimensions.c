@@ -41,23 +41,22 @@ static void check_doubles(const convlow_convnd_desc *of_floats, const convlow_pl
     CHECK(guards_are_whole(&packed));
     CHECK_FAILS(convlow_execute(plan, tensors[0], packed.data, NULL, (float *)dst.data, workspace.data,
                                 workspace.bytes),
-                CONVLOW_ERROR_INVALID_ARGUMENT, "type = f64");
+                CONVLOW_ERROR_INVALID_ARGUMENT, is_gradient(&d) ? "convlow_execute_with" : "type = f64");
     CHECK_FAILS(convlow_execute_f64(plan_of_floats, src, packed.data, NULL, (double *)dst.data,
                                     workspace.data, workspace.bytes),
-                CONVLOW_ERROR_INVALID_ARGUMENT, "type = f32");
+                CONVLOW_ERROR_INVALID_ARGUMENT, is_gradient(&d) ? "convlow_execute_with" : "type = f32");
     convlow_execute_args args;
     convlow_execute_args_init(&args, sizeof(args));
-    args.src = src;
+    set_tensors(&args, &d, src, dst.data);
     args.packed_weights = packed.data;
     args.bias = bias;
-    args.dst = dst.data;
     args.workspace = workspace.data;
     args.workspace_bytes = workspace.bytes;
     for (int turn = 0; turn < 2; ++turn) {
         double *before = doubles_of(tensors[3], lengths[3]);
         memcpy(dst.data, before, dst.bytes);
         free(before);
-        if (turn == 0) {
+        if (turn == 0 && !is_gradient(&d)) {
             REQUIRE_OK(convlow_execute_f64(plan, src, packed.data, bias, (double *)dst.data, workspace.data,
                                            workspace.bytes));
         } else {
@@ -82,16 +81,13 @@ static void check_definition(const convlow_convnd_desc *d, const convlow_plan_op
     size_t out_size[3];
     REQUIRE_OK(convlow_convnd_output_size(d, out_size));
     const int dims = d->spatial_dims;
-    const size_t pixels = product_of(d->in_size, dims), outputs = product_of(out_size, dims);
-    const size_t src_len =
-        length(d->src_layout, d->batch, d->in_channels, pixels, d->src_channel_stride, d->src_batch_stride);
-    const size_t dst_len =
-        length(d->dst_layout, d->batch, d->out_channels, outputs, d->dst_channel_stride, d->dst_batch_stride);
+    const lying read = lying_of_read(d, out_size), written = lying_of_written(d, out_size);
+    const size_t src_len = length_of(&read, d->batch), dst_len = length_of(&written, d->batch);
     const size_t weights_len =
         d->out_channels * (d->in_channels / d->groups) * product_of(d->kernel_size, dims);
     float *src = floats_new(src_len), *weights = floats_new(weights_len), *bias = floats_new(d->out_channels);
     float *dst = floats_new(dst_len), *before = floats_new(dst_len), *residual = floats_new(dst_len);
-    double *expected = (double *)calloc(d->batch * d->out_channels * outputs, sizeof(double));
+    double *expected = (double *)calloc(d->batch * written.channels * written.pixels, sizeof(double));
     REQUIRE(expected != NULL);
     fill_with_integers(src, src_len, 1);
     fill_with_integers(weights, weights_len, 2);
@@ -107,14 +103,13 @@ static void check_definition(const convlow_convnd_desc *d, const convlow_plan_op
     CHECK(workspace.bytes <= most_workspace);
     REQUIRE_OK(convlow_pack_weights(plan, weights, packed.data, packed.bytes));
     /* Without a residual, with dst itself as one, and with its own. */
-    for (int turn = 0; turn < (d->accumulate ? 3 : 1); ++turn) {
+    for (int turn = 0; turn < (d->accumulate && !is_gradient(d) ? 3 : 1); ++turn) {
         memcpy(dst, before, dst_len * sizeof(float));
         convlow_execute_args args;
         convlow_execute_args_init(&args, sizeof(args));
-        args.src = src;
+        set_tensors(&args, d, src, dst);
         args.packed_weights = packed.data;
         args.bias = bias;
-        args.dst = dst;
         args.workspace = workspace.data;
         args.workspace_bytes = workspace.bytes;
         args.residual = turn == 0 ? NULL : turn == 1 ? dst : residual;
@@ -123,11 +118,11 @@ static void check_definition(const convlow_convnd_desc *d, const convlow_plan_op
         CHECK(guards_are_whole(&workspace));
         size_t wrong = 0;
         for (size_t n = 0; n < d->batch; ++n) {
-            for (size_t m = 0; m < d->out_channels; ++m) {
-                for (size_t pixel = 0; pixel < outputs; ++pixel) {
-                    const size_t at = element(d->dst_layout, n, m, pixel, d->out_channels, outputs,
-                                              d->dst_channel_stride, d->dst_batch_stride);
-                    double sum = expected[(n * d->out_channels + m) * outputs + pixel] + (double)bias[m];
+            for (size_t m = 0; m < written.channels; ++m) {
+                for (size_t pixel = 0; pixel < written.pixels; ++pixel) {
+                    const size_t at = element_of(&written, n, m, pixel);
+                    double sum = expected[(n * written.channels + m) * written.pixels + pixel];
+                    sum += is_gradient(d) ? 0.0 : (double)bias[m];
                     sum += d->accumulate ? (double)added[at] : 0.0;
                     if (d->activation == CONVLOW_ACTIVATION_CLAMP) {
                         sum = fmin(fmax(sum, d->activation_min), d->activation_max);
@@ -141,7 +136,14 @@ static void check_definition(const convlow_convnd_desc *d, const convlow_plan_op
         CHECK(memcmp(dst, before, dst_len * sizeof(float)) == 0);
     }
     memcpy(dst, before, dst_len * sizeof(float));
-    REQUIRE_OK(convlow_execute(plan, src, packed.data, bias, dst, workspace.data, workspace.bytes));
+    convlow_execute_args args;
+    convlow_execute_args_init(&args, sizeof(args));
+    set_tensors(&args, d, src, dst);
+    args.packed_weights = packed.data;
+    args.bias = bias;
+    args.workspace = workspace.data;
+    args.workspace_bytes = workspace.bytes;
+    REQUIRE_OK(convlow_execute_with(plan, &args));
     const float *const tensors[4] = {src, weights, bias, before};
     const size_t lengths[4] = {src_len, weights_len, d->out_channels, dst_len};
     check_doubles(d, options, plan, tensors, lengths, dst);
@@ -155,6 +157,17 @@ static void check_definition(const convlow_convnd_desc *d, const convlow_plan_op
     free(before);
     free(residual);
     free(expected);
+}
+
+/* The same forward, and the gradient of the data, which has no activation. In NHWC neither needs workspace.
+ */
+static void check_both(const convlow_convnd_desc *forward) {
+    convlow_convnd_desc d = *forward;
+    check_definition(&d, NULL, d.src_layout == CONVLOW_LAYOUT_NHWC ? 0 : 256 * 1024);
+    d.propagation = CONVLOW_PROPAGATION_BACKWARD_DATA;
+    d.activation = CONVLOW_ACTIVATION_NONE;
+    d.activation_min = -(double)INFINITY;
+    check_definition(&d, NULL, d.dst_layout == CONVLOW_LAYOUT_NHWC ? 0 : 256 * 1024);
 }
 
 static convlow_convnd_desc described(int32_t dims, size_t in_channels, size_t out_channels, size_t size,
@@ -203,8 +216,7 @@ static void test_definition(void) {
                 }
                 snprintf(check_context, sizeof(check_context), "%d dimensions, kind %d, layouts %d",
                          (int)dims, kind, pair);
-                const size_t most = d.src_layout == CONVLOW_LAYOUT_NHWC ? 0 : 256 * 1024;
-                check_definition(&d, NULL, most);
+                check_both(&d);
                 /* Slices of wider tensors. */
                 size_t out_size[3];
                 REQUIRE_OK(convlow_convnd_output_size(&d, out_size));
@@ -215,7 +227,7 @@ static void test_definition(void) {
                 d.dst_channel_stride = (dst_last ? d.out_channels : outputs) + 5;
                 d.src_batch_stride = d.src_channel_stride * (src_last ? pixels : d.in_channels) + 7;
                 d.dst_batch_stride = d.dst_channel_stride * (dst_last ? outputs : d.out_channels) + 1;
-                check_definition(&d, NULL, most);
+                check_both(&d);
             }
         }
     }
@@ -225,7 +237,7 @@ static void test_definition(void) {
     causal.pad_before[0] = 512;
     causal.pad_after[0] = 0;
     snprintf(check_context, sizeof(check_context), "causal");
-    check_definition(&causal, NULL, 256 * 1024);
+    check_both(&causal);
     check_context[0] = '\0';
 }
 

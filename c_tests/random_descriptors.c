@@ -217,6 +217,9 @@ static convlow_convnd_desc small_descriptor(void) {
         d.activation_alpha = one_in(2) ? (double)NAN : ((double)below(33) - 16.0) / 8.0;
         d.activation_beta = one_in(2) ? (double)NAN : ((double)below(17) - 8.0) / 8.0;
     }
+    if (d.activation == CONVLOW_ACTIVATION_NONE && one_in(2)) {
+        d.propagation = CONVLOW_PROPAGATION_BACKWARD_DATA;
+    }
     return d;
 }
 
@@ -273,6 +276,8 @@ static const struct {
     SIZE_FIELD(dst_batch_stride),
     SIZE_FIELD(activation_alpha),
     SIZE_FIELD(activation_beta),
+    ENUM_FIELD(propagation),
+    ENUM_FIELD(reserved1),
     SIZE_FIELD(struct_size),
 };
 enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };
@@ -386,6 +391,7 @@ static int short_form(const convlow_convnd_desc *d, convlow_conv2d_desc *found) 
         d->kernel_size[2] != untouched.kernel_size[2] || d->stride[2] != untouched.stride[2] ||
         d->dilation[2] != untouched.dilation[2] || d->pad_before[2] != untouched.pad_before[2] ||
         d->pad_after[2] != untouched.pad_after[2] || d->output_padding[2] != untouched.output_padding[2] ||
+        d->propagation != CONVLOW_PROPAGATION_FORWARD || d->reserved1 != 0 ||
         d->operation != CONVLOW_OPERATION_CONV || d->type != CONVLOW_TYPE_F32 || d->spatial_dims != 2 ||
         d->src_channel_stride != 0 || d->src_batch_stride != 0 || d->dst_channel_stride != 0 ||
         d->dst_batch_stride != 0 || d->output_padding[0] != 0 || d->output_padding[1] != 0 ||
@@ -426,21 +432,20 @@ static int short_form(const convlow_convnd_desc *d, convlow_conv2d_desc *found) 
 static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, const char *algorithm,
                         int packs, const size_t *out_size) {
     const int dims = d->spatial_dims;
-    const size_t pixels = product_of(d->in_size, dims), outputs = product_of(out_size, dims);
+    const size_t pixels = product_of(d->in_size, dims);
     const size_t taps = product_of(d->kernel_size, dims);
-    const size_t src_len =
-        length(d->src_layout, d->batch, d->in_channels, pixels, d->src_channel_stride, d->src_batch_stride);
-    const size_t dst_len =
-        length(d->dst_layout, d->batch, d->out_channels, outputs, d->dst_channel_stride, d->dst_batch_stride);
-    const size_t depth = d->in_channels / d->groups * taps;
-    const size_t weights_len = d->out_channels * depth;
+    const lying read = lying_of_read(d, out_size), written = lying_of_written(d, out_size);
+    const size_t src_len = length_of(&read, d->batch), dst_len = length_of(&written, d->batch);
+    const size_t depth = read.channels / d->groups * taps;
+    const size_t weights_len = written.channels * depth;
     const double most_work = 4e6;
-    const double work = (double)d->batch * (double)d->in_channels * (double)(d->out_channels / d->groups) *
-                        (double)taps * (double)pixels;
+    /* The definition looks at each pixel, also where there are no images. */
+    const double work = (double)(d->batch == 0 ? 1 : d->batch) * (double)d->in_channels *
+                        (double)(d->out_channels / d->groups) * (double)taps * (double)pixels;
     const size_t packed_bytes = convlow_plan_packed_weights_bytes(plan);
     const size_t workspace_bytes = convlow_plan_workspace_bytes(plan);
     if (src_len > MOST_ELEMENTS || dst_len > MOST_ELEMENTS || weights_len > MOST_ELEMENTS ||
-        d->out_channels > MOST_ELEMENTS || d->batch * d->out_channels * outputs > MOST_ELEMENTS ||
+        d->out_channels > MOST_ELEMENTS || d->batch * written.channels * written.pixels > MOST_ELEMENTS ||
         work > most_work || packed_bytes > MOST_PACKED_BYTES || workspace_bytes > MOST_WORKSPACE_BYTES) {
         return 0;
     }
@@ -453,7 +458,9 @@ static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, 
     const input slopes = input_of(SLOPES, d->type, d->out_channels, at);
     const input before = input_of(BEFORE, d->type, dst_len, at);
     const input residual = input_of(RESIDUAL, d->type, dst_len, at);
-    const int with_bias = !one_in(3), with_residual = d->accumulate != 0 && one_in(2);
+    const int forward = !is_gradient(d);
+    const int with_bias = forward && !one_in(3);
+    const int with_residual = forward && d->accumulate != 0 && one_in(2);
     void *dst = pages_place(&dst_pages, dst_len * bytes, bytes, at);
     void *packed = pages_place(&packed_pages, packed_bytes, MALLOC_ALIGNMENT, at);
     void *workspace = pages_place(&workspace_pages, workspace_bytes, MALLOC_ALIGNMENT, at);
@@ -473,11 +480,10 @@ static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, 
     memset(workspace, DIRT, workspace_bytes);
     convlow_execute_args args;
     convlow_execute_args_init(&args, sizeof(args));
-    args.src = src.data;
+    set_tensors(&args, d, src.data, dst);
     args.packed_weights = packs ? packed : NULL;
     args.weights = packs ? NULL : weights.data;
     args.bias = with_bias ? bias.data : NULL;
-    args.dst = dst;
     args.workspace = workspace_bytes == 0 && one_in(2) ? NULL : workspace;
     args.workspace_bytes = workspace_bytes;
     args.residual = with_residual ? residual.data : NULL;
@@ -497,7 +503,7 @@ static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, 
         return 1;
     }
 
-    const size_t count = d->batch * d->out_channels * outputs;
+    const size_t count = d->batch * written.channels * written.pixels;
     memset(expected, 0, count * sizeof(*expected));
     add_by_definition(d, out_size, src.floats, weights.floats, expected);
     const float *added = with_residual ? residual.floats : before.floats;
@@ -505,12 +511,11 @@ static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, 
     const double of_sum = strncmp(algorithm, "winograd", 8) == 0 ? 1e-4 * 16.0 * (double)(depth + 1) : 0.0;
     size_t wrong = 0;
     for (size_t n = 0; n < d->batch; ++n) {
-        for (size_t m = 0; m < d->out_channels; ++m) {
-            const activation a = activation_of(d, (double)slopes.floats[m]);
-            for (size_t pixel = 0; pixel < outputs; ++pixel) {
-                const size_t place = element(d->dst_layout, n, m, pixel, d->out_channels, outputs,
-                                             d->dst_channel_stride, d->dst_batch_stride);
-                double sum = expected[(n * d->out_channels + m) * outputs + pixel];
+        for (size_t m = 0; m < written.channels; ++m) {
+            const activation a = activation_of(d, forward ? (double)slopes.floats[m] : 0.0);
+            for (size_t pixel = 0; pixel < written.pixels; ++pixel) {
+                const size_t place = element_of(&written, n, m, pixel);
+                double sum = expected[(n * written.channels + m) * written.pixels + pixel];
                 sum += with_bias ? (double)bias.floats[m] : 0.0;
                 sum += d->accumulate != 0 ? (double)added[place] : 0.0;
                 double found;
@@ -543,10 +548,10 @@ static void print_case(const convlow_convnd_desc *d, const convlow_plan_options 
                        const char *algorithm) {
     fprintf(stderr,
             "operation %d type %d dims %d layouts %d > %d weights %d activation %d [%g, %g] (%g, %g) "
-            "accumulate %d",
+            "accumulate %d propagation %d",
             (int)d->operation, (int)d->type, (int)d->spatial_dims, (int)d->src_layout, (int)d->dst_layout,
             (int)d->weights_layout, (int)d->activation, d->activation_min, d->activation_max,
-            d->activation_alpha, d->activation_beta, (int)d->accumulate);
+            d->activation_alpha, d->activation_beta, (int)d->accumulate, (int)d->propagation);
     print_numbers("batch, in, out, groups", &d->batch, 4);
     print_numbers("in_size", d->in_size, 3);
     print_numbers("kernel_size", d->kernel_size, 3);
@@ -564,7 +569,8 @@ static void print_case(const convlow_convnd_desc *d, const convlow_plan_options 
 /* Bytes of workspace in which every small problem is computed on plain weights: those of one output channel,
  * and 64 behind them. */
 static size_t least_for_plain(const convlow_convnd_desc *d) {
-    const size_t depth = d->in_channels / d->groups * product_of(d->kernel_size, d->spatial_dims);
+    const size_t read = is_gradient(d) ? d->out_channels : d->in_channels;
+    const size_t depth = read / d->groups * product_of(d->kernel_size, d->spatial_dims);
     return depth * element_bytes(d->type) + 64;
 }
 
@@ -637,10 +643,12 @@ static void try_one(void) {
         if (asked == CONVLOW_OK) {
             CHECK(made != CONVLOW_ERROR_INVALID_ARGUMENT);
             /* There is always something for small problems, unless limits or names forbid it. */
-            CHECK(kind > 0 || options.algorithm != CONVLOW_ALGORITHM_AUTO ||
-                  options.gemm != CONVLOW_GEMM_AUTO || options.max_packed_weights_bytes != SIZE_MAX ||
-                  (options.packing == CONVLOW_PACKING_NONE &&
-                   options.max_workspace_bytes < least_for_plain(&d)));
+            if (!CHECK(kind > 0 || options.algorithm != CONVLOW_ALGORITHM_AUTO ||
+                       options.gemm != CONVLOW_GEMM_AUTO || options.max_packed_weights_bytes != SIZE_MAX ||
+                       (options.packing == CONVLOW_PACKING_NONE &&
+                        options.max_workspace_bytes < least_for_plain(&d)))) {
+                print_case(&d, &options, convlow_last_error_message());
+            }
             check_refusal(made);
         } else {
             CHECK_STATUS(made, asked);

@@ -209,6 +209,17 @@
 #define CONVLOW_MATH_FAST 1
 
 /**
+ * dst from src, weights and bias.
+ */
+#define CONVLOW_PROPAGATION_FORWARD 0
+
+/**
+ * For training: the gradient of src from the gradient of dst and the weights. The descriptor describes the forward
+ * convolution, and a gradient lies as the tensor whose gradient it is.
+ */
+#define CONVLOW_PROPAGATION_BACKWARD_DATA 1
+
+/**
  * The caller packs the weights once, with convlow_pack_weights, and keeps them for all executes.
  */
 #define CONVLOW_PACKING_CALLER 0
@@ -438,6 +449,15 @@ typedef struct convlow_convnd_desc {
      * Second parameter of the activation, if it has two. The rules of activation_alpha hold.
      */
     double activation_beta;
+    /**
+     * CONVLOW_PROPAGATION_... Default CONVLOW_PROPAGATION_FORWARD. With another one, an activation other than
+     * CONVLOW_ACTIVATION_NONE is CONVLOW_ERROR_UNSUPPORTED, and accumulate adds to what the gradient's tensor holds.
+     */
+    int32_t propagation;
+    /**
+     * Always 0.
+     */
+    int32_t reserved1;
 } convlow_convnd_desc;
 
 /**
@@ -769,6 +789,17 @@ typedef struct convlow_execute_args {
      * plan's type. Other plans ignore the pointer.
      */
     const void *weights;
+    /**
+     * Only for a plan with CONVLOW_PROPAGATION_BACKWARD_DATA: the gradient of dst, in dst_layout and with the strides of dst.
+     * It may be NULL if the tensor has no element. Other plans ignore the pointer.
+     */
+    const void *diff_dst;
+    /**
+     * Only for such a plan, which writes it: the gradient of src, in src_layout and with the strides of src. The rules for the
+     * overlap of dst hold. It may be NULL if the tensor has no element. Such a plan ignores src, bias, dst, residual and
+     * slopes; other plans ignore diff_src.
+     */
+    void *diff_src;
 } convlow_execute_args;
 
 /**

@@ -1,40 +1,82 @@
 //! [`Computed`]: the convolution by which a problem is computed.
 
-use crate::problem::{Axis, Kind, Operation, Problem, WeightStrides};
+use crate::problem::{Axis, Kind, Operation, Problem, Propagation, WeightStrides};
 
-/// A convolution that has a problem's values, and how it reads the problem's weights. A transposed convolution of stride 1
-/// is an ordinary one with its taps turned round, which more algorithms compute.
+/// A forward convolution that has a problem's values, and how it reads the problem's weights.
+///
+/// - The gradient of the data of a convolution is the transposed convolution of the gradient of dst, with input and output
+///   channels exchanged; that of a transposed convolution is the ordinary one.
+/// - A transposed convolution of stride 1 is an ordinary one with its taps turned round, which more algorithms compute.
 pub(crate) struct Computed {
     pub problem: Problem,
     pub source: WeightStrides,
 }
 
 impl Computed {
-    /// That of a problem: the problem itself, if there is no simpler one.
+    /// That of a problem: the problem itself, if there is no simpler one. Not inlined, since many ask.
+    #[inline(never)]
     pub fn new(problem: &Problem) -> Self {
-        let source = problem.weight_strides();
-        match turned_round(problem) {
-            Some(problem) => Self { problem, source: WeightStrides { turned_round: true, ..source } },
-            None => Self { problem: *problem, source },
+        let (mut problem, mut source) = (*problem, problem.weight_strides());
+        if problem.propagation == Propagation::BackwardData {
+            exchange(&mut problem);
+            (source.input, source.output, source.exchanged) = (source.output, source.input, true);
         }
+        source.turned_round = turn_round(&mut problem);
+        Self { problem, source }
     }
 }
 
-/// The ordinary convolution that a transposed one is, if there is one: what the latter cuts off its output, the former
-/// has too little of padding.
-fn turned_round(problem: &Problem) -> Option<Problem> {
-    if !problem.is(Kind::Transposed) || !problem.unit_stride() {
-        return None;
+/// Makes a problem the convolution that the gradient of its data is. The output sizes are the problem's input sizes, whatever
+/// the formula of the operation says: an ordinary convolution leaves out what no window reaches, and a transposed one adds it.
+fn exchange(problem: &mut Problem) {
+    let is_transposed = problem.is(Kind::Transposed);
+    problem.operation = if is_transposed { Operation::Conv } else { Operation::ConvTranspose };
+    problem.propagation = Propagation::Forward;
+    for axis in [&mut problem.planes, &mut problem.rows, &mut problem.cols] {
+        exchange_axis(axis, is_transposed);
     }
-    let axis = |axis: &Axis| {
-        let reach = (axis.kernel - 1).checked_mul(axis.dilation)?;
-        let pad_before = reach.checked_sub(axis.pad_before)?;
-        let pad_after = reach.checked_add(axis.output_padding)?.checked_sub(axis.pad_after)?;
-        Some(Axis { pad_before, pad_after, output_padding: 0, ..*axis })
+    std::mem::swap(&mut problem.in_channels, &mut problem.out_channels);
+    std::mem::swap(&mut problem.src_layout, &mut problem.dst_layout);
+    std::mem::swap(&mut problem.src_strides, &mut problem.dst_strides);
+}
+
+/// Not inlined: an axis has many sizes, and a problem three axes.
+#[inline(never)]
+fn exchange_axis(axis: &mut Axis, is_transposed: bool) {
+    // Inputs behind the last window.
+    axis.output_padding = match is_transposed {
+        true => 0,
+        false => {
+            let padded = axis.input + axis.pad_before + axis.pad_after;
+            padded.saturating_sub((axis.kernel - 1) * axis.dilation + 1) % axis.stride
+        }
     };
-    let [planes, rows, cols] = problem.axes().map(axis);
-    let (operation, planes, rows, cols) = (Operation::Conv, planes?, rows?, cols?);
-    Problem::new(Problem { operation, planes, rows, cols, ..*problem }).ok()
+    std::mem::swap(&mut axis.input, &mut axis.output);
+}
+
+/// Makes a transposed convolution the ordinary one that it is, if it is one: what the former cuts off its output, the latter
+/// has too little of padding.
+fn turn_round(problem: &mut Problem) -> bool {
+    if !problem.is(Kind::Transposed) || !problem.unit_stride() {
+        return false;
+    }
+    let [Some(planes), Some(rows), Some(cols)] = problem.axes().map(turned_axis) else { return false };
+    let turned = Problem { operation: Operation::Conv, planes, rows, cols, ..*problem };
+    // Sizes that the transposed one need not count may be too large.
+    let is_valid = Problem::new(turned).is_ok();
+    if is_valid {
+        *problem = turned;
+    }
+    is_valid
+}
+
+/// Not inlined, for the same reason.
+#[inline(never)]
+fn turned_axis(axis: &Axis) -> Option<Axis> {
+    let reach = (axis.kernel - 1).checked_mul(axis.dilation)?;
+    let pad_before = reach.checked_sub(axis.pad_before)?;
+    let pad_after = reach.checked_add(axis.output_padding)?.checked_sub(axis.pad_after)?;
+    Some(Axis { pad_before, pad_after, output_padding: 0, ..*axis })
 }
 
 #[cfg(test)]

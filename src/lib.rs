@@ -54,5 +54,7 @@ pub use convlow_kernels::matrix;
 pub use convlow_threads::{ParallelFor, Pool};
 pub use plan::{Arguments, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options, WeightsFrom};
-pub use problem::{Activation, Axis, DataType, Kind, Layout, Operation, Problem, Strides, WeightsLayout};
+pub use problem::{
+    Activation, Axis, DataType, Kind, Layout, Operation, Problem, Propagation, Strides, WeightsLayout,
+};
 pub use tiles::EachTile;

@@ -7,12 +7,12 @@
 use convlow_kernels::activation::exact;
 
 use crate::algorithms::Element;
-use crate::problem::{Activation, Axis, DataType, Layout, Operation, Problem, WeightsLayout};
+use crate::problem::{Activation, Axis, DataType, Layout, Operation, Problem, Propagation, WeightsLayout};
 
 /// The arguments of one execute, weights unpacked.
 #[derive(Debug, Clone, Copy)]
 pub struct Tensors<'a, T = f32> {
-    /// Input in the problem's src layout.
+    /// Input in the problem's src layout; for a gradient of the data that of dst, in the dst layout.
     pub src: &'a [T],
     /// Weights in the problem's weights layout.
     pub weights: &'a [T],
@@ -20,7 +20,7 @@ pub struct Tensors<'a, T = f32> {
     pub bias: Option<&'a [T]>,
     /// PRELU's slopes, one an output channel; others read none.
     pub slopes: Option<&'a [T]>,
-    /// What dst held before; read only where the problem accumulates.
+    /// What dst held before, or src's gradient; read only where the problem accumulates.
     pub dst_before: &'a [T],
 }
 
@@ -68,13 +68,13 @@ pub fn weight_index(problem: &Problem, [m, c]: [usize; 2], tap: [usize; 3]) -> u
     }
 }
 
-/// All outputs of packed tensors in the order of [n, m, z, y, x].
+/// All outputs of packed tensors in the order of [n, m, z, y, x]; for a gradient of the data all inputs.
 pub fn outputs<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>) -> Vec<Output> {
-    let sizes = dst_sizes(problem);
-    let places = places(problem.batch, sizes);
-    let sums = match problem.operation {
-        Operation::ConvTranspose => scattered(problem, tensors),
-        Operation::Conv => places.clone().map(|place| gathered(problem, tensors, place)).collect(),
+    let places = places(problem.batch, written(problem).1);
+    let sums = match (problem.propagation, problem.operation) {
+        (Propagation::BackwardData, _) => sums_of_inputs(problem, tensors),
+        (_, Operation::ConvTranspose) => scattered(problem, tensors),
+        (_, Operation::Conv) => places.clone().map(|place| gathered(problem, tensors, place)).collect(),
     };
     places.zip(sums).map(|(place, sum)| finished(problem, tensors, place, sum)).collect()
 }
@@ -91,6 +91,14 @@ fn dst_sizes(problem: &Problem) -> [usize; 4] {
 
 fn src_sizes(problem: &Problem) -> [usize; 4] {
     [problem.in_channels, problem.planes.input, problem.rows.input, problem.cols.input]
+}
+
+/// The layout and the sizes of what is computed.
+fn written(problem: &Problem) -> (Layout, [usize; 4]) {
+    match problem.propagation {
+        Propagation::Forward => (problem.dst_layout, dst_sizes(problem)),
+        Propagation::BackwardData => (problem.src_layout, src_sizes(problem)),
+    }
 }
 
 /// Every [n, c, z, y, x].
@@ -204,6 +212,33 @@ fn scattered<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>) -> Vec<Sum
     sums
 }
 
+/// The gradient of the data: what an input receives from every output that reads it by a tap.
+fn sums_of_inputs<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>) -> Vec<Sum> {
+    let (group_in, group_out) = (problem.in_channels / problem.groups, problem.out_channels / problem.groups);
+    let axes = [problem.planes, problem.rows, problem.cols];
+    let sizes = src_sizes(problem);
+    let mut sums = vec![Sum::NOTHING; problem.batch * sizes.iter().product::<usize>()];
+    for place in places(problem.batch, dst_sizes(problem)) {
+        let [n, m, output @ ..] = place;
+        let gradient = tensors.src[index(problem.dst_layout, &place, &dst_sizes(problem))];
+        'taps: for tap in taps(problem) {
+            let mut to = [n, 0, 0, 0, 0];
+            for at in 0..3 {
+                let Some(input) = input_of(problem.operation, &axes[at], output[at], tap[at]) else {
+                    continue 'taps;
+                };
+                to[2 + at] = input;
+            }
+            for c in 0..group_in {
+                to[1] = m / group_out * group_in + c;
+                let weight = tensors.weights[weight_index(problem, [m, c], tap)];
+                sums[index(Layout::Nchw, &to, &sizes)].add(gradient, weight);
+            }
+        }
+    }
+    sums
+}
+
 /// An output whose sum is bias, what dst held and clamp still to be applied to.
 fn finished<T: Element>(
     problem: &Problem,
@@ -215,7 +250,8 @@ fn finished<T: Element>(
         sum.add(bias[place[1]], T::ONE);
     }
     if problem.accumulate {
-        sum.add(tensors.dst_before[index(problem.dst_layout, &place, &dst_sizes(problem))], T::ONE);
+        let (layout, sizes) = written(problem);
+        sum.add(tensors.dst_before[index(layout, &place, &sizes)], T::ONE);
     }
     let slope = tensors.slopes.map_or(1.0, |slopes| slopes[place[1]].into());
     let nearest = |bound: f64| T::from_f64(bound).into();

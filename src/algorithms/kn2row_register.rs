@@ -296,12 +296,12 @@ impl Prepared for PreparedKn2rowRegister {
     }
 
     fn cost(&self) -> Cost {
+        /// Multiply-adds for which there would be time where a run of few channels begins and ends.
+        const SHORT_RUN: f64 = 64.0;
         /// The same where a sum's lanes are added up.
         const LANES_ADDED_UP: f64 = 100.0;
         /// Pixels that see the same taps of which none are left over.
         const ALIKE: f64 = 6.0;
-        /// Multiply-adds for which there would be time where a run of few channels begins and ends.
-        const SHORT_RUN: f64 = 64.0;
         let Self { problem, geometry, groups, tiling, grid, blocks, .. } = self;
         let (pixels, channels) = (problem.out_pixels(), groups * problem.group_out());
         // In whole vectors: of this machine or, as several groups and halves are of shorter ones, of AVX2, whose speed the
@@ -316,9 +316,7 @@ impl Prepared for PreparedKn2rowRegister {
         let taps_seen = work(&[0, 1, 2].map(|axis| geometry.count_inside(axis)));
         // Neighbouring taps of few channels are one run.
         let joined = *groups == 1 && problem.cols.dilation == 1 && !problem.is(Kind::Transposed);
-        let runs_along = if joined { taps_seen / problem.cols.kernel as f64 } else { taps_seen };
-        let runs = if problem.group_in() < 16 { runs_along } else { 0.0 };
-        let runs = SHORT_RUN * runs * channels.div_ceil(blocks.channels) as f64;
+        let runs = SHORT_RUN * if joined { taps_seen / problem.cols.kernel as f64 } else { taps_seen };
         let parts = tiling.parts(problem);
         // Of channels, fours are moved at once, and others one by one, which takes as long.
         let depth = tiling.depth * tiling.groups;
@@ -328,13 +326,15 @@ impl Prepared for PreparedKn2rowRegister {
             Layout::Nhwc => 0.0,
             Layout::Nchw => work(&[pixels, channels, parts]),
         };
-        let (padded_depth, padded, runs) = match blocks.along {
-            true => {
-                let ends = passes_along(problem.group_out()) * channels / problem.group_out();
-                let of_ends = (LANES_ADDED_UP * pixels as f64 + SHORT_RUN * runs_along) * ends as f64;
-                (problem.group_in().next_multiple_of(vector), channels, of_ends)
+        let depth_of_group = problem.group_in();
+        let (sums, ends) = match (blocks.along, depth_of_group) {
+            (true, _) => {
+                let passes = groups * passes_along(problem.group_out());
+                let ends = (LANES_ADDED_UP * pixels as f64 + runs) * passes as f64;
+                (work(&[depth_of_group.next_multiple_of(vector), channels]), ends)
             }
-            false => (problem.group_in(), padded, runs),
+            (_, 16..) => (work(&[depth_of_group, padded]), 0.0),
+            _ => (work(&[depth_of_group, padded]), runs * channels.div_ceil(blocks.channels) as f64),
         };
         // Pixels that see other taps than most multiply by zeros, or are computed one by one. Those of a single input pixel
         // read each weight once in any case.
@@ -343,7 +343,7 @@ impl Prepared for PreparedKn2rowRegister {
             _ => 1.0 + (1.0 - geometry.mean_alike() / ALIKE).max(0.0),
         };
         Cost {
-            register_macs: taps_seen * work(&[padded_depth, padded]) * mixed + runs,
+            register_macs: taps_seen * sums * mixed + ends,
             finished: work(&[pixels, channels, parts]),
             moved: work(&[tiling.moved, parts, grid.tiles()]) * one_by_one + stored,
             tiles: grid.tiles(),

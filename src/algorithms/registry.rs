@@ -99,6 +99,12 @@ impl Entry {
         for kind in Kind::ALL {
             require(!problem.is(kind) || self.kinds.contains(&kind), other_kind(kind))?;
         }
+        // What computes everything goes through the outputs.
+        let goes_through_outputs = self.kinds.len() == Kind::ALL.len();
+        require(
+            goes_through_outputs || !problem.leaves_out_windows(),
+            c"needs an output_padding under the stride",
+        )?;
         self.algorithm.prepare(problem, limits)
     }
 

@@ -12,7 +12,7 @@ use crate::tiles::{Grid, Tile};
 /// A problem's axes; where every output pixel reads the input pixel of the same number, those of one long row.
 pub fn flattened(problem: &Problem) -> Geometry {
     let geometry = problem.geometry();
-    let unpadded = |axis: &Axis| (axis.pad_before, axis.pad_after, axis.output_padding) == (0, 0, 0);
+    let unpadded = |axis: &Axis| (axis.pad_before, axis.input) == (0, axis.output);
     if problem.taps() > 1 || !problem.unit_stride() || !geometry.axes.iter().all(unpadded) {
         return geometry;
     }

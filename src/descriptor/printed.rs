@@ -6,10 +6,13 @@ use convlow_base::error::{Error, Result, text};
 
 use super::numbers::numbers_of;
 use super::sizes::{implied_paddings, problem_of};
-use crate::problem::{Axis, DataType, Kind, Layout, Problem};
+use crate::problem::{Axis, DataType, Kind, Layout, Problem, Propagation};
+
+/// What benchdnn calls the gradient of the data.
+const BACKWARD_DATA: &str = "bwd_d";
 
 /// The sizes in the syntax of [`parse`](super::parse), which reads them back; behind them the layouts where they are
-/// not NCHW, `:f64` in float64, and `:sum` if dst accumulates. It identifies a problem in wisdom.
+/// not NCHW, `:f64` in float64, `:bwd_d` for the gradient of the data, and `:sum` if dst accumulates. It identifies a problem in wisdom.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_sizes(self, f)?;
@@ -26,6 +29,9 @@ impl fmt::Display for Problem {
         }
         if self.is(Kind::Float64) {
             write!(f, ":{}", self.data_type)?;
+        }
+        if self.propagation == Propagation::BackwardData {
+            write!(f, ":{BACKWARD_DATA}")?;
         }
         if self.accumulate {
             write!(f, ":sum")?;
@@ -122,6 +128,7 @@ pub(crate) fn parse_printed(text: &str) -> Result<Problem> {
     for part in parts.filter(|part| layouts_of(part).is_none()) {
         match part {
             "sum" => problem.accumulate = true,
+            BACKWARD_DATA => problem.propagation = Propagation::BackwardData,
             _ => {
                 let Some(data_type) = DataType::from_name(part) else {
                     return Err(Error::InvalidArgument(text!("{text:?} ends with the unknown {part:?}")));

@@ -22,14 +22,18 @@ pub(super) unsafe fn optional<'a, T>(
 }
 
 /// The residual, if it is another tensor than dst.
-pub(super) fn residual_of<T>(args: &ExecuteArgs, problem: &Problem) -> Result<Option<*const T>> {
-    if !args.residual.is_null() && !problem.accumulate {
-        return invalid!("residual = {:p}, but accumulate = 0 in the descriptor", args.residual);
+pub(super) fn residual_of<T>(
+    residual: *const c_void,
+    dst: *const c_void,
+    problem: &Problem,
+) -> Result<Option<*const T>> {
+    if !residual.is_null() && !problem.accumulate {
+        return invalid!("residual = {residual:p}, but accumulate = 0 in the descriptor");
     }
-    if args.residual.is_null() || std::ptr::eq(args.residual, args.dst) {
+    if residual.is_null() || std::ptr::eq(residual, dst) {
         return Ok(None);
     }
-    tensor("residual", args.residual.cast(), problem.dst_len()).map(Some)
+    tensor("residual", residual.cast(), problem.dst_len()).map(Some)
 }
 
 /// The slopes of an activation that has some; what others have there is not read, and may be anything.

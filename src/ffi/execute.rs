@@ -129,6 +129,10 @@ unsafe fn execute_plain<T: Element>(
     dst: *mut T,
     (workspace, workspace_bytes): (*mut c_void, usize),
 ) -> Result<()> {
+    // SAFETY: the caller's promise.
+    if unsafe { reference("plan", plan) }?.0.is_gradient() {
+        return invalid!("the plan computes a gradient: call convlow_execute_with");
+    }
     let args = ExecuteArgs {
         src: src.cast(),
         packed_weights,
@@ -202,6 +206,14 @@ unsafe fn weights_of<'a>(plan: &Plan, args: &ExecuteArgs) -> Result<&'a [u8]> {
     }
 }
 
+/// What an execute of the plan reads beside the weights, and what it writes, with the names of their fields.
+fn read_and_written(plan: &Plan, args: &ExecuteArgs) -> [(&'static str, *const c_void); 2] {
+    match plan.is_gradient() {
+        true => [("diff_dst", args.diff_dst), ("diff_src", args.diff_src)],
+        false => [("src", args.src), ("dst", args.dst)],
+    }
+}
+
 /// # Safety
 /// Non-null pointers point to a plan and its tensors.
 unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Result<()> {
@@ -209,12 +221,18 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
     unsafe {
         let PlanHandle(plan) = reference("plan", plan)?;
         plan.check_type::<T>()?;
-        let (problem, info) = (plan.problem(), plan.info());
+        let (problem, info) = (plan.computed(), plan.info());
+        let [(src_name, src), (dst_name, dst)] = read_and_written(plan, args);
+        // A gradient reads no other tensor.
+        let (bias, residual) = match plan.is_gradient() {
+            true => (std::ptr::null(), std::ptr::null()),
+            false => (args.bias, args.residual),
+        };
         let ExecuteArgs { workspace, workspace_bytes, .. } = *args;
-        let src = tensor::<T>("src", args.src.cast(), problem.src_len())?;
-        let bias = optional("bias", args.bias, problem.out_channels)?;
-        let dst = tensor::<T>("dst", args.dst.cast(), problem.dst_len())?.cast_mut();
-        let residual = residual_of::<T>(args, problem)?;
+        let src = tensor::<T>(src_name, src.cast(), problem.src_len())?;
+        let bias = optional("bias", bias, problem.out_channels)?;
+        let dst = tensor::<T>(dst_name, dst.cast(), problem.dst_len())?.cast_mut();
+        let residual = residual_of::<T>(residual, args.dst, problem)?;
         let slopes = slopes_of::<T>(args, problem)?;
         let pool = match args.pool_context.is_null() {
             true => None,
@@ -232,8 +250,8 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
         let dst_bytes = problem.dst_len() * size_of::<T>();
         check_disjoint(
             problem,
-            ("src", src.addr(), problem.src_len() * size_of::<T>()),
-            ("dst", dst.addr(), dst_bytes),
+            (src_name, src.addr(), problem.src_len() * size_of::<T>()),
+            (dst_name, dst.addr(), dst_bytes),
             ("workspace", workspace.addr(), needed),
             &[
                 range("bias", bias.unwrap_or_default()),

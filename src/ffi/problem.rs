@@ -7,12 +7,12 @@ use super::checked::output;
 use super::status::{Status, guard};
 use super::types::{
     CONVLOW_ACTIVATION_NONE, CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV,
-    CONVLOW_OPERATION_CONV_TRANSPOSE, CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW,
-    Conv2dDesc, ConvNdDesc,
+    CONVLOW_OPERATION_CONV_TRANSPOSE, CONVLOW_PROPAGATION_BACKWARD_DATA, CONVLOW_PROPAGATION_FORWARD,
+    CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, Conv2dDesc, ConvNdDesc,
 };
 use super::versioned::{self, Versioned};
 use crate::problem::{
-    Activation, Axis, AxisNames, DataType, Layout, Operation, Problem, Strides, WeightsLayout,
+    Activation, Axis, AxisNames, DataType, Layout, Operation, Problem, Propagation, Strides, WeightsLayout,
 };
 
 fn layout(field: &str, value: i32) -> Result<Layout> {
@@ -128,6 +128,20 @@ fn activation(desc: &ConvNdDesc) -> Result<Activation> {
     }
 }
 
+fn propagation(desc: &ConvNdDesc) -> Result<Propagation> {
+    if desc.reserved1 != 0 {
+        return invalid!(
+            "reserved1 = {}, but it must be 0: call CONVLOW_CONVND_DESC_INIT(&desc) first",
+            desc.reserved1
+        );
+    }
+    match desc.propagation {
+        CONVLOW_PROPAGATION_FORWARD => Ok(Propagation::Forward),
+        CONVLOW_PROPAGATION_BACKWARD_DATA => Ok(Propagation::BackwardData),
+        other => invalid!("propagation = {other} is not a CONVLOW_PROPAGATION_ constant"),
+    }
+}
+
 fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem> {
     let operation = match desc.operation {
         CONVLOW_OPERATION_CONV => Operation::Conv,
@@ -152,6 +166,7 @@ fn problem_of_long(desc: &ConvNdDesc, names: [&AxisNames; 3]) -> Result<Problem>
     };
     let problem = Problem {
         operation,
+        propagation: propagation(desc)?,
         data_type,
         batch: desc.batch,
         in_channels: desc.in_channels,

@@ -69,6 +69,12 @@ pub const CONVLOW_MATH_EXACT: i32 = 0;
 /// the error of each one.
 pub const CONVLOW_MATH_FAST: i32 = 1;
 
+/// dst from src, weights and bias.
+pub const CONVLOW_PROPAGATION_FORWARD: i32 = 0;
+/// For training: the gradient of src from the gradient of dst and the weights. The descriptor describes the forward
+/// convolution, and a gradient lies as the tensor whose gradient it is.
+pub const CONVLOW_PROPAGATION_BACKWARD_DATA: i32 = 1;
+
 /// The caller packs the weights once, with convlow_pack_weights, and keeps them for all executes.
 pub const CONVLOW_PACKING_CALLER: i32 = 0;
 /// Each execute reads the caller's own weights, in weights_layout. It packs some output channels at a time into the
@@ -248,6 +254,11 @@ pub struct ConvNdDesc {
     pub activation_alpha: f64,
     /// Second parameter of the activation, if it has two. The rules of activation_alpha hold.
     pub activation_beta: f64,
+    /// CONVLOW_PROPAGATION_... Default CONVLOW_PROPAGATION_FORWARD. With another one, an activation other than
+    /// CONVLOW_ACTIVATION_NONE is CONVLOW_ERROR_UNSUPPORTED, and accumulate adds to what the gradient's tensor holds.
+    pub propagation: i32,
+    /// Always 0.
+    pub reserved1: i32,
 }
 
 /// The tensors and the memory of one execute. First call CONVLOW_EXECUTE_ARGS_INIT, then set the fields that the plan
@@ -296,6 +307,13 @@ pub struct ExecuteArgs {
     /// Only for a plan with CONVLOW_PACKING_NONE, and then never NULL: the plain weights, in weights_layout, of the
     /// plan's type. Other plans ignore the pointer.
     pub weights: *const c_void,
+    /// Only for a plan with CONVLOW_PROPAGATION_BACKWARD_DATA: the gradient of dst, in dst_layout and with the strides of dst.
+    /// It may be NULL if the tensor has no element. Other plans ignore the pointer.
+    pub diff_dst: *const c_void,
+    /// Only for such a plan, which writes it: the gradient of src, in src_layout and with the strides of src. The rules for the
+    /// overlap of dst hold. It may be NULL if the tensor has no element. Such a plan ignores src, bias, dst, residual and
+    /// slopes; other plans ignore diff_src.
+    pub diff_src: *mut c_void,
 }
 
 /// The requests for a plan. First call CONVLOW_PLAN_OPTIONS_INIT, then set the fields that differ from their defaults.

@@ -96,6 +96,8 @@ versioned!(ConvNdDesc, "convlow_convnd_desc", "call CONVLOW_CONVND_DESC_INIT(&de
     dst_batch_stride: 0,
     activation_alpha: f64::NAN,
     activation_beta: f64::NAN,
+    propagation: super::types::CONVLOW_PROPAGATION_FORWARD,
+    reserved1: 0,
 });
 
 versioned!(ExecuteArgs, "convlow_execute_args", "call CONVLOW_EXECUTE_ARGS_INIT(&args) first", {
@@ -111,6 +113,8 @@ versioned!(ExecuteArgs, "convlow_execute_args", "call CONVLOW_EXECUTE_ARGS_INIT(
     slopes: std::ptr::null(),
     packed_weights_bytes: 0,
     weights: std::ptr::null(),
+    diff_dst: std::ptr::null(),
+    diff_src: std::ptr::null_mut(),
 });
 
 versioned!(PlanOptions, "convlow_plan_options", "call CONVLOW_PLAN_OPTIONS_INIT(&options) first", {

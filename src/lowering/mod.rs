@@ -2,4 +2,5 @@
 
 pub mod image;
 pub mod patches;
+mod weight_order;
 pub mod weights;

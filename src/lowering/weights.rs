@@ -5,8 +5,6 @@
 //! one packing. So weights of another packing, or weights that are cut short, are refused before any arithmetic. Two
 //! plans with the same packing may share a blob.
 
-use std::fmt;
-
 use convlow_base::error::{Error, Result, text};
 use convlow_kernels::BEHIND_WEIGHTS;
 use convlow_kernels::Element;
@@ -17,125 +15,18 @@ use convlow_kernels::winograd::WeightsTransform;
 #[cfg(feature = "winograd")]
 use convlow_kernels::winograd::matrices::KernelTransform;
 
-use crate::problem::{DataType, Problem, WeightStrides, product};
-
-/// A dimension of one group's weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Dim {
-    /// Output channel.
-    M = b'M',
-    /// Input channel.
-    C = b'C',
-    /// Kernel row, with its plane.
-    I = b'I',
-    /// Kernel column.
-    J = b'J',
-}
-
-use Dim::{C, I, J, M};
-
-/// How one group's packed weights lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WeightOrder {
-    /// The dimensions, outermost first.
-    dims: [Dim; 4],
-    /// Output channels that are packed as if there were no others, block behind block; 0 for all of them.
-    block: usize,
-    /// m where the taps I × J are those of a kernel transformed for Winograd's F(m×m, r×r), α × α of them; else 0.
-    winograd: u8,
-    /// Where taps lie.
-    taps: Taps,
-}
-
-/// Where the taps of packed weights lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Taps {
-    /// Where the order of the dimensions says.
-    InOrder,
-    /// Each with all output channels beside the next, as if taps × output channels were the output channels.
-    SideBySide,
-    /// The same from the last one to the first.
-    TurnedRound,
-}
-
-/// M × (C·Kh·Kw): one row of the kernel matrix an output channel, channels outermost in the depth.
-pub const MCIJ: WeightOrder = WeightOrder::plain([M, C, I, J]);
-/// (C·Kh·Kw) × M.
-pub const CIJM: WeightOrder = WeightOrder::plain([C, I, J, M]);
-/// M × (Kh·Kw·C): taps outermost in the depth, as patches of NHWC pixels have it.
-pub const MIJC: WeightOrder = WeightOrder::plain([M, I, J, C]);
-/// (Kh·Kw·C) × M, which is also one C × M matrix a tap.
-pub const IJCM: WeightOrder = WeightOrder::plain([I, J, C, M]);
-/// (Kh·Kw·M) × C, which is also one M × C matrix a tap.
+use super::weight_order::Dim::{C, I, J, M};
 #[cfg(feature = "gemm")]
-pub const IJMC: WeightOrder = WeightOrder::plain([I, J, M, C]);
-
-impl WeightOrder {
-    const fn plain(dims: [Dim; 4]) -> Self {
-        Self { dims, block: 0, winograd: 0, taps: Taps::InOrder }
-    }
-
-    /// The same order within each block of this many output channels; the last block may be smaller. The block
-    /// that begins with channel m begins at m·C·Kh·Kw elements.
-    pub const fn blocked(self, block: usize) -> Self {
-        Self { block, ..self }
-    }
-
-    /// C × (taps × M) in blocks of so many of taps × M, from the last tap to the first if they are turned round.
-    pub const fn taps_side_by_side(block: usize, turned_round: bool) -> Self {
-        let taps = if turned_round { Taps::TurnedRound } else { Taps::SideBySide };
-        Self { taps, ..CIJM.blocked(block) }
-    }
-
-    /// Blocks of α² C × M matrices, for Winograd tiles of m×m outputs.
-    #[cfg(feature = "winograd")]
-    pub const fn winograd(m: usize, block: usize) -> Self {
-        Self { winograd: m as u8, ..IJCM.blocked(block) }
-    }
-}
-
-/// α of the tiles of m×m outputs under r×r kernels.
-fn alpha(m: usize, r: usize) -> usize {
-    m + r - 1
-}
+pub use super::weight_order::IJMC;
+pub use super::weight_order::{CIJM, IJCM, MCIJ, MIJC, WeightOrder};
+use super::weight_order::{EXCHANGED, OrderWord, TURNED_ROUND, Taps, alpha};
+use crate::problem::{DataType, Problem, WeightStrides, product};
 
 const HEADER_WORDS: usize = 8;
 /// Bytes in front of the elements.
 pub const HEADER_BYTES: usize = HEADER_WORDS * size_of::<u64>();
 /// Bytes behind the elements: the zeros and the end mark.
 const END_BYTES: usize = BEHIND_WEIGHTS + 2 * size_of::<u64>();
-
-/// The bit of that word which says that the caller's taps are read from the last one to the first.
-const TURNED_ROUND: u32 = 59;
-
-/// The word of a header that says in which order the elements lie, and what they are.
-struct OrderWord(u64);
-
-impl fmt::Display for OrderWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [order @ .., _, _, _, _] = self.0.to_le_bytes();
-        write!(f, "format {} order {}", self.0 >> 32 & 0xffff, order.escape_ascii())?;
-        if self.0 >> 56 & 1 == DataType::F64 as u64 {
-            f.write_str(" in float64")?;
-        }
-        match self.0 >> 57 & 3 {
-            taps if taps == Taps::SideBySide as u64 => f.write_str(" with taps side by side")?,
-            taps if taps == Taps::TurnedRound as u64 => {
-                f.write_str(" with taps side by side, the last one first")?
-            }
-            _ => {}
-        }
-        if self.0 >> TURNED_ROUND & 1 == 1 {
-            f.write_str(" of a kernel turned round")?;
-        }
-        match self.0 >> 48 & 0xff {
-            0 => Ok(()),
-            m => write!(f, " for Winograd tiles of {m}x{m}"),
-        }
-    }
-}
 
 /// A packing: which weights, in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,6 +108,7 @@ impl Packing {
                 | (self.data_type as u64) << 56
                 | (self.order.taps as u64) << 57
                 | u64::from(self.source.turned_round) << TURNED_ROUND
+                | u64::from(self.source.exchanged) << EXCHANGED
                 | u64::from(FORMAT) << 32
                 | u64::from(order),
             self.groups as u64,
@@ -330,36 +222,38 @@ impl Packing {
     ) {
         let WeightStrides { output, input, tap, turned_round, .. } = self.source;
         let [kh, kw] = self.kernel;
-        let size_and_step = |dim: Dim| match dim {
-            M => (outputs, output),
-            C => (self.in_channels, input),
-            I => (kh, kw * tap),
-            J => (kw, tap),
-        };
-        let dims = self.order.dims;
-        let [(n0, _), (n1, _), (n2, _), (n3, step)] = dims.map(size_and_step);
+        // How many there are, where the first lies, and how far the next is: places wrap around where taps run backwards.
         let turned_round = turned_round && self.order.taps == Taps::InOrder;
-        let offset = |dim: usize, at: usize| match dims[dim] {
-            M => place_of(at),
-            dim @ (I | J) if turned_round => {
-                let (taps, step) = size_and_step(dim);
-                (taps - 1 - at) * step
-            }
-            dim => at * size_and_step(dim).1,
+        let taps = |count: usize, step: usize| match turned_round {
+            true => (count, (count - 1) * step, step.wrapping_neg()),
+            false => (count, 0, step),
         };
-        let one_by_one = dims[3] == M && !evenly || dims[3] == J && turned_round;
+        let dims = self.order.dims.map(|dim| match dim {
+            M => (outputs, 0, output),
+            C => (self.in_channels, 0, input),
+            I => taps(kh, kw * tap),
+            J => taps(kw, tap),
+        });
+        let place = |dim: usize, at: usize| match self.order.dims[dim] {
+            M => place_of(at),
+            _ => dims[dim].1.wrapping_add(at.wrapping_mul(dims[dim].2)),
+        };
+        let [(n0, ..), (n1, ..), (n2, ..), (n3, _, step)] = dims;
+        let unevenly = self.order.dims[3] == M && !evenly;
         let runs = (0..n0).flat_map(|a| (0..n1).flat_map(move |b| (0..n2).map(move |c| [a, b, c])));
         for (outer, packed) in runs.zip(packed.chunks_exact_mut(n3.max(1))) {
-            let begin: usize = (0..3).map(|dim| offset(dim, outer[dim])).sum();
-            if one_by_one {
-                let run = (0..n3).map(|at| weights[begin + offset(3, at)]);
-                packed.iter_mut().zip(run).for_each(|(packed, weight)| *packed = weight);
+            let begin = (0..3).map(|dim| place(dim, outer[dim])).fold(0, usize::wrapping_add);
+            let first = begin.wrapping_add(place(3, 0));
+            if unevenly {
+                packed
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(at, packed)| *packed = weights[begin + place_of(at)]);
             } else if step == 1 {
-                let begin = begin + offset(3, 0);
-                packed.copy_from_slice(&weights[begin..begin + n3]);
+                packed.copy_from_slice(&weights[first..first + n3]);
             } else {
-                let run = weights[begin + offset(3, 0)..].iter().step_by(step);
-                packed.iter_mut().zip(run).for_each(|(packed, weight)| *packed = *weight);
+                let places = (0..n3).map(|at| first.wrapping_add(at.wrapping_mul(step)));
+                packed.iter_mut().zip(places).for_each(|(packed, place)| *packed = weights[place]);
             }
         }
     }

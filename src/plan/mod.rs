@@ -23,14 +23,17 @@ pub(crate) use self::schedule::Schedule;
 use self::work::Weights;
 pub(crate) use self::work::Work;
 use crate::algorithms::Element;
+use crate::computed::Computed;
 use crate::gemm::Backend;
 use crate::lowering::weights::Packing;
-use crate::problem::{Activation, DataType, Problem};
+use crate::problem::{Activation, DataType, Problem, Propagation};
 use crate::tiles::Tiles;
 
 /// A convolution ready to run. It never changes, so any number of threads may execute it at once.
 pub struct Plan {
     problem: Problem,
+    /// The forward convolution by which it is computed: what an execute reads is its src, and what it writes its dst.
+    computed: Problem,
     info: Info,
     work: Work,
     pool: Pool,
@@ -39,7 +42,8 @@ pub struct Plan {
 impl Plan {
     /// The plan for one algorithm that was found feasible.
     pub(crate) fn of(problem: &Problem, info: Info, work: Work, pool: &Pool) -> Self {
-        Self { problem: *problem, info, work, pool: pool.clone() }
+        let Computed { problem: computed, .. } = Computed::new(problem);
+        Self { problem: *problem, computed, info, work, pool: pool.clone() }
     }
 
     /// The same plan on other threads, of which there are as many.
@@ -50,6 +54,16 @@ impl Plan {
     /// The problem.
     pub fn problem(&self) -> &Problem {
         &self.problem
+    }
+
+    /// Whether it computes a gradient.
+    pub(crate) fn is_gradient(&self) -> bool {
+        self.problem.propagation != Propagation::Forward
+    }
+
+    /// The forward convolution by which it is computed: what an execute reads is its src, and what it writes its dst.
+    pub(crate) fn computed(&self) -> &Problem {
+        &self.computed
     }
 
     /// What was chosen.
@@ -117,7 +131,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Computes dst. `src`, `bias` and `dst` are whole tensors in the problem's layouts; `packed` comes from
+    /// Computes dst. A plan of a gradient of the data reads the gradient of dst as `src`, writes that of src as `dst`, and
+    /// takes no bias. `src`, `bias` and `dst` are whole tensors in the problem's layouts; `packed` comes from
     /// [`Plan::pack_weights`] (aligned as an element) or, where the plan reads plain weights, is these weights' bytes;
     /// `workspace` has at least `workspace_bytes` of any content.
     ///
@@ -153,7 +168,7 @@ impl Plan {
     /// As [`Plan::execute`]; [`Error::InvalidArgument`] for a residual without `accumulate`.
     pub fn execute_with<T: Element>(&self, arguments: Arguments<'_, T>) -> Result<()> {
         let Arguments { src, packed, weights, bias, slopes, residual, dst, workspace, pool } = arguments;
-        let problem = &self.problem;
+        let problem = &self.computed;
         check_len("src", src.len(), problem.src_len())?;
         check_len("dst", dst.len(), problem.dst_len())?;
         if let Some(residual) = residual {
@@ -184,7 +199,7 @@ impl Plan {
     pub(crate) unsafe fn execute_raw<T: Element>(&self, tensors: RawArguments<'_, T>) -> Result<()> {
         self.check_type::<T>()?;
         let RawArguments { src, weights, bias, slopes, residual, dst, workspace, pool } = tensors;
-        let problem = &self.problem;
+        let problem = &self.computed;
         if let Some(bias) = bias {
             check_len("bias", bias.len(), problem.out_channels)?;
         }
@@ -194,6 +209,9 @@ impl Plan {
                 return invalid!("slopes is None, but the activation of the plan's problem is PRELU");
             }
             None => {}
+        }
+        if self.is_gradient() && bias.is_some() {
+            return invalid!("bias is given, but the plan computes a gradient");
         }
         if residual.is_some() && !problem.accumulate {
             return invalid!("residual is given, but accumulate = 0 in the plan's descriptor");
@@ -239,12 +257,12 @@ impl Plan {
         (bias, slopes): (Option<&[T]>, Option<&[T]>),
         (dst, residual): (*mut T, Option<*const T>),
     ) {
-        let Problem { accumulate, activation, out_channels, dst_layout, .. } = self.problem;
-        if self.problem.dst_len() == 0 {
+        let Problem { accumulate, activation, out_channels, dst_layout, .. } = self.computed;
+        if self.computed.dst_len() == 0 {
             return;
         }
         let end = End { bias, accumulate: false, activation, slopes };
-        let (images, units) = images_of(&self.problem, out_channels);
+        let (images, units) = images_of(&self.computed, out_channels);
         // SAFETY: the caller's promise; the images lie in dst as the problem's strides say.
         let tiles = unsafe { Tiles::of_images(dst, residual, images, units) };
         for index in 0..tiles.len() {

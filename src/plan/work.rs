@@ -11,7 +11,7 @@ use super::schedule::Schedule;
 use crate::algorithms::{Declined, Element, Entry, Scratch};
 use crate::computed::Computed;
 use crate::gemm::Backend;
-use crate::problem::{Layout, Problem, Strides};
+use crate::problem::{AxisNames, Layout, Problem, Strides};
 
 /// Bytes of a part's packed weights, unless those of one output channel are more.
 const PACKED_BYTES: usize = 256 << 10;
@@ -228,15 +228,16 @@ fn steps(all: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
 fn part_of(problem: &Problem, [groups, channels]: [usize; 2]) -> Result<Problem, Declined> {
     let ([src_channel, dst_channel], [src_batch, dst_batch]) =
         (problem.channel_strides(), problem.batch_strides());
-    let part = Problem::new(Problem {
+    // The outputs of a gradient may be fewer than those of its formula.
+    let part = Problem {
         groups,
         in_channels: groups * problem.group_in(),
         out_channels: groups * channels,
         src_strides: Strides { channel: src_channel, batch: src_batch },
         dst_strides: Strides { channel: dst_channel, batch: dst_batch },
         ..*problem
-    });
-    part.map_err(|_| Scratch::OVERFLOW)
+    };
+    part.with_checked_sizes(AxisNames::NAMED).map_err(|_| Scratch::OVERFLOW)
 }
 
 /// The tensors from the first element of a part on.

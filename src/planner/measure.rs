@@ -13,6 +13,7 @@ use super::options::{AlgorithmChoice, Options, WeightsFrom};
 use super::wisdom;
 use crate::algorithms::{Element, Entry};
 use crate::buffer::Buffer;
+use crate::computed::Computed;
 use crate::plan::{Info, Plan};
 use crate::problem::{DataType, Problem, with_outputs};
 use convlow_kernels::data_type::for_type;
@@ -195,6 +196,7 @@ fn grow(buffer: &mut Buffer, bytes: usize, data_type: DataType) -> Result<()> {
 impl TimedTensors {
     fn new(problem: &Problem) -> Result<Self> {
         let [mut src, mut dst, packed, workspace] = [const { Buffer::EMPTY }; 4];
+        let Computed { problem, .. } = Computed::new(problem);
         grow(&mut src, problem.src_len() * problem.data_type.bytes(), problem.data_type)?;
         grow(&mut dst, problem.dst_len() * problem.data_type.bytes(), problem.data_type)?;
         Ok(Self { src, dst, packed, workspace })

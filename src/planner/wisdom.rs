@@ -14,7 +14,7 @@ use convlow_base::memory;
 use crate::algorithms::{Entry, REGISTRY};
 use crate::descriptor;
 use crate::gemm::{Backend, BackendChoice};
-use crate::problem::{Axis, DataType, Layout, Operation, Problem, Strides};
+use crate::problem::{Axis, DataType, Layout, Operation, Problem, Propagation, Strides};
 
 const FIRST_LINE: &str = "convlow-wisdom 1";
 
@@ -34,6 +34,7 @@ struct Key {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Sizes {
     operation: Operation,
+    propagation: Propagation,
     data_type: DataType,
     counts: [usize; 4],
     axes: [Axis; 3],
@@ -46,6 +47,7 @@ impl Sizes {
     fn of(problem: &Problem) -> Self {
         Self {
             operation: problem.operation,
+            propagation: problem.propagation,
             data_type: problem.data_type,
             counts: [problem.batch, problem.groups, problem.in_channels, problem.out_channels],
             axes: problem.axes().map(|axis| *axis),
@@ -62,6 +64,7 @@ impl fmt::Display for Sizes {
         let ([src_layout, dst_layout], [src_strides, dst_strides]) = (self.layouts, self.strides);
         let problem = Problem {
             operation: self.operation,
+            propagation: self.propagation,
             data_type: self.data_type,
             batch,
             groups,

@@ -11,7 +11,7 @@ pub use convlow_kernels::{
     data_type::{DataType, Layout},
 };
 
-use convlow_base::error::{Result, invalid};
+use convlow_base::error::{Error, Result, invalid, text};
 
 use self::axis::complete;
 pub(crate) use self::axis::{AxisNames, with_outputs};
@@ -29,6 +29,17 @@ pub enum WeightsLayout {
     Ohwi,
 }
 
+/// Which tensor of a convolution is computed from the others. A problem always describes the forward convolution: gradients
+/// lie as the tensors whose gradients they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Propagation {
+    /// dst from src, weights and bias.
+    #[default]
+    Forward,
+    /// The gradient of src from the gradient of dst and the weights.
+    BackwardData,
+}
+
 /// Where the weight of a group's output channel, input channel and tap lies in the caller's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WeightStrides {
@@ -42,6 +53,8 @@ pub(crate) struct WeightStrides {
     pub tap: usize,
     /// Whether the taps are read from the last one to the first.
     pub turned_round: bool,
+    /// Whether these outputs are the caller's input channels, and these inputs its output channels.
+    pub exchanged: bool,
 }
 
 /// What a convolution may be beyond the plain one, which is two-dimensional, of packed tensors, and whose outputs see
@@ -70,6 +83,8 @@ impl Kind {
 pub struct Problem {
     /// What is computed.
     pub operation: Operation,
+    /// Which of its tensors is computed.
+    pub propagation: Propagation,
     /// What the elements are.
     pub data_type: DataType,
     /// N: images.
@@ -98,7 +113,7 @@ pub struct Problem {
     pub dst_strides: Strides,
     /// Applied last.
     pub activation: Activation,
-    /// dst = activation(convolution + bias + dst).
+    /// dst = activation(convolution + bias + dst); a gradient is added to what its tensor holds.
     pub accumulate: bool,
 }
 
@@ -106,6 +121,7 @@ impl Problem {
     /// One channel of one pixel under one tap, float32, NCHW and OIHW: what others differ from.
     pub const UNIT: Self = Self {
         operation: Operation::Conv,
+        propagation: Propagation::Forward,
         data_type: DataType::F32,
         batch: 1,
         in_channels: 1,
@@ -158,6 +174,15 @@ impl Problem {
                 return invalid!("activation_min = {min} and activation_max = {max} do not enclose a range");
             }
         }
+        if problem.propagation != Propagation::Forward && problem.activation != Activation::None {
+            return Err(Error::Unsupported(text!("propagation = BACKWARD_DATA, but activation is not NONE")));
+        }
+        problem.with_checked_sizes(names)
+    }
+
+    /// The same problem with its axes as they are, outputs among them, where its sizes and strides fit.
+    pub(crate) fn with_checked_sizes(self, names: [&AxisNames; 3]) -> Result<Self> {
+        let problem = self;
         let (batch, input, output) = (
             ("batch", problem.batch),
             ("in_channels", problem.in_channels),
@@ -214,7 +239,7 @@ impl Problem {
             (WeightsLayout::Hwio, true) => [c, all_in, 1, m * all_in],
             (WeightsLayout::Ohwi, _) => [m * taps * c, taps * c, 1, c],
         };
-        WeightStrides { group, output, input, tap, turned_round: false }
+        WeightStrides { group, output, input, tap, turned_round: false, exchanged: false }
     }
 
     /// Its axes, outermost first.
@@ -358,6 +383,16 @@ impl Problem {
             dst_strides: Strides::PACKED,
             ..*self
         }
+    }
+
+    /// Whether there are fewer outputs than windows of the input, as in the gradient of the data of a transposed convolution
+    /// whose output padding is no less than its stride.
+    pub(crate) fn leaves_out_windows(&self) -> bool {
+        let windows = |axis: &Axis| {
+            let padded = axis.input + axis.pad_before + axis.pad_after;
+            padded.saturating_sub((axis.kernel - 1) * axis.dilation + 1) / axis.stride + 1
+        };
+        self.operation == Operation::Conv && self.axes().iter().any(|axis| axis.output < windows(axis))
     }
 
     /// Whether all strides are 1.

@@ -11,7 +11,7 @@ use convlow::gemm::{Backend, BackendChoice};
 use convlow::reference::{self, Output, Tensors, index, weight_index};
 use convlow::{
     Activation, AlgorithmChoice, Arguments, Axis, Buffer, DataType, Element, Error, Isa, Layout, Math,
-    Options, Plan, Pool, Problem, Strides, WeightsLayout,
+    Options, Plan, Pool, Problem, Propagation, Strides, WeightsLayout,
 };
 
 pub const LAYOUTS: [(Layout, Layout); 4] = Layout::PAIRS;
@@ -77,11 +77,11 @@ impl<T: Element> Data<T> {
     pub fn new(problem: &Problem, bias: bool, mut value: impl FnMut() -> T) -> Self {
         let mut tensor = |len: usize| -> Vec<T> { (0..len).map(|_| value()).collect() };
         Self {
-            src: tensor(packed(problem).src_len()),
+            src: tensor(reads(problem).elements()),
             weights: tensor(problem.weights_len()),
-            bias: bias.then(|| tensor(problem.out_channels)),
+            bias: (bias && problem.propagation == Propagation::Forward).then(|| tensor(problem.out_channels)),
             slopes: (problem.activation == Activation::Prelu).then(|| tensor(problem.out_channels)),
-            dst_before: tensor(packed(problem).dst_len()),
+            dst_before: tensor(writes(problem).elements()),
         }
     }
 
@@ -126,6 +126,50 @@ pub fn src_sizes(problem: &Problem) -> [usize; 5] {
 pub fn dst_sizes(problem: &Problem) -> [usize; 5] {
     let [d, h, w] = problem.axes().map(|axis| axis.output);
     [problem.batch, problem.out_channels, d, h, w]
+}
+
+/// A tensor of an execute: how it lies, [n, c, z, y, x], elements from channel to channel or pixel to pixel and from image to
+/// image, and all elements with those between.
+pub struct Lying {
+    pub layout: Layout,
+    pub sizes: [usize; 5],
+    pub strides: [usize; 2],
+    pub len: usize,
+}
+
+impl Lying {
+    /// Those that count.
+    pub fn elements(&self) -> usize {
+        self.sizes.iter().product()
+    }
+
+    /// Where one lies.
+    pub fn place(&self, place: [usize; 5]) -> usize {
+        place_in(self.layout, place, self.sizes, self.strides)
+    }
+}
+
+fn src_and_dst(problem: &Problem) -> [Lying; 2] {
+    let ([src_channel, dst_channel], [src_batch, dst_batch]) =
+        (problem.channel_strides(), problem.batch_strides());
+    let (src_strides, dst_strides) = ([src_channel, src_batch], [dst_channel, dst_batch]);
+    let Problem { src_layout, dst_layout, .. } = *problem;
+    [
+        Lying { layout: src_layout, sizes: src_sizes(problem), strides: src_strides, len: problem.src_len() },
+        Lying { layout: dst_layout, sizes: dst_sizes(problem), strides: dst_strides, len: problem.dst_len() },
+    ]
+}
+
+/// What an execute reads beside the weights.
+pub fn reads(problem: &Problem) -> Lying {
+    let [src, dst] = src_and_dst(problem);
+    if problem.propagation == Propagation::Forward { src } else { dst }
+}
+
+/// What it writes.
+pub fn writes(problem: &Problem) -> Lying {
+    let [src, dst] = src_and_dst(problem);
+    if problem.propagation == Propagation::Forward { dst } else { src }
 }
 
 /// Every [n, c, z, y, x] in NCHW order.
@@ -309,14 +353,13 @@ pub fn run_by<T: Element>(
     execute: impl FnOnce(Arguments<'_, T>),
 ) -> Vec<T> {
     let [packed_bytes, workspace_bytes] = bytes;
-    let ([src_channel, dst_channel], [src_batch, dst_batch]) =
-        (problem.channel_strides(), problem.batch_strides());
+    let (read, written) = (reads(problem), writes(problem));
     let guard = T::from_f64(f32::from_bits(0xDEAD_BEEF).into());
     let nan = T::from_f64(f64::NAN);
     // What lies between the elements of a slice is never read: it would show.
-    let mut src = vec![nan; problem.src_len()];
-    for (value, place) in data.src.iter().zip(places(src_sizes(problem))) {
-        src[place_in(problem.src_layout, place, src_sizes(problem), [src_channel, src_batch])] = *value;
+    let mut src = vec![nan; read.len];
+    for (value, place) in data.src.iter().zip(places(read.sizes)) {
+        src[read.place(place)] = *value;
     }
     let weights = weights_to_layout(&data.weights, problem);
     let mut packed = Buffer::new(packed_bytes).expect("small weights");
@@ -325,10 +368,9 @@ pub fn run_by<T: Element>(
     let mut workspace = Buffer::new(workspace_bytes + 2 * GUARD).expect("a small workspace");
     workspace.bytes_mut().fill(DIRT);
     let guards = GUARD / size_of::<T>();
-    let place_of =
-        |place| guards + place_in(problem.dst_layout, place, dst_sizes(problem), [dst_channel, dst_batch]);
-    let mut dst = vec![guard; problem.dst_len() + 2 * guards];
-    for (before, place) in data.dst_before.iter().zip(places(dst_sizes(problem))) {
+    let place_of = |place| guards + written.place(place);
+    let mut dst = vec![guard; written.len + 2 * guards];
+    for (before, place) in data.dst_before.iter().zip(places(written.sizes)) {
         dst[place_of(place)] = if problem.accumulate { *before } else { nan };
     }
     let (src_copy, packed_copy) = (src.clone(), packed.bytes().to_vec());
@@ -339,15 +381,15 @@ pub fn run_by<T: Element>(
         bias: data.bias.as_deref(),
         slopes: data.slopes.as_deref(),
         residual: None,
-        dst: &mut dst[guards..guards + problem.dst_len()],
+        dst: &mut dst[guards..guards + written.len],
         workspace: &mut workspace.elements_mut()[guards..guards + workspace_bytes / size_of::<T>()],
         pool: None,
     });
     assert!(bits(&src) == bits(&src_copy), "{name} wrote to src of {problem}");
     assert_eq!(packed.bytes(), packed_copy, "{name} wrote to the weights of {problem}");
-    let found: Vec<T> = places(dst_sizes(problem)).map(|place| dst[place_of(place)]).collect();
+    let found: Vec<T> = places(written.sizes).map(|place| dst[place_of(place)]).collect();
     // Guards lie around dst, and between the elements of a slice.
-    places(dst_sizes(problem)).for_each(|place| dst[place_of(place)] = guard);
+    places(written.sizes).for_each(|place| dst[place_of(place)] = guard);
     assert!(bits(&dst) == bits(&vec![guard; dst.len()]), "{name} wrote outside dst of {problem}");
     let workspace = workspace.bytes();
     let behind = &workspace[GUARD + workspace_bytes..];

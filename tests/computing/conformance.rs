@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Activation, Axis, DataType, Element, Kind, Layout, Operation, Pool, Problem, Strides};
+use convlow::{
+    Activation, Axis, DataType, Element, Kind, Layout, Operation, Pool, Problem, Propagation, Strides,
+};
 
 use crate::common::{self, Data, LAYOUTS, WEIGHTS, padded, plain, plan_for, run};
 
@@ -281,12 +283,18 @@ struct Tally {
     of_kind: BTreeMap<(&'static str, String), usize>,
     /// Of those with a GEMM: which one served, on how many threads.
     served: BTreeMap<(&'static str, &'static str, usize), usize>,
+    /// Gradients of the data, which are counted by themselves: their kinds are those of the forward convolution.
+    gradients: BTreeMap<&'static str, usize>,
     declined: BTreeMap<String, usize>,
     worst: f64,
 }
 
 impl Tally {
     fn count(&mut self, entry: &Entry, problem: &Problem) {
+        if problem.propagation != Propagation::Forward {
+            *self.gradients.entry(entry.name()).or_default() += 1;
+            return;
+        }
         let layouts = [problem.src_layout, problem.dst_layout].map(Layout::name);
         *self.runs.entry(entry.name()).or_default() += 1;
         *self.of_layouts.entry((entry.name(), layouts)).or_default() += 1;
@@ -318,6 +326,8 @@ impl Tally {
                 let runs = self.of_kind.get(&(name, kind_name.clone()));
                 check(&kind_name, runs, built && entry.kinds.contains(&kind));
             }
+            let gradients = self.gradients.get(name);
+            check("gradients of the data", gradients, true);
             let turned_round = self.of_kind.contains_key(&(name, TURNED_ROUND.to_owned()));
             assert!(turned_round || share > 1, "{name}, {TURNED_ROUND}: no runs");
         }
@@ -338,6 +348,10 @@ fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &
     let (exact, close) = (integers.expected(shape), random.expected(shape));
     let backends = common::backends();
     for (pair, (src_layout, dst_layout)) in LAYOUTS.into_iter().enumerate() {
+        // The pairs of layouts take turns.
+        if shape.propagation == Propagation::BackwardData && !(number + pair).is_multiple_of(2) {
+            continue;
+        }
         let weights_layout = WEIGHTS[(number + pair) % WEIGHTS.len()];
         let problem = with_gaps(&Problem { src_layout, dst_layout, weights_layout, ..*shape });
         for entry in tried() {
@@ -390,7 +404,11 @@ fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &
                     entry.name()
                 );
             }
-            let gamma = (problem.depth() + 2) as f64 * half_epsilon;
+            let terms = match problem.propagation {
+                Propagation::Forward => problem.depth(),
+                Propagation::BackwardData => problem.group_out() * problem.taps(),
+            };
+            let gamma = (terms + 2) as f64 * half_epsilon;
             let mut worst = 0f64;
             for ((value, expected), at) in run(&plan, &random).iter().zip(&close).zip(0..) {
                 let error = (double(*value) - expected.value).abs();
@@ -449,9 +467,13 @@ fn every_algorithm_computes_the_definition() {
                 loop {
                     let number = next.fetch_add(share, Ordering::Relaxed);
                     let Some(shape) = shapes.get(number) else { break };
-                    match shape.data_type {
-                        DataType::F32 => check_shape::<f32>(number, shape, &pool, &tally),
-                        DataType::F64 => check_shape::<f64>(number, shape, &pool, &tally),
+                    let propagation = Propagation::BackwardData;
+                    let gradient = Problem { propagation, activation: Activation::None, ..*shape };
+                    for shape in [shape, &gradient] {
+                        match shape.data_type {
+                            DataType::F32 => check_shape::<f32>(number, shape, &pool, &tally),
+                            DataType::F64 => check_shape::<f64>(number, shape, &pool, &tally),
+                        }
                     }
                 }
             });

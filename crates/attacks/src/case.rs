@@ -19,11 +19,12 @@ use convlow::ffi::types::{
     CONVLOW_ACTIVATION_HARD_SIGMOID, CONVLOW_ACTIVATION_HARD_SWISH, CONVLOW_ACTIVATION_LEAKY_RELU,
     CONVLOW_ACTIVATION_NONE, CONVLOW_ACTIVATION_PRELU, CONVLOW_ACTIVATION_SIGMOID, CONVLOW_ACTIVATION_SILU,
     CONVLOW_ACTIVATION_TANH, CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV_TRANSPOSE,
-    CONVLOW_TYPE_F64, CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, ConvNdDesc,
-    ExecuteArgs, PlanInfo, PlanOptions,
+    CONVLOW_PROPAGATION_BACKWARD_DATA, CONVLOW_TYPE_F64, CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI,
+    CONVLOW_WEIGHTS_OIHW, ConvNdDesc, ExecuteArgs, PlanInfo, PlanOptions,
 };
 use convlow::{
-    Activation, Arguments, Axis, DataType, Element, Layout, Operation, Problem, Strides, WeightsLayout,
+    Activation, Arguments, Axis, DataType, Element, Layout, Operation, Problem, Propagation, Strides,
+    WeightsLayout,
 };
 
 /// Multiplications of one problem at most, so that the definition keeps up.
@@ -129,6 +130,14 @@ impl Case {
         self
     }
 
+    /// The gradient of its data, if that is asked for.
+    pub fn backward(mut self, is_asked_for: bool) -> Self {
+        if is_asked_for {
+            self.problem.propagation = Propagation::BackwardData;
+        }
+        self
+    }
+
     /// The problem as C describes it.
     pub fn desc(&self) -> ConvNdDesc {
         let Problem { src_strides, dst_strides, .. } = self.problem;
@@ -139,6 +148,9 @@ impl Case {
         let mut desc = initialised(convlow_convnd_desc_init);
         if self.problem.operation == Operation::ConvTranspose {
             desc.operation = CONVLOW_OPERATION_CONV_TRANSPOSE;
+        }
+        if self.problem.propagation == Propagation::BackwardData {
+            desc.propagation = CONVLOW_PROPAGATION_BACKWARD_DATA;
         }
         if self.problem.data_type == DataType::F64 {
             desc.r#type = CONVLOW_TYPE_F64;
@@ -289,6 +301,9 @@ impl CPlan {
             bias: bias.map_or(std::ptr::null(), |bias| bias.as_ptr().cast()),
             slopes: slopes.map_or(std::ptr::null(), |slopes| slopes.as_ptr().cast()),
             dst: dst.as_mut_ptr().cast(),
+            // A plan reads and writes these or those.
+            diff_dst: src.as_ptr().cast(),
+            diff_src: dst.as_mut_ptr().cast(),
             workspace: workspace.as_mut_ptr().cast(),
             workspace_bytes: size_of_val(workspace),
             ..initialised(convlow_execute_args_init)

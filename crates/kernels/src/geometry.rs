@@ -79,12 +79,14 @@ impl Geometry {
 
     /// How many outputs see the same taps, in the mean: few on maps that are hardly larger than the kernel.
     pub fn mean_alike(&self) -> f64 {
-        let of_axis = |axis: usize| {
-            let class = self.class_of(axis, 0).axis;
-            let full = class.outputs_of_all_taps().len();
-            class.output as f64 / (class.output - full + full.min(1)) as f64
-        };
-        (0..3).map(of_axis).product()
+        self.mean_alike_on(0) * self.mean_alike_on(1) * self.mean_alike_on(2)
+    }
+
+    #[inline(never)]
+    fn mean_alike_on(&self, axis: usize) -> f64 {
+        let class = self.class_of(axis, 0).axis;
+        let full = class.outputs_of_all_taps().len();
+        class.output as f64 / (class.output - full + full.min(1)) as f64
     }
 
     /// The input positions of an axis that some of its outputs see, those between their taps included; possibly empty.

@@ -198,7 +198,7 @@ unsafe fn add_along<S: Vectors, X: Scheme, const P: usize, const M: usize>(
     let lanes = X::channels::<S>();
     let rows: [*const X::Src; P] = std::array::from_fn(|p| rows[p].wrapping_add(run.row));
     let mut at = 0;
-    if const { P * M == 1 } {
+    if const { P * M == 1 && !S::FEW_FORMS } {
         // A single sum would wait for itself: several take turns, and are added up at the end.
         let mut others = [[[X::no_sums(simd); M]; P]; TURNS - 1];
         while at + TURNS * lanes <= run.len {
