@@ -894,7 +894,8 @@ void convlow_convnd_desc_init(struct convlow_convnd_desc *desc,
  * - a convolution: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1;
  * - a transposed convolution: (in - 1) * stride - pads + dilation * (kernel - 1) + output_padding + 1.
  *
- * Neither pointer may be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_OVERFLOW.
+ * Neither pointer may be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_OVERFLOW, and
+ * CONVLOW_ERROR_UNSUPPORTED for a gradient with an activation.
  */
 convlow_status convlow_convnd_output_size(const struct convlow_convnd_desc *desc,
                                           size_t *size);
@@ -1043,7 +1044,7 @@ convlow_status convlow_pack_weights_f64(const struct convlow_plan *plan,
  *   reaches other outputs. A NaN or an infinity in the weights of a tap may also reach border outputs that do not use
  *   this tap.
  *
- * These errors leave dst as it was: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type;
+ * These errors leave dst as it was: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type or of a gradient;
  * CONVLOW_ERROR_WORKSPACE_LIMIT; CONVLOW_ERROR_WEIGHTS_MISMATCH. These errors may leave anything in dst:
  * CONVLOW_ERROR_OUT_OF_MEMORY, only on CONVLOW_GEMM_EMBEDDED; CONVLOW_ERROR_INTERNAL.
  */

@@ -20,7 +20,7 @@ use super::algorithm::{
     Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require,
     require_countable_taps,
 };
-use super::cost::{Cost, streamed_elements, work};
+use super::cost::{Cost, weights_streamed, work};
 use super::tiling::{
     boxes, count, depths, dst_grid, largest_window, part_of_pixels, pixels_and_channels, pixels_of_tile,
     window_elements,
@@ -281,7 +281,7 @@ impl Prepared for PreparedKn2colRegister {
             copies: ADDITION * work(&[problem.in_pixels(), additions(problem), parts]),
             moved: of_src + of_dst,
             tiles: grid.tiles(),
-            streamed: streamed_elements(problem, problem.weights_len(), grid.tiles()),
+            streamed: weights_streamed(problem, grid.tiles()),
             ..Cost::default()
         }
     }

@@ -85,7 +85,7 @@ unsafe fn pack<T: Element>(
 ///   reaches other outputs. A NaN or an infinity in the weights of a tap may also reach border outputs that do not use
 ///   this tap.
 ///
-/// These errors leave dst as it was: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type;
+/// These errors leave dst as it was: CONVLOW_ERROR_INVALID_ARGUMENT, also for a plan of another type or of a gradient;
 /// CONVLOW_ERROR_WORKSPACE_LIMIT; CONVLOW_ERROR_WEIGHTS_MISMATCH. These errors may leave anything in dst:
 /// CONVLOW_ERROR_OUT_OF_MEMORY, only on CONVLOW_GEMM_EMBEDDED; CONVLOW_ERROR_INTERNAL.
 #[unsafe(no_mangle)]

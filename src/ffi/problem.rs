@@ -212,7 +212,8 @@ pub unsafe extern "C" fn convlow_convnd_desc_init(desc: *mut ConvNdDesc, struct_
 /// - a convolution: floor((in + pads - (dilation * (kernel - 1) + 1)) / stride) + 1;
 /// - a transposed convolution: (in - 1) * stride - pads + dilation * (kernel - 1) + output_padding + 1.
 ///
-/// Neither pointer may be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_OVERFLOW.
+/// Neither pointer may be NULL. Errors: CONVLOW_ERROR_INVALID_ARGUMENT, CONVLOW_ERROR_OVERFLOW, and
+/// CONVLOW_ERROR_UNSUPPORTED for a gradient with an activation.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn convlow_convnd_output_size(desc: *const ConvNdDesc, size: *mut usize) -> Status {
     guard(|| {

@@ -390,7 +390,8 @@ impl Problem {
     pub(crate) fn leaves_out_windows(&self) -> bool {
         let windows = |axis: &Axis| {
             let padded = axis.input + axis.pad_before + axis.pad_after;
-            padded.saturating_sub((axis.kernel - 1) * axis.dilation + 1) / axis.stride + 1
+            let left = padded.checked_sub((axis.kernel - 1) * axis.dilation + 1);
+            left.map_or(0, |left| left / axis.stride + 1)
         };
         self.operation == Operation::Conv && self.axes().iter().any(|axis| axis.output < windows(axis))
     }

@@ -104,6 +104,10 @@ fn transposed_deep_and_tall_ones_have_tiles() {
         "g26ic26ih3iw9oc26oh6ow9kh2kw3sh2sw1dh2dw0ph1pw1tr1",
         "g30ic30ih5iw4oc30oh2ow4kh1kw3sh9sw1ph6pw1",
         "g31ic31ih10iw6oc31oh9ow2kh3kw1sh1sw181660874330225dh0dw181660874330224ph1pw181660874330225",
+        "g24ic24ih1iw2oc24oh1ow2kh1kw1sh1sw1152921504606846977ph0pw1152921504606846976",
+        "g12ic12ih1iw2oc12oh1ow2kh1kw1sh1sw2305843009213693953ph0pw2305843009213693952",
+        "g24ic24ih3iw4oc24oh3ow4kh3kw1sh1sw1dh144115188075855872dw0ph144115188075855873pw0",
+        "g12ic12ih3iw4oc12oh3ow4kh3kw1sh1sw1dh288230376151711744dw0ph288230376151711745pw0",
     ] {
         check(convlow::descriptor::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}")).problem, 1);
     }

@@ -46,6 +46,12 @@ const fn is_short<S: Vectors>(taps: usize, stride: usize, most: usize) -> bool {
     S::MANY_REGISTERS || taps * stride <= most
 }
 
+/// Whether this distance, which wraps around, is so short that the product of two of them is none that does.
+const fn is_near(distance: usize) -> bool {
+    const NEAR: usize = 1 << 28;
+    distance.wrapping_add(NEAR) < 2 * NEAR
+}
+
 /// The output that sees this input column of a tile under a tap, or one that there is not.
 const fn output_of(column: usize, tap: usize, taps: usize, stride: usize) -> usize {
     if tap < taps && tap <= column && (column - tap).is_multiple_of(stride) {
@@ -117,7 +123,10 @@ impl<X: Scheme> RegisterTile<X> {
             }
         }
         let rest = channels.count - whole;
-        let in_blocks = rest > X::channels::<S>() && self.last(channels).sees_whole_vectors::<S>(channels);
+        // The last tile is the farthest, unless places wrap around.
+        let in_blocks = rest > X::channels::<S>()
+            && [channels.row_step.src, channels.output_step.src].into_iter().all(is_near)
+            && self.last(channels).sees_whole(channels, X::channels::<S>());
         if rest > 0 && !in_blocks {
             if const { is_short::<S>(TAPS, STRIDE, 6) } {
                 simd.apart(TileRows::<S, X, TAPS, STRIDE, false, false> { simd, tile, channels, whole });
@@ -151,21 +160,24 @@ impl<X: Scheme> RegisterTile<X> {
 
     /// Whether all that the tile sees may be read in whole vectors: behind its channels lie those of other pixels, but
     /// behind the last pixel of the image nothing does.
-    #[inline(always)]
-    fn sees_whole_vectors<S: Vectors>(&self, channels: &Channels<X>) -> bool {
+    #[inline(never)]
+    fn sees_whole(&self, channels: &Channels<X>, lanes: usize) -> bool {
         if [self.outer, self.inner, self.taps].iter().any(|[from, to]| from >= to) {
             return true; // Nothing is read, wherever it would lie.
         }
-        let farthest = |step: usize, [from, to]: [usize; 2]| {
-            let at = |index: usize| (step as isize).wrapping_mul(index as isize);
-            at(from).max(at(to - 1))
-        };
         let [a, b, c] = channels.tap_steps.map(|(src, _)| src);
-        let last = farthest(a, self.outer)
-            .wrapping_add(farthest(b, self.inner))
-            .wrapping_add(farthest(c, self.taps))
-            .wrapping_add(farthest(channels.output_step.src, [0, self.count]));
-        let read = channels.count.next_multiple_of(X::channels::<S>());
+        let mut last = 0isize;
+        for (step, [from, to]) in
+            [(a, self.outer), (b, self.inner), (c, self.taps), (channels.output_step.src, [0, self.count])]
+        {
+            // Products that may wrap around tell nothing.
+            if to > 1 && !(is_near(step) && is_near(to)) {
+                return false;
+            }
+            let at = |index: usize| (step as isize).wrapping_mul(index as isize);
+            last += at(from).max(at(to - 1));
+        }
+        let read = channels.count.next_multiple_of(lanes);
         self.src.wrapping_offset(last).wrapping_add(read) <= channels.src_end
     }
 
@@ -178,7 +190,7 @@ impl<X: Scheme> RegisterTile<X> {
         whole: usize,
     ) {
         let (lanes, block) = (X::channels::<S>(), VECTORS * X::channels::<S>());
-        let all = channels.count - whole > lanes && self.sees_whole_vectors::<S>(channels);
+        let all = channels.count - whole > lanes && self.sees_whole(channels, X::channels::<S>());
         let end = if all { channels.count } else { whole };
         let mut first = 0;
         while first < end {
@@ -204,7 +216,7 @@ impl<X: Scheme> RegisterTile<X> {
     ) {
         let (lanes, of_block) = (X::channels::<S>(), channels.count - whole);
         let first_weight = whole * channels.taps + channels.first_tap * of_block;
-        let sees_whole_vectors = self.sees_whole_vectors::<S>(channels);
+        let sees_whole_vectors = self.sees_whole(channels, X::channels::<S>());
         if sees_whole_vectors && of_block > lanes {
             return; // They are a block.
         }
