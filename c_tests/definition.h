@@ -123,8 +123,8 @@ static inline lying lying_of_written(const convlow_convnd_desc *d, const size_t 
 }
 
 /* written += the convolution by the definition, in NCHW without strides. Each input meets each tap: what they
- * give belongs to the output where they meet, if there is one. In the gradient of the data what belongs to
- * that output and the tap give to the input. */
+ * give belongs to the output where they meet, if there is one. In the gradient of the data that output's
+ * gradient times the tap belongs to the input. */
 static inline void add_by_definition(const convlow_convnd_desc *d, const size_t *out_size, const float *read,
                                      const float *weights, double *written) {
     const lying lies = lying_of_read(d, out_size);

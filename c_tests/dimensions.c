@@ -102,16 +102,16 @@ static void check_definition(const convlow_convnd_desc *d, const convlow_plan_op
     guarded workspace = guarded_new(convlow_plan_workspace_bytes(plan));
     CHECK(workspace.bytes <= most_workspace);
     REQUIRE_OK(convlow_pack_weights(plan, weights, packed.data, packed.bytes));
+    convlow_execute_args args;
+    convlow_execute_args_init(&args, sizeof(args));
+    set_tensors(&args, d, src, dst);
+    args.packed_weights = packed.data;
+    args.bias = bias;
+    args.workspace = workspace.data;
+    args.workspace_bytes = workspace.bytes;
     /* Without a residual, with dst itself as one, and with its own. */
     for (int turn = 0; turn < (d->accumulate && !is_gradient(d) ? 3 : 1); ++turn) {
         memcpy(dst, before, dst_len * sizeof(float));
-        convlow_execute_args args;
-        convlow_execute_args_init(&args, sizeof(args));
-        set_tensors(&args, d, src, dst);
-        args.packed_weights = packed.data;
-        args.bias = bias;
-        args.workspace = workspace.data;
-        args.workspace_bytes = workspace.bytes;
         args.residual = turn == 0 ? NULL : turn == 1 ? dst : residual;
         const float *added = turn == 2 ? residual : before;
         REQUIRE_OK(convlow_execute_with(plan, &args));
@@ -136,14 +136,10 @@ static void check_definition(const convlow_convnd_desc *d, const convlow_plan_op
         CHECK(memcmp(dst, before, dst_len * sizeof(float)) == 0);
     }
     memcpy(dst, before, dst_len * sizeof(float));
-    convlow_execute_args args;
-    convlow_execute_args_init(&args, sizeof(args));
-    set_tensors(&args, d, src, dst);
-    args.packed_weights = packed.data;
-    args.bias = bias;
-    args.workspace = workspace.data;
-    args.workspace_bytes = workspace.bytes;
-    REQUIRE_OK(convlow_execute_with(plan, &args));
+    args.residual = NULL;
+    REQUIRE_OK(is_gradient(d)
+                   ? convlow_execute_with(plan, &args)
+                   : convlow_execute(plan, src, packed.data, bias, dst, workspace.data, workspace.bytes));
     const float *const tensors[4] = {src, weights, bias, before};
     const size_t lengths[4] = {src_len, weights_len, d->out_channels, dst_len};
     check_doubles(d, options, plan, tensors, lengths, dst);

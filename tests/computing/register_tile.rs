@@ -18,6 +18,17 @@ fn check_within<T: Element>(problem: Problem, max_workspace_bytes: usize) {
     check_by::<T>(c"kn2row-register", problem, max_workspace_bytes);
 }
 
+/// The same in all layouts and both types, where planes lie and moved.
+fn check_everywhere(problem: Problem) {
+    for (at, (src_layout, dst_layout)) in Layout::PAIRS.into_iter().enumerate() {
+        let problem = Problem { src_layout, dst_layout, accumulate: at % 2 == 0, ..problem };
+        for bytes in [0, usize::MAX] {
+            check_within::<f32>(problem, bytes);
+            check_within::<f64>(problem, bytes);
+        }
+    }
+}
+
 /// The same by an algorithm.
 fn check_by<T: Element>(name: &CStr, problem: Problem, max_workspace_bytes: usize) {
     common::instructions();
@@ -55,28 +66,19 @@ fn other_instructions_compute_the_same() {
 /// by pixel, in planes that are moved and that are not, and in parts of the depth.
 #[test]
 fn few_output_channels_are_sums_of_lanes() {
-    let check = |problem: Problem| {
-        for (at, (src_layout, dst_layout)) in Layout::PAIRS.into_iter().enumerate() {
-            let problem = Problem { src_layout, dst_layout, accumulate: at % 2 == 0, ..problem };
-            for bytes in [0, usize::MAX] {
-                check_within::<f32>(problem, bytes);
-                check_within::<f64>(problem, bytes);
-            }
-        }
-    };
     for outputs in 1..=6 {
         for inputs in [8, 16, 37, 64, 83] {
-            check(padded([inputs, outputs], [5, 9], [3, 3], 1));
+            check_everywhere(padded([inputs, outputs], [5, 9], [3, 3], 1));
         }
         let spread = |axis: Axis| Axis { stride: 2, dilation: 3, ..axis };
         let Problem { rows, cols, .. } = padded([32, outputs], [7, 9], [3, 2], 2);
         let strided =
             Problem { rows: spread(rows), cols: spread(cols), ..padded([32, outputs], [7, 9], [3, 2], 2) };
-        check(strided);
-        check(Problem { operation: Operation::ConvTranspose, ..strided });
-        check(Problem { groups: 3, ..padded([3 * 34, 3 * outputs], [4, 13], [1, 1], 0) });
+        check_everywhere(strided);
+        check_everywhere(Problem { operation: Operation::ConvTranspose, ..strided });
+        check_everywhere(Problem { groups: 3, ..padded([3 * 34, 3 * outputs], [4, 13], [1, 1], 0) });
     }
-    check(padded([2000, 5], [2, 3], [7, 7], 3));
+    check_everywhere(padded([2000, 5], [2, 3], [7, 7], 3));
 }
 
 /// Groups that share a vector, fill one or several, or leave a part of one, some of which are left over from whole blocks;
@@ -89,30 +91,21 @@ fn groups_of_every_size_are_computed_side_by_side() {
         out_channels: groups * outputs,
         ..problem
     };
-    let check = |problem: Problem| {
-        for (at, (src_layout, dst_layout)) in Layout::PAIRS.into_iter().enumerate() {
-            let problem = Problem { src_layout, dst_layout, accumulate: at % 2 == 0, ..problem };
-            for bytes in [0, usize::MAX] {
-                check_within::<f32>(problem, bytes);
-                check_within::<f64>(problem, bytes);
-            }
-        }
-    };
     let problem = Problem { batch: 2, ..padded([1, 1], [4, 5], [3, 3], 1) };
     for outputs in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64] {
         for (groups, inputs) in [(2, 4), (5, 3)] {
-            check(of(problem, groups, inputs, outputs));
+            check_everywhere(of(problem, groups, inputs, outputs));
         }
     }
     // Of so many input channels that each group is computed by itself, though several would fill a vector.
-    check(of(problem, 2, 100, 4));
-    check(of(problem, 4, 100, 4));
+    check_everywhere(of(problem, 2, 100, 4));
+    check_everywhere(of(problem, 4, 100, 4));
     for (groups, inputs, outputs) in [(3, 1, 4), (9, 3, 4), (4, 4, 4), (9, 8, 8), (2, 65, 16), (7, 2, 2)] {
-        check(of(problem, groups, inputs, outputs));
+        check_everywhere(of(problem, groups, inputs, outputs));
     }
     // More inputs than an absent tap reads at once.
-    check(of(padded([1, 1], [2, 3], [3, 3], 1), 8, 300, 4));
-    check(of(padded([1, 1], [2, 3], [3, 3], 1), 4, 1100, 8));
+    check_everywhere(of(padded([1, 1], [2, 3], [3, 3], 1), 8, 300, 4));
+    check_everywhere(of(padded([1, 1], [2, 3], [3, 3], 1), 4, 1100, 8));
     for text in [
         "g8ic32ih21iw19oc32oh21ow19kh3ph1",
         "g6ic24ih9oc48oh18kh4sh2ph1tr1",
@@ -120,7 +113,9 @@ fn groups_of_every_size_are_computed_side_by_side() {
         "g16ic64ih14oc64oh7kh1sh2ph0",
         "g4ic16iw70oc16kw3dw4pw10pr0",
     ] {
-        check(convlow::descriptor::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}")).problem);
+        check_everywhere(
+            convlow::descriptor::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}")).problem,
+        );
     }
 }
 
