@@ -6,6 +6,7 @@ use crate::problem::{Axis, Kind, Operation, Problem, Propagation, WeightStrides}
 ///
 /// - The gradient of the data of a convolution is the transposed convolution of the gradient of dst, with input and output
 ///   channels exchanged; that of a transposed convolution is the ordinary one.
+/// - The gradient of the weights of a transposed convolution is that of the ordinary one which exchanges its input and output.
 /// - A transposed convolution of stride 1 is an ordinary one with its taps turned round, which more algorithms compute.
 pub(crate) struct Computed {
     pub problem: Problem,
@@ -17,12 +18,25 @@ impl Computed {
     #[inline(never)]
     pub fn new(problem: &Problem) -> Self {
         let (mut problem, mut source) = (*problem, problem.weight_strides());
-        if problem.propagation == Propagation::BackwardData {
+        let of_weights = problem.propagation == Propagation::BackwardWeights;
+        if problem.propagation == Propagation::BackwardData || of_weights && problem.is(Kind::Transposed) {
             exchange(&mut problem);
             (source.input, source.output, source.exchanged) = (source.output, source.input, true);
         }
-        source.turned_round = turn_round(&mut problem);
+        if !of_weights {
+            source.turned_round = turn_round(&mut problem);
+        }
         Self { problem, source }
+    }
+}
+
+impl Problem {
+    /// The problem with its input and output exchanged, whatever it is.
+    #[cfg(feature = "training")]
+    pub(crate) fn exchanged(&self) -> Self {
+        let mut problem = *self;
+        exchange(&mut problem);
+        problem
     }
 }
 
@@ -31,7 +45,9 @@ impl Computed {
 fn exchange(problem: &mut Problem) {
     let is_transposed = problem.is(Kind::Transposed);
     problem.operation = if is_transposed { Operation::Conv } else { Operation::ConvTranspose };
-    problem.propagation = Propagation::Forward;
+    if problem.propagation == Propagation::BackwardData {
+        problem.propagation = Propagation::Forward;
+    }
     for axis in [&mut problem.planes, &mut problem.rows, &mut problem.cols] {
         exchange_axis(axis, is_transposed);
     }

@@ -52,6 +52,8 @@ pub use convlow_kernels::data_type::for_type;
 pub use convlow_kernels::isa::Isa;
 pub use convlow_kernels::matrix;
 pub use convlow_threads::{ParallelFor, Pool};
+#[cfg(feature = "training")]
+pub use plan::GradientArguments;
 pub use plan::{Arguments, Info, Plan};
 pub use planner::{AlgorithmChoice, Effort, Math, Options, WeightsFrom};
 pub use problem::{

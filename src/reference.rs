@@ -98,6 +98,7 @@ fn written(problem: &Problem) -> (Layout, [usize; 4]) {
     match problem.propagation {
         Propagation::Forward => (problem.dst_layout, dst_sizes(problem)),
         Propagation::BackwardData => (problem.src_layout, src_sizes(problem)),
+        Propagation::BackwardWeights => panic!("the gradients of weights and bias are no images"),
     }
 }
 
@@ -237,6 +238,48 @@ fn sums_of_inputs<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>) -> Ve
         }
     }
     sums
+}
+
+/// The gradients of the weights, in the problem's layout of weights, and of the bias: of packed tensors, where the problem
+/// accumulates added to what was there before.
+pub fn weight_gradients<T: Element>(
+    problem: &Problem,
+    [src, diff_dst]: [&[T]; 2],
+    [weights_before, bias_before]: [&[T]; 2],
+) -> [Vec<Output>; 2] {
+    let (group_in, group_out) = (problem.in_channels / problem.groups, problem.out_channels / problem.groups);
+    let axes = [problem.planes, problem.rows, problem.cols];
+    let mut of_weights = vec![Sum::NOTHING; weights_before.len()];
+    let mut of_bias = vec![Sum::NOTHING; problem.out_channels];
+    for place in places(problem.batch, dst_sizes(problem)) {
+        let [n, m, output @ ..] = place;
+        let gradient = diff_dst[index(problem.dst_layout, &place, &dst_sizes(problem))];
+        of_bias[m].add(gradient, T::ONE);
+        'taps: for tap in taps(problem) {
+            let mut from = [n, 0, 0, 0, 0];
+            for at in 0..3 {
+                let Some(input) = input_of(problem.operation, &axes[at], output[at], tap[at]) else {
+                    continue 'taps;
+                };
+                from[2 + at] = input;
+            }
+            for c in 0..group_in {
+                from[1] = m / group_out * group_in + c;
+                let factor = src[index(problem.src_layout, &from, &src_sizes(problem))];
+                of_weights[weight_index(problem, [m, c], tap)].add(gradient, factor);
+            }
+        }
+    }
+    let whole = |sums: Vec<Sum>, before: &[T]| {
+        let outputs = sums.into_iter().zip(before).map(|(mut sum, &before)| {
+            if problem.accumulate {
+                sum.add(before, T::ONE);
+            }
+            Output { value: sum.whole(), magnitude: sum.magnitude, of_activation: 0.0 }
+        });
+        outputs.collect()
+    };
+    [whole(of_weights, weights_before), whole(of_bias, bias_before)]
 }
 
 /// An output whose sum is bias, what dst held and clamp still to be applied to.

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use convlow_threads::Pool;
 
+#[cfg(feature = "training")]
+use convlow_kernels::gradient::{BlockMut, WeightsMut};
 pub use convlow_kernels::tiles::{Grid, Matrices, Tile, Tiles};
 
 use convlow_kernels::matrix::MatrixMut;
@@ -86,23 +88,57 @@ pub(crate) fn for_each_of<T: Number>(
     slots: usize,
     f: impl Fn(usize, Tile, MatrixMut<'_, T>, &mut [T]) + Sync,
 ) {
+    for_each_index(pool, tiles.len(), scratch, slots, |index, scratch| {
+        // SAFETY: each index comes once.
+        let (tile, view) = unsafe { tiles.take(index) };
+        f(index, tile, view, scratch);
+    });
+}
+
+/// Calls `f` once for every block of the weights, with the block of the bias that belongs to the first of each range of lanes.
+#[cfg(feature = "training")]
+pub(crate) fn for_each_block<T: Number>(
+    pool: &Pool,
+    weights: &WeightsMut<'_, T>,
+    bias: Option<&WeightsMut<'_, T>>,
+    scratch: &mut [T],
+    slots: usize,
+    f: impl Fn(BlockMut<'_, T>, Option<BlockMut<'_, T>>, &mut [T]) + Sync,
+) {
+    let [_, inputs, taps] = weights.partition().parts();
+    for_each_index(pool, weights.partition().blocks(), scratch, slots, |index, scratch| {
+        let is_first = index % (inputs * taps) == 0;
+        let bias = bias.filter(|_| is_first);
+        // SAFETY: each index comes once, and so does that of each range of lanes.
+        let (block, bias) =
+            unsafe { (weights.take(index), bias.map(|bias| bias.take(index / (inputs * taps)))) };
+        f(block, bias, scratch);
+    });
+}
+
+/// Calls `f` once for every index, with a piece of `scratch` that no other call uses meanwhile.
+fn for_each_index<T: Number>(
+    pool: &Pool,
+    count: usize,
+    scratch: &mut [T],
+    slots: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) {
     let piece = scratch.len() / slots;
     // The scratch as a matrix of one row a slot.
     let pieces = (piece > 0)
         .then(|| Tiles::new(MatrixMut::new(scratch, slots, piece, piece), Grid::new(slots, piece, 1, piece)));
     let next = AtomicUsize::new(0);
-    pool.run(slots.min(tiles.len()), &|slot| {
+    pool.run(slots.min(count), &|slot| {
         // SAFETY: `run` never runs one slot twice at the same time.
         let mut piece = pieces.as_ref().map(|pieces| unsafe { pieces.take(slot) }.1);
         let scratch = piece.as_mut().and_then(MatrixMut::as_mut_slice).unwrap_or_default();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= tiles.len() || pool.is_late() {
+            if index >= count || pool.is_late() {
                 break;
             }
-            // SAFETY: the counter gives each index once.
-            let (tile, view) = unsafe { tiles.take(index) };
-            f(index, tile, view, scratch);
+            f(index, scratch);
         }
     });
 }

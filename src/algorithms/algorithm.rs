@@ -17,6 +17,8 @@ use convlow_kernels::scheme::Scheme;
 use convlow_threads::Pool;
 
 use super::cost::Cost;
+#[cfg(feature = "training")]
+use super::gradient::{GradientUnit, PreparedGradient, ReadyGradient};
 use crate::gemm::{Gemm, Multiplied};
 use crate::lowering::weights::{Packing, WeightOrder};
 use crate::problem::{Layout, Problem, product};
@@ -157,11 +159,20 @@ impl<P: Prepared> Ready for P {
 pub trait Element: Multiplied {
     /// [`Prepared::run`] of what was prepared.
     fn run(prepared: &dyn Ready, unit: &Unit<'_, Self>, dst: MatrixMut<'_, Self>, scratch: &mut [Self]);
+
+    /// [`PreparedGradient::run`](super::gradient::PreparedGradient::run) of what was prepared.
+    #[cfg(feature = "training")]
+    fn run_gradient(prepared: &dyn ReadyGradient, unit: &mut GradientUnit<'_, Self>, scratch: &mut [Self]);
 }
 
 impl Element for f32 {
     fn run(prepared: &dyn Ready, unit: &Unit<'_, f32>, dst: MatrixMut<'_, f32>, scratch: &mut [f32]) {
         prepared.run_f32(unit, dst, scratch);
+    }
+
+    #[cfg(feature = "training")]
+    fn run_gradient(prepared: &dyn ReadyGradient, unit: &mut GradientUnit<'_, f32>, scratch: &mut [f32]) {
+        prepared.run_f32(unit, scratch);
     }
 }
 
@@ -175,10 +186,31 @@ impl Element for f64 {
     fn run(prepared: &dyn Ready, unit: &Unit<'_, f64>, dst: MatrixMut<'_, f64>, scratch: &mut [f64]) {
         prepared.run_f64(unit, dst, scratch);
     }
+
+    #[cfg(all(feature = "training", not(feature = "f64")))]
+    fn run_gradient(_: &dyn ReadyGradient, _: &mut GradientUnit<'_, f64>, _: &mut [f64]) {
+        unreachable!("no plan is of a type that the build does not have");
+    }
+
+    #[cfg(all(feature = "training", feature = "f64"))]
+    fn run_gradient(prepared: &dyn ReadyGradient, unit: &mut GradientUnit<'_, f64>, scratch: &mut [f64]) {
+        prepared.run_f64(unit, scratch);
+    }
 }
 
 /// Puts what was prepared on the heap.
 pub fn ready<P: Prepared + 'static>(prepared: P) -> Result<Box<dyn Ready>, Declined> {
+    match memory::boxed(prepared) {
+        Ok(prepared) => Ok(prepared),
+        Err(_) => Err(Declined::OutOfMemory(size_of::<P>())),
+    }
+}
+
+/// The same for the gradient of the weights.
+#[cfg(feature = "training")]
+pub(super) fn boxed_gradient<P: PreparedGradient + 'static>(
+    prepared: P,
+) -> Result<Box<dyn ReadyGradient>, Declined> {
     match memory::boxed(prepared) {
         Ok(prepared) => Ok(prepared),
         Err(_) => Err(Declined::OutOfMemory(size_of::<P>())),

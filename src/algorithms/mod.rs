@@ -7,6 +7,8 @@ mod by_gemm;
 mod cost;
 mod depthwise_register;
 mod direct;
+#[cfg(feature = "training")]
+mod gradient;
 mod im2col_register;
 mod kn2col_register;
 mod kn2row_register;
@@ -19,4 +21,6 @@ mod winograd;
 
 pub use algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Reason, Scratch, Unit};
 pub use cost::{CACHED_BYTES, Calls, Cost};
+#[cfg(feature = "training")]
+pub(crate) use gradient::{Form, GradientUnit, ReadyGradient};
 pub use registry::{Entry, Products, REGISTRY};

@@ -17,6 +17,8 @@ use super::by_gemm::{
 };
 use super::depthwise_register::DepthwiseRegister;
 use super::direct::DirectSum2d;
+#[cfg(feature = "training")]
+use super::gradient::{Form, GradientAlgorithm, GradientRegister, ReadyGradient};
 use super::im2col_register::Im2colRegister;
 use super::kn2col_register::Kn2colRegister;
 use super::kn2row_register::Kn2rowRegister;
@@ -24,7 +26,7 @@ use super::kn2row_register::Kn2rowRegister;
 use super::winograd::Winograd;
 use crate::computed::Computed;
 use crate::problem::Layout::{Nchw, Nhwc};
-use crate::problem::{Kind, Layout, Problem};
+use crate::problem::{Kind, Layout, Problem, Propagation};
 
 /// What computes an algorithm's products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,16 @@ pub struct Entry {
     /// 2⁻²⁹ of it in float64; none where every product of the definition is formed. What has such an error needs
     /// `MATH_FAST`.
     pub stated_error: Option<f64>,
-    algorithm: &'static dyn Algorithm,
+    computes: Computes,
+}
+
+/// What a registered algorithm computes.
+enum Computes {
+    /// Convolutions, and gradients of the data, which are convolutions, too.
+    Convolution(&'static dyn Algorithm),
+    /// Gradients of the weights.
+    #[cfg(feature = "training")]
+    Weights(&'static dyn GradientAlgorithm),
 }
 
 impl Entry {
@@ -92,9 +103,13 @@ impl Entry {
         self.layouts.contains(&layouts)
     }
 
-    /// The algorithm made ready for a problem, or why it does not compute it: what the entry does not name is refused
-    /// here and nowhere else.
-    pub(crate) fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
+    /// Whether it computes gradients of weights, and nothing else.
+    pub fn computes_weights(&self) -> bool {
+        !matches!(self.computes, Computes::Convolution(_))
+    }
+
+    /// Refuses what the entry does not name, here and nowhere else.
+    fn require_named(&self, problem: &Problem) -> Result<(), Declined> {
         require(self.takes_layouts((problem.src_layout, problem.dst_layout)), self.other_layouts())?;
         for kind in Kind::ALL {
             require(!problem.is(kind) || self.kinds.contains(&kind), other_kind(kind))?;
@@ -104,8 +119,36 @@ impl Entry {
         require(
             goes_through_outputs || !problem.leaves_out_windows(),
             c"needs an output_padding under the stride",
-        )?;
-        self.algorithm.prepare(problem, limits)
+        )
+    }
+
+    /// The algorithm made ready for a convolution, or why it does not compute it.
+    pub(crate) fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn Ready>, Declined> {
+        require(problem.propagation != Propagation::BackwardWeights, c"computes no gradient of the weights")?;
+        match self.computes {
+            Computes::Convolution(algorithm) => {
+                self.require_named(problem)?;
+                algorithm.prepare(problem, limits)
+            }
+            #[cfg(feature = "training")]
+            Computes::Weights(_) => Err(Declined::Unsupported(c"computes the gradient of the weights alone")),
+        }
+    }
+
+    /// The same for the gradient of a problem's weights.
+    #[cfg(feature = "training")]
+    pub(crate) fn prepare_gradient(
+        &self,
+        problem: &Problem,
+        limits: Limits,
+    ) -> Result<(Form, Box<dyn ReadyGradient>), Declined> {
+        let Computes::Weights(algorithm) = self.computes else {
+            return Err(Declined::Unsupported(c"computes no gradient of the weights"));
+        };
+        self.require_named(problem)?;
+        let form = Form::new(problem);
+        let prepared = algorithm.prepare(&form, limits)?;
+        Ok((form, prepared))
     }
 
     /// Whether it computes a problem, with as much workspace as it likes.
@@ -113,8 +156,13 @@ impl Entry {
     /// # Errors
     /// Why it does not.
     pub fn check(&self, problem: &Problem) -> Result<(), Declined> {
+        let limits = Limits { threads: 1, elements: usize::MAX };
+        #[cfg(feature = "training")]
+        if problem.propagation == Propagation::BackwardWeights {
+            return self.prepare_gradient(problem, limits).map(drop);
+        }
         let Computed { problem, .. } = Computed::new(problem);
-        self.prepare(&problem, Limits { threads: 1, elements: usize::MAX }).map(drop)
+        self.prepare(&problem, limits).map(drop)
     }
 
     fn other_layouts(&self) -> Reason {
@@ -170,7 +218,7 @@ macro_rules! registry {
     (@error) => { None };
     (@error $error:literal) => { Some($error) };
     ($($family:literal
-        { space $space:literal, order $order:expr, in_parts $parts:literal, kinds $kinds:ident, products $products:ident, if $built:meta }
+        { computes $computes:ident, space $space:literal, order $order:expr, in_parts $parts:literal, kinds $kinds:ident, products $products:ident, if $built:meta }
         { $($id:literal $name:literal $layouts:ident $algorithm:expr $(=> $error:literal)?,)+ }
     )+) => {
         /// Every algorithm, in the order of the documentation's table.
@@ -185,17 +233,17 @@ macro_rules! registry {
             kinds: $kinds,
             products: Products::$products,
             stated_error: registry!(@error $($error)?),
-            algorithm: &$algorithm,
+            computes: Computes::$computes(&$algorithm),
         },)+)+];
     };
 }
 
 registry! {
-    "direct" { space "0", order Some("0"), in_parts true, kinds EVERY, products Direct, if all() }
+    "direct" { computes Convolution, space "0", order Some("0"), in_parts true, kinds EVERY, products Direct, if all() }
     {
         1 c"direct-sum2d" ANY DirectSum2d,
     }
-    "im2col" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
+    "im2col" { computes Convolution, space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
     {
         2 c"im2col-scan-ab-ki" NCHW Im2col(Scan, AbKi),
         3 c"im2col-scan-atb-ki" NCHW Im2col(Scan, AtbKi),
@@ -214,7 +262,7 @@ registry! {
         16 c"im2col-copy-self-atb-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbIk),
         17 c"im2col-copy-self-atbt-ik" NCHW_TO_NHWC Im2col(CopySelf, AtbtIk),
     }
-    "im2row" { space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
+    "im2row" { computes Convolution, space "C·Kh·Kw·OH·OW", order Some("O(K²CHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
     {
         18 c"im2row-scan-ab-ik" NCHW_TO_NHWC Im2row::Scan(AbIk),
         19 c"im2row-scan-abt-ik" NCHW_TO_NHWC Im2row::Scan(AbtIk),
@@ -225,29 +273,29 @@ registry! {
         24 c"im2row-copy-short-abt-ki" NHWC_TO_NCHW Im2row::CopyShort(AbtKi),
         25 c"im2row-copy-short-atbt-ki" NHWC_TO_NCHW Im2row::CopyShort(AtbtKi),
     }
-    "mec" { space "Kw·C·H·OW", order Some("O(KCHW)"), in_parts false, kinds GROUPED, products Gemm, if feature = "mec" }
+    "mec" { computes Convolution, space "Kw·C·H·OW", order Some("O(KCHW)"), in_parts false, kinds GROUPED, products Gemm, if feature = "mec" }
     {
         26 c"mec-row-partition" NHWC Mec::RowPartition,
         27 c"mec-col" NHWC Mec::Col,
     }
-    "kn2" { space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
+    "kn2" { computes Convolution, space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
     {
         28 c"kn2row" NHWC_TO_NCHW Kn2::Row,
         29 c"kn2col" NHWC_TO_NCHW Kn2::Col,
     }
-    "kn2-as" { space "M·H·W", order Some("O(MHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
+    "kn2-as" { computes Convolution, space "M·H·W", order Some("O(MHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
     {
         30 c"kn2row-as" NCHW Kn2::RowAs,
         31 c"kn2col-as" NHWC_TO_NCHW Kn2::ColAs,
     }
-    "kn2-aa" { space "Kw/2·M·rows of a strip", order Some("O(KW)"), in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
+    "kn2-aa" { computes Convolution, space "Kw/2·M·rows of a strip", order Some("O(KW)"), in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
     {
         32 c"kn2row-aa-ab" NCHW Kn2rowAa(AbKi),
         33 c"kn2row-aa-atb" NCHW Kn2rowAa(AtbKi),
         34 c"kn2row-aa-abt" NHWC_TO_NCHW Kn2rowAa(AbtKi),
         35 c"kn2row-aa-atbt" NHWC_TO_NCHW Kn2rowAa(AtbtKi),
     }
-    "conv-1x1" { space "0", order Some("0"), in_parts true, kinds SPATIAL, products Gemm, if feature = "gemm" }
+    "conv-1x1" { computes Convolution, space "0", order Some("0"), in_parts true, kinds SPATIAL, products Gemm, if feature = "gemm" }
     {
         36 c"conv-1x1-gemm-ab-ik" NHWC Conv1x1(AbIk),
         37 c"conv-1x1-gemm-abt-ik" NHWC Conv1x1(AbtIk),
@@ -258,41 +306,45 @@ registry! {
         42 c"conv-1x1-gemm-ab-ki" NCHW Conv1x1(AbKi),
         43 c"conv-1x1-gemm-atb-ki" NCHW Conv1x1(AtbKi),
     }
-    "tiled" { space "0", order None, in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
+    "tiled" { computes Convolution, space "0", order None, in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
     {
         44 c"kn2row-tiled" NHWC Kn2rowTiled,
     }
-    "flat" { space "Kw/2·R·Mb", order None, in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
+    "flat" { computes Convolution, space "Kw/2·R·Mb", order None, in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
     {
         45 c"kn2row-flat" NHWC Kn2rowFlat,
     }
-    "folded" { space "Kw·C·OW·(R·s+Kh)", order None, in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
+    "folded" { computes Convolution, space "Kw·C·OW·(R·s+Kh)", order None, in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
     {
         49 c"kn2row-fold" ANY Kn2rowFold,
     }
-    "register" { space "0 or W·R·Cd", order None, in_parts true, kinds EVERY, products Kernels, if all() }
+    "register" { computes Convolution, space "0 or W·R·Cd", order None, in_parts true, kinds EVERY, products Kernels, if all() }
     {
         55 c"kn2row-register" ANY Kn2rowRegister,
     }
-    "spread" { space "0 or W·R·Cd+M·T", order None, in_parts true, kinds EVERY, products Kernels, if all() }
+    "spread" { computes Convolution, space "0 or W·R·Cd+M·T", order None, in_parts true, kinds EVERY, products Kernels, if all() }
     {
         58 c"kn2col-register" FROM_NCHW_OR_TO_NHWC Kn2colRegister,
     }
-    "depthwise" { space "0 or W·R·Cd", order None, in_parts true, kinds EVERY, products Kernels, if all() }
+    "depthwise" { computes Convolution, space "0 or W·R·Cd", order None, in_parts true, kinds EVERY, products Kernels, if all() }
     {
         57 c"depthwise-register" ANY DepthwiseRegister,
     }
-    "patches" { space "C·Kh·Kw·T", order None, in_parts true, kinds SPATIAL, products Kernels, if all() }
+    "patches" { computes Convolution, space "C·Kh·Kw·T", order None, in_parts true, kinds SPATIAL, products Kernels, if all() }
     {
         56 c"im2col-register" NCHW Im2colRegister,
     }
-    "winograd" { space "α²·T·(Cb+Mb)", order None, in_parts true, kinds GROUPED, products Either, if feature = "winograd" }
+    "winograd" { computes Convolution, space "α²·T·(Cb+Mb)", order None, in_parts true, kinds GROUPED, products Either, if feature = "winograd" }
     {
         50 c"winograd-strip-2x2-3x3" ANY Winograd::<4, 3> => 2e-6,
         51 c"winograd-strip-4x4-3x3" ANY Winograd::<6, 3> => 5e-6,
         52 c"winograd-strip-6x6-3x3" ANY Winograd::<8, 3> => 4e-5,
         53 c"winograd-strip-2x2-5x5" ANY Winograd::<6, 5> => 5e-6,
         54 c"winograd-strip-4x4-5x5" ANY Winograd::<8, 5> => 2e-5,
+    }
+    "weight gradient" { computes Weights, space "T·Cb·Mb+P·Mb+W·Cb", order None, in_parts true, kinds EVERY, products Kernels, if feature = "training" }
+    {
+        59 c"gradient-register" ANY GradientRegister,
     }
 }
 
@@ -333,7 +385,7 @@ mod tests {
             kinds: &[],
             products: Products::Direct,
             stated_error: None,
-            algorithm: &DirectSum2d,
+            computes: Computes::Convolution(&DirectSum2d),
         };
         assert_eq!(entry.check(&plain), Ok(()));
         assert_eq!(entry.check(&grouped), Err(Declined::Unsupported(c"needs groups = 1")));

@@ -10,6 +10,7 @@ use crate::problem::{Axis, DataType, Kind, Layout, Problem, Propagation};
 
 /// What benchdnn calls the gradient of the data.
 const BACKWARD_DATA: &str = "bwd_d";
+const BACKWARD_WEIGHTS: &str = "bwd_w";
 
 /// The sizes in the syntax of [`parse`](super::parse), which reads them back; behind them the layouts where they are
 /// not NCHW, `:f64` in float64, `:bwd_d` for the gradient of the data, and `:sum` if dst accumulates. It identifies a problem in wisdom.
@@ -30,8 +31,10 @@ impl fmt::Display for Problem {
         if self.is(Kind::Float64) {
             write!(f, ":{}", self.data_type)?;
         }
-        if self.propagation == Propagation::BackwardData {
-            write!(f, ":{BACKWARD_DATA}")?;
+        match self.propagation {
+            Propagation::Forward => {}
+            Propagation::BackwardData => write!(f, ":{BACKWARD_DATA}")?,
+            Propagation::BackwardWeights => write!(f, ":{BACKWARD_WEIGHTS}")?,
         }
         if self.accumulate {
             write!(f, ":sum")?;
@@ -129,6 +132,7 @@ pub(crate) fn parse_printed(text: &str) -> Result<Problem> {
         match part {
             "sum" => problem.accumulate = true,
             BACKWARD_DATA => problem.propagation = Propagation::BackwardData,
+            BACKWARD_WEIGHTS => problem.propagation = Propagation::BackwardWeights,
             _ => {
                 let Some(data_type) = DataType::from_name(part) else {
                     return Err(Error::InvalidArgument(text!("{text:?} ends with the unknown {part:?}")));

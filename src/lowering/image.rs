@@ -9,6 +9,40 @@ use convlow_kernels::view::View;
 
 use crate::problem::{Layout, Problem};
 
+/// The images of a tensor that all threads of an execute read.
+#[derive(Clone, Copy)]
+pub struct Images<'a, T> {
+    /// A problem whose src it is.
+    problem: &'a Problem,
+    first: *const T,
+}
+
+// SAFETY: nobody writes what is read through it, as `new` is promised.
+unsafe impl<T: Sync> Sync for Images<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Send for Images<'_, T> {}
+
+impl<'a, T: Number> Images<'a, T> {
+    /// Those of a whole src tensor.
+    ///
+    /// # Safety
+    /// As [`image_of`], for all images.
+    pub unsafe fn new(problem: &'a Problem, first: *const T) -> Self {
+        Self { problem, first }
+    }
+
+    /// The problem whose src it is.
+    pub fn problem(&self) -> &'a Problem {
+        self.problem
+    }
+
+    /// The first of these groups in an image; the others lie behind it.
+    pub fn image(&self, image: usize, groups: &Range<usize>) -> Image<'a, T> {
+        // SAFETY: `new` was promised it.
+        unsafe { image_of(self.problem, self.first, image, groups) }
+    }
+}
+
 /// The first of these groups in an image of a whole src tensor; the others lie behind it.
 ///
 /// # Safety

@@ -26,6 +26,23 @@ pub struct Arguments<'a, T = f32> {
     pub pool: Option<Pool>,
 }
 
+/// What an execute for the gradient of the weights computes with: [`Plan::execute_gradient`](super::Plan::execute_gradient).
+#[cfg(feature = "training")]
+pub struct GradientArguments<'a, T = f32> {
+    /// The whole input in the problem's layout.
+    pub src: &'a [T],
+    /// The gradient of the whole output in the problem's layout.
+    pub diff_dst: &'a [T],
+    /// The gradient of the weights, in the problem's layout of weights, unless it is not asked for.
+    pub diff_weights: Option<&'a mut [T]>,
+    /// The gradient of the bias, one value an output channel, unless it is not asked for.
+    pub diff_bias: Option<&'a mut [T]>,
+    /// At least `workspace_bytes` of any content.
+    pub workspace: &'a mut [T],
+    /// Threads of this call in place of the plan's, and as many.
+    pub pool: Option<Pool>,
+}
+
 /// [`Arguments`] whose tensors may take turns in memory.
 pub(crate) struct RawArguments<'a, X: Scheme> {
     pub src: *const X::Src,

@@ -1,9 +1,12 @@
 //! [`Plan`]: a problem, the algorithm that was chosen for it, and all values that an execute needs.
 
 mod arguments;
+#[cfg(feature = "training")]
+mod gradient;
 mod info;
 mod part;
 mod schedule;
+mod task;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -14,12 +17,17 @@ use convlow_kernels::end::End;
 use convlow_threads::Pool;
 
 pub use self::arguments::Arguments;
+#[cfg(feature = "training")]
+pub use self::arguments::GradientArguments;
 pub(crate) use self::arguments::RawArguments;
+#[cfg(feature = "training")]
+pub(crate) use self::gradient::{Gradient, GradientTensors};
 pub use self::info::Info;
 pub(crate) use self::part::Part;
 use self::part::{Tensors, images_of};
 #[cfg(test)]
 pub(crate) use self::schedule::Schedule;
+pub(crate) use self::task::Task;
 use self::work::Weights;
 pub(crate) use self::work::Work;
 use crate::algorithms::Element;
@@ -35,15 +43,15 @@ pub struct Plan {
     /// The forward convolution by which it is computed: what an execute reads is its src, and what it writes its dst.
     computed: Problem,
     info: Info,
-    work: Work,
+    task: Task,
     pool: Pool,
 }
 
 impl Plan {
     /// The plan for one algorithm that was found feasible.
-    pub(crate) fn of(problem: &Problem, info: Info, work: Work, pool: &Pool) -> Self {
+    pub(crate) fn of(problem: &Problem, info: Info, task: Task, pool: &Pool) -> Self {
         let Computed { problem: computed, .. } = Computed::new(problem);
-        Self { problem: *problem, computed, info, work, pool: pool.clone() }
+        Self { problem: *problem, computed, info, task, pool: pool.clone() }
     }
 
     /// The same plan on other threads, of which there are as many.
@@ -78,7 +86,7 @@ impl Plan {
 
     /// Whether it reads plain weights: it was made with [`WeightsFrom::Plain`](crate::WeightsFrom::Plain).
     pub fn reads_plain_weights(&self) -> bool {
-        self.work.is_plain()
+        self.task.is_plain()
     }
 
     /// Bytes of the weights that an execute reads, packed or plain.
@@ -100,7 +108,7 @@ impl Plan {
 
     /// How the weights are packed; none of plans that read plain weights.
     pub(crate) fn packing(&self) -> Option<&Packing> {
-        self.work.whole().map(|part| &part.packing)
+        self.task.packing()
     }
 
     /// How the caller is to pack the weights.
@@ -110,6 +118,11 @@ impl Plan {
     pub(crate) fn packing_of_caller(&self) -> Result<&Packing> {
         match self.packing() {
             Some(packing) => Ok(packing),
+            None if !self.reads_plain_weights() => {
+                invalid!(
+                    "the plan computes the gradient of the weights: it reads none, and there is nothing to pack"
+                )
+            }
             None => invalid!(
                 "the plan was made with packing = CONVLOW_PACKING_NONE: pass its weights to each execute, there is nothing to pack"
             ),
@@ -199,6 +212,7 @@ impl Plan {
     pub(crate) unsafe fn execute_raw<T: Element>(&self, tensors: RawArguments<'_, T>) -> Result<()> {
         self.check_type::<T>()?;
         let RawArguments { src, weights, bias, slopes, residual, dst, workspace, pool } = tensors;
+        let work = self.work()?;
         let problem = &self.computed;
         if let Some(bias) = bias {
             check_len("bias", bias.len(), problem.out_channels)?;
@@ -217,11 +231,7 @@ impl Plan {
             return invalid!("residual is given, but accumulate = 0 in the plan's descriptor");
         }
         let weights = self.weights_of(weights)?;
-        let elements = problem.elements(self.info.workspace_bytes);
-        let given_bytes = size_of_val(workspace);
-        let Some(workspace) = workspace.get_mut(..elements) else {
-            return Err(workspace_too_small(given_bytes, self.info.workspace_bytes));
-        };
+        let workspace = self.workspace_of(workspace)?;
         let pool = pool.as_ref().unwrap_or(&self.pool);
         let _one_thread = self.info.backend.map(Backend::on_one_thread);
         // SAFETY: the caller's promise.
@@ -230,8 +240,23 @@ impl Plan {
                 return self.end_nothing((bias, slopes), (dst, residual));
             }
             let tensors = Tensors { src, bias, slopes, dst, residual };
-            self.work.run(weights, tensors, self.info.backend, workspace, pool);
+            work.run(weights, tensors, self.info.backend, workspace, pool);
         })
+    }
+
+    /// As much of a workspace as the plan needs.
+    fn workspace_of<'a, T: Element>(&self, workspace: &'a mut [T]) -> Result<&'a mut [T]> {
+        let (given, needed) = (size_of_val(workspace), self.info.workspace_bytes);
+        workspace.get_mut(..self.problem.elements(needed)).ok_or_else(|| workspace_too_small(given, needed))
+    }
+
+    /// What computes a convolution or the gradient of its data.
+    fn work(&self) -> Result<&Work> {
+        match &self.task {
+            Task::Convolution(work) => Ok(work),
+            #[cfg(feature = "training")]
+            Task::Gradient(_) => invalid!("the plan computes the gradient of the weights: it writes no dst"),
+        }
     }
 
     /// The weights of an execute, checked.

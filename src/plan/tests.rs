@@ -3,7 +3,7 @@
 use convlow_kernels::matrix::MatrixMut;
 use convlow_threads::Pool;
 
-use super::{Info, Plan, Schedule, Work};
+use super::{Info, Plan, Schedule, Task, Work};
 use crate::algorithms::{Cost, Element, Entry, Prepared, Unit};
 use crate::buffer::Buffer;
 use crate::computed::Computed;
@@ -83,7 +83,7 @@ fn units_of_any_groups_cover_the_problem() {
                 let schedule = Schedule { prepared: Box::new(Scaling { problem, groups }), units_at_once };
                 let pool = Pool::new(3).expect("three threads");
                 let work = Work::of(Computed::new(&problem), schedule).expect("no scratch");
-                let plan = Plan::of(&problem, info, work, &pool);
+                let plan = Plan::of(&problem, info, Task::Convolution(work), &pool);
                 let mut packed = Buffer::new(info.packed_weights_bytes).expect("a few bytes");
                 plan.pack_weights(&weights, packed.bytes_mut()).expect("the lengths agree");
                 let mut dst = vec![f32::NAN; problem.dst_len()];

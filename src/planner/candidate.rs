@@ -6,7 +6,11 @@ use super::options::{Math, Options, WeightsFrom};
 use super::{estimate, wisdom};
 use crate::algorithms::{Cost, Declined, Entry, Products, Scratch};
 use crate::gemm::{Backend, BackendChoice};
-use crate::plan::{Info, Part, Work};
+#[cfg(feature = "training")]
+use crate::plan::Gradient;
+use crate::plan::{Info, Part, Task, Work};
+#[cfg(feature = "training")]
+use crate::problem::Propagation;
 use crate::problem::{DataType, Kind, Problem, product};
 
 /// An algorithm that can compute the problem, ready to do so.
@@ -14,7 +18,7 @@ pub(super) struct Candidate {
     pub(super) info: Info,
     /// The same on one thread, by which it is chosen: how an algorithm rounds may not depend on the number of threads.
     pub(super) alone: Info,
-    pub(super) work: Work,
+    pub(super) task: Task,
     /// The number of its packing; 0 where it reads plain weights.
     pub(super) packing: u64,
 }
@@ -48,7 +52,7 @@ impl Candidate {
     /// lowers a whole image is slower than what lowers parts of it, whatever the estimates of its copies say; and to
     /// transform plain weights for each execute takes longer than it spares.
     pub(super) fn is_open_to_auto(&self, options: &Options) -> bool {
-        if self.work.is_plain() && !self.info.entry.is_exact() {
+        if self.task.is_plain() && !self.info.entry.is_exact() {
             return false;
         }
         match self.info.entry.products {
@@ -100,22 +104,25 @@ fn examine_on(
     options: &Options,
     backends: &[Backend],
 ) -> Answer {
-    let work = match options.weights {
-        WeightsFrom::Packed => Work::packed(problem, entry, threads, options.max_workspace_bytes)?,
-        WeightsFrom::Plain => Work::plain(problem, entry, threads, options.max_workspace_bytes)?,
+    let most = options.max_workspace_bytes;
+    let task = match (problem.propagation, options.weights) {
+        #[cfg(feature = "training")]
+        (Propagation::BackwardWeights, _) => Task::Gradient(Gradient::new(problem, entry, threads, most)?),
+        (_, WeightsFrom::Packed) => Task::Convolution(Work::packed(problem, entry, threads, most)?),
+        (_, WeightsFrom::Plain) => Task::Convolution(Work::plain(problem, entry, threads, most)?),
     };
     if options.math == Math::Exact && !entry.is_exact() {
         return Err(Declined::Unsupported(c"needs math = CONVLOW_MATH_FAST"));
     }
-    let workspace_bytes = work.bytes().ok_or(Scratch::OVERFLOW)?;
-    let packing = work.whole().map(|part| part.packing);
+    let workspace_bytes = task.bytes().ok_or(Scratch::OVERFLOW)?;
+    let packing = task.packing().copied();
     let packed_weights_bytes = match &packing {
         Some(packing) => packing.bytes().ok_or(WEIGHTS_OVERFLOW)?,
         None => 0,
     };
     let Sum { backend, isa, gemm_calls, counts, mut estimated_seconds } =
-        sum_of(&work, entry, threads, (options, backends))?;
-    if work.is_plain() {
+        sum_of(&task, entry, threads, (options, backends))?;
+    if task.is_plain() {
         estimated_seconds += estimate::seconds_of_packing(problem.weights_len());
     }
     // What the model's constants are of.
@@ -130,14 +137,14 @@ fn examine_on(
         gemm_calls,
         counts,
         estimated_seconds: estimated_seconds * of_type,
-        measured_seconds: match work.is_plain() {
+        measured_seconds: match task.is_plain() {
             // Wisdom is of packed weights.
             true => 0.0,
             false => wisdom::recall(problem, threads, backend, entry).unwrap_or(0.0),
         },
         reason: None,
     };
-    Ok(Candidate { info, alone: info, work, packing: packing.map_or(0, |packing| packing.id()) })
+    Ok(Candidate { info, alone: info, task, packing: packing.map_or(0, |packing| packing.id()) })
 }
 
 /// What all parts cost together, and the GEMM that serves them.
@@ -150,13 +157,24 @@ struct Sum {
 }
 
 fn sum_of(
-    work: &Work,
+    task: &Task,
     entry: &Entry,
     threads: usize,
     (options, backends): (&Options, &[Backend]),
 ) -> Result<Sum, Declined> {
     let counts = Cost::default().counts(0);
     let mut sum = Sum { backend: None, isa: None, gemm_calls: 0, counts, estimated_seconds: 0.0 };
+    let work = match task {
+        Task::Convolution(work) => work,
+        #[cfg(feature = "training")]
+        Task::Gradient(gradient) => {
+            let cost = gradient.prepared.cost();
+            sum.isa = Some(gradient.prepared.length().isa());
+            sum.counts = cost.counts(1);
+            sum.estimated_seconds = estimate::seconds(&cost, 1, threads, None);
+            return Ok(sum);
+        }
+    };
     // The first part is the largest.
     for (part, times) in work.parts() {
         let (cost, units) = (cost_of(part), part.schedule.units(&part.problem));

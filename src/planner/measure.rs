@@ -14,8 +14,10 @@ use super::wisdom;
 use crate::algorithms::{Element, Entry};
 use crate::buffer::Buffer;
 use crate::computed::Computed;
+#[cfg(feature = "training")]
+use crate::plan::GradientArguments;
 use crate::plan::{Info, Plan};
-use crate::problem::{DataType, Problem, with_outputs};
+use crate::problem::{DataType, Problem, Propagation, with_outputs};
 use convlow_kernels::data_type::for_type;
 
 /// Timed runs of a candidate behind one to warm up; the fastest counts.
@@ -196,7 +198,10 @@ fn grow(buffer: &mut Buffer, bytes: usize, data_type: DataType) -> Result<()> {
 impl TimedTensors {
     fn new(problem: &Problem) -> Result<Self> {
         let [mut src, mut dst, packed, workspace] = [const { Buffer::EMPTY }; 4];
-        let Computed { problem, .. } = Computed::new(problem);
+        let problem = match problem.propagation {
+            Propagation::BackwardWeights => *problem,
+            _ => Computed::new(problem).problem,
+        };
         grow(&mut src, problem.src_len() * problem.data_type.bytes(), problem.data_type)?;
         grow(&mut dst, problem.dst_len() * problem.data_type.bytes(), problem.data_type)?;
         Ok(Self { src, dst, packed, workspace })
@@ -210,6 +215,17 @@ impl TimedTensors {
     }
 
     fn execute<T: Element>(&mut self, plan: &Plan) -> Result<()> {
+        #[cfg(feature = "training")]
+        if plan.problem().propagation == Propagation::BackwardWeights {
+            return plan.execute_gradient::<T>(GradientArguments {
+                src: self.src.elements(),
+                diff_dst: self.dst.elements(),
+                diff_weights: self.packed.elements_mut().get_mut(..plan.problem().weights_len()),
+                diff_bias: None,
+                workspace: self.workspace.elements_mut(),
+                pool: None,
+            });
+        }
         let packed = &self.packed.bytes()[..plan.weights_bytes()];
         plan.execute::<T>(
             self.src.elements(),
@@ -230,11 +246,11 @@ impl TimedTensors {
         deadline: Instant,
         first: bool,
     ) -> Result<Option<f64>> {
-        let Candidate { info, work, .. } = candidate;
+        let Candidate { info, task, .. } = candidate;
         let workspace_bytes = info.workspace_bytes;
         grow(&mut self.workspace, workspace_bytes, part.data_type)?;
         let watched = options.pool.until(deadline);
-        let mut plan = Plan::of(part, info, work, if first { &options.pool } else { &watched });
+        let mut plan = Plan::of(part, info, task, if first { &options.pool } else { &watched });
         let weights_bytes = plan.weights_bytes();
         grow(&mut self.packed, weights_bytes, part.data_type)?;
         let (mut warmed_up, mut fastest) = (None, None::<f64>);

@@ -64,7 +64,7 @@ impl Plan {
             print_choice(problem, survey.infos(options, Some(chosen)));
         }
         let entry = chosen.info.entry;
-        let Candidate { info, work, .. } = survey.take(entry);
-        Ok(Self::of(problem, info, work, &options.pool))
+        let Candidate { info, task, .. } = survey.take(entry);
+        Ok(Self::of(problem, info, task, &options.pool))
     }
 }

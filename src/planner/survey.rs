@@ -16,7 +16,7 @@ use super::usual::of_usual_size;
 use crate::algorithms::{CACHED_BYTES, Cost, Declined, Entry, Products, REGISTRY, Reason};
 use crate::gemm::{Backend, BackendChoice};
 use crate::plan::Info;
-use crate::problem::{DataType, Problem};
+use crate::problem::{DataType, Problem, Propagation};
 
 /// A limit as messages print it.
 struct Limit(usize);
@@ -72,10 +72,18 @@ impl Survey {
                 "type = {data_type}, but this build has none (cargo feature {data_type})"
             )));
         }
+        if problem.propagation != Propagation::Forward && !cfg!(feature = "training") {
+            let name = problem.propagation.name();
+            return Err(Error::Unsupported(text!(
+                "propagation = {name}, but this build computes no gradients (cargo feature training)"
+            )));
+        }
         Isa::in_use()?;
         let backends = Backend::candidates(options.gemm)?;
         let mut answers = memory::vec(REGISTRY.len())?;
-        let some_image = problem.sums_nothing().then(|| problem.on_some_image()).transpose()?;
+        let is_convolution = problem.propagation != Propagation::BackwardWeights;
+        let some_image =
+            (problem.sums_nothing() && is_convolution).then(|| problem.on_some_image()).transpose()?;
         for entry in REGISTRY.iter().filter(|entry| is_asked(entry)) {
             let answer = match &some_image {
                 Some(image) => examine(entry, image, options, backends).map(Candidate::without_sums),
@@ -92,7 +100,8 @@ impl Survey {
     /// The packing that the options ask for, or else those that AUTO takes for the layer on images of the usual size.
     fn usual(problem: &Problem, options: &Options) -> Result<Option<Usual>> {
         let is_packed = options.weights == WeightsFrom::Packed && options.gemm == BackendChoice::Auto;
-        if !is_packed || !matches!(options.algorithm, AlgorithmChoice::Auto) {
+        let has_weights = problem.propagation != Propagation::BackwardWeights;
+        if !is_packed || !has_weights || !matches!(options.algorithm, AlgorithmChoice::Auto) {
             return Ok(None);
         }
         if options.packing_id != 0 {
@@ -282,7 +291,7 @@ impl Survey {
             c"packs weights in another way than packing_id asks for"
         } else if !candidate.is_open_to_auto(options) {
             match (options.gemm, candidate.info.entry.products) {
-                _ if candidate.work.is_plain() && !info.entry.is_exact() => {
+                _ if candidate.task.is_plain() && !info.entry.is_exact() => {
                     c"transforms plain weights for each execute: only by name"
                 }
                 (BackendChoice::Auto, _) => c"only where a GEMM is asked for",

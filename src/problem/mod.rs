@@ -38,6 +38,19 @@ pub enum Propagation {
     Forward,
     /// The gradient of src from the gradient of dst and the weights.
     BackwardData,
+    /// The gradients of the weights and of the bias from src and the gradient of dst.
+    BackwardWeights,
+}
+
+impl Propagation {
+    /// The constant's name, without what all have in common.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Propagation::Forward => "FORWARD",
+            Propagation::BackwardData => "BACKWARD_DATA",
+            Propagation::BackwardWeights => "BACKWARD_WEIGHTS",
+        }
+    }
 }
 
 /// Where the weight of a group's output channel, input channel and tap lies in the caller's weights.
@@ -175,7 +188,8 @@ impl Problem {
             }
         }
         if problem.propagation != Propagation::Forward && problem.activation != Activation::None {
-            return Err(Error::Unsupported(text!("propagation = BACKWARD_DATA, but activation is not NONE")));
+            let name = problem.propagation.name();
+            return Err(Error::Unsupported(text!("propagation = {name}, but activation is not NONE")));
         }
         problem.with_checked_sizes(names)
     }

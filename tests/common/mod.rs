@@ -149,7 +149,7 @@ impl Lying {
     }
 }
 
-fn src_and_dst(problem: &Problem) -> [Lying; 2] {
+pub fn src_and_dst(problem: &Problem) -> [Lying; 2] {
     let ([src_channel, dst_channel], [src_batch, dst_batch]) =
         (problem.channel_strides(), problem.batch_strides());
     let (src_strides, dst_strides) = ([src_channel, src_batch], [dst_channel, dst_batch]);

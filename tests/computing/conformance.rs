@@ -252,7 +252,7 @@ fn of_other_kind(rng: &mut fastrand::Rng, plain: &Problem) -> Option<Problem> {
 }
 
 /// The problem whose strides are gaps, with strides.
-fn with_gaps(problem: &Problem) -> Problem {
+pub fn with_gaps(problem: &Problem) -> Problem {
     let packed = common::packed(problem);
     let strides = |run: usize, runs: usize, gaps: Strides| {
         let channel = run + gaps.channel;
@@ -406,7 +406,7 @@ fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &
             }
             let terms = match problem.propagation {
                 Propagation::Forward => problem.depth(),
-                Propagation::BackwardData => problem.group_out() * problem.taps(),
+                _ => problem.group_out() * problem.taps(),
             };
             let gamma = (terms + 2) as f64 * half_epsilon;
             let mut worst = 0f64;
@@ -428,10 +428,47 @@ fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &
     }
 }
 
+/// The grid, and how many of its shapes are written out.
+pub fn shapes() -> (Vec<Problem>, usize) {
+    let mut rng = fastrand::Rng::with_seed(1709_03395);
+    let mut shapes = written_out();
+    shapes.extend(of_each_kind());
+    let written_out = shapes.len();
+    shapes.extend(std::iter::repeat_with(|| choose(&mut rng)).flatten().take(CHOSEN_SHAPES));
+    let mut chosen = std::iter::repeat_with(|| {
+        let plain = choose(&mut rng)?;
+        of_other_kind(&mut rng, &plain)
+    });
+    shapes.extend(chosen.by_ref().flatten().take(SHAPES_OF_OTHER_KINDS));
+    (shapes, written_out)
+}
+
+/// Calls `f` for each shape, or in a program that tries a part for one of as many as it returns, on all cores.
+pub fn for_each_shape(shapes: &[Problem], f: impl Fn(usize, &Problem, &Pool) + Sync) -> usize {
+    // Of a part every fifth, so that bias and layouts of weights, which repeat every third, keep changing.
+    let share = if common::in_part() { 5 } else { 1 };
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                // One each: a pool that is busy leaves a caller to itself.
+                let pool = Pool::new(3).expect("a few threads");
+                loop {
+                    let number = next.fetch_add(share, Ordering::Relaxed);
+                    let Some(shape) = shapes.get(number) else { break };
+                    f(number, shape, &pool);
+                }
+            });
+        }
+    });
+    share
+}
+
 /// The algorithms that are tried: all, or those whose products the kernels compute.
 fn tried() -> impl Iterator<Item = &'static Entry> {
     let on_kernels = |entry: &Entry| matches!(entry.products, Products::Kernels | Products::Either);
-    REGISTRY.iter().filter(move |entry| !common::in_part() || on_kernels(entry))
+    let convolutions = REGISTRY.iter().filter(|entry| !entry.computes_weights());
+    convolutions.filter(move |entry| !common::in_part() || on_kernels(entry))
 }
 
 #[test]
@@ -444,39 +481,16 @@ fn other_instructions_compute_the_same() {
 fn every_algorithm_computes_the_definition() {
     common::instructions();
     let in_part = common::in_part();
-    let mut rng = fastrand::Rng::with_seed(1709_03395);
-    let mut shapes = written_out();
-    shapes.extend(of_each_kind());
-    let written_out = shapes.len();
-    shapes.extend(std::iter::repeat_with(|| choose(&mut rng)).flatten().take(CHOSEN_SHAPES));
-    let mut chosen = std::iter::repeat_with(|| {
-        let plain = choose(&mut rng)?;
-        of_other_kind(&mut rng, &plain)
-    });
-    shapes.extend(chosen.by_ref().flatten().take(SHAPES_OF_OTHER_KINDS));
-    // Of a part every fifth, so that bias and layouts of weights, which repeat every third, keep changing.
-    let share = if in_part { 5 } else { 1 };
-
+    let (shapes, written_out) = shapes();
     let tally = Mutex::new(Tally::default());
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                // One each: a pool that is busy leaves a caller to itself.
-                let pool = Pool::new(3).expect("a few threads");
-                loop {
-                    let number = next.fetch_add(share, Ordering::Relaxed);
-                    let Some(shape) = shapes.get(number) else { break };
-                    let propagation = Propagation::BackwardData;
-                    let gradient = Problem { propagation, activation: Activation::None, ..*shape };
-                    for shape in [shape, &gradient] {
-                        match shape.data_type {
-                            DataType::F32 => check_shape::<f32>(number, shape, &pool, &tally),
-                            DataType::F64 => check_shape::<f64>(number, shape, &pool, &tally),
-                        }
-                    }
-                }
-            });
+    let share = for_each_shape(&shapes, |number, shape, pool| {
+        let propagation = Propagation::BackwardData;
+        let gradient = Problem { propagation, activation: Activation::None, ..*shape };
+        for shape in [shape, &gradient] {
+            match shape.data_type {
+                DataType::F32 => check_shape::<f32>(number, shape, pool, &tally),
+                DataType::F64 => check_shape::<f64>(number, shape, pool, &tally),
+            }
         }
     });
 

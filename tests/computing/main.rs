@@ -16,5 +16,7 @@ mod rayon;
 mod register_tile;
 mod slices;
 mod threads;
+#[cfg(feature = "training")]
+mod weight_gradients;
 #[cfg(feature = "winograd")]
 mod winograd;

@@ -8,6 +8,8 @@ use crate::depthwise_tile::DepthwiseTile;
 use crate::end::End;
 use crate::finish::Finish;
 use crate::flat_tile::FlatTile;
+#[cfg(feature = "training")]
+use crate::gradient::ProductSums;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::transpose_checked;
 use crate::number::Number;
@@ -87,6 +89,9 @@ kernels! {
     finish(end: &End<'_, Self>, dst: &mut MatrixMut<'_, Self>, layout: Layout) => end.finish_checked(dst, layout);
     /// Runs a [`PackedProduct`].
     packed_product(tile: PackedProduct<'_, '_, Self>) => tile.run_checked();
+    /// Adds the products of some pixels.
+    #[cfg(feature = "training")]
+    product_sums(sums: ProductSums<'_, Self>) => sums.run_checked();
     /// Transforms weights.
     #[cfg(feature = "winograd")]
     winograd_weights(transform: WeightsTransform<'_, Self>) => transform.run_checked();

@@ -8,7 +8,7 @@
 //! - The last step of a sum: [`end`], with [`activation`]; [`finish`] does the rest of it in memory.
 //! - Kernels: [`pixel_tile`] for convolutions; [`depthwise_tile`] and [`flat_tile`] for channels that each have an
 //!   input of their own; [`plane_tile`] for patches that lie as planes; [`packed_product`] for [`winograd`] and for
-//!   [`spread_tile`], which serves few output channels.
+//!   [`spread_tile`], which serves few output channels; `gradient` for the weights' gradient.
 //! - Moves of data: [`moves`], [`phases`] and [`copies`].
 //! - [`register`]: the number of channels of a register tile.
 //!
@@ -28,6 +28,8 @@ pub mod end;
 pub mod finish;
 pub mod flat_tile;
 pub mod geometry;
+#[cfg(feature = "training")]
+pub mod gradient;
 pub mod image;
 pub mod isa;
 pub mod lanes;

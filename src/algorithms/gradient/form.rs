@@ -1,0 +1,145 @@
+//! [`Form`]: which tensor holds the factors of rows, and which those of lanes.
+
+use std::ops::Range;
+
+use convlow_kernels::gradient::{Extent, lanes_of_vector};
+
+use crate::computed::Computed;
+use crate::problem::{Axis, DataType, Kind, Problem};
+
+/// The gradient of a problem's weights as sums of products over pixels.
+///
+/// The factors of lanes come from the tensor whose pixels are summed over, those of rows from the one that its windows lie on.
+/// In an ordinary convolution these are the gradient of dst and src; in a transposed one src and the gradient of dst. With
+/// stride 1 each of both may be either, the taps turned round: the one whose channels fill vectors better holds the lanes.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// A problem whose src is the tensor of rows.
+    pub rows: Problem,
+    /// A problem whose src is the tensor of lanes.
+    pub lanes: Problem,
+    /// How the pixels of lanes see those of rows: as outputs of an ordinary convolution see its inputs.
+    pub axes: [Axis; 3],
+    /// Where the weights lie.
+    pub extent: Extent,
+    /// Whether taps count from the last one.
+    pub turned_round: bool,
+    /// Whether each lane has rows of its own: all groups are one, and a lane reads the inputs of its group.
+    pub each_lane: bool,
+    /// Whether the gradient of dst is the tensor of lanes.
+    pub lanes_are_diff_dst: bool,
+}
+
+/// The share of a register tile's time in which it multiplies, for so many lanes of a group.
+fn filled(lanes: usize, vector: usize) -> f64 {
+    let vectors = lanes.div_ceil(vector);
+    let of_tile = match vectors {
+        1 => 0.6,
+        2 => 0.85,
+        3 => 0.95,
+        _ => 1.0,
+    };
+    of_tile * lanes as f64 / (vectors * vector) as f64
+}
+
+impl Form {
+    /// That of a problem.
+    pub fn new(problem: &Problem) -> Self {
+        let Computed { problem: computed, source } = Computed::new(problem);
+        let vector = match problem.data_type {
+            DataType::F32 => lanes_of_vector::<f32>(),
+            DataType::F64 => lanes_of_vector::<f64>(),
+        };
+        let extent = Extent {
+            groups: computed.groups,
+            counts: [computed.group_out(), computed.group_in(), computed.taps()],
+            group: source.group,
+            steps: [source.output, source.input, source.tap],
+        };
+        let form = Self {
+            rows: computed,
+            lanes: computed.exchanged(),
+            axes: computed.axes().map(|axis| *axis),
+            extent,
+            turned_round: false,
+            each_lane: false,
+            lanes_are_diff_dst: !problem.is(Kind::Transposed),
+        };
+        let [lanes, inputs, _] = extent.counts;
+        if lanes < vector && extent.groups > 1 && extent.group == lanes * extent.steps[0] {
+            return form.of_each_lane();
+        }
+        let turned = form.turned();
+        turned.filter(|_| filled(inputs, vector) > 1.1 * filled(lanes, vector)).unwrap_or(form)
+    }
+
+    /// All groups as one, in which each lane has rows of its own.
+    fn of_each_lane(self) -> Self {
+        let Extent { groups, counts: [lanes, inputs, taps], .. } = self.extent;
+        let extent = Extent { groups: 1, counts: [groups * lanes, inputs, taps], ..self.extent };
+        Self { extent, each_lane: true, ..self }
+    }
+
+    /// The same with rows and lanes exchanged, if stride and padding allow it.
+    fn turned(&self) -> Option<Self> {
+        let [Some(planes), Some(rows), Some(cols)] = self.axes.each_ref().map(turned_axis) else {
+            return None;
+        };
+        let Extent { counts: [lanes, inputs, taps], steps: [of_lane, of_input, of_tap], .. } = self.extent;
+        let extent =
+            Extent { counts: [inputs, lanes, taps], steps: [of_input, of_lane, of_tap], ..self.extent };
+        Some(Self {
+            rows: self.lanes,
+            lanes: self.rows,
+            axes: [planes, rows, cols],
+            extent,
+            turned_round: !self.turned_round,
+            lanes_are_diff_dst: !self.lanes_are_diff_dst,
+            ..*self
+        })
+    }
+
+    /// Images of both tensors.
+    pub fn batch(&self) -> usize {
+        self.rows.batch
+    }
+
+    /// Channels of dst.
+    pub fn channels_of_dst(&self) -> usize {
+        if self.lanes_are_diff_dst { self.lanes.in_channels } else { self.rows.in_channels }
+    }
+
+    /// Channels of a group in the tensor of lanes, and in that of rows.
+    pub fn of_group(&self) -> [usize; 2] {
+        [self.lanes.group_in(), self.rows.group_in()]
+    }
+
+    /// The pixels that are summed over: images, planes, rows and columns.
+    pub fn pixels(&self) -> [usize; 4] {
+        let [planes, rows, cols] = &self.axes;
+        [self.batch(), planes.output, rows.output, cols.output]
+    }
+
+    /// The taps by which the pixels of lanes see those of rows, on each axis, for some neighbouring taps of the weights: whole rows
+    /// of the kernel, or taps of one row.
+    pub fn taps_of_lanes(&self, taps: &Range<usize>) -> [Range<usize>; 3] {
+        let [planes, rows, cols] = self.kernel();
+        let start = if self.turned_round { planes * rows * cols - taps.end } else { taps.start };
+        let first = [start / (rows * cols), start / cols % rows, start % cols];
+        let len = taps.len();
+        let counts = [len.div_ceil(rows * cols), len.div_ceil(cols).min(rows), len.min(cols)];
+        std::array::from_fn(|at| first[at]..first[at] + counts[at])
+    }
+
+    /// Taps of each axis.
+    pub fn kernel(&self) -> [usize; 3] {
+        self.axes.each_ref().map(|axis| axis.kernel)
+    }
+}
+
+/// An axis on which what were inputs are outputs.
+fn turned_axis(axis: &Axis) -> Option<Axis> {
+    let reach = (axis.kernel - 1).checked_mul(axis.dilation)?;
+    let pad_before = reach.checked_sub(axis.pad_before).filter(|_| axis.stride == 1)?;
+    Some(Axis { input: axis.output, output: axis.input, pad_before, pad_after: 0, ..*axis })
+}

@@ -1,0 +1,213 @@
+//! The pixels that products are summed over, in strips, and where their factors lie.
+
+use std::ops::Range;
+
+use convlow_kernels::gradient::Run;
+
+use crate::problem::{Axis, common};
+
+/// Output pixels of all images, divided into strips: neighbouring images, planes, rows and columns, of each axis more than one
+/// only where the inner ones are whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Strips {
+    all: [usize; 4],
+    of_strip: [usize; 4],
+}
+
+impl Strips {
+    /// Strips of at most so many of all images, planes, rows and columns.
+    pub fn new(all: [usize; 4], most: usize) -> Self {
+        let (mut of_strip, mut room) = ([1; 4], most);
+        for at in (0..4).rev() {
+            // Of about the same size.
+            of_strip[at] = all[at].div_ceil(all[at].div_ceil(room).max(1)).max(1);
+            room /= all[at].max(1);
+            if room == 0 || of_strip[at] < all[at] {
+                break;
+            }
+        }
+        Self { all, of_strip }
+    }
+
+    /// Images, planes, rows and columns of a whole one.
+    pub fn sizes(&self) -> [usize; 4] {
+        self.of_strip
+    }
+
+    /// Pixels of a whole one.
+    pub fn pixels(&self) -> usize {
+        self.of_strip.iter().product()
+    }
+
+    /// All of them, in order.
+    pub fn each(&self) -> impl Iterator<Item = [Range<usize>; 4]> + use<> {
+        let Self { all, of_strip } = *self;
+        let counts: [usize; 4] = std::array::from_fn(|at| all[at].div_ceil(of_strip[at]));
+        (0..counts.iter().product()).map(move |index| {
+            let mut left = index;
+            let mut strip = [0..0, 0..0, 0..0, 0..0];
+            for at in (0..4).rev() {
+                let first = left % counts[at] * of_strip[at];
+                strip[at] = first..(first + of_strip[at]).min(all[at]);
+                left /= counts[at];
+            }
+            strip
+        })
+    }
+}
+
+/// The input positions that some outputs see by some taps, those that none of them sees left out where that is simple.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub first: usize,
+    pub count: usize,
+    pub step: usize,
+}
+
+impl Seen {
+    pub fn new(axis: &Axis, outputs: &Range<usize>, taps: &Range<usize>) -> Self {
+        let nothing = Self { first: 0, count: 0, step: 1 };
+        if taps.len() == 1 {
+            let outputs = common(&axis.outputs_of_tap(taps.start), outputs);
+            return match outputs.is_empty() {
+                true => nothing,
+                false => {
+                    let first = axis.input_of(outputs.start, taps.start);
+                    Self { first, count: outputs.len(), step: axis.stride }
+                }
+            };
+        }
+        if outputs.len() == 1 {
+            let taps = common(&axis.taps_of_output(outputs.start), taps);
+            return match taps.is_empty() {
+                true => nothing,
+                false => {
+                    let first = axis.input_of(outputs.start, taps.start);
+                    Self { first, count: taps.len(), step: axis.dilation }
+                }
+            };
+        }
+        let end = axis.input + axis.pad_before;
+        let place = |output: usize, tap: usize| {
+            output.saturating_mul(axis.stride).saturating_add(tap * axis.dilation).clamp(axis.pad_before, end)
+        };
+        let first = place(outputs.start, taps.start);
+        let last = place(outputs.end - 1, taps.end - 1).saturating_add(1).clamp(first, end);
+        Self { first: first - axis.pad_before, count: last - first, step: 1 }
+    }
+
+    /// How many there are at most, for so many outputs and taps.
+    pub fn most(axis: &Axis, outputs: usize, taps: usize) -> usize {
+        match (outputs, taps) {
+            (_, 1) => outputs,
+            (1, _) => taps,
+            _ => {
+                let far =
+                    (outputs - 1).saturating_mul(axis.stride).saturating_add((taps - 1) * axis.dilation);
+                far.saturating_add(1).min(axis.input)
+            }
+        }
+    }
+
+    /// The number of the position that an output sees by a tap.
+    fn number(&self, axis: &Axis, output: usize, tap: usize) -> usize {
+        (axis.input_of(output, tap) - self.first) / self.step
+    }
+
+    /// From the position that an output sees to the one that the next output sees.
+    fn from_output_to_output(&self, axis: &Axis) -> usize {
+        if self.count <= 1 { 1 } else { axis.step().div_ceil(self.step) }
+    }
+}
+
+/// A strip, and what its outputs see by some taps, moved to two strips of memory.
+pub(super) struct Window<'a> {
+    pub axes: &'a [Axis; 3],
+    pub strip: &'a [Range<usize>; 4],
+    pub seen: [Seen; 3],
+    /// Elements of a pixel of the factors of rows, and of those of lanes.
+    pub lds: [usize; 2],
+}
+
+impl Window<'_> {
+    /// Elements from one pixel to the next in the factors of rows.
+    pub fn row_step(&self) -> usize {
+        self.seen[2].from_output_to_output(&self.axes[2]) * self.lds[0]
+    }
+
+    /// Elements from what an output sees by one tap of a row of the kernel to what it sees by the next.
+    pub fn tap_step(&self) -> usize {
+        let [_, _, cols] = self.axes;
+        cols.dilation.div_ceil(self.seen[2].step) * self.lds[0]
+    }
+
+    /// Outputs of a row of the strip that see an input by a tap of the last axis.
+    pub fn columns_of_tap(&self, tap: usize) -> Range<usize> {
+        common(&self.axes[2].outputs_of_tap(tap), &self.strip[3])
+    }
+
+    /// Calls `f` with runs of these columns of the strip's rows that see a row of the kernel, where tap `taps[2]` begins.
+    pub fn runs(&self, taps: [usize; 3], cols: &Range<usize>, list: &mut RunList, mut f: impl FnMut(&[Run])) {
+        list.len = 0;
+        if cols.is_empty() {
+            return;
+        }
+        let [images, planes, rows, all_cols] = self.strip;
+        let [zs, ys, xs] = &self.seen;
+        let steps = [self.row_step(), self.lds[1]];
+        for image in 0..images.len() {
+            for z in common(&self.axes[0].outputs_of_tap(taps[0]), planes) {
+                for y in common(&self.axes[1].outputs_of_tap(taps[1]), rows) {
+                    let in_row = xs.number(&self.axes[2], cols.start, taps[2]);
+                    let of_rows = ((image * zs.count + zs.number(&self.axes[0], z, taps[0])) * ys.count
+                        + ys.number(&self.axes[1], y, taps[1]))
+                        * xs.count
+                        + in_row;
+                    let of_lanes = ((image * planes.len() + z - planes.start) * rows.len() + y - rows.start)
+                        * all_cols.len()
+                        + cols.start
+                        - all_cols.start;
+                    let run = Run {
+                        rows: of_rows * self.lds[0],
+                        lanes: of_lanes * self.lds[1],
+                        pixels: cols.len(),
+                    };
+                    if list.joins(run, steps) {
+                        continue;
+                    }
+                    if list.len == MOST_RUNS {
+                        f(&list.runs);
+                        list.len = 0;
+                    }
+                    list.runs[list.len] = run;
+                    list.len += 1;
+                }
+            }
+        }
+        if list.len > 0 {
+            f(&list.runs[..list.len]);
+        }
+    }
+}
+
+/// Runs that are handed to a kernel at once.
+const MOST_RUNS: usize = 128;
+
+/// Some of them.
+pub(super) struct RunList {
+    runs: [Run; MOST_RUNS],
+    len: usize,
+}
+
+impl RunList {
+    pub const EMPTY: Self = Self { runs: [Run { rows: 0, lanes: 0, pixels: 0 }; MOST_RUNS], len: 0 };
+
+    /// Makes the last run longer, if this one goes on where it ends.
+    fn joins(&mut self, run: Run, steps: [usize; 2]) -> bool {
+        let Some(last) = self.runs[..self.len].last_mut() else { return false };
+        let goes_on = last.rows + last.pixels * steps[0] == run.rows
+            && last.lanes + last.pixels * steps[1] == run.lanes;
+        last.pixels += if goes_on { run.pixels } else { 0 };
+        goes_on
+    }
+}

@@ -1,0 +1,362 @@
+//! The gradient of the weights and of the bias against the definition, over the grid of all shapes.
+//!
+//! On small integers every sum is exact: bit for bit. On random values the bound of the API holds: sums of R terms are built in
+//! parts of at most 4,096.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use convlow::algorithms::REGISTRY;
+use convlow::gemm::BackendChoice;
+use convlow::reference::{Output, weight_gradients};
+use convlow::{
+    Activation, DataType, Element, GradientArguments, Kind, Layout, Operation, Options, Plan, Pool, Problem,
+    Propagation, WeightsLayout,
+};
+
+use super::conformance::{for_each_shape, shapes, with_gaps};
+use crate::common::{
+    self, LAYOUTS, WEIGHTS, bits, dst_sizes, packed, padded, places, plan_for, src_sizes, weights_to_layout,
+};
+
+/// The tensors of a gradient in canonical layouts: src and diff_dst NCHW, weights OIHW.
+struct Data<T> {
+    src: Vec<T>,
+    diff_dst: Vec<T>,
+    weights_before: Vec<T>,
+    bias_before: Vec<T>,
+}
+
+impl<T: Element> Data<T> {
+    fn new(problem: &Problem, mut value: impl FnMut() -> f64) -> Self {
+        let mut tensor = |len: usize| -> Vec<T> { (0..len).map(|_| T::from_f64(value())).collect() };
+        Self {
+            src: tensor(src_sizes(problem).iter().product()),
+            diff_dst: tensor(dst_sizes(problem).iter().product()),
+            weights_before: tensor(problem.weights_len()),
+            bias_before: tensor(problem.out_channels),
+        }
+    }
+
+    fn integers(problem: &Problem, rng: &mut fastrand::Rng) -> Self {
+        Self::new(problem, || rng.i32(-4..=4).into())
+    }
+
+    fn random(problem: &Problem, rng: &mut fastrand::Rng) -> Self {
+        Self::new(problem, || (rng.f32() * 2.0 - 1.0).into())
+    }
+
+    fn expected(&self, problem: &Problem) -> [Vec<Output>; 2] {
+        let canonical = Problem { weights_layout: WeightsLayout::Oihw, ..packed(problem) };
+        let canonical = Problem { src_layout: Layout::Nchw, dst_layout: Layout::Nchw, ..canonical };
+        weight_gradients(&canonical, [&self.src, &self.diff_dst], [&self.weights_before, &self.bias_before])
+    }
+}
+
+/// Elements of a pattern on both sides of what is written.
+const GUARD: usize = 16;
+
+/// Runs a plan with NaN in what it writes and in the gaps of what it reads, and with guards. Returns the gradients of the weights
+/// in OIHW and of the bias; what was not asked for as it was before.
+fn run<T: Element>(plan: &Plan, data: &Data<T>, asked_for: [bool; 2]) -> [Vec<T>; 2] {
+    let problem = plan.problem();
+    let nan = T::from_f64(f64::NAN);
+    let [src, dst] = common::src_and_dst(problem);
+    let lie = |values: &[T], lying: &common::Lying| {
+        let mut tensor = vec![nan; lying.len];
+        for (&value, place) in values.iter().zip(places(lying.sizes)) {
+            tensor[lying.place(place)] = value;
+        }
+        tensor
+    };
+    let (src, diff_dst) = (lie(&data.src, &src), lie(&data.diff_dst, &dst));
+    let guarded = |values: Vec<T>| {
+        let guard = vec![T::from_f64(77.0); GUARD];
+        [guard.clone(), values, guard].concat()
+    };
+    let before = |values: Vec<T>| if problem.accumulate { values } else { vec![nan; values.len()] };
+    let mut weights = guarded(before(weights_to_layout(&data.weights_before, problem)));
+    let mut bias = guarded(before(data.bias_before.clone()));
+    let elements = plan.info().workspace_bytes / size_of::<T>();
+    let mut workspace = guarded(vec![nan; elements]);
+    let inside = |tensor: &Vec<T>| GUARD..tensor.len() - GUARD;
+    let (weights_range, bias_range, workspace_range) = (inside(&weights), inside(&bias), inside(&workspace));
+    plan.execute_gradient(GradientArguments {
+        src: &src,
+        diff_dst: &diff_dst,
+        diff_weights: asked_for[0].then_some(&mut weights[weights_range.clone()]),
+        diff_bias: asked_for[1].then_some(&mut bias[bias_range.clone()]),
+        workspace: &mut workspace[workspace_range],
+        pool: None,
+    })
+    .expect("a valid call");
+    for tensor in [&weights, &bias, &workspace] {
+        let guards = tensor[..GUARD].iter().chain(&tensor[tensor.len() - GUARD..]);
+        assert!(guards.copied().all(|value| value == T::from_f64(77.0)), "{problem}: a guard was written");
+    }
+    let canonical = Problem { weights_layout: WeightsLayout::Oihw, ..*problem };
+    let [kd, kh, kw] = problem.axes().map(|axis| axis.kernel);
+    let mut in_order = vec![nan; problem.weights_len()];
+    for [m, c, taps @ ..] in places([problem.out_channels, problem.group_in(), kd, kh, kw]) {
+        let place = |problem: &Problem| convlow::reference::weight_index(problem, [m, c], taps);
+        in_order[place(&canonical)] = weights[weights_range.clone()][place(problem)];
+    }
+    [in_order, bias[bias_range].to_vec()]
+}
+
+fn double<T: Element>(value: T) -> f64 {
+    value.into()
+}
+
+/// Runs by what they are of.
+type Tally = Mutex<BTreeMap<String, usize>>;
+
+fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &Tally) {
+    let half_epsilon = if T::TYPE == DataType::F32 { 2f64.powi(-24) } else { 2f64.powi(-53) };
+    let mut rng = fastrand::Rng::with_seed(number as u64);
+    let (integers, random) = (Data::<T>::integers(shape, &mut rng), Data::<T>::random(shape, &mut rng));
+    let (exact, close) = (integers.expected(shape), random.expected(shape));
+    let terms = shape.batch * if shape.is(Kind::Transposed) { shape.in_pixels() } else { shape.out_pixels() };
+    for (pair, (src_layout, dst_layout)) in LAYOUTS.into_iter().enumerate() {
+        let weights_layout = WEIGHTS[(number + pair) % WEIGHTS.len()];
+        let problem = with_gaps(&Problem { src_layout, dst_layout, weights_layout, ..*shape });
+        for entry in REGISTRY.iter().filter(|entry| entry.computes_weights()) {
+            let pool = if (number + pair).is_multiple_of(2) { &Pool::SERIAL } else { pool };
+            // Limits that leave whole blocks, small ones, and what the stack holds.
+            let limit = [usize::MAX, 20_000, 0][(number / 2 + pair) % 3];
+            let options = common::options(entry, BackendChoice::Auto, pool);
+            let plan = match plan_for(&problem, &Options { max_workspace_bytes: limit, ..options }) {
+                Ok(plan) => plan,
+                Err(reason) => panic!("{} on {problem}: {reason}", entry.name()),
+            };
+            let info = plan.info();
+            assert!(info.workspace_bytes <= limit.min((256 << 10) * pool.threads()), "{problem}");
+            let values = run(&plan, &integers, [true; 2]);
+            for (values, expected) in values.iter().zip(&exact) {
+                for ((&value, expected), at) in values.iter().zip(expected).zip(0..) {
+                    assert!(
+                        double(value).to_bits() == expected.value.to_bits(),
+                        "{} on {problem} ({problem:?}), integers: element {at} is {value}, not {}",
+                        entry.name(),
+                        expected.value
+                    );
+                }
+            }
+            for (values, (expected, terms)) in run(&plan, &random, [true; 2])
+                .iter()
+                .zip(close.iter().zip([terms, shape.batch * shape.out_pixels()]))
+            {
+                let gamma = (terms + 3).min(4096 + terms / 4096 + 3) as f64 * half_epsilon;
+                for ((&value, expected), at) in values.iter().zip(expected).zip(0..) {
+                    let error = (double(value) - expected.value).abs();
+                    assert!(
+                        error <= gamma * expected.magnitude,
+                        "{} on {problem} ({problem:?}): element {at} is {value}, not {}: off by {error:e}",
+                        entry.name(),
+                        expected.value
+                    );
+                }
+            }
+            let mut tally = tally.lock().expect("no test panicked");
+            let layouts = format!("{} to {}", src_layout.name(), dst_layout.name());
+            let limit = format!("limit {limit}");
+            let weights = format!("{weights_layout:?}");
+            for what in [layouts, limit, weights, "runs".to_owned()] {
+                *tally.entry(format!("{}, {what}", entry.name())).or_default() += 1;
+            }
+            for kind in Kind::ALL.into_iter().filter(|&kind| problem.is(kind)) {
+                *tally.entry(format!("{}, {kind:?}", entry.name())).or_default() += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn other_instructions_compute_the_same() {
+    common::on_other_instructions(module_path!(), &["gradients_of_weights_are_the_definitions"]);
+}
+
+/// Promise 6, for gradients.
+#[test]
+fn gradients_of_weights_are_the_definitions() {
+    common::instructions();
+    let (shapes, _) = shapes();
+    let shapes: Vec<Problem> = shapes
+        .into_iter()
+        .map(|shape| Problem {
+            propagation: Propagation::BackwardWeights,
+            activation: Activation::None,
+            ..shape
+        })
+        .collect();
+    let tally = Tally::default();
+    let share = for_each_shape(&shapes, |number, shape, pool| match shape.data_type {
+        DataType::F32 => check_shape::<f32>(number, shape, pool, &tally),
+        DataType::F64 => check_shape::<f64>(number, shape, pool, &tally),
+    });
+    let tally = tally.into_inner().expect("no test panicked");
+    println!("gradients of weights, of 1 in {share} of {} shapes:", shapes.len());
+    for (what, runs) in &tally {
+        println!("  {runs:>6} {what}");
+    }
+    let built = |kind: Kind| kind != Kind::Float64 || DataType::BUILT.contains(&DataType::F64);
+    for entry in REGISTRY.iter().filter(|entry| entry.computes_weights()) {
+        let kinds = entry.kinds.iter().filter(|&&kind| built(kind)).map(|kind| format!("{kind:?}"));
+        for what in kinds.chain(["limit 0", "limit 20000", "Oihw", "Hwio", "Ohwi"].map(str::to_owned)) {
+            let runs = tally.get(&format!("{}, {what}", entry.name()));
+            assert!(runs.is_some_and(|&runs| runs >= 100_usize.div_ceil(share)), "{what}: {runs:?}");
+        }
+    }
+}
+
+fn weights_of(problem: Problem) -> Problem {
+    Problem::new(Problem { propagation: Propagation::BackwardWeights, ..problem }).expect("a valid problem")
+}
+
+/// Promise 4: a NaN in the gradient of dst reaches exactly the taps that read an input for its output.
+#[test]
+fn a_nan_reaches_exactly_what_its_windows_hold() {
+    for operation in [Operation::Conv, Operation::ConvTranspose] {
+        for (channels, groups, stride) in
+            [([7, 20], 1, 1), ([3, 17], 1, 2), ([24, 24], 24, 1), ([20, 3], 1, 1)]
+        {
+            for (src_layout, dst_layout) in LAYOUTS {
+                let mut problem = padded(channels, [6, 9], [3, 3], 1);
+                (problem.rows.stride, problem.cols.stride) = (stride, stride);
+                let problem = Problem { operation, groups, src_layout, dst_layout, batch: 2, ..problem };
+                let problem = weights_of(problem);
+                let plan = Plan::new(&problem, &Options::default()).expect("an algorithm");
+                let sizes = dst_sizes(&problem);
+                for at in [0, places(sizes).count() - 1, sizes[4] + 2] {
+                    let mut data = Data::<f32>::random(&problem, &mut fastrand::Rng::with_seed(3));
+                    data.diff_dst[at] = f32::NAN;
+                    let expected = data.expected(&problem);
+                    for (values, expected) in run(&plan, &data, [true; 2]).iter().zip(&expected) {
+                        for (value, expected) in values.iter().zip(expected) {
+                            assert_eq!(value.is_nan(), expected.value.is_nan(), "{problem}");
+                        }
+                    }
+                    assert!(expected[0].iter().any(|output| output.value.is_nan()));
+                    assert!(expected[0].iter().any(|output| !output.value.is_nan()));
+                }
+            }
+        }
+    }
+}
+
+/// Promise 8: the same bits for any number of threads.
+#[test]
+fn threads_change_no_bit() {
+    let problems = [
+        padded([64, 64], [14, 14], [3, 3], 1),
+        padded([3, 40], [30, 31], [7, 7], 3),
+        padded([100, 200], [9, 9], [1, 1], 0),
+        Problem { groups: 48, ..padded([48, 48], [20, 20], [3, 3], 1) },
+        Problem { groups: 8, ..padded([32, 64], [20, 20], [3, 3], 1) },
+        Problem { data_type: DataType::F64, ..padded([20, 30], [12, 12], [3, 3], 1) },
+        padded([200, 3], [12, 12], [3, 3], 1),
+    ];
+    for problem in problems.into_iter().filter(|problem| DataType::BUILT.contains(&problem.data_type)) {
+        let problem = weights_of(Problem { batch: 3, ..problem });
+        let bits_on = |threads: usize| {
+            let pool = Pool::new(threads).expect("threads");
+            let plan = Plan::new(&problem, &Options { pool, ..Options::default() }).expect("an algorithm");
+            assert!(plan.info().workspace_bytes <= threads * (256 << 10));
+            let mut rng = fastrand::Rng::with_seed(9);
+            match problem.data_type {
+                DataType::F32 => run(&plan, &Data::<f32>::random(&problem, &mut rng), [true; 2])
+                    .map(|values| bits(&values)),
+                DataType::F64 => run(&plan, &Data::<f64>::random(&problem, &mut rng), [true; 2])
+                    .map(|values| bits(&values)),
+            }
+        };
+        let alone = bits_on(1);
+        for threads in [2, 3, 5, 16] {
+            assert!(bits_on(threads) == alone, "{problem} on {threads} threads");
+        }
+    }
+}
+
+/// Each gradient may be asked for alone; accumulated twice they are the sum.
+#[test]
+fn each_is_asked_for_alone_and_accumulates() {
+    for operation in [Operation::Conv, Operation::ConvTranspose] {
+        for (channels, groups) in [([5, 20], 1), ([20, 5], 1), ([8, 8], 8)] {
+            let problem = Problem { operation, groups, batch: 2, ..padded(channels, [7, 6], [3, 3], 1) };
+            let problem = weights_of(problem);
+            let twice = weights_of(Problem { accumulate: true, ..problem });
+            let plan = |problem: &Problem| Plan::new(problem, &Options::default()).expect("an algorithm");
+            let mut data = Data::<f32>::integers(&problem, &mut fastrand::Rng::with_seed(5));
+            let both = run(&plan(&problem), &data, [true; 2]);
+            let [weights, bias] = run(&plan(&problem), &data, [true, false]);
+            assert!(weights == both[0] && bias.iter().all(|value| value.is_nan()));
+            let [weights, bias] = run(&plan(&problem), &data, [false, true]);
+            assert!(bias == both[1] && weights.iter().all(|value| value.is_nan()));
+            [data.weights_before, data.bias_before] = both.clone();
+            for (values, once) in run(&plan(&twice), &data, [true; 2]).iter().zip(&both) {
+                assert!(values.iter().zip(once).all(|(value, once)| *value == 2.0 * once));
+            }
+        }
+    }
+}
+
+/// Σ dy·y = Σ dw·w = Σ dx·x: the convolution is linear in each of both, so that this is its derivative along w and along x. In
+/// float64, of what AUTO takes for problems of every kind.
+#[test]
+fn gradients_are_the_derivatives_of_the_forward_pass() {
+    let (shapes, _) = shapes();
+    let shapes = shapes.iter().filter(|shape| !shape.sums_nothing() && shape.weights_len() < 20_000);
+    let mut tried = 0;
+    for (number, shape) in shapes.enumerate().filter(|(number, _)| number.is_multiple_of(7)) {
+        if !DataType::BUILT.contains(&DataType::F64) {
+            return;
+        }
+        let (src_layout, dst_layout) = LAYOUTS[number % 4];
+        let forward = Problem {
+            data_type: DataType::F64,
+            activation: Activation::None,
+            accumulate: false,
+            src_layout,
+            dst_layout,
+            ..packed(shape)
+        };
+        let plan = |propagation| {
+            let problem = Problem::new(Problem { propagation, ..forward }).expect("the shapes are valid");
+            Plan::new(&problem, &Options::default()).expect("an algorithm")
+        };
+        let mut rng = fastrand::Rng::with_seed(number as u64);
+        let mut random = |len: usize| -> Vec<f64> { (0..len).map(|_| rng.f64() * 2.0 - 1.0).collect() };
+        let [src, diff_dst] =
+            [src_sizes(&forward), dst_sizes(&forward)].map(|sizes| random(sizes.iter().product()));
+        let weights = random(forward.weights_len());
+        let of = |propagation: Propagation, src: &[f64], len: usize| {
+            let plan = plan(propagation);
+            let before = vec![0.0; len];
+            let data = common::Data {
+                src: src.to_vec(),
+                weights: weights.clone(),
+                bias: None,
+                slopes: None,
+                dst_before: before,
+            };
+            common::run(&plan, &data)
+        };
+        let dst = of(Propagation::Forward, &src, diff_dst.len());
+        let diff_src = of(Propagation::BackwardData, &diff_dst, src.len());
+        let data = Data {
+            src: src.clone(),
+            diff_dst: diff_dst.clone(),
+            weights_before: weights.clone(),
+            bias_before: vec![0.0; forward.out_channels],
+        };
+        let [diff_weights, _] = run(&plan(Propagation::BackwardWeights), &data, [true; 2]);
+        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let loss = product(&dst, &diff_dst);
+        let scale: f64 = dst.iter().zip(&diff_dst).map(|(a, b)| (a * b).abs()).sum::<f64>() + 1.0;
+        for other in [product(&diff_weights, &weights), product(&diff_src, &src)] {
+            assert!((loss - other).abs() <= 1e-12 * scale * 100.0, "{forward}: {loss} and {other}");
+        }
+        tried += 1;
+    }
+    assert!(tried > 200, "{tried}");
+}
