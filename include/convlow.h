@@ -220,6 +220,12 @@
 #define CONVLOW_PROPAGATION_BACKWARD_DATA 1
 
 /**
+ * For training: the gradients of the weights and of the bias from src and the gradient of dst. Such a plan reads no
+ * weights, so that it has 0 bytes of packed weights.
+ */
+#define CONVLOW_PROPAGATION_BACKWARD_WEIGHTS 2
+
+/**
  * The caller packs the weights once, with convlow_pack_weights, and keeps them for all executes.
  */
 #define CONVLOW_PACKING_CALLER 0
@@ -790,16 +796,27 @@ typedef struct convlow_execute_args {
      */
     const void *weights;
     /**
-     * Only for a plan with CONVLOW_PROPAGATION_BACKWARD_DATA: the gradient of dst, in dst_layout and with the strides of dst.
-     * It may be NULL if the tensor has no element. Other plans ignore the pointer.
+     * Only for a plan with CONVLOW_PROPAGATION_BACKWARD_DATA or _WEIGHTS: the gradient of dst, in dst_layout and with the
+     * strides of dst. It may be NULL if the tensor has no element. Other plans ignore the pointer.
      */
     const void *diff_dst;
     /**
-     * Only for such a plan, which writes it: the gradient of src, in src_layout and with the strides of src. The rules for the
-     * overlap of dst hold. It may be NULL if the tensor has no element. Such a plan ignores src, bias, dst, residual and
-     * slopes; other plans ignore diff_src.
+     * Only for a plan with CONVLOW_PROPAGATION_BACKWARD_DATA, which writes it: the gradient of src, in src_layout and with the
+     * strides of src. The rules for the overlap of dst hold. It may be NULL if the tensor has no element. Such a plan ignores
+     * src, bias, dst, residual and slopes; other plans ignore diff_src.
      */
     void *diff_src;
+    /**
+     * Only for a plan with CONVLOW_PROPAGATION_BACKWARD_WEIGHTS, which writes it: the gradient of the weights, in
+     * weights_layout. NULL: it is not computed. It must not overlap any other argument. Such a plan reads src and
+     * diff_dst, and ignores packed_weights, weights, bias, dst, residual and slopes; other plans ignore diff_weights.
+     */
+    void *diff_weights;
+    /**
+     * Only for such a plan, which writes it: the gradient of the bias, out_channels elements. NULL: it is not computed. One of
+     * diff_weights and diff_bias must be set. It must not overlap any other argument.
+     */
+    void *diff_bias;
 } convlow_execute_args;
 
 /**

@@ -7,6 +7,8 @@ use convlow_kernels::data_type::for_type;
 
 use super::arguments::{check_disjoint, optional, residual_of, slopes_of};
 use super::checked::{disjoint, malloc_aligned, reference, slice, slice_mut, tensor};
+#[cfg(feature = "training")]
+use super::gradient::execute_gradient;
 use super::plan::PlanHandle;
 use super::status::{Status, guard};
 use super::types::ExecuteArgs;
@@ -14,6 +16,8 @@ use super::versioned::{self, Versioned};
 use crate::algorithms::Element;
 use crate::lowering::weights::HEADER_BYTES;
 use crate::plan::{Plan, RawArguments, workspace_too_small};
+#[cfg(feature = "training")]
+use crate::problem::Propagation;
 
 /// Packs the weights of a plan of CONVLOW_TYPE_F32. weights is in weights_layout. packed is memory of the caller with
 /// the alignment of malloc, 16 bytes. It has packed_bytes bytes, at least convlow_plan_packed_weights_bytes. It must
@@ -221,6 +225,10 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
     unsafe {
         let PlanHandle(plan) = reference("plan", plan)?;
         plan.check_type::<T>()?;
+        #[cfg(feature = "training")]
+        if plan.problem().propagation == Propagation::BackwardWeights {
+            return execute_gradient::<T>(plan, args);
+        }
         let (problem, info) = (plan.computed(), plan.info());
         let [(src_name, src), (dst_name, dst)] = read_and_written(plan, args);
         // A gradient reads no other tensor.

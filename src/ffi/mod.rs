@@ -13,6 +13,8 @@ mod arguments;
 mod checked;
 pub mod execute;
 mod fixed_text;
+#[cfg(feature = "training")]
+mod gradient;
 pub mod info;
 pub mod plan;
 pub mod pool;

@@ -7,8 +7,9 @@ use super::checked::output;
 use super::status::{Status, guard};
 use super::types::{
     CONVLOW_ACTIVATION_NONE, CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV,
-    CONVLOW_OPERATION_CONV_TRANSPOSE, CONVLOW_PROPAGATION_BACKWARD_DATA, CONVLOW_PROPAGATION_FORWARD,
-    CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, Conv2dDesc, ConvNdDesc,
+    CONVLOW_OPERATION_CONV_TRANSPOSE, CONVLOW_PROPAGATION_BACKWARD_DATA,
+    CONVLOW_PROPAGATION_BACKWARD_WEIGHTS, CONVLOW_PROPAGATION_FORWARD, CONVLOW_WEIGHTS_HWIO,
+    CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, Conv2dDesc, ConvNdDesc,
 };
 use super::versioned::{self, Versioned};
 use crate::problem::{
@@ -138,6 +139,7 @@ fn propagation(desc: &ConvNdDesc) -> Result<Propagation> {
     match desc.propagation {
         CONVLOW_PROPAGATION_FORWARD => Ok(Propagation::Forward),
         CONVLOW_PROPAGATION_BACKWARD_DATA => Ok(Propagation::BackwardData),
+        CONVLOW_PROPAGATION_BACKWARD_WEIGHTS => Ok(Propagation::BackwardWeights),
         other => invalid!("propagation = {other} is not a CONVLOW_PROPAGATION_ constant"),
     }
 }

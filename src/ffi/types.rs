@@ -74,6 +74,9 @@ pub const CONVLOW_PROPAGATION_FORWARD: i32 = 0;
 /// For training: the gradient of src from the gradient of dst and the weights. The descriptor describes the forward
 /// convolution, and a gradient lies as the tensor whose gradient it is.
 pub const CONVLOW_PROPAGATION_BACKWARD_DATA: i32 = 1;
+/// For training: the gradients of the weights and of the bias from src and the gradient of dst. Such a plan reads no
+/// weights, so that it has 0 bytes of packed weights.
+pub const CONVLOW_PROPAGATION_BACKWARD_WEIGHTS: i32 = 2;
 
 /// The caller packs the weights once, with convlow_pack_weights, and keeps them for all executes.
 pub const CONVLOW_PACKING_CALLER: i32 = 0;
@@ -307,13 +310,20 @@ pub struct ExecuteArgs {
     /// Only for a plan with CONVLOW_PACKING_NONE, and then never NULL: the plain weights, in weights_layout, of the
     /// plan's type. Other plans ignore the pointer.
     pub weights: *const c_void,
-    /// Only for a plan with CONVLOW_PROPAGATION_BACKWARD_DATA: the gradient of dst, in dst_layout and with the strides of dst.
-    /// It may be NULL if the tensor has no element. Other plans ignore the pointer.
+    /// Only for a plan with CONVLOW_PROPAGATION_BACKWARD_DATA or _WEIGHTS: the gradient of dst, in dst_layout and with the
+    /// strides of dst. It may be NULL if the tensor has no element. Other plans ignore the pointer.
     pub diff_dst: *const c_void,
-    /// Only for such a plan, which writes it: the gradient of src, in src_layout and with the strides of src. The rules for the
-    /// overlap of dst hold. It may be NULL if the tensor has no element. Such a plan ignores src, bias, dst, residual and
-    /// slopes; other plans ignore diff_src.
+    /// Only for a plan with CONVLOW_PROPAGATION_BACKWARD_DATA, which writes it: the gradient of src, in src_layout and with the
+    /// strides of src. The rules for the overlap of dst hold. It may be NULL if the tensor has no element. Such a plan ignores
+    /// src, bias, dst, residual and slopes; other plans ignore diff_src.
     pub diff_src: *mut c_void,
+    /// Only for a plan with CONVLOW_PROPAGATION_BACKWARD_WEIGHTS, which writes it: the gradient of the weights, in
+    /// weights_layout. NULL: it is not computed. It must not overlap any other argument. Such a plan reads src and
+    /// diff_dst, and ignores packed_weights, weights, bias, dst, residual and slopes; other plans ignore diff_weights.
+    pub diff_weights: *mut c_void,
+    /// Only for such a plan, which writes it: the gradient of the bias, out_channels elements. NULL: it is not computed. One of
+    /// diff_weights and diff_bias must be set. It must not overlap any other argument.
+    pub diff_bias: *mut c_void,
 }
 
 /// The requests for a plan. First call CONVLOW_PLAN_OPTIONS_INIT, then set the fields that differ from their defaults.

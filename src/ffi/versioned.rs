@@ -115,6 +115,8 @@ versioned!(ExecuteArgs, "convlow_execute_args", "call CONVLOW_EXECUTE_ARGS_INIT(
     weights: std::ptr::null(),
     diff_dst: std::ptr::null(),
     diff_src: std::ptr::null_mut(),
+    diff_weights: std::ptr::null_mut(),
+    diff_bias: std::ptr::null_mut(),
 });
 
 versioned!(PlanOptions, "convlow_plan_options", "call CONVLOW_PLAN_OPTIONS_INIT(&options) first", {

@@ -9,7 +9,7 @@ use super::options::{Math, Options};
 use super::survey::Survey;
 use crate::algorithms::Products;
 use crate::descriptor;
-use crate::plan::Schedule;
+use crate::plan::{Schedule, Task};
 use crate::problem::{Layout, Problem};
 
 unsafe extern "C" fn never(
@@ -72,8 +72,8 @@ fn threads_share_what_auto_takes_evenly() {
                     if chosen.info.entry.products == Products::Direct {
                         continue;
                     }
-                    let share =
-                        greatest_share(&chosen.work.whole().expect("packed").schedule, &problem, threads);
+                    let Task::Convolution(work) = &chosen.task else { panic!("a convolution") };
+                    let share = greatest_share(&work.whole().expect("packed").schedule, &problem, threads);
                     layers += 1;
                     sum += share.ln();
                     if share > worst.0 {

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from . import engines
 
+#: As `turns` has them, which needs numpy.
+PROPAGATIONS = ("forward", "backward-data", "backward-weights")
+
 
 def positive(text: str) -> int:
     value = int(text)
@@ -26,6 +29,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--network", action="append", default=[], metavar="NAME|FILE", help="a list of problems/ or a file")
     add("--layout", choices=("nchw", "nhwc", "both"), default="both", help="of src and dst (both)")
     add("--dt", choices=("f32", "f64"), default="f32", help="what the elements are (%(default)s)")
+    add("--propagation", choices=PROPAGATIONS, default=PROPAGATIONS[0], help="what is computed (%(default)s)")
+    add("--batch", type=positive, metavar="N", help="images, in place of the problems' own")
     add("--threads", type=positive, default=1, metavar="N", help="threads, on as many cores (1)")
     add("--rounds", type=positive, default=15, metavar="N", help="turns of each engine (15)")
     help_of_bursts = "time bursts too, a pause of 20 ms, in which threads fall asleep, then four runs in a row;"

@@ -39,6 +39,8 @@ class Engine:
     option: str
     #: Whether it computes float64, too.
     doubles: bool = False
+    #: Whether it computes gradients, too.
+    gradients: bool = False
     #: Variables of its worker's environment.
     variables: tuple[tuple[str, str], ...] = ()
 
@@ -95,7 +97,7 @@ def convlow(place: Place, algorithm: str, reference: bool) -> Engine:
     name = "convlow" if reference else f"convlow:{algorithm}"
     math = "winograd" if algorithm == "fast" or algorithm.startswith("winograd") else "exact"
     command = compiled(place, "convlow.cpp", "convlow", flags)
-    return Engine(name, math, BOTH, command, algorithm, doubles=True)
+    return Engine(name, math, BOTH, command, algorithm, doubles=True, gradients=True)
 
 
 def onednn(place: Place, name: str, option: str, layouts: tuple[str, ...], prefix: Path = Path(sys.prefix)) -> Engine:
@@ -107,7 +109,7 @@ def onednn(place: Place, name: str, option: str, layouts: tuple[str, ...], prefi
     # A build for SYCL finds its own libraries, and the processor as a device of OpenCL, by these.
     sycl = {"LD_LIBRARY_PATH": str(library), "OCL_ICD_FILENAMES": str(library / "libintelocl.so")}
     variables = tuple(sycl.items()) if (library / "libsycl.so").exists() else ()
-    return Engine(name, "exact", layouts, command, option, variables=variables)
+    return Engine(name, "exact", layouts, command, option, variables=variables, gradients=option == "direct")
 
 
 def onednn_winograd(place: Place, name: str) -> Engine:

@@ -33,6 +33,8 @@ class Measured:
     burst_ratio_median: float | None
     burst_ratio_q1: float | None
     burst_ratio_q3: float | None
+    #: What was computed; files of comparisons before there were gradients do not say.
+    propagation: str = "forward"
 
     def in_bursts(self) -> Measured | None:
         """What bursts say, where the fields speak of runs back to back."""

@@ -89,6 +89,10 @@ class Problem:
         return self.batch, self.in_channels, *(axis.input for axis in self.axes)
 
     @property
+    def dst_shape(self) -> tuple[int, ...]:
+        return self.batch, self.out_channels, *(axis.output for axis in self.axes)
+
+    @property
     def weights_shape(self) -> tuple[int, ...]:
         """As ONNX has them, of transposed ones too."""
         outer, inner = self.out_channels, self.in_channels

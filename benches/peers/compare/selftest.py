@@ -35,6 +35,7 @@ KEYS = {
     "burst_ratio_median",
     "burst_ratio_q1",
     "burst_ratio_q3",
+    "propagation",
 }
 
 

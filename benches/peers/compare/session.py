@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace) -> None:
         layers += [problems.parse(text, "") for text in arguments.problem]
     except problems.Mistake as mistake:
         sys.exit(str(mistake))
+    if arguments.batch:
+        layers = [dataclasses.replace(problem, batch=arguments.batch) for problem in layers]
     layouts = ("nchw", "nhwc") if arguments.layout == "both" else (arguments.layout,)
     on = cores(arguments.threads)
     bursts = arguments.bursts == "all" or (arguments.bursts == "threaded" and arguments.threads > 1)
@@ -71,9 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
         try:
             found = chosen(arguments)
             for layout in layouts:
-                setting = Setting(layout, arguments.dt, arguments.threads, on, arguments.rounds, bursts)
+                setting = Setting(layout, arguments.dt, arguments.threads, on, arguments.rounds, bursts, arguments.propagation)
                 place = ", ".join(map(str, sorted(on)))
-                print(f"\n{layout}, {arguments.dt}, {arguments.threads} thread(s) on core {place}")
+                print(f"\n{layout}, {arguments.dt}, {arguments.propagation}, {arguments.threads} thread(s) on core {place}")
                 print(report.heading(bursts), flush=True)
                 for problem in layers:
                     measured = compare(found, problem, setting, say)

@@ -27,6 +27,8 @@ TURN_SECONDS = 0.005
 #: A burst: a pause in which threads fall asleep, then so many runs in a row; `convlow bench` has the same.
 PAUSE_SECONDS = 0.02
 BURST_RUNS = 4
+#: What is computed: dst, or with another word a gradient.
+FORWARD = "forward"
 #: Seconds without an answer after which a worker is given up.
 PATIENCE = 300
 
@@ -46,6 +48,7 @@ class Setting:
     cores: frozenset[int]
     rounds: int
     bursts: bool
+    propagation: str = FORWARD
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
@@ -60,6 +63,8 @@ class Worker:
         flags = {"nhwc": int(setting.layout == "nhwc"), "f64": int(setting.data_type == "f64")}
         sizes = {**problem.arguments(), **flags, "threads": setting.threads}
         files = {"src": folder / "src", "weights": folder / "weights", "option": engine.option}
+        if setting.propagation != FORWARD:
+            files |= {"dst": folder / "dst", "propagation": setting.propagation}
         arguments = [f"{key}={value}" for key, value in (sizes | files).items()]
         libc = ctypes.CDLL(None)
 
@@ -122,7 +127,7 @@ class Worker:
         return float(self.ask(f"burst {PAUSE_SECONDS} {BURST_RUNS}"))
 
     def output(self, folder: Path, dtype: type[np.floating[Any]]) -> Numbers:
-        file = folder / "dst"
+        file = folder / "output"
         if self.ask(f"output {file}") != "done":
             raise Lost("it cannot write its result")
         return np.fromfile(file, dtype)
@@ -143,6 +148,9 @@ def write_tensors(problem: Problem, setting: Setting, folder: Path) -> None:
         src = np.ascontiguousarray(np.moveaxis(src, 1, -1))
     src.tofile(folder / "src")
     weights.tofile(folder / "weights")
+    if setting.propagation != FORWARD:
+        # In any layout: values are random.
+        random.standard_normal(problem.dst_shape, dtype).tofile(folder / "dst")
 
 
 def difference(result: Numbers, reference: Numbers) -> float:
@@ -180,7 +188,9 @@ def compare(engines: list[Engine], problem: Problem, setting: Setting, report: R
         write_tensors(problem, setting, folder)
         try:
             for engine in engines:
-                if setting.layout in engine.layouts and (engine.doubles or setting.data_type == "f32"):
+                is_able = engine.doubles or setting.data_type == "f32"
+                is_able &= engine.gradients or setting.propagation == FORWARD
+                if setting.layout in engine.layouts and is_able:
                     workers.append(Worker(engine, problem, setting, folder))
             return take_turns(workers, problem, setting, folder, report)
         except Lost as reason:
@@ -263,6 +273,7 @@ def take_turns(
                 network=problem.network,
                 layout=setting.layout,
                 data_type=setting.data_type,
+                propagation=setting.propagation,
                 threads=setting.threads,
                 rounds=setting.rounds,
                 median_seconds=median_seconds,

@@ -6,7 +6,7 @@
  *
  *   time SECONDS        one run untimed, then runs for at least so long: the mean seconds of a run
  *   burst PAUSE RUNS    sleeps so many seconds untimed, then so many runs: the mean seconds of a run
- *   output FILE         writes dst as it lies in memory: "done"
+ *   output FILE         writes what is computed as it lies in memory: "done"
  */
 #pragma once
 
@@ -44,6 +44,7 @@ struct Spec {
     bool f64 = false; /* double, else float */
     int threads = 1;
     std::string option; /* of the engine's own */
+    enum class Propagation { forward, backward_data, backward_weights } propagation = Propagation::forward;
 
     size_t element_bytes() const { return f64 ? sizeof(double) : sizeof(float); }
     size_t src_bytes() const { return mb * ic * id * ih * iw * element_bytes(); }
@@ -79,9 +80,10 @@ class Buffer {
     void *data_;
 };
 
+/* The tensors of the forward convolution or, of what is computed backward, their gradients. */
 struct Tensors {
     void *src;
-    const void *weights; /* OIHW; of a transposed convolution in channels x out channels of a group x axes */
+    void *weights; /* OIHW; of a transposed convolution in channels x out channels of a group x axes */
     void *dst;
 };
 
@@ -89,6 +91,8 @@ class Engine {
   public:
     virtual ~Engine() = default;
     virtual void run() = 0;
+    /* Called before the result is written out: moves it to the tensor if it lies in another format. */
+    virtual void finish() {}
     virtual std::string version() const = 0;
     /* What the engine calls the algorithm it chose. */
     virtual std::string implementation() const = 0;
@@ -154,6 +158,11 @@ inline Spec spec_of(std::map<std::string, std::string> &arguments) {
     spec.f64 = number("f64") != 0;
     spec.threads = static_cast<int>(number("threads"));
     spec.option = arguments["option"];
+    const std::string propagation = arguments["propagation"];
+    if (propagation == "backward-data")
+        spec.propagation = Spec::Propagation::backward_data;
+    else if (propagation == "backward-weights")
+        spec.propagation = Spec::Propagation::backward_weights;
     return spec;
 }
 
@@ -169,6 +178,7 @@ inline Spec first_problem(const Spec &like) {
     spec.f64 = like.f64;
     spec.threads = like.threads;
     spec.option = like.option;
+    spec.propagation = like.propagation;
     return spec;
 }
 
@@ -181,12 +191,18 @@ template <class Make> void serve_commands(std::map<std::string, std::string> arg
         Buffer src(first.src_bytes()), weights(first.weights_bytes()), dst(first.dst_bytes());
         std::memset(src.data(), 0, first.src_bytes());
         std::memset(weights.data(), 0, first.weights_bytes());
+        std::memset(dst.data(), 0, first.dst_bytes());
         make(first, Tensors{src.data(), weights.data(), dst.data()})->run();
     }
     Buffer src(spec.src_bytes()), dst(spec.dst_bytes());
     auto weights = std::make_unique<Buffer>(spec.weights_bytes());
-    src.read(arguments.at("src"), spec.src_bytes());
-    weights->read(arguments.at("weights"), spec.weights_bytes());
+    using Propagation = Spec::Propagation;
+    if (spec.propagation != Propagation::backward_data)
+        src.read(arguments.at("src"), spec.src_bytes());
+    if (spec.propagation != Propagation::backward_weights)
+        weights->read(arguments.at("weights"), spec.weights_bytes());
+    if (spec.propagation != Propagation::forward)
+        dst.read(arguments.at("dst"), spec.dst_bytes());
 
     malloc_trim(0);
     const Resident before = Resident::now();
@@ -208,7 +224,8 @@ template <class Make> void serve_commands(std::map<std::string, std::string> arg
         std::cout << ", \"memory_kind\": \"rss\", \"memory_bytes\": " << (grown > held ? grown - held : 0)
                   << ", \"weights_bytes\": null}" << std::endl;
     }
-    weights.reset();
+    if (spec.propagation != Propagation::backward_weights)
+        weights.reset();
     /* From here on freed blocks are kept, so that no run has to fault its memory in anew. */
     mallopt(M_MMAP_MAX, 0);
     mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
@@ -243,8 +260,16 @@ template <class Make> void serve_commands(std::map<std::string, std::string> arg
             std::cin >> std::ws;
             std::getline(std::cin, file);
             std::ofstream out(file, std::ios::binary);
-            out.write(static_cast<const char *>(dst.data()),
-                      static_cast<std::streamsize>(spec.dst_bytes()));
+            engine->finish();
+            const auto write = [&](const Buffer &of, size_t bytes) {
+                out.write(static_cast<const char *>(of.data()), static_cast<std::streamsize>(bytes));
+            };
+            if (spec.propagation == Propagation::forward)
+                write(dst, spec.dst_bytes());
+            else if (spec.propagation == Propagation::backward_data)
+                write(src, spec.src_bytes());
+            else
+                write(*weights, spec.weights_bytes());
             out.close();
             std::cout << (out ? "done" : "cannot write") << std::endl;
         }

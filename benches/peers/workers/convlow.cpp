@@ -20,6 +20,11 @@ class Convlow : public peers::Engine {
         convlow_convnd_desc desc;
         convlow_convnd_desc_init(&desc, sizeof desc);
         desc.operation = spec.transposed ? CONVLOW_OPERATION_CONV_TRANSPOSE : CONVLOW_OPERATION_CONV;
+        using Propagation = peers::Spec::Propagation;
+        if (spec.propagation == Propagation::backward_data)
+            desc.propagation = CONVLOW_PROPAGATION_BACKWARD_DATA;
+        if (spec.propagation == Propagation::backward_weights)
+            desc.propagation = CONVLOW_PROPAGATION_BACKWARD_WEIGHTS;
         desc.type = spec.f64 ? CONVLOW_TYPE_F64 : CONVLOW_TYPE_F32;
         desc.spatial_dims = spec.volume ? 3 : 2;
         const auto set = [&](size_t(&field)[3], size_t depth, size_t height, size_t width) {
@@ -60,12 +65,14 @@ class Convlow : public peers::Engine {
         packed_ = std::make_unique<peers::Buffer>(info_.packed_weights_bytes);
         workspace_ = std::make_unique<peers::Buffer>(info_.workspace_bytes);
         const size_t bytes = info_.packed_weights_bytes;
-        check(spec.f64 ? convlow_pack_weights_f64(plan_, static_cast<const double *>(tensors.weights),
-                                                  packed_->data(), bytes)
-                       : convlow_pack_weights(plan_, static_cast<const float *>(tensors.weights),
-                                              packed_->data(), bytes));
+        if (spec.propagation != Propagation::backward_weights)
+            check(spec.f64 ? convlow_pack_weights_f64(plan_, static_cast<const double *>(tensors.weights),
+                                                      packed_->data(), bytes)
+                           : convlow_pack_weights(plan_, static_cast<const float *>(tensors.weights),
+                                                  packed_->data(), bytes));
         convlow_execute_args_init(&args_, sizeof args_);
         args_.src = tensors.src, args_.dst = tensors.dst, args_.packed_weights = packed_->data();
+        args_.diff_dst = tensors.dst, args_.diff_src = tensors.src, args_.diff_weights = tensors.weights;
         args_.workspace = workspace_->data(), args_.workspace_bytes = info_.workspace_bytes;
     }
     ~Convlow() override { convlow_plan_destroy(plan_); }

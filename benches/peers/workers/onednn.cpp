@@ -2,6 +2,9 @@
  *
  * option=direct     src and dst plain: NCHW or NHWC
  * option=blocked    src and dst in oneDNN's own format, with the reorders from and to the plain one timed
+ * A gradient of the weights lies in the format that oneDNN asks for, too: moving it to the plain one is not
+ * timed.
+ *
  * option=winograd   as direct, by Winograd's algorithm, which oneDNN 2 is the last to have
  */
 #include <dnnl.hpp>
@@ -53,6 +56,23 @@ class OneDnn : public peers::Engine {
         memory::desc plain_src = desc(src_dims, plain), plain_dst = desc(dst_dims, plain);
         const memory::desc src_desc = desc(src_dims, blocked ? tag::any : plain);
         const memory::desc dst_desc = desc(dst_dims, blocked ? tag::any : plain);
+        if (spec.propagation != peers::Spec::Propagation::forward) {
+#if DNNL_VERSION_MAJOR >= 3
+            const memory::desc any_weights = desc(weights_dims, tag::any);
+            const Gradient gradient{plain_src, any_weights, plain_dst, desc(weights_dims, weights_plain)};
+            if (spec.transposed)
+                build_gradient<dnnl::deconvolution_forward, dnnl::deconvolution_backward_data,
+                               dnnl::deconvolution_backward_weights>(spec, tensors, gradient,
+                                                                     dnnl::algorithm::deconvolution_direct);
+            else
+                build_gradient<dnnl::convolution_forward, dnnl::convolution_backward_data,
+                               dnnl::convolution_backward_weights>(spec, tensors, gradient,
+                                                                   dnnl::algorithm::convolution_direct);
+            return;
+#else
+            throw peers::Unsupported("gradients are compared with oneDNN 3");
+#endif
+        }
         if (spec.transposed)
             build<dnnl::deconvolution_forward>(
                 spec, tensors, src_desc, desc(weights_dims, tag::any), dst_desc, plain_src, plain_dst,
@@ -69,13 +89,22 @@ class OneDnn : public peers::Engine {
             primitive.execute(stream_, arguments);
         stream_.wait();
     }
+    void finish() override {
+        for (const auto &[primitive, arguments] : last_)
+            primitive.execute(stream_, arguments);
+        stream_.wait();
+    }
     std::string version() const override {
         const dnnl_version_t *version = dnnl_version();
         return std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
                std::to_string(version->patch);
     }
-    std::string implementation() const override { return implementation_; }
-    std::optional<Exact> exact() const override { return exact_; }
+    std::string implementation() const override {
+        return implementation_;
+    }
+    std::optional<Exact> exact() const override {
+        return exact_;
+    }
 
   private:
     template <class Forward>
@@ -110,39 +139,124 @@ class OneDnn : public peers::Engine {
         stream_.wait();
     }
 
-    template <class Forward>
-    typename Forward::primitive_desc describe(const peers::Spec &spec, const memory::desc &src,
-                                              const memory::desc &weights, const memory::desc &dst,
-                                              dnnl::algorithm algorithm) {
+    /* Strides, dilations and paddings as oneDNN takes them. */
+    struct Steps {
+        memory::dims stride, dilation, before, behind;
+    };
+
+    static Steps steps_of(const peers::Spec &spec) {
         auto dims = [&](size_t depth, size_t height, size_t width) {
             memory::dims all{static_cast<memory::dim>(height), static_cast<memory::dim>(width)};
             if (spec.volume)
                 all.insert(all.begin(), static_cast<memory::dim>(depth));
             return all;
         };
-        dnnl::primitive_attr attributes;
-        attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-        const auto kind = dnnl::prop_kind::forward_inference;
-        const memory::dims stride = dims(spec.sd, spec.sh, spec.sw);
-        const memory::dims dilation = dims(spec.dd - 1, spec.dh - 1, spec.dw - 1);
-        const memory::dims before = dims(spec.pf, spec.pt, spec.pl);
         /* oneDNN has no output padding: less is cut off instead. */
-        const memory::dims behind = dims(spec.pk - spec.opd, spec.pb - spec.oph, spec.pr - spec.opw);
+        return {dims(spec.sd, spec.sh, spec.sw), dims(spec.dd - 1, spec.dh - 1, spec.dw - 1),
+                dims(spec.pf, spec.pt, spec.pl),
+                dims(spec.pk - spec.opd, spec.pb - spec.oph, spec.pr - spec.opw)};
+    }
+
+    /* Calls `make`, and says what oneDNN does not have. */
+    template <class Make> static auto made(Make make) {
         try {
-#if DNNL_VERSION_MAJOR >= 3
-            return typename Forward::primitive_desc(engine_, kind, algorithm, src, weights, dst, stride,
-                                                    dilation, before, behind, attributes);
-#else
-            return typename Forward::primitive_desc(
-                typename Forward::desc(kind, algorithm, src, weights, dst, stride, dilation, before, behind),
-                attributes, engine_);
-#endif
+            return make();
         } catch (const dnnl::error &error) {
             if (error.status == dnnl_unimplemented)
                 throw peers::Unsupported("oneDNN has no such implementation for this problem");
             throw;
         }
     }
+
+    static dnnl::primitive_attr attributes() {
+        dnnl::primitive_attr attributes;
+        attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+        return attributes;
+    }
+
+    template <class Forward>
+    typename Forward::primitive_desc describe(const peers::Spec &spec, const memory::desc &src,
+                                              const memory::desc &weights, const memory::desc &dst,
+                                              dnnl::algorithm algorithm) {
+        const auto kind = dnnl::prop_kind::forward_inference;
+        const Steps by = steps_of(spec);
+        return made([&] {
+#if DNNL_VERSION_MAJOR >= 3
+            return typename Forward::primitive_desc(engine_, kind, algorithm, src, weights, dst, by.stride,
+                                                    by.dilation, by.before, by.behind, attributes());
+#else
+            return typename Forward::primitive_desc(typename Forward::desc(kind, algorithm, src, weights, dst,
+                                                                           by.stride, by.dilation, by.before,
+                                                                           by.behind),
+                                                    attributes(), engine_);
+#endif
+        });
+    }
+
+#if DNNL_VERSION_MAJOR >= 3
+    /* How the tensors of a gradient lie. */
+    struct Gradient {
+        memory::desc src, any_weights, dst, plain_weights;
+    };
+
+    template <class Forward, class BackwardData, class BackwardWeights>
+    void build_gradient(const peers::Spec &spec, const peers::Tensors &tensors, const Gradient &lie,
+                        dnnl::algorithm algorithm) {
+        const Steps by = steps_of(spec);
+        const auto hint = made([&] {
+            return typename Forward::primitive_desc(engine_, dnnl::prop_kind::forward_training, algorithm,
+                                                    lie.src, lie.any_weights, lie.dst, by.stride, by.dilation,
+                                                    by.before, by.behind);
+        });
+        const memory src(lie.src, engine_, tensors.src), dst(lie.dst, engine_, tensors.dst);
+        memory plain(lie.plain_weights, engine_, tensors.weights);
+        if (spec.propagation == peers::Spec::Propagation::backward_data) {
+            const auto pd = made([&] {
+                return typename BackwardData::primitive_desc(engine_, algorithm, lie.src, lie.any_weights,
+                                                             lie.dst, by.stride, by.dilation, by.before,
+                                                             by.behind, hint, attributes());
+            });
+            const memory weights = weights_of(pd, pd.weights_desc());
+            memory to = weights;
+            dnnl::reorder(plain, to).execute(stream_, plain, to);
+            steps_.push_back({BackwardData(pd),
+                              { {DNNL_ARG_DIFF_SRC, src},
+                                {DNNL_ARG_WEIGHTS, weights},
+                                {DNNL_ARG_DIFF_DST, dst},
+                                { DNNL_ARG_SCRATCHPAD,
+                                  scratchpad_of(pd) } }});
+        } else {
+            const auto pd = made([&] {
+                return typename BackwardWeights::primitive_desc(engine_, algorithm, lie.src, lie.any_weights,
+                                                                lie.dst, by.stride, by.dilation, by.before,
+                                                                by.behind, hint, attributes());
+            });
+            const memory weights = weights_of(pd, pd.diff_weights_desc());
+            steps_.push_back({BackwardWeights(pd),
+                              { {DNNL_ARG_SRC, src},
+                                {DNNL_ARG_DIFF_WEIGHTS, weights},
+                                {DNNL_ARG_DIFF_DST, dst},
+                                { DNNL_ARG_SCRATCHPAD,
+                                  scratchpad_of(pd) } }});
+            last_.push_back({dnnl::reorder(weights, plain),
+                             { {DNNL_ARG_FROM, weights},
+                               { DNNL_ARG_TO,
+                                 plain } }});
+        }
+        stream_.wait();
+    }
+
+    /* Weights in oneDNN's format, which stand in the place of the plain ones. */
+    template <class Description> memory weights_of(const Description &pd, const memory::desc &desc) {
+        implementation_ = pd.impl_info_str();
+        exact_ = {pd.scratchpad_desc().get_size(), desc.get_size()};
+        return memory(desc, engine_, allocate(desc.get_size()));
+    }
+
+    template <class Description> memory scratchpad_of(const Description &pd) {
+        return memory(pd.scratchpad_desc(), engine_, allocate(pd.scratchpad_desc().get_size()));
+    }
+#endif
 
     void *allocate(size_t bytes) {
         buffers_.push_back(std::make_unique<peers::Buffer>(bytes));
@@ -171,6 +285,8 @@ class OneDnn : public peers::Engine {
     std::string implementation_;
     std::vector<std::unique_ptr<peers::Buffer>> buffers_;
     std::vector<Step> steps_;
+    /* What moves a result to its plain format. */
+    std::vector<Step> last_;
 };
 
 } // namespace

@@ -115,7 +115,7 @@ impl Seen {
     }
 
     /// From the position that an output sees to the one that the next output sees.
-    fn from_output_to_output(&self, axis: &Axis) -> usize {
+    fn between_outputs(&self, axis: &Axis) -> usize {
         if self.count <= 1 { 1 } else { axis.step().div_ceil(self.step) }
     }
 }
@@ -132,7 +132,7 @@ pub(super) struct Window<'a> {
 impl Window<'_> {
     /// Elements from one pixel to the next in the factors of rows.
     pub fn row_step(&self) -> usize {
-        self.seen[2].from_output_to_output(&self.axes[2]) * self.lds[0]
+        self.seen[2].between_outputs(&self.axes[2]) * self.lds[0]
     }
 
     /// Elements from what an output sees by one tap of a row of the kernel to what it sees by the next.
