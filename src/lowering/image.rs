@@ -36,6 +36,18 @@ impl<'a, T: Number> Images<'a, T> {
         self.problem
     }
 
+    /// All elements from the first one of a channel on, of a tensor that is no slice.
+    ///
+    /// # Panics
+    /// If it is one.
+    pub fn all_from(&self, channel: usize) -> &'a [T] {
+        assert!(!self.problem.src_is_slice(), "other elements lie between");
+        // SAFETY: `new` was promised them, and no others lie between them.
+        let all = unsafe { std::slice::from_raw_parts(self.first, self.problem.src_len()) };
+        let step = if self.problem.src_layout == Layout::Nhwc { 1 } else { self.problem.in_pixels() };
+        &all[channel * step..]
+    }
+
     /// The first of these groups in an image; the others lie behind it.
     pub fn image(&self, image: usize, groups: &Range<usize>) -> Image<'a, T> {
         // SAFETY: `new` was promised it.

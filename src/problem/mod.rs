@@ -311,6 +311,12 @@ impl Problem {
         bytes % element == 0 && src_len <= between && between + dst_len <= period
     }
 
+    /// Whether src is a slice of a wider tensor.
+    #[cfg(feature = "training")]
+    pub(crate) fn src_is_slice(&self) -> bool {
+        self.src_len() != self.batch * self.in_channels * self.in_pixels()
+    }
+
     /// Elements of src and of dst from image to image.
     pub fn batch_strides(&self) -> [usize; 2] {
         [self.src_extent().batch_stride(), self.dst_extent().batch_stride()]

@@ -153,7 +153,7 @@ impl Length {
 /// Whether vectors of half the length multiply as many numbers in the same time, so that they serve best what they fill
 /// and whole ones would not: on Zen 4, which computes AVX-512 in two halves. Other processors with AVX-512 take as long for
 /// a whole vector as for half of one.
-pub(crate) fn halves_are_as_fast() -> bool {
+pub fn halves_are_as_fast() -> bool {
     choice().halves_are_as_fast
 }
 

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use convlow_kernels::gradient::{Extent, lanes_of_vector};
+use convlow_kernels::isa::{Length, halves_are_as_fast};
 
 use crate::computed::Computed;
-use crate::problem::{Axis, DataType, Kind, Problem};
+use crate::problem::{Axis, DataType, Kind, Layout, Problem};
 
 /// The gradient of a problem's weights as sums of products over pixels.
 ///
@@ -28,6 +29,20 @@ pub struct Form {
     pub each_lane: bool,
     /// Whether the gradient of dst is the tensor of lanes.
     pub lanes_are_diff_dst: bool,
+    /// The vectors that serve.
+    pub length: Length,
+}
+
+/// Channels of a group that are few.
+const FEW_CHANNELS: usize = 32;
+
+/// The vectors that serve so many lanes: shorter ones where they are as fast, and the last one would be at most half full.
+fn length_for(lanes: usize, vector: impl Fn(Length) -> usize) -> Length {
+    const MOST_LANES: usize = 96;
+    let [whole, half] = [Length::Whole, Length::Half].map(vector);
+    let left = lanes % whole;
+    let is_half = halves_are_as_fast() && lanes <= MOST_LANES && left > 0 && left <= half;
+    if is_half { Length::Half } else { Length::Whole }
 }
 
 /// The share of a register tile's time in which it multiplies, for so many lanes of a group.
@@ -46,10 +61,11 @@ impl Form {
     /// That of a problem.
     pub fn new(problem: &Problem) -> Self {
         let Computed { problem: computed, source } = Computed::new(problem);
-        let vector = match problem.data_type {
-            DataType::F32 => lanes_of_vector::<f32>(),
-            DataType::F64 => lanes_of_vector::<f64>(),
+        let vector = |length: Length| match problem.data_type {
+            DataType::F32 => lanes_of_vector::<f32>(length),
+            DataType::F64 => lanes_of_vector::<f64>(length),
         };
+        let halves = length_for(computed.group_out(), vector);
         let extent = Extent {
             groups: computed.groups,
             counts: [computed.group_out(), computed.group_in(), computed.taps()],
@@ -64,20 +80,46 @@ impl Form {
             turned_round: false,
             each_lane: false,
             lanes_are_diff_dst: !problem.is(Kind::Transposed),
+            length: halves,
         };
-        let [lanes, inputs, _] = extent.counts;
-        if lanes < vector && extent.groups > 1 && extent.group == lanes * extent.steps[0] {
-            return form.of_each_lane();
+        let [lanes, inputs, taps] = extent.counts;
+        if lanes < vector(form.length) && extent.groups > 1 && extent.group == lanes * extent.steps[0] {
+            return form.of_each_lane(Length::Whole);
         }
-        let turned = form.turned();
-        turned.filter(|_| filled(inputs, vector) > 1.1 * filled(lanes, vector)).unwrap_or(form)
+        // Weights whose lanes lie side by side are written fastest.
+        let side_by_side = [extent.steps[1] == 1, extent.steps[0] == 1].map(|are| are && taps == 1);
+        let gain = match side_by_side {
+            [true, false] => 0.97,
+            _ => 1.1,
+        };
+        let of_turned = length_for(inputs, vector);
+        let pays = filled(inputs, vector(of_turned)) > gain * filled(lanes, vector(form.length));
+        let turned = form.turned().filter(|_| pays);
+        turned.map_or(form, |turned| Self { length: of_turned, ..turned })
+    }
+
+    /// Whether the factors of rows are read where they lie.
+    pub fn rows_in_place(&self) -> bool {
+        self.is_in_place(&self.rows) && (!self.each_lane || self.of_group() == [1, 1])
+    }
+
+    /// Whether the factors of lanes are read where they lie, in blocks of whole vectors.
+    pub fn lanes_in_place(&self) -> bool {
+        self.is_in_place(&self.lanes)
+    }
+
+    /// Few channels of a group are read where they lie, if they lie side by side.
+    fn is_in_place(&self, tensor: &Problem) -> bool {
+        let [lanes, inputs] = self.of_group();
+        let few = self.each_lane || self.extent.groups > 1 && lanes.max(inputs) <= FEW_CHANNELS;
+        few && tensor.src_layout == Layout::Nhwc && !tensor.src_is_slice()
     }
 
     /// All groups as one, in which each lane has rows of its own.
-    fn of_each_lane(self) -> Self {
+    fn of_each_lane(self, length: Length) -> Self {
         let Extent { groups, counts: [lanes, inputs, taps], .. } = self.extent;
         let extent = Extent { groups: 1, counts: [groups * lanes, inputs, taps], ..self.extent };
-        Self { extent, each_lane: true, ..self }
+        Self { extent, each_lane: true, length, ..self }
     }
 
     /// The same with rows and lanes exchanged, if stride and padding allow it.

@@ -3,6 +3,7 @@
 //! dw\[m, c, i, j\] = Σ over n, y, x of dy\[n, m, y, x\] · x\[n, c, y·s + i·d − pad, x·s + j·d − pad\]. One of the two tensors
 //! holds the factors of rows (a channel under a tap), the other those of lanes (a channel): see [`form`].
 
+mod blocks;
 mod form;
 mod moved;
 mod register;

@@ -56,6 +56,11 @@ impl Strips {
     }
 }
 
+/// Ranges of a strip, or of a whole tensor, as positions that are there.
+pub(super) fn whole(ranges: [Range<usize>; 3]) -> [Seen; 3] {
+    ranges.map(|range| Seen { first: range.start, count: range.len(), step: 1 })
+}
+
 /// The input positions that some outputs see by some taps, those that none of them sees left out where that is simple.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
@@ -120,11 +125,16 @@ impl Seen {
     }
 }
 
-/// A strip, and what its outputs see by some taps, moved to two strips of memory.
+/// Where the factors of a strip lie: those of lanes, and of rows what its outputs see by some taps.
 pub(super) struct Window<'a> {
     pub axes: &'a [Axis; 3],
     pub strip: &'a [Range<usize>; 4],
+    /// The input positions that are there, and the image that is the first.
     pub seen: [Seen; 3],
+    pub first_image: usize,
+    /// The first image, plane, row and column of the factors of lanes, and how many planes, rows and columns there are.
+    pub first: [usize; 4],
+    pub sizes: [usize; 3],
     /// Elements of a pixel of the factors of rows, and of those of lanes.
     pub lds: [usize; 2],
 }
@@ -135,43 +145,58 @@ impl Window<'_> {
         self.seen[2].between_outputs(&self.axes[2]) * self.lds[0]
     }
 
-    /// Elements from what an output sees by one tap of a row of the kernel to what it sees by the next.
-    pub fn tap_step(&self) -> usize {
-        let [_, _, cols] = self.axes;
-        cols.dilation.div_ceil(self.seen[2].step) * self.lds[0]
+    /// Elements from what an output sees by one tap of the last axes to what it sees by the next: along columns and rows.
+    pub fn tap_steps(&self) -> [usize; 2] {
+        let step = |at: usize| self.axes[at].dilation.div_ceil(self.seen[at].step);
+        [step(2) * self.lds[0], step(1) * self.seen[2].count * self.lds[0]]
     }
 
-    /// Outputs of a row of the strip that see an input by a tap of the last axis.
-    pub fn columns_of_tap(&self, tap: usize) -> Range<usize> {
-        common(&self.axes[2].outputs_of_tap(tap), &self.strip[3])
+    /// Outputs of the strip along an axis that see an input by a tap.
+    pub fn outputs_of_tap(&self, axis: usize, tap: usize) -> Range<usize> {
+        common(&self.axes[axis].outputs_of_tap(tap), &self.strip[1 + axis])
     }
 
-    /// Calls `f` with runs of these columns of the strip's rows that see a row of the kernel, where tap `taps[2]` begins.
-    pub fn runs(&self, taps: [usize; 3], cols: &Range<usize>, list: &mut RunList, mut f: impl FnMut(&[Run])) {
+    /// Outputs of the strip along an axis that see an input by each of these taps.
+    pub fn outputs_of_taps(&self, axis: usize, taps: &Range<usize>) -> Range<usize> {
+        common(&self.outputs_of_tap(axis, taps.start), &self.outputs_of_tap(axis, taps.end - 1))
+    }
+
+    /// Calls `f` with the runs of the factors of lanes alone.
+    pub fn lane_runs(&self, outputs: [&Range<usize>; 2], list: &mut RunList, f: impl FnMut(&[Run])) {
+        // Where each output sees a position of its own.
+        let axes = self.axes.map(|axis| Axis { input: axis.output, output: axis.output, ..Axis::ONE });
+        let seen = std::array::from_fn(|at| Seen { first: 0, count: axes[at].input, step: 1 });
+        let alone = Window { axes: &axes, seen, first_image: 0, lds: [0, self.lds[1]], ..*self };
+        alone.runs([0; 3], outputs, list, f);
+    }
+
+    /// Calls `f` with the runs of these rows and columns of outputs, which see an input by these taps.
+    pub fn runs(
+        &self,
+        taps: [usize; 3],
+        [rows, cols]: [&Range<usize>; 2],
+        list: &mut RunList,
+        mut f: impl FnMut(&[Run]),
+    ) {
         list.len = 0;
-        if cols.is_empty() {
+        if rows.is_empty() || cols.is_empty() {
             return;
         }
-        let [images, planes, rows, all_cols] = self.strip;
         let [zs, ys, xs] = &self.seen;
+        let [first_image, first_plane, first_row, first_col] = self.first;
+        let [planes, all_rows, all_cols] = self.sizes;
         let steps = [self.row_step(), self.lds[1]];
-        for image in 0..images.len() {
-            for z in common(&self.axes[0].outputs_of_tap(taps[0]), planes) {
-                for y in common(&self.axes[1].outputs_of_tap(taps[1]), rows) {
-                    let in_row = xs.number(&self.axes[2], cols.start, taps[2]);
-                    let of_rows = ((image * zs.count + zs.number(&self.axes[0], z, taps[0])) * ys.count
-                        + ys.number(&self.axes[1], y, taps[1]))
-                        * xs.count
-                        + in_row;
-                    let of_lanes = ((image * planes.len() + z - planes.start) * rows.len() + y - rows.start)
-                        * all_cols.len()
-                        + cols.start
-                        - all_cols.start;
-                    let run = Run {
-                        rows: of_rows * self.lds[0],
-                        lanes: of_lanes * self.lds[1],
-                        pixels: cols.len(),
-                    };
+        let in_row = xs.number(&self.axes[2], cols.start, taps[2]);
+        for image in self.strip[0].clone() {
+            for z in self.outputs_of_tap(0, taps[0]) {
+                let of_rows = (image - self.first_image) * zs.count + zs.number(&self.axes[0], z, taps[0]);
+                let of_lanes = (image - first_image) * planes + z - first_plane;
+                for y in rows.clone() {
+                    let of_rows =
+                        (of_rows * ys.count + ys.number(&self.axes[1], y, taps[1])) * xs.count + in_row;
+                    let of_lanes = (of_lanes * all_rows + y - first_row) * all_cols + cols.start - first_col;
+                    let (of_rows, of_lanes) = (of_rows * self.lds[0], of_lanes * self.lds[1]);
+                    let run = Run { rows: of_rows, lanes: of_lanes, pixels: cols.len() };
                     if list.joins(run, steps) {
                         continue;
                     }

@@ -1,6 +1,6 @@
 //! [`ProductSums`]: sums of products over the pixels of a strip.
 
-use crate::isa;
+use crate::isa::{self, Length};
 use crate::number::Number;
 use crate::vectors::{Apart, Kernel, Vectors};
 
@@ -10,17 +10,17 @@ const MOST_ROWS: usize = 6;
 const MANY_VECTORS: usize = 4;
 const FEW_VECTORS: usize = 2;
 
-/// Elements of a vector on this machine.
-pub fn lanes_of_vector<T: Number>() -> usize {
-    struct Length<T>(std::marker::PhantomData<T>);
-    impl<T: Number> Kernel for Length<T> {
+/// Elements of a vector of this length on this machine.
+pub fn lanes_of_vector<T: Number>(length: Length) -> usize {
+    struct Lanes<T>(std::marker::PhantomData<T>);
+    impl<T: Number> Kernel for Lanes<T> {
         type Output = usize;
         #[inline(always)]
         fn run<S: Vectors>(self, _: S) -> usize {
             T::lanes::<S>()
         }
     }
-    isa::dispatch(Length::<T>(std::marker::PhantomData))
+    isa::dispatch_with(length, Lanes::<T>(std::marker::PhantomData))
 }
 
 /// Neighbouring pixels: where the factors of the first one lie, and how many there are.
@@ -34,22 +34,41 @@ pub struct Run {
     pub pixels: usize,
 }
 
-/// Rows in two loops, the inner one first: how many there are, where their factors lie behind each other, and their sums.
+/// Rows in three loops, the inner one first: how many there are, where their factors lie behind each other, and their sums.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows {
     /// Rows of each loop.
-    pub counts: [usize; 2],
+    pub counts: [usize; 3],
     /// Elements from the factor of one row to that of the next.
-    pub factors: [usize; 2],
+    pub factors: [usize; 3],
     /// Rows of sums from one to the next.
-    pub sums: [isize; 2],
+    pub sums: [isize; 3],
     /// The row of sums of the first one.
     pub first: usize,
+}
+
+impl Rows {
+    /// How many there are.
+    fn count(&self) -> usize {
+        self.counts.iter().product()
+    }
+
+    /// Where the factors of one lie, and the row of its sums.
+    fn place(&self, at: [usize; 3]) -> (usize, usize) {
+        let [i, j, k] = at;
+        let [factors, sums] = [self.factors.map(|step| step as isize), self.sums];
+        let place = |steps: [isize; 3]| i as isize * steps[0] + j as isize * steps[1] + k as isize * steps[2];
+        (place(factors) as usize, (self.first as isize + place(sums)) as usize)
+    }
 }
 
 /// sums\[row, lane\] += Σ over the pixels of all runs of a factor of the row times one of the lane. The sum of the pixels is
 /// built alone, and then added.
 pub struct ProductSums<'a, T> {
+    /// The vectors that serve.
+    pub length: Length,
+    /// Whether they are the first sums, and added to nothing.
+    pub is_first: bool,
     /// A factor for each row of a pixel.
     pub of_rows: &'a [T],
     /// Elements from pixel to pixel there.
@@ -84,23 +103,25 @@ impl<T: Number> ProductSums<'_, T> {
     /// # Panics
     /// If a factor or a sum does not lie inside, or the lanes are not whole vectors.
     pub(crate) fn run_checked(self) {
-        let Rows { counts: [inner, outer], factors, sums, first } = self.rows;
-        if inner * outer == 0 || self.runs.is_empty() || self.lanes == 0 {
+        let Rows { counts, factors, .. } = self.rows;
+        if self.rows.count() == 0 || self.runs.is_empty() || self.lanes == 0 {
             return;
         }
-        assert!(self.lanes.is_multiple_of(lanes_of_vector::<T>()));
+        assert!(self.lanes.is_multiple_of(lanes_of_vector::<T>(self.length)));
         let of_row = if self.each_lane { self.lanes } else { 1 };
         for run in self.runs {
-            let rows = [(run.pixels, self.row_step), (inner, factors[0]), (outer, factors[1]), (of_row, 1)];
+            let [inner, middle, outer] = std::array::from_fn(|at| (counts[at], factors[at]));
+            let rows = [(run.pixels, self.row_step), inner, middle, outer, (of_row, 1)];
             assert!(run.pixels > 0 && ends_inside(run.rows, &rows, self.of_rows.len()));
             let lanes = [(run.pixels, self.lane_step), (self.lanes, 1)];
             assert!(ends_inside(run.lanes, &lanes, self.of_lanes.len()));
         }
-        for [i, o] in [[0, 0], [inner - 1, 0], [0, outer - 1], [inner - 1, outer - 1]] {
-            let row = first as isize + i as isize * sums[0] + o as isize * sums[1];
-            assert!(row >= 0 && (row as usize + 1) * self.lanes <= self.sums.len());
+        for corner in 0..8 {
+            let at = std::array::from_fn(|axis| if corner >> axis & 1 == 1 { counts[axis] - 1 } else { 0 });
+            let (_, row) = self.rows.place(at);
+            assert!(row < self.sums.len() / self.lanes);
         }
-        isa::dispatch(self);
+        isa::dispatch_with(self.length, self);
     }
 }
 
@@ -139,22 +160,28 @@ struct Tile<'a, 'b, T> {
 impl<T: Number> Tile<'_, '_, T> {
     #[inline(always)]
     fn rows<S: Vectors, const V: usize>(&self, simd: S) {
-        let Rows { counts: [inner, outer], factors, sums, first } = self.all.rows;
-        let all = inner * outer;
+        let Rows { counts, .. } = self.all.rows;
+        let all = self.all.rows.count();
         // Tiles of about as many rows.
         let tiles = all.div_ceil(MOST_ROWS);
-        let [mut i, mut o] = [0, 0];
+        let (mut at, mut done) = ([0; 3], 0);
         for tile in 0..tiles {
-            let rows = (tile + 1) * all / tiles - tile * all / tiles;
+            let rows = (all - done).div_ceil(tiles - tile);
             let mut places = [(0, 0); MOST_ROWS];
-            for place in &mut places[..rows] {
-                let row = first as isize + i as isize * sums[0] + o as isize * sums[1];
-                *place = (i * factors[0] + o * factors[1], row as usize * self.all.lanes + self.lane);
-                i += 1;
-                if i == inner {
-                    (i, o) = (0, o + 1);
+            let mut row = 0;
+            while row < rows {
+                let (factor, sums) = self.all.rows.place(at);
+                places[row] = (factor, sums * self.all.lanes + self.lane);
+                at[0] += 1;
+                if at[0] == counts[0] {
+                    at = [0, at[1] + 1, at[2]];
                 }
+                if at[1] == counts[1] {
+                    at = [0, 0, at[2] + 1];
+                }
+                row += 1;
             }
+            done += rows;
             match rows {
                 1 => self.apart::<S, 1, V>(simd, &places),
                 2 => self.apart::<S, 2, V>(simd, &places),
@@ -181,6 +208,7 @@ impl<T: Number> Tile<'_, '_, T> {
             of_lanes: of_lanes.wrapping_add(self.lane),
             steps: [self.all.row_step, self.all.lane_step],
             runs: self.all.runs,
+            is_first: self.all.is_first,
             sums: std::array::from_fn(|r| self.sums.wrapping_add(places[r].1)),
         };
         match self.all.each_lane {
@@ -197,6 +225,7 @@ struct RegisterTile<'a, S, T, const R: usize, const V: usize> {
     of_lanes: *const T,
     steps: [usize; 2],
     runs: &'a [Run],
+    is_first: bool,
     sums: [*mut T; R],
 }
 
@@ -208,7 +237,7 @@ impl<S: Vectors, T: Number, const R: usize, const V: usize, const EACH: bool> Ap
 {
     #[inline(always)]
     fn run(self) {
-        let RegisterTile { simd, of_rows, of_lanes, steps, runs, sums: to } = self.0;
+        let RegisterTile { simd, of_rows, of_lanes, steps, runs, is_first, sums: to } = self.0;
         let lanes = T::lanes::<S>();
         let mut sums = [[T::splat(simd, T::ZERO); V]; R];
         // SAFETY: `run_checked` saw that the factors of all pixels, rows and lanes are there.
@@ -253,7 +282,9 @@ impl<S: Vectors, T: Number, const R: usize, const V: usize, const EACH: bool> Ap
             while v < V {
                 // SAFETY: `run_checked` saw that the sums of all rows and lanes are there; the tile alone uses them.
                 let to = unsafe { std::slice::from_raw_parts_mut(to[r].wrapping_add(v * lanes), lanes) };
-                T::store::<S>(to, T::add_vectors(simd, T::load::<S>(to), sums[r][v]));
+                let sum =
+                    if is_first { sums[r][v] } else { T::add_vectors(simd, T::load::<S>(to), sums[r][v]) };
+                T::store::<S>(to, sum);
                 v += 1;
             }
             r += 1;
@@ -270,39 +301,50 @@ mod tests {
     #[test]
     fn sums_of_all_shapes_hold_the_products() {
         for_each_shape(|| {
-            for (inner, outer, vectors) in [(13, 1, 4), (5, 3, 3), (1, 7, 2), (6, 2, 1), (64, 1, 9)] {
-                for each_lane in [false, true] {
-                    check::<f32>([inner, outer], vectors, each_lane);
-                    check::<f64>([inner, outer], vectors, each_lane);
+            for (counts, vectors) in [
+                ([13, 1, 1], 4),
+                ([5, 3, 2], 3),
+                ([1, 7, 1], 2),
+                ([6, 2, 1], 1),
+                ([64, 1, 1], 9),
+                ([1, 3, 3], 6),
+            ] {
+                for (each_lane, is_first) in [(false, false), (true, false), (false, true)] {
+                    for length in [Length::Whole, Length::Half] {
+                        check::<f32>(counts, vectors, each_lane, is_first, length);
+                        check::<f64>(counts, vectors, each_lane, is_first, length);
+                    }
                 }
             }
         });
     }
 
-    fn check<T: Number>(counts: [usize; 2], vectors: usize, each_lane: bool) {
-        let [inner, outer] = counts;
+    fn check<T: Number>(counts: [usize; 3], vectors: usize, each_lane: bool, is_first: bool, length: Length) {
+        let [inner, middle, outer] = counts;
         let value = |at: usize| T::from_f64((at * 7 % 11) as f64 - 5.0);
-        let lanes = vectors * lanes_of_vector::<T>();
+        let lanes = vectors * lanes_of_vector::<T>(length);
         let of_row = if each_lane { lanes } else { 1 };
         let runs = [Run { rows: 0, lanes: 0, pixels: 3 }, Run { rows: of_row, lanes: 2 * lanes, pixels: 5 }];
-        // Each pixel has the factors of the inner rows; the outer ones read the pixels behind it.
+        // Each pixel has the factors of the inner rows; the other ones read the pixels behind it.
         let row_step = inner * of_row;
-        let of_rows: Vec<T> = (0..(6 + outer + 1) * row_step + of_row).map(value).collect();
+        let of_rows: Vec<T> = (0..(6 + middle + outer + 1) * row_step + of_row).map(value).collect();
         let of_lanes: Vec<T> = (0..7 * lanes).map(|at| value(3 * at + 1)).collect();
-        let mut sums = vec![T::ONE; inner * outer * lanes];
+        let mut sums = vec![T::ONE; inner * middle * outer * lanes];
         ProductSums {
+            length,
+            is_first,
             of_rows: &of_rows,
             row_step,
             each_lane,
             of_lanes: &of_lanes,
             lane_step: lanes,
             runs: &runs,
-            // Outer rows are counted from the last one.
+            // Middle rows are counted from the last one.
             rows: Rows {
                 counts,
-                factors: [of_row, row_step],
-                sums: [1, -(inner as isize)],
-                first: (outer - 1) * inner,
+                factors: [of_row, row_step, row_step],
+                sums: [1, -(inner as isize), (inner * middle) as isize],
+                first: (middle - 1) * inner,
             },
             lanes,
             sums: &mut sums,
@@ -310,11 +352,11 @@ mod tests {
         .run_checked();
         for (at, &sum) in sums.iter().enumerate() {
             let (row, lane) = (at / lanes, at % lanes);
-            let (i, o) = (row % inner, outer - 1 - row / inner);
-            let mut exact = 1.0;
+            let (i, j, k) = (row % inner, middle - 1 - row / inner % middle, row / inner / middle);
+            let mut exact = if is_first { 0.0 } else { 1.0 };
             for run in runs {
                 for pixel in 0..run.pixels {
-                    let place = run.rows + (pixel + o) * row_step + i * of_row;
+                    let place = run.rows + (pixel + j + k) * row_step + i * of_row;
                     let factor: f64 = of_rows[place + if each_lane { lane } else { 0 }].into();
                     let of_lane: f64 = of_lanes[run.lanes + pixel * lanes + lane].into();
                     exact += factor * of_lane;

@@ -1,0 +1,137 @@
+//! [`Blocks`]: what a thread computes at once of the gradient of the weights, and the scratch that it takes.
+
+use convlow_kernels::gradient::Partition;
+
+use super::form::Form;
+use super::strips::{Seen, Strips};
+
+/// Bytes of the lanes of a block, if there are more.
+const LANE_BYTES: usize = 256;
+/// Bytes of a strip's factors of lanes: half of the first cache level.
+const STRIP_BYTES: usize = 16 << 10;
+/// Pixels of a strip at most, and where there is hardly any scratch.
+const MOST_PIXELS: usize = 512;
+const FEW_PIXELS: usize = 16;
+/// Inputs of a block that are enough.
+const ENOUGH_INPUTS: usize = 48;
+/// Inputs up to which the taps of a kernel's plane are rows of one register tile.
+const FEW_INPUTS: usize = 24;
+/// Rows of a register tile.
+const ROWS: usize = 6;
+
+/// What is computed at once, and the scratch that it takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Blocks {
+    pub partition: Partition,
+    /// Lanes of a block in whole vectors.
+    pub lanes: usize,
+    pub strips: Strips,
+    /// Whether the taps of a kernel's plane are rows of one register tile.
+    pub taps_together: bool,
+    /// Elements of the sums, of a strip's factors of lanes, and of its factors of rows.
+    pub elements: [usize; 3],
+}
+
+impl Blocks {
+    /// The largest blocks within so many elements, for vectors of this length.
+    pub fn largest(form: &Form, vector: usize, room: usize) -> Option<Self> {
+        let element = form.rows.data_type.bytes();
+        let lanes = form.extent.counts[0];
+        let wide = lanes.div_ceil(lanes.div_ceil(LANE_BYTES / element)).next_multiple_of(vector);
+        let mut best: Option<(usize, Self)> = None;
+        for (lanes, few) in [(wide, false), (vector, false), (vector, true)] {
+            let pixels = if few { FEW_PIXELS } else { (STRIP_BYTES / element / lanes).min(MOST_PIXELS) };
+            let strips = Strips::new(form.pixels(), pixels);
+            for taps in boxes(form.kernel()) {
+                let Some(blocks) = Self::of_taps(form, (lanes, vector), strips, taps, room) else { continue };
+                let [_, inputs, of_taps] = blocks.partition.block;
+                if inputs >= ENOUGH_INPUTS.min(form.extent.counts[1]) {
+                    return Some(blocks);
+                }
+                let products = inputs * of_taps * lanes;
+                if best.is_none_or(|(most, _)| products > most) {
+                    best = Some((products, blocks));
+                }
+            }
+        }
+        best.map(|(_, blocks)| blocks)
+    }
+
+    /// Blocks of these taps and of as many inputs as there is room for.
+    fn of_taps(
+        form: &Form,
+        (lanes, vector): (usize, usize),
+        strips: Strips,
+        taps: [usize; 3],
+        room: usize,
+    ) -> Option<Self> {
+        let [images, sizes @ ..] = strips.sizes();
+        let seen = |all: usize, at: usize| all.checked_mul(Seen::most(&form.axes[at], sizes[at], taps[at]));
+        // A part of a vector is moved in any case.
+        let in_vectors = form.extent.counts[0].is_multiple_of(vector);
+        let in_place = form.rows_in_place() && (in_vectors || !form.each_lane);
+        let seen = if in_place { 0 } else { (0..3).try_fold(images, seen)? };
+        let all_taps: usize = taps.iter().product();
+        let of_row = if form.each_lane { lanes } else { 1 };
+        let of_lanes = strips.pixels() * lanes;
+        let of_input = seen.checked_mul(of_row)?.checked_add(all_taps.checked_mul(lanes)?)?;
+        // The sums of the bias are a row of sums.
+        let most = form.extent.counts[1];
+        let inputs = (room.checked_sub(of_lanes + lanes)? / of_input).min(most);
+        let block = [lanes.min(form.extent.counts[0]), inputs, all_taps];
+        let elements = [(all_taps * inputs + 1) * lanes, of_lanes, seen * of_row * inputs];
+        let taps_together = form.each_lane || most < FEW_INPUTS && !most.is_multiple_of(ROWS);
+        let partition = Partition { of: form.extent, block };
+        (inputs > 0).then_some(Self { partition, lanes, strips, taps_together, elements })
+    }
+
+    /// The same in smaller blocks of the same strips, so that all threads have about as much to do.
+    pub fn for_threads(self, form: &Form, vector: usize, threads: usize) -> Self {
+        /// Of the time of all threads.
+        const IDLE: f64 = 0.06;
+        let idle = |blocks: &Self| {
+            let count = blocks.partition.blocks();
+            1.0 - count as f64 / (count.div_ceil(threads) * threads) as f64
+        };
+        let [lanes, inputs, taps] = self.partition.block;
+        let mut best = self;
+        let mut consider = |block: [usize; 3]| {
+            let smaller = Self { partition: Partition { block, ..self.partition }, ..self };
+            if idle(&best) > IDLE && idle(&smaller) < idle(&best) {
+                best = smaller;
+            }
+        };
+        for parts in [1, 2, 3, 4, 6, 8, 12, 16] {
+            consider([lanes, inputs.div_ceil(parts), taps]);
+        }
+        // The sums of taps that are rows of one tile are built in another order.
+        for of_taps in boxes(form.kernel()).map(|taps| taps.iter().product::<usize>()) {
+            if of_taps <= taps && !self.taps_together {
+                consider([lanes, inputs, of_taps]);
+            }
+        }
+        for parts in [2, 3, 4, 6, 8] {
+            consider([lanes.div_ceil(parts).next_multiple_of(vector).min(lanes), inputs, taps]);
+        }
+        best
+    }
+
+    /// Elements of scratch.
+    pub fn all(&self) -> usize {
+        self.elements.iter().sum()
+    }
+}
+
+/// The parts of a size that divide it, the largest first. Of a great many only the first and the last.
+fn divisors(size: usize) -> impl Iterator<Item = usize> {
+    const MOST_PARTS: usize = 1 << 10;
+    let parts = (1..=size.min(MOST_PARTS)).filter(move |&parts| size.is_multiple_of(parts));
+    parts.map(move |parts| size / parts).chain((size > MOST_PARTS).then_some(1))
+}
+
+/// Taps that a block may have: all; those of some planes; some rows of a plane; some of a row. Each divides the one before.
+fn boxes([planes, rows, cols]: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
+    let of_planes = divisors(planes).map(move |planes| [planes, rows, cols]);
+    let of_rows = divisors(rows).skip(1).map(move |rows| [1, rows, cols]);
+    of_planes.chain(of_rows).chain(divisors(cols).skip(1).map(|cols| [1, 1, cols]))
+}
