@@ -5,10 +5,11 @@ use convlow_kernels::gradient::Partition;
 use super::form::Form;
 use super::strips::{Seen, Strips};
 
-/// Bytes of the lanes of a block, if there are more.
+/// Bytes of the lanes of a block, if there are more, and where each lane has rows of its own.
 const LANE_BYTES: usize = 256;
-/// Bytes of a strip's factors of lanes: half of the first cache level.
-const STRIP_BYTES: usize = 16 << 10;
+const OWN_LANE_BYTES: usize = 128;
+/// Bytes of a strip's factors of lanes.
+const STRIP_BYTES: usize = 64 << 10;
 /// Pixels of a strip at most, and where there is hardly any scratch.
 const MOST_PIXELS: usize = 512;
 const FEW_PIXELS: usize = 16;
@@ -37,7 +38,8 @@ impl Blocks {
     pub fn largest(form: &Form, vector: usize, room: usize) -> Option<Self> {
         let element = form.rows.data_type.bytes();
         let lanes = form.extent.counts[0];
-        let wide = lanes.div_ceil(lanes.div_ceil(LANE_BYTES / element)).next_multiple_of(vector);
+        let most = if form.each_lane { OWN_LANE_BYTES } else { LANE_BYTES } / element;
+        let wide = lanes.div_ceil(lanes.div_ceil(most)).next_multiple_of(vector);
         let mut best: Option<(usize, Self)> = None;
         for (lanes, few) in [(wide, false), (vector, false), (vector, true)] {
             let pixels = if few { FEW_PIXELS } else { (STRIP_BYTES / element / lanes).min(MOST_PIXELS) };

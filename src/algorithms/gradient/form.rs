@@ -33,9 +33,6 @@ pub struct Form {
     pub length: Length,
 }
 
-/// Channels of a group that are few.
-const FEW_CHANNELS: usize = 32;
-
 /// The vectors that serve so many lanes: shorter ones where they are as fast, and the last one would be at most half full.
 fn length_for(lanes: usize, vector: impl Fn(Length) -> usize) -> Length {
     const MOST_LANES: usize = 96;
@@ -108,11 +105,9 @@ impl Form {
         self.is_in_place(&self.lanes)
     }
 
-    /// Few channels of a group are read where they lie, if they lie side by side.
+    /// Channels that lie side by side need not be moved.
     fn is_in_place(&self, tensor: &Problem) -> bool {
-        let [lanes, inputs] = self.of_group();
-        let few = self.each_lane || self.extent.groups > 1 && lanes.max(inputs) <= FEW_CHANNELS;
-        few && tensor.src_layout == Layout::Nhwc && !tensor.src_is_slice()
+        tensor.src_layout == Layout::Nhwc && !tensor.src_is_slice()
     }
 
     /// All groups as one, in which each lane has rows of its own.

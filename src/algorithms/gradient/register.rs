@@ -11,6 +11,7 @@ use convlow_kernels::gradient::{
     BlockMut, Extent, Partition, ProductSums, Rows, Run, WeightsMut, lanes_of_vector,
 };
 use convlow_kernels::isa::Length;
+use convlow_kernels::matrix::MatrixMut;
 
 use super::blocks::Blocks;
 use super::moved::{move_for_lanes, move_pixels};
@@ -122,21 +123,28 @@ impl PreparedGradientRegister {
             lanes,
             inputs,
         };
-        let sums = &mut sums[..job.inputs.len() * taps.len() * ld];
+        let rows = job.inputs.len() * taps.len();
         of_bias.fill(T::ZERO);
         if !whole_vectors {
             // What no channel has a place for.
             of_lanes.fill(T::ZERO);
             of_rows.fill(T::ZERO);
         }
+        let in_place = weights.in_place().filter(|_| whole_vectors);
+        let is_in_place = in_place.is_some();
+        let mut matrix = in_place.unwrap_or_else(|| MatrixMut::new(&mut *sums, rows, ld, ld));
         let mut strips = self.blocks.strips.each().peekable();
         if strips.peek().is_none() {
-            sums.fill(T::ZERO);
+            matrix.fill(T::ZERO);
         }
         for (number, strip) in strips.enumerate() {
-            self.strip(&job, &strip, number == 0, bias.is_some(), [sums, of_bias, of_lanes, of_rows]);
+            let factors = [&mut *of_lanes, &mut *of_rows];
+            let bias = bias.is_some().then_some(&mut *of_bias);
+            self.strip(&job, &strip, number == 0, bias, factors, matrix.reborrow());
         }
-        weights.write(sums, ld);
+        if !is_in_place {
+            weights.write(sums, ld);
+        }
         if let Some(mut bias) = bias {
             bias.write(of_bias, ld);
         }
@@ -148,8 +156,9 @@ impl PreparedGradientRegister {
         job: &Job<'_, '_, T>,
         strip: &[Range<usize>; 4],
         is_first: bool,
-        with_bias: bool,
-        [sums, of_bias, of_lanes, of_rows]: [&mut [T]; 4],
+        of_bias: Option<&mut [T]>,
+        [of_lanes, of_rows]: [&mut [T]; 2],
+        sums: MatrixMut<'_, T>,
     ) {
         let axes = &self.form.axes;
         let [rows_in_place, lanes_in_place] = job.in_place;
@@ -188,7 +197,7 @@ impl PreparedGradientRegister {
             if lanes_in_place { job.unit.lanes.problem().in_channels } else { job.ld },
         ];
         let window = Window { axes, strip, seen, first_image, first, sizes, lds };
-        if with_bias {
+        if let Some(of_bias) = of_bias {
             let [_, rows, cols] = [&strip[1], &strip[2], &strip[3]];
             let mut list = RunList::EMPTY;
             window.lane_runs([rows, cols], &mut list, |runs| {
@@ -256,8 +265,9 @@ impl PreparedGradientRegister {
         window: &Window<'_>,
         is_first: bool,
         [of_rows, of_lanes]: [&[T]; 2],
-        sums: &mut [T],
+        mut sums: MatrixMut<'_, T>,
     ) {
+        let sums = &mut sums;
         let [planes, rows, cols] = &job.taps;
         let mut adding = Adding { of: self, job, window, of_rows, of_lanes, list: RunList::EMPTY };
         for plane in planes.clone() {
@@ -357,7 +367,7 @@ impl<T: Element> Adding<'_, '_, '_, T> {
         [rows, cols]: [usize; 2],
         outputs: [&Range<usize>; 2],
         is_first: bool,
-        sums: &mut [T],
+        sums: &mut MatrixMut<'_, T>,
     ) {
         let (form, job, window) = (&self.of.form, self.job, self.window);
         let [of_input, of_tap] = job.sum_steps;
@@ -388,7 +398,7 @@ impl<T: Element> Adding<'_, '_, '_, T> {
                 runs,
                 rows: of_rows,
                 lanes: job.ld,
-                sums,
+                sums: sums.reborrow(),
             });
             is_first = false;
         });
@@ -399,7 +409,7 @@ impl<T: Element> Adding<'_, '_, '_, T> {
                     for input in 0..job.inputs.len() {
                         let tap = number as isize + sign * (row * of_col + col) as isize;
                         let at = tap as usize * of_tap + input * of_input;
-                        sums[at * job.ld..][..job.ld].fill(T::ZERO);
+                        sums.row_mut(at).fill(T::ZERO);
                     }
                 }
             }
@@ -425,7 +435,7 @@ fn add_bias<T: Element>(
         runs,
         rows: Rows { counts: [1; 3], factors: [0; 3], sums: [0; 3], first: 0 },
         lanes,
-        sums,
+        sums: MatrixMut::new(sums, 1, lanes, lanes),
     });
 }
 

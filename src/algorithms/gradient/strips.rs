@@ -216,7 +216,7 @@ impl Window<'_> {
 }
 
 /// Runs that are handed to a kernel at once.
-const MOST_RUNS: usize = 128;
+const MOST_RUNS: usize = 64;
 
 /// Some of them.
 pub(super) struct RunList {

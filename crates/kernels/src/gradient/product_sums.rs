@@ -1,14 +1,16 @@
 //! [`ProductSums`]: sums of products over the pixels of a strip.
 
 use crate::isa::{self, Length};
+use crate::matrix::MatrixMut;
 use crate::number::Number;
 use crate::vectors::{Apart, Kernel, Vectors};
 
-/// Rows of a register tile at most.
-const MOST_ROWS: usize = 6;
-/// Vectors of a register tile with 32 registers, and with 16.
-const MANY_VECTORS: usize = 4;
-const FEW_VECTORS: usize = 2;
+/// Rows of a register tile at most, and vectors with 32 registers.
+const ROWS: usize = 6;
+const VECTORS: usize = 4;
+/// The same where each lane has its own factors, whose loads take no register: the taps of a kernel of 3 × 3.
+const ROWS_OF_LANES: usize = 9;
+const VECTORS_OF_LANES: usize = 2;
 
 /// Elements of a vector of this length on this machine.
 pub fn lanes_of_vector<T: Number>(length: Length) -> usize {
@@ -86,7 +88,7 @@ pub struct ProductSums<'a, T> {
     /// Lanes: whole vectors.
     pub lanes: usize,
     /// Rows × lanes.
-    pub sums: &'a mut [T],
+    pub sums: MatrixMut<'a, T>,
 }
 
 /// Whether the last of some places so far apart lies inside.
@@ -107,6 +109,7 @@ impl<T: Number> ProductSums<'_, T> {
         if self.rows.count() == 0 || self.runs.is_empty() || self.lanes == 0 {
             return;
         }
+        assert_eq!(self.lanes, self.sums.cols());
         assert!(self.lanes.is_multiple_of(lanes_of_vector::<T>(self.length)));
         let of_row = if self.each_lane { self.lanes } else { 1 };
         for run in self.runs {
@@ -119,7 +122,7 @@ impl<T: Number> ProductSums<'_, T> {
         for corner in 0..8 {
             let at = std::array::from_fn(|axis| if corner >> axis & 1 == 1 { counts[axis] - 1 } else { 0 });
             let (_, row) = self.rows.place(at);
-            assert!(row < self.sums.len() / self.lanes);
+            assert!(row < self.sums.rows());
         }
         isa::dispatch_with(self.length, self);
     }
@@ -129,19 +132,26 @@ impl<T: Number> Kernel for ProductSums<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Vectors>(self, simd: S) {
-        let most = if const { S::MANY_REGISTERS } { MANY_VECTORS } else { FEW_VECTORS };
+    fn run<S: Vectors>(mut self, simd: S) {
+        let sums = self.sums.as_mut_ptr();
         let vectors = self.lanes / T::lanes::<S>();
+        let most = match (const { S::MANY_REGISTERS }, self.each_lane) {
+            (true, false) => VECTORS,
+            (false, false) => VECTORS / 2,
+            (true, true) => VECTORS_OF_LANES,
+            (false, true) => VECTORS_OF_LANES / 2,
+        };
         let mut vector = 0;
         while vector < vectors {
             let some = most.min(vectors - vector);
-            let tile =
-                Tile { all: &self, lane: vector * T::lanes::<S>(), sums: self.sums.as_ptr().cast_mut() };
-            match some {
-                1 => tile.rows::<S, 1>(simd),
-                2 => tile.rows::<S, 2>(simd),
-                3 if const { S::MANY_REGISTERS } => tile.rows::<S, 3>(simd),
-                _ if const { S::MANY_REGISTERS } => tile.rows::<S, MANY_VECTORS>(simd),
+            let tile = Tile { all: &self, lane: vector * T::lanes::<S>(), sums };
+            match (some, self.each_lane) {
+                (1, true) => tile.rows::<S, 1, true>(simd),
+                (_, true) if const { S::MANY_REGISTERS } => tile.rows::<S, VECTORS_OF_LANES, true>(simd),
+                (1, false) => tile.rows::<S, 1, false>(simd),
+                (2, false) => tile.rows::<S, 2, false>(simd),
+                (3, false) if const { S::MANY_REGISTERS } => tile.rows::<S, 3, false>(simd),
+                (_, false) if const { S::MANY_REGISTERS } => tile.rows::<S, VECTORS, false>(simd),
                 _ => {}
             }
             vector += some;
@@ -159,19 +169,19 @@ struct Tile<'a, 'b, T> {
 
 impl<T: Number> Tile<'_, '_, T> {
     #[inline(always)]
-    fn rows<S: Vectors, const V: usize>(&self, simd: S) {
+    fn rows<S: Vectors, const V: usize, const EACH: bool>(&self, simd: S) {
         let Rows { counts, .. } = self.all.rows;
         let all = self.all.rows.count();
         // Tiles of about as many rows.
-        let tiles = all.div_ceil(MOST_ROWS);
+        let tiles = all.div_ceil(if EACH { ROWS_OF_LANES } else { ROWS });
         let (mut at, mut done) = ([0; 3], 0);
         for tile in 0..tiles {
             let rows = (all - done).div_ceil(tiles - tile);
-            let mut places = [(0, 0); MOST_ROWS];
+            let mut places = [(0, 0); ROWS_OF_LANES];
             let mut row = 0;
             while row < rows {
                 let (factor, sums) = self.all.rows.place(at);
-                places[row] = (factor, sums * self.all.lanes + self.lane);
+                places[row] = (factor, sums * self.all.sums.ld() + self.lane);
                 at[0] += 1;
                 if at[0] == counts[0] {
                     at = [0, at[1] + 1, at[2]];
@@ -183,27 +193,31 @@ impl<T: Number> Tile<'_, '_, T> {
             }
             done += rows;
             match rows {
-                1 => self.apart::<S, 1, V>(simd, &places),
-                2 => self.apart::<S, 2, V>(simd, &places),
-                3 => self.apart::<S, 3, V>(simd, &places),
-                4 => self.apart::<S, 4, V>(simd, &places),
-                5 => self.apart::<S, 5, V>(simd, &places),
-                _ => self.apart::<S, MOST_ROWS, V>(simd, &places),
+                1 => self.apart::<S, 1, V, EACH>(simd, &places),
+                2 => self.apart::<S, 2, V, EACH>(simd, &places),
+                3 => self.apart::<S, 3, V, EACH>(simd, &places),
+                4 => self.apart::<S, 4, V, EACH>(simd, &places),
+                5 => self.apart::<S, 5, V, EACH>(simd, &places),
+                ROWS => self.apart::<S, ROWS, V, EACH>(simd, &places),
+                7 if EACH => self.apart::<S, 7, V, EACH>(simd, &places),
+                8 if EACH => self.apart::<S, 8, V, EACH>(simd, &places),
+                _ if EACH => self.apart::<S, ROWS_OF_LANES, V, EACH>(simd, &places),
+                _ => {}
             }
         }
     }
 
     #[inline(always)]
-    fn apart<S: Vectors, const R: usize, const V: usize>(
+    fn apart<S: Vectors, const R: usize, const V: usize, const EACH: bool>(
         &self,
         simd: S,
-        places: &[(usize, usize); MOST_ROWS],
+        places: &[(usize, usize); ROWS_OF_LANES],
     ) {
         let (of_rows, of_lanes) = (self.all.of_rows.as_ptr(), self.all.of_lanes.as_ptr());
         let tile = RegisterTile::<S, T, R, V> {
             simd,
             of_rows: std::array::from_fn(|r| {
-                of_rows.wrapping_add(places[r].0 + if self.all.each_lane { self.lane } else { 0 })
+                of_rows.wrapping_add(places[r].0 + if EACH { self.lane } else { 0 })
             }),
             of_lanes: of_lanes.wrapping_add(self.lane),
             steps: [self.all.row_step, self.all.lane_step],
@@ -211,10 +225,7 @@ impl<T: Number> Tile<'_, '_, T> {
             is_first: self.all.is_first,
             sums: std::array::from_fn(|r| self.sums.wrapping_add(places[r].1)),
         };
-        match self.all.each_lane {
-            false => simd.apart(Sum::<_, false>(tile)),
-            true => simd.apart(Sum::<_, true>(tile)),
-        }
+        simd.apart(Sum::<_, EACH>(tile));
     }
 }
 
@@ -347,7 +358,7 @@ mod tests {
                 first: (middle - 1) * inner,
             },
             lanes,
-            sums: &mut sums,
+            sums: MatrixMut::new(&mut sums, inner * middle * outer, lanes, lanes),
         }
         .run_checked();
         for (at, &sum) in sums.iter().enumerate() {

@@ -135,17 +135,33 @@ pub struct BlockMut<'a, T> {
 }
 
 impl<T: Number> BlockMut<'_, T> {
+    /// The block as its sums lie, where its weights lie so and nothing is added to them: they may be built there.
+    pub fn in_place(&mut self) -> Option<MatrixMut<'_, T>> {
+        let [lanes, inputs, taps] = self.block.ranges.each_ref().map(|range| range.len());
+        let ([inner, outer], rows) = (self.loops(), inputs * taps);
+        let is_even = inner.0 * inner.1 == outer.1 || outer.0 == 1;
+        let (first, ld) = (self.first, if rows == 1 { lanes } else { inner.1.max(lanes) });
+        let fits = is_even && self.steps[0] == 1 && (rows == 1 || inner.1 >= lanes) && !self.add;
+        fits.then(|| MatrixMut { first, addend: first, rows, cols: lanes, ld, borrow: PhantomData })
+    }
+
+    /// How many rows of sums each of their two loops has, the inner one first, and how far apart their weights lie.
+    fn loops(&self) -> [(usize, usize); 2] {
+        let [_, inputs, taps] = self.block.ranges.each_ref().map(|range| range.len());
+        let [_, of_inputs, of_taps] = self.steps;
+        match self.block.taps_first {
+            true => [(taps, of_taps), (inputs, of_inputs)],
+            false => [(inputs, of_inputs), (taps, of_taps)],
+        }
+    }
+
     /// Writes it. Its sums lie in rows of lanes, `ld` from each to the next, and the rows as [`Block::sum_steps`] says.
     pub fn write(&mut self, sums: &[T], ld: usize) {
         let [lanes, inputs, taps] = self.block.ranges.each_ref().map(|range| range.len());
         let rows = inputs * taps;
         assert!(ld >= lanes && sums.len() >= rows * ld);
         // Rows whose weights lie evenly apart.
-        let [_, of_inputs, of_taps] = self.steps;
-        let [inner, outer] = match self.block.taps_first {
-            true => [(taps, of_taps), (inputs, of_inputs)],
-            false => [(inputs, of_inputs), (taps, of_taps)],
-        };
+        let [inner, outer] = self.loops();
         let is_even = inner.0 * inner.1 == outer.1 || outer.0 == 1;
         let (of_part, parts) = if is_even { (rows, 1) } else { (inner.0, outer.0) };
         for part in 0..parts {
