@@ -149,7 +149,7 @@ impl<T: Number> BlockMut<'_, T> {
     fn loops(&self) -> [(usize, usize); 2] {
         let [_, inputs, taps] = self.block.ranges.each_ref().map(|range| range.len());
         let [_, of_inputs, of_taps] = self.steps;
-        match self.block.taps_first {
+        match self.block.taps_first && taps > 1 || inputs == 1 {
             true => [(taps, of_taps), (inputs, of_inputs)],
             false => [(inputs, of_inputs), (taps, of_taps)],
         }
