@@ -10,6 +10,8 @@ const LANE_BYTES: usize = 256;
 const OWN_LANE_BYTES: usize = 128;
 /// Bytes of a strip's factors of lanes.
 const STRIP_BYTES: usize = 64 << 10;
+/// A line of the cache.
+const LINE_BYTES: usize = 64;
 /// Pixels of a strip at most, and where there is hardly any scratch.
 const MOST_PIXELS: usize = 512;
 const FEW_PIXELS: usize = 16;
@@ -42,7 +44,8 @@ impl Blocks {
         let wide = lanes.div_ceil(lanes.div_ceil(most)).next_multiple_of(vector);
         let mut best: Option<(usize, Self)> = None;
         for (lanes, few) in [(wide, false), (vector, false), (vector, true)] {
-            let pixels = if few { FEW_PIXELS } else { (STRIP_BYTES / element / lanes).min(MOST_PIXELS) };
+            let of_pixel = (lanes * element).max(LINE_BYTES);
+            let pixels = if few { FEW_PIXELS } else { (STRIP_BYTES / of_pixel).min(MOST_PIXELS) };
             let strips = Strips::new(form.pixels(), pixels);
             for taps in boxes(form.kernel()) {
                 let Some(blocks) = Self::of_taps(form, (lanes, vector), strips, taps, room) else { continue };

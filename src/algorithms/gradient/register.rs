@@ -271,42 +271,29 @@ impl PreparedGradientRegister {
         let [planes, rows, cols] = &job.taps;
         let mut adding = Adding { of: self, job, window, of_rows, of_lanes, list: RunList::EMPTY };
         for plane in planes.clone() {
-            let together = match self.blocks.taps_together && rows.len() * cols.len() > 1 {
-                true => [window.outputs_of_taps(1, rows), window.outputs_of_taps(2, cols)],
-                false => [0..0, 0..0],
-            };
-            let [inner_rows, inner_cols] = &together;
-            let is_together = !inner_rows.is_empty() && !inner_cols.is_empty();
-            if is_together {
-                adding.add(
-                    [plane, rows.start, cols.start],
-                    [rows.len(), cols.len()],
-                    [inner_rows, inner_cols],
-                    is_first,
-                    sums,
-                );
+            if !self.blocks.taps_together {
+                for (row, col) in rows.clone().flat_map(|row| cols.clone().map(move |col| (row, col))) {
+                    let outputs = [window.outputs_of_tap(1, row), window.outputs_of_tap(2, col)];
+                    adding.add([plane, row, col], [1, 1], outputs.each_ref(), is_first, sums);
+                }
+                continue;
             }
-            for row in rows.clone() {
-                let outputs = window.outputs_of_tap(1, row);
-                if !is_together {
-                    for col in cols.clone() {
-                        let seen = [&outputs, &window.outputs_of_tap(2, col)];
-                        adding.add([plane, row, col], [1, 1], seen, is_first, sums);
+            // Whether the sums of all taps of the plane hold something.
+            let mut is_begun = !is_first;
+            for row in window.classes(1, rows) {
+                for col in window.classes(2, cols) {
+                    let is_whole = (row.taps.len(), col.taps.len()) == (rows.len(), cols.len());
+                    if !is_begun && !is_whole {
+                        adding.begin([plane, rows.start, cols.start], [rows.len(), cols.len()], sums);
                     }
-                    continue;
+                    let (first, counts) =
+                        ([plane, row.taps.start, col.taps.start], [row.taps.len(), col.taps.len()]);
+                    adding.add(first, counts, [&row.outputs, &col.outputs], !is_begun && is_whole, sums);
+                    is_begun = true;
                 }
-                // What lies above, below and beside the outputs that see all taps.
-                let above = outputs.start..inner_rows.start;
-                let below = inner_rows.end..outputs.end;
-                for beside in [&above, &below] {
-                    adding.add([plane, row, cols.start], [1, cols.len()], [beside, inner_cols], false, sums);
-                }
-                for col in cols.clone() {
-                    let seen = window.outputs_of_tap(2, col);
-                    for beside in [seen.start..inner_cols.start, inner_cols.end..seen.end] {
-                        adding.add([plane, row, col], [1, 1], [&outputs, &beside], false, sums);
-                    }
-                }
+            }
+            if !is_begun {
+                adding.begin([plane, rows.start, cols.start], [rows.len(), cols.len()], sums);
             }
         }
     }
@@ -364,28 +351,13 @@ impl<T: Element> Adding<'_, '_, '_, T> {
     fn add(
         &mut self,
         tap: [usize; 3],
-        [rows, cols]: [usize; 2],
+        counts: [usize; 2],
         outputs: [&Range<usize>; 2],
         is_first: bool,
         sums: &mut MatrixMut<'_, T>,
     ) {
         let (form, job, window) = (&self.of.form, self.job, self.window);
-        let [of_input, of_tap] = job.sum_steps;
-        let [_, of_row, of_col] = job.taps.each_ref().map(ExactSizeIterator::len);
-        let [z, y, x] = std::array::from_fn(|at| tap[at] - job.taps[at].start);
-        let number = (z * of_row + y) * of_col + x;
-        let all = job.taps[0].len() * of_row * of_col;
-        // The tap's number among those of the weights.
-        let (number, sign) = if form.turned_round { (all - 1 - number, -1) } else { (number, 1) };
-        let of_tap_signed = sign * of_tap as isize;
-        let [from_col, from_row] = window.tap_steps();
-        let of_rows = Rows {
-            counts: [job.inputs.len(), cols, rows],
-            factors: [if form.each_lane { job.ld } else { 1 }, from_col, from_row],
-            sums: [of_input as isize, of_tap_signed, of_tap_signed * of_col as isize],
-            first: number * of_tap,
-        };
-        let mut is_first = is_first;
+        let (rows, mut is_first) = (self.rows(tap, counts), is_first);
         window.runs(tap, outputs, &mut self.list, |runs: &[Run]| {
             T::product_sums(ProductSums {
                 length: form.length,
@@ -396,7 +368,7 @@ impl<T: Element> Adding<'_, '_, '_, T> {
                 of_lanes: self.of_lanes,
                 lane_step: window.lds[1],
                 runs,
-                rows: of_rows,
+                rows,
                 lanes: job.ld,
                 sums: sums.reborrow(),
             });
@@ -404,13 +376,37 @@ impl<T: Element> Adding<'_, '_, '_, T> {
         });
         if is_first {
             // None of the outputs sees an input.
-            for row in 0..rows {
-                for col in 0..cols {
-                    for input in 0..job.inputs.len() {
-                        let tap = number as isize + sign * (row * of_col + col) as isize;
-                        let at = tap as usize * of_tap + input * of_input;
-                        sums.row_mut(at).fill(T::ZERO);
-                    }
+            self.begin(tap, counts, sums);
+        }
+    }
+
+    /// Some neighbouring taps of a plane of the kernel as rows.
+    fn rows(&self, tap: [usize; 3], [rows, cols]: [usize; 2]) -> Rows {
+        let (form, job, window) = (&self.of.form, self.job, self.window);
+        let [of_input, of_tap] = job.sum_steps;
+        let [_, of_row, of_col] = job.taps.each_ref().map(ExactSizeIterator::len);
+        let [z, y, x] = std::array::from_fn(|at| tap[at] - job.taps[at].start);
+        let number = (z * of_row + y) * of_col + x;
+        let all = job.taps[0].len() * of_row * of_col;
+        // The tap's number among those of the weights.
+        let (number, sign) = if form.turned_round { (all - 1 - number, -1) } else { (number, 1) };
+        let of_tap_signed = sign * of_tap as isize;
+        let [from_col, from_row] = window.tap_steps();
+        Rows {
+            counts: [job.inputs.len(), cols, rows],
+            factors: [if form.each_lane { job.ld } else { 1 }, from_col, from_row],
+            sums: [of_input as isize, of_tap_signed, of_tap_signed * of_col as isize],
+            first: number * of_tap,
+        }
+    }
+
+    /// Makes the sums of some neighbouring taps nothing.
+    fn begin(&mut self, tap: [usize; 3], [rows, cols]: [usize; 2], sums: &mut MatrixMut<'_, T>) {
+        let places = self.rows(tap, [rows, cols]);
+        for row in 0..rows {
+            for col in 0..cols {
+                for input in 0..self.job.inputs.len() {
+                    sums.row_mut(places.sums_of([input, col, row])).fill(T::ZERO);
                 }
             }
         }

@@ -125,6 +125,12 @@ impl Seen {
     }
 }
 
+/// Some outputs along an axis, and the taps by which each of them sees an input.
+pub(super) struct Class {
+    pub outputs: Range<usize>,
+    pub taps: Range<usize>,
+}
+
 /// Where the factors of a strip lie: those of lanes, and of rows what its outputs see by some taps.
 pub(super) struct Window<'a> {
     pub axes: &'a [Axis; 3],
@@ -156,9 +162,32 @@ impl Window<'_> {
         common(&self.axes[axis].outputs_of_tap(tap), &self.strip[1 + axis])
     }
 
-    /// Outputs of the strip along an axis that see an input by each of these taps.
-    pub fn outputs_of_taps(&self, axis: usize, taps: &Range<usize>) -> Range<usize> {
-        common(&self.outputs_of_tap(axis, taps.start), &self.outputs_of_tap(axis, taps.end - 1))
+    /// Neighbouring outputs of the strip along an axis that see an input by the same ones of these taps, by one or more; those
+    /// that see one by all taps come first.
+    pub fn classes(&self, axis: usize, taps: &Range<usize>) -> impl Iterator<Item = Class> + use<'_> {
+        let (by, outputs, taps) = (&self.axes[axis], self.strip[1 + axis].clone(), taps.clone());
+        let seen = |tap: usize| common(&by.outputs_of_tap(tap), &outputs);
+        let all = common(&seen(taps.start), &seen(taps.end - 1));
+        let (all, others) = match all.is_empty() {
+            true => (None, [outputs, 0..0]),
+            false => {
+                let beside = [outputs.start..all.start, all.end..outputs.end];
+                (Some(Class { outputs: all, taps: taps.clone() }), beside)
+            }
+        };
+        let others = others.into_iter().flat_map(move |mut left| {
+            let taps = taps.clone();
+            std::iter::from_fn(move || {
+                let first = left.next()?;
+                let taps_of = |output: usize| common(&by.taps_of_output(output), &taps);
+                let of_first = taps_of(first);
+                while left.clone().next().is_some_and(|output| taps_of(output) == of_first) {
+                    left.next();
+                }
+                Some(Class { outputs: first..left.start, taps: of_first })
+            })
+        });
+        all.into_iter().chain(others).filter(|class| !class.taps.is_empty())
     }
 
     /// Calls `f` with the runs of the factors of lanes alone.

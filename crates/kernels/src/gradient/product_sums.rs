@@ -5,9 +5,11 @@ use crate::matrix::MatrixMut;
 use crate::number::Number;
 use crate::vectors::{Apart, Kernel, Vectors};
 
-/// Rows of a register tile at most, and vectors with 32 registers.
+/// Rows of a register tile of several vectors at most, and vectors with 32 registers.
 const ROWS: usize = 6;
 const VECTORS: usize = 4;
+/// Rows of a register tile that is half as wide: as many sums.
+const MOST_ROWS: usize = 2 * ROWS;
 /// The same where each lane has its own factors, whose loads take no register: the taps of a kernel of 3 × 3.
 const ROWS_OF_LANES: usize = 9;
 const VECTORS_OF_LANES: usize = 2;
@@ -53,6 +55,11 @@ impl Rows {
     /// How many there are.
     fn count(&self) -> usize {
         self.counts.iter().product()
+    }
+
+    /// The row of sums of one.
+    pub fn sums_of(&self, at: [usize; 3]) -> usize {
+        self.place(at).1
     }
 
     /// Where the factors of one lie, and the row of its sums.
@@ -119,11 +126,12 @@ impl<T: Number> ProductSums<'_, T> {
             let lanes = [(run.pixels, self.lane_step), (self.lanes, 1)];
             assert!(ends_inside(run.lanes, &lanes, self.of_lanes.len()));
         }
-        for corner in 0..8 {
-            let at = std::array::from_fn(|axis| if corner >> axis & 1 == 1 { counts[axis] - 1 } else { 0 });
-            let (_, row) = self.rows.place(at);
-            assert!(row < self.sums.rows());
+        let (mut least, mut most) = (self.rows.first as isize, self.rows.first as isize);
+        for (count, step) in counts.into_iter().zip(self.rows.sums) {
+            let far = (count as isize - 1) * step;
+            (least, most) = (least + far.min(0), most + far.max(0));
         }
+        assert!(least >= 0 && (most as usize) < self.sums.rows());
         isa::dispatch_with(self.length, self);
     }
 }
@@ -173,11 +181,16 @@ impl<T: Number> Tile<'_, '_, T> {
         let Rows { counts, .. } = self.all.rows;
         let all = self.all.rows.count();
         // Tiles of about as many rows.
-        let tiles = all.div_ceil(if EACH { ROWS_OF_LANES } else { ROWS });
+        let most = match EACH {
+            true => ROWS_OF_LANES,
+            false if const { V == 1 || V == 2 && S::MANY_REGISTERS } => MOST_ROWS,
+            false => ROWS,
+        };
+        let tiles = all.div_ceil(most);
         let (mut at, mut done) = ([0; 3], 0);
         for tile in 0..tiles {
             let rows = (all - done).div_ceil(tiles - tile);
-            let mut places = [(0, 0); ROWS_OF_LANES];
+            let mut places = [(0, 0); MOST_ROWS];
             let mut row = 0;
             while row < rows {
                 let (factor, sums) = self.all.rows.place(at);
@@ -199,9 +212,12 @@ impl<T: Number> Tile<'_, '_, T> {
                 4 => self.apart::<S, 4, V, EACH>(simd, &places),
                 5 => self.apart::<S, 5, V, EACH>(simd, &places),
                 ROWS => self.apart::<S, ROWS, V, EACH>(simd, &places),
-                7 if EACH => self.apart::<S, 7, V, EACH>(simd, &places),
-                8 if EACH => self.apart::<S, 8, V, EACH>(simd, &places),
-                _ if EACH => self.apart::<S, ROWS_OF_LANES, V, EACH>(simd, &places),
+                7 if const { V <= 2 } => self.apart::<S, 7, V, EACH>(simd, &places),
+                8 if const { V <= 2 } => self.apart::<S, 8, V, EACH>(simd, &places),
+                9 if const { V <= 2 } => self.apart::<S, ROWS_OF_LANES, V, EACH>(simd, &places),
+                10 if const { V <= 2 && !EACH } => self.apart::<S, 10, V, EACH>(simd, &places),
+                11 if const { V <= 2 && !EACH } => self.apart::<S, 11, V, EACH>(simd, &places),
+                MOST_ROWS if const { V <= 2 && !EACH } => self.apart::<S, MOST_ROWS, V, EACH>(simd, &places),
                 _ => {}
             }
         }
@@ -211,7 +227,7 @@ impl<T: Number> Tile<'_, '_, T> {
     fn apart<S: Vectors, const R: usize, const V: usize, const EACH: bool>(
         &self,
         simd: S,
-        places: &[(usize, usize); ROWS_OF_LANES],
+        places: &[(usize, usize); MOST_ROWS],
     ) {
         let (of_rows, of_lanes) = (self.all.of_rows.as_ptr(), self.all.of_lanes.as_ptr());
         let tile = RegisterTile::<S, T, R, V> {
