@@ -59,4 +59,11 @@ static inline float *floats_new(size_t count) {
     return floats;
 }
 
+/* Zeros. */
+static inline double *doubles_new(size_t count) {
+    double *doubles = (double *)calloc(count, sizeof(double));
+    REQUIRE(doubles != NULL);
+    return doubles;
+}
+
 #endif

@@ -79,6 +79,11 @@ static inline size_t registered(int32_t algorithm) {
     return index;
 }
 
+/* Whether it computes gradients of weights, and nothing else: other tests cover it. */
+static inline int is_of_weights(const char *name) {
+    return strncmp(name, "gradient-", 9) == 0;
+}
+
 /* Counts an execute of an example by an algorithm. */
 static inline void cover(coverage *tried, const example *e, int32_t algorithm) {
     const size_t index = registered(algorithm);
@@ -116,7 +121,10 @@ static inline void check_nothing_is_left_out(const char *test, const coverage *t
         const int32_t algorithm = convlow_algorithm_at(index);
         const char *name = convlow_algorithm_name(algorithm);
         snprintf(check_context, sizeof(check_context), "%s", name);
-        CHECK(tried->of[index] > 0);
+        CHECK((tried->of[index] > 0) == !is_of_weights(name));
+        if (is_of_weights(name)) {
+            continue;
+        }
         for (int pair = 0; pair < LAYOUT_PAIRS; ++pair) {
             const int serves = serves_layouts(algorithm, pair);
             snprintf(check_context, sizeof(check_context), "%s, layouts %d", name, pair);

@@ -122,15 +122,18 @@ static inline lying lying_of_written(const convlow_convnd_desc *d, const size_t 
     return is_gradient(d) ? lying_of_src(d) : lying_of_dst(d, out_size);
 }
 
-/* written += the convolution by the definition, in NCHW without strides. Each input meets each tap: what they
- * give belongs to the output where they meet, if there is one. In the gradient of the data that output's
- * gradient times the tap belongs to the input. */
-static inline void add_by_definition(const convlow_convnd_desc *d, const size_t *out_size, const float *read,
-                                     const float *weights, double *written) {
-    const lying lies = lying_of_read(d, out_size);
+/* What multiplies in a convolution: elements [n, channel, pixel] of src and [n, m, output] of dst meet by a
+ * tap. */
+typedef struct product {
+    size_t n, channel, pixel, m, output, tap;
+} product;
+
+/* Calls visit for each product of the definition. Each input meets each tap: what they give belongs to the
+ * output where they meet, if there is one. */
+static inline void for_each_product(const convlow_convnd_desc *d, const size_t *out_size,
+                                    void (*visit)(void *context, const product *), void *context) {
     const int dims = d->spatial_dims, transposed = d->operation == CONVLOW_OPERATION_CONV_TRANSPOSE;
-    const size_t pixels = product_of(d->in_size, dims), outputs = product_of(out_size, dims);
-    const size_t taps = product_of(d->kernel_size, dims);
+    const size_t pixels = product_of(d->in_size, dims), taps = product_of(d->kernel_size, dims);
     const size_t in = d->in_channels / d->groups, out = d->out_channels / d->groups;
     for (size_t pixel = 0; pixel < pixels; ++pixel) {
         const place from = place_of(pixel, d->in_size, dims);
@@ -154,15 +157,66 @@ static inline void add_by_definition(const convlow_convnd_desc *d, const size_t 
             for (size_t n = 0; n < d->batch; ++n) {
                 for (size_t channel = 0; channel < d->in_channels; ++channel) {
                     for (size_t k = 0; k < out; ++k) {
-                        const size_t m = channel / in * out + k;
-                        const size_t of_src = (n * d->in_channels + channel) * pixels + pixel;
-                        const size_t of_dst = (n * d->out_channels + m) * outputs + output;
-                        const size_t from_read = is_gradient(d) ? element_of(&lies, n, m, output)
-                                                                : element_of(&lies, n, channel, pixel);
-                        written[is_gradient(d) ? of_src : of_dst] +=
-                            (double)read[from_read] * (double)weights[weight_of(d, m, channel, tap, taps)];
+                        const product found = {n, channel, pixel, channel / in * out + k, output, tap};
+                        visit(context, &found);
                     }
                 }
+            }
+        }
+    }
+}
+
+/* The tensors that products are added of. */
+typedef struct factors {
+    const convlow_convnd_desc *desc;
+    lying src, dst;
+    const float *read, *other;
+    double *sums;
+} factors;
+
+static inline factors factors_of(const convlow_convnd_desc *d, const size_t *out_size, const float *read,
+                                 const float *other, double *sums) {
+    const factors found = {d, lying_of_src(d), lying_of_dst(d, out_size), read, other, sums};
+    return found;
+}
+
+static inline void add_to_tensor(void *context, const product *p) {
+    const factors *f = (const factors *)context;
+    const convlow_convnd_desc *d = f->desc;
+    const size_t of_src = (p->n * d->in_channels + p->channel) * f->src.pixels + p->pixel;
+    const size_t of_dst = (p->n * d->out_channels + p->m) * f->dst.pixels + p->output;
+    const size_t from = is_gradient(d) ? element_of(&f->dst, p->n, p->m, p->output)
+                                       : element_of(&f->src, p->n, p->channel, p->pixel);
+    const size_t weight = weight_of(d, p->m, p->channel, p->tap, product_of(d->kernel_size, d->spatial_dims));
+    f->sums[is_gradient(d) ? of_src : of_dst] += (double)f->read[from] * (double)f->other[weight];
+}
+
+/* written += the convolution by the definition, in NCHW without strides. In the gradient of the data an
+ * output's gradient times the tap belongs to the input. */
+static inline void add_by_definition(const convlow_convnd_desc *d, const size_t *out_size, const float *read,
+                                     const float *weights, double *written) {
+    factors f = factors_of(d, out_size, read, weights, written);
+    for_each_product(d, out_size, add_to_tensor, &f);
+}
+
+static inline void add_to_weight(void *context, const product *p) {
+    const factors *f = (const factors *)context;
+    const convlow_convnd_desc *d = f->desc;
+    const size_t weight = weight_of(d, p->m, p->channel, p->tap, product_of(d->kernel_size, d->spatial_dims));
+    f->sums[weight] += (double)f->read[element_of(&f->src, p->n, p->channel, p->pixel)] *
+                       (double)f->other[element_of(&f->dst, p->n, p->m, p->output)];
+}
+
+/* weights += their gradient by the definition, in weights_layout, and bias += its own. */
+static inline void add_gradients_by_definition(const convlow_convnd_desc *d, const size_t *out_size,
+                                               const float *src, const float *diff_dst, double *weights,
+                                               double *bias) {
+    factors f = factors_of(d, out_size, src, diff_dst, weights);
+    for_each_product(d, out_size, add_to_weight, &f);
+    for (size_t n = 0; n < d->batch; ++n) {
+        for (size_t m = 0; m < d->out_channels; ++m) {
+            for (size_t output = 0; output < f.dst.pixels; ++output) {
+                bias[m] += (double)diff_dst[element_of(&f.dst, n, m, output)];
             }
         }
     }

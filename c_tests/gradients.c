@@ -48,8 +48,7 @@ static gradient gradient_new(const convlow_convnd_desc *desc) {
     g.expected = floats_new(g.diff_src_len);
     fill_with_integers(g.diff_dst, g.diff_dst_len, 1);
     fill_with_integers(g.weights, g.weights_len, 2);
-    double *sums = (double *)calloc(g.diff_src_len, sizeof(double));
-    REQUIRE(sums != NULL);
+    double *sums = doubles_new(g.diff_src_len);
     add_by_definition(desc, out_size, g.diff_dst, g.weights, sums);
     const lying src = lying_of_src(desc);
     for (size_t n = 0; n < desc->batch; ++n) {
@@ -303,7 +302,7 @@ static void test_refused_arguments(void) {
         {offsetof(convlow_execute_args, diff_src), (char *)diff_src.data + 1, "diff_src = "},
         {offsetof(convlow_execute_args, diff_src), g.diff_dst, "diff_src overlaps diff_dst"},
         {offsetof(convlow_execute_args, diff_src), packed.data, "diff_src overlaps packed_weights"},
-        {offsetof(convlow_execute_args, workspace), diff_src.data, "workspace overlaps diff_src"},
+        {offsetof(convlow_execute_args, workspace), diff_src.data, "workspace overlaps"},
         {offsetof(convlow_execute_args, packed_weights), NULL, "packed_weights is NULL"},
         {offsetof(convlow_execute_args, pool_context), packed.data, "pool"},
     };

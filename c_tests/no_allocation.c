@@ -148,6 +148,7 @@ static void call_free(call *c) {
 }
 
 static coverage tried_by_name, tried_by_auto;
+static size_t gradients;
 
 /* Executes a plan several times, and counts from the first on. */
 static void count_executes(const example *e, const convlow_plan_options *options, coverage *tried) {
@@ -207,6 +208,55 @@ static void every_algorithm(const example *e, const char *name, int32_t gemm, co
     check_context[0] = '\0';
 }
 
+/* Both gradients of an example, from packed weights, by what AUTO takes. */
+static void gradients_of(const example *e, convlow_pool *pool) {
+    enum { RUNS = 3 };
+    const int32_t type = e->desc.type;
+    convlow_plan_options options;
+    convlow_plan_options_init(&options, sizeof(options));
+    options.pool = pool;
+    convlow_convnd_desc desc = e->desc;
+    desc.activation = CONVLOW_ACTIVATION_NONE;
+    guarded weights = numbers_of(type, e->weights, e->weights_len);
+    guarded src = numbers_of(type, e->src, span_of(&e->src_lie));
+    guarded dst = numbers_of(type, e->before, span_of(&e->dst_lie));
+    guarded bias = guarded_new(bytes_of(type, e->desc.out_channels));
+    memset(bias.data, 0, bias.bytes);
+    for (int32_t propagation = CONVLOW_PROPAGATION_BACKWARD_DATA;
+         propagation <= CONVLOW_PROPAGATION_BACKWARD_WEIGHTS; ++propagation) {
+        desc.propagation = propagation;
+        convlow_plan *plan;
+        REQUIRE_OK(convlow_plan_create_nd(&desc, &options, &plan));
+        guarded packed = guarded_new(convlow_plan_packed_weights_bytes(plan));
+        guarded workspace = guarded_new(convlow_plan_workspace_bytes(plan));
+        if (propagation == CONVLOW_PROPAGATION_BACKWARD_DATA) {
+            REQUIRE_OK(pack_as(type, plan, weights.data, packed.data, packed.bytes));
+        }
+        convlow_execute_args args;
+        convlow_execute_args_init(&args, sizeof(args));
+        args.packed_weights = packed.data;
+        args.src = args.diff_src = src.data;
+        args.diff_dst = dst.data;
+        args.diff_weights = weights.data;
+        args.diff_bias = bias.data;
+        args.workspace = workspace.data;
+        args.workspace_bytes = workspace.bytes;
+        const size_t before = read_count(&allocations.calls);
+        for (int run = 0; run < RUNS; ++run) {
+            CHECK_OK(convlow_execute_with(plan, &args));
+        }
+        CHECK_SIZE(read_count(&allocations.calls) - before, 0);
+        ++gradients;
+        convlow_plan_destroy(plan);
+        guarded_free(&packed);
+        guarded_free(&workspace);
+    }
+    guarded_free(&weights);
+    guarded_free(&src);
+    guarded_free(&dst);
+    guarded_free(&bias);
+}
+
 /* Beyond what fits a small-matrix kernel, so that OpenBLAS packs its factors. */
 static const problem large = {.name = "large",
                               .in = {40, 40, 40},
@@ -236,6 +286,7 @@ static void every_kind(convlow_pool *pool) {
             number / 2 % 2 == 0 && CONVLOW_TEST_BLAS ? CONVLOW_GEMM_BLAS : CONVLOW_GEMM_EMBEDDED;
         example e = example_at(number, QUICK_VARIANTS, &name);
         every_algorithm(&e, name, gemm, number / 4 % 2 == 0 ? NULL : pool);
+        gradients_of(&e, number / 4 % 2 == 0 ? NULL : pool);
         example_free(&e);
     }
 }
@@ -505,6 +556,8 @@ int main(int count, char **arguments) {
 
     every_kind(pool);
     check_nothing_is_left_out("every algorithm", &tried_by_name);
+    CHECK(gradients > 20);
+    printf("gradients: %zu plans\n", gradients);
     printf("every algorithm: %zu of %zu plans on the embedded GEMM allocate, at worst %zu times an execute\n",
            embedded.allocating, embedded.plans, embedded.worst);
     printf("it keeps %zu bytes for %d threads, and asks for the caches by %zu allocations once a process\n",

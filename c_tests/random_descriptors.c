@@ -218,7 +218,7 @@ static convlow_convnd_desc small_descriptor(void) {
         d.activation_beta = one_in(2) ? (double)NAN : ((double)below(17) - 8.0) / 8.0;
     }
     if (d.activation == CONVLOW_ACTIVATION_NONE && one_in(2)) {
-        d.propagation = CONVLOW_PROPAGATION_BACKWARD_DATA;
+        d.propagation = one_in(2) ? CONVLOW_PROPAGATION_BACKWARD_DATA : CONVLOW_PROPAGATION_BACKWARD_WEIGHTS;
     }
     return d;
 }
@@ -428,9 +428,86 @@ static int short_form(const convlow_convnd_desc *d, convlow_conv2d_desc *found) 
     return 1;
 }
 
+/* Compares whole numbers of the plan's type; how many differ. */
+static size_t differing(int32_t type, const void *found, const double *exact, size_t count) {
+    size_t wrong = 0;
+    for (size_t at = 0; at < count; ++at) {
+        const double value =
+            type == CONVLOW_TYPE_F64 ? ((const double *)found)[at] : (double)((const float *)found)[at];
+        wrong += value != exact[at];
+    }
+    return wrong;
+}
+
+/* The same for a plan of the gradients of the weights and of the bias. */
+static int execute_gradient(const convlow_convnd_desc *d, const convlow_plan *plan, const size_t *out_size) {
+    const lying of_src = lying_of_src(d), of_dst = lying_of_dst(d, out_size);
+    const size_t src_len = length_of(&of_src, d->batch), dst_len = length_of(&of_dst, d->batch);
+    const size_t taps = product_of(d->kernel_size, d->spatial_dims);
+    const size_t weights_len = d->out_channels * (d->in_channels / d->groups) * taps;
+    const size_t workspace_bytes = convlow_plan_workspace_bytes(plan);
+    const double work = (double)(d->batch == 0 ? 1 : d->batch) * (double)d->in_channels *
+                        (double)(d->out_channels / d->groups) * (double)taps * (double)of_src.pixels;
+    if (src_len > MOST_ELEMENTS || dst_len > MOST_ELEMENTS || weights_len > MOST_ELEMENTS ||
+        d->out_channels > MOST_ELEMENTS || d->batch * d->out_channels * of_dst.pixels > MOST_ELEMENTS ||
+        work > 4e6 || workspace_bytes > MOST_WORKSPACE_BYTES) {
+        return 0;
+    }
+    const side at = one_in(2) ? BEHIND_THE_FRONT : BEFORE_THE_END;
+    const size_t bytes = element_bytes(d->type);
+    const input src = input_of(SRC, d->type, src_len, at);
+    const input diff_dst = input_of(RESIDUAL, d->type, dst_len, at);
+    const input before = input_of(BEFORE, d->type, weights_len, at);
+    const input bias_before = input_of(BIAS, d->type, d->out_channels, at);
+    const int with_weights = !one_in(4), with_bias = !with_weights || one_in(2);
+    void *diff_weights = pages_place(&dst_pages, weights_len * bytes, bytes, at);
+    void *diff_bias = pages_place(&packed_pages, d->out_channels * bytes, bytes, at);
+    void *workspace = pages_place(&workspace_pages, workspace_bytes, MALLOC_ALIGNMENT, at);
+    CHECK_SIZE(convlow_plan_packed_weights_bytes(plan), 0);
+    pages_mark_beside(&dst_pages, diff_weights, weights_len * bytes);
+    pages_mark_beside(&packed_pages, diff_bias, d->out_channels * bytes);
+    pages_mark_beside(&workspace_pages, workspace, workspace_bytes);
+    memcpy(diff_weights, before.data, weights_len * bytes);
+    memcpy(diff_bias, bias_before.data, d->out_channels * bytes);
+    memset(workspace, DIRT, workspace_bytes);
+    convlow_execute_args args;
+    convlow_execute_args_init(&args, sizeof(args));
+    args.src = src.data;
+    args.diff_dst = diff_dst.data;
+    args.diff_weights = with_weights ? diff_weights : NULL;
+    args.diff_bias = with_bias ? diff_bias : NULL;
+    args.workspace = workspace_bytes == 0 && one_in(2) ? NULL : workspace;
+    args.workspace_bytes = workspace_bytes;
+    const int computed = CHECK_OK(convlow_execute_with(plan, &args));
+    CHECK(pages_beside_are_whole(&dst_pages, diff_weights, weights_len * bytes));
+    CHECK(pages_beside_are_whole(&packed_pages, diff_bias, d->out_channels * bytes));
+    CHECK(pages_beside_are_whole(&workspace_pages, workspace, workspace_bytes));
+    if (!computed) {
+        return 1;
+    }
+    double *const of_bias = doubles_new(d->out_channels);
+    for (size_t i = 0; i < weights_len; ++i) {
+        expected[i] = d->accumulate != 0 || !with_weights ? (double)before.floats[i] : 0.0;
+    }
+    for (size_t i = 0; i < d->out_channels; ++i) {
+        of_bias[i] = d->accumulate != 0 || !with_bias ? (double)bias_before.floats[i] : 0.0;
+    }
+    double *const nowhere = doubles_new(weights_len > d->out_channels ? weights_len : d->out_channels);
+    add_gradients_by_definition(d, out_size, src.floats, diff_dst.floats, with_weights ? expected : nowhere,
+                                with_bias ? of_bias : nowhere);
+    CHECK_SIZE(differing(d->type, diff_weights, expected, weights_len), 0);
+    CHECK_SIZE(differing(d->type, diff_bias, of_bias, d->out_channels), 0);
+    free(of_bias);
+    free(nowhere);
+    return 1;
+}
+
 /* Promise 11: executes a plan between forbidden pages and compares; 0 where it is too large for that. */
 static int execute_plan(const convlow_convnd_desc *d, const convlow_plan *plan, const char *algorithm,
                         int packs, const size_t *out_size) {
+    if (d->propagation == CONVLOW_PROPAGATION_BACKWARD_WEIGHTS) {
+        return execute_gradient(d, plan, out_size);
+    }
     const int dims = d->spatial_dims;
     const size_t pixels = product_of(d->in_size, dims);
     const size_t taps = product_of(d->kernel_size, dims);

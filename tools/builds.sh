@@ -121,7 +121,7 @@ cmake_in() {
         dev) options+=(-DCMAKE_BUILD_TYPE=Debug) ;;
         release) options+=(-DCMAKE_BUILD_TYPE=Release) ;;
     esac
-    for part in gemm mec winograd f64 portable avx512; do
+    for part in gemm mec winograd training f64 portable avx512; do
         options+=("-DCONVLOW_${part^^}=$(has_feature $part)")
     done
     options+=("-DCONVLOW_BLAS=$(has_feature openblas)" "-DCONVLOW_CARGO_DIR=$folder" -DCONVLOW_LIKE_CARGO=ON)

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{AlgorithmChoice, DataType, Effort, Layout, Math, Options, Pool};
+use convlow::{AlgorithmChoice, DataType, Effort, Layout, Math, Options, Pool, Propagation};
 
 use crate::outcome::Outcome;
 
@@ -92,6 +92,19 @@ pub(crate) fn gemm_name(choice: BackendChoice) -> &'static str {
 pub(crate) fn data_type() -> impl TypedValueParser<Value = DataType> {
     PossibleValuesParser::new([DataType::F32, DataType::F64].map(DataType::name))
         .map(|name| DataType::from_name(&name).unwrap_or_default())
+}
+
+pub(crate) fn propagation() -> impl TypedValueParser<Value = Propagation> {
+    const ALL: [(&str, Propagation); 3] = [
+        ("forward", Propagation::Forward),
+        ("backward-data", Propagation::BackwardData),
+        ("backward-weights", Propagation::BackwardWeights),
+    ];
+    PossibleValuesParser::new(ALL.map(|(name, _)| name)).map(|name| {
+        ALL.into_iter()
+            .find(|(other, _)| *other == name)
+            .map_or(Propagation::Forward, |(_, propagation)| propagation)
+    })
 }
 
 pub(crate) fn layout() -> impl TypedValueParser<Value = Layout> {

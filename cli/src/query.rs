@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use convlow::algorithms::REGISTRY;
-use convlow::{DataType, Effort, Info, Layout, Options, Problem, descriptor, planner};
+use convlow::{DataType, Effort, Info, Layout, Options, Problem, Propagation, descriptor, planner};
 use indicatif::ProgressBar;
 
 use crate::layer::milliseconds;
@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// What the elements are
     #[arg(long = "dt", value_name = "TYPE", default_value = DataType::F32.name(), value_parser = options::data_type())]
     data_type: DataType,
+    /// What is computed: the output, or a gradient for training
+    #[arg(long, value_name = "WHAT", default_value = "forward", value_parser = options::propagation())]
+    propagation: Propagation,
     /// Most seconds of measuring for each pair of layouts
     #[arg(long, value_name = "SECONDS", requires = "measure",
           default_value_t = Options::DEFAULT_BUDGET_SECONDS)]
@@ -56,7 +59,10 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Outcome<()> {
     let text = arguments.problem.trim();
     let refused = |error| Failure::Refused(format!("{text:?}: {error}"));
     let problem = descriptor::parse(text).map_err(refused)?.problem;
-    let problem = Problem::new(Problem { data_type: arguments.data_type, ..problem }).map_err(refused)?;
+    let problem = {
+        let Arguments { data_type, propagation, .. } = *arguments;
+        Problem::new(Problem { data_type, propagation, ..problem }).map_err(refused)?
+    };
     let options = Options { measure_budget_seconds: arguments.budget, ..arguments.plan.options()? };
     let answers = arguments
         .layouts

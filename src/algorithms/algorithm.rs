@@ -17,9 +17,9 @@ use convlow_kernels::scheme::Scheme;
 use convlow_threads::Pool;
 
 use super::cost::Cost;
-#[cfg(feature = "training")]
-use super::gradient::{GradientUnit, PreparedGradient, ReadyGradient};
 use crate::gemm::{Gemm, Multiplied};
+#[cfg(feature = "training")]
+use crate::lowering::image::Images;
 use crate::lowering::weights::{Packing, WeightOrder};
 use crate::problem::{Layout, Problem, product};
 use crate::tiles::Grid;
@@ -160,7 +160,7 @@ pub trait Element: Multiplied {
     /// [`Prepared::run`] of what was prepared.
     fn run(prepared: &dyn Ready, unit: &Unit<'_, Self>, dst: MatrixMut<'_, Self>, scratch: &mut [Self]);
 
-    /// [`PreparedGradient::run`](super::gradient::PreparedGradient::run) of what was prepared.
+    /// [`PreparedGradient::run`] of what was prepared.
     #[cfg(feature = "training")]
     fn run_gradient(prepared: &dyn ReadyGradient, unit: &mut GradientUnit<'_, Self>, scratch: &mut [Self]);
 }
@@ -308,4 +308,66 @@ impl<T: Element> Unit<'_, T> {
         };
         T::finish(&self.end().of_channels(first_channel..first_channel + channels), dst, layout);
     }
+}
+
+/// An algorithm made ready for the gradient of one problem's weights. It never changes.
+#[cfg(feature = "training")]
+pub trait PreparedGradient: Send + Sync {
+    /// The scratch of an execute.
+    fn scratch(&self) -> Scratch;
+
+    /// The length of the vectors that its kernels use.
+    fn length(&self) -> Length {
+        Length::Whole
+    }
+
+    /// What an execute costs.
+    fn cost(&self) -> Cost;
+
+    /// Computes what the unit asks for. `scratch` has as many elements of any content as [`PreparedGradient::scratch`] says.
+    fn run<T: Element>(&self, unit: &mut GradientUnit<'_, T>, scratch: &mut [T])
+    where
+        Self: Sized;
+}
+
+/// What was prepared, whatever it is.
+#[cfg(feature = "training")]
+pub trait ReadyGradient: PreparedGradient {
+    /// [`PreparedGradient::run`] in float32.
+    fn run_f32(&self, unit: &mut GradientUnit<'_, f32>, scratch: &mut [f32]);
+
+    /// [`PreparedGradient::run`] in float64.
+    #[cfg(feature = "f64")]
+    fn run_f64(&self, unit: &mut GradientUnit<'_, f64>, scratch: &mut [f64]);
+}
+
+#[cfg(feature = "training")]
+impl<P: PreparedGradient> ReadyGradient for P {
+    fn run_f32(&self, unit: &mut GradientUnit<'_, f32>, scratch: &mut [f32]) {
+        self.run(unit, scratch);
+    }
+
+    #[cfg(feature = "f64")]
+    fn run_f64(&self, unit: &mut GradientUnit<'_, f64>, scratch: &mut [f64]) {
+        self.run(unit, scratch);
+    }
+}
+
+/// The tensors of an execute, and what to compute with.
+#[cfg(feature = "training")]
+pub struct GradientUnit<'a, T> {
+    /// What the factors of rows are read from.
+    pub rows: Images<'a, T>,
+    /// What those of lanes are read from.
+    pub lanes: Images<'a, T>,
+    /// The gradient of dst, which is one of both.
+    pub diff_dst: Images<'a, T>,
+    /// The gradient of the weights, if it is asked for.
+    pub diff_weights: Option<&'a mut [T]>,
+    /// That of the bias, if it is asked for.
+    pub diff_bias: Option<&'a mut [T]>,
+    /// Whether what is computed is added to what they hold.
+    pub accumulate: bool,
+    /// Where blocks run.
+    pub pool: &'a Pool,
 }

@@ -5,6 +5,8 @@ mod algorithm;
 #[cfg(feature = "gemm")]
 mod by_gemm;
 mod cost;
+#[cfg(all(test, feature = "gemm"))]
+mod cost_tests;
 mod depthwise_register;
 mod direct;
 #[cfg(feature = "training")]
@@ -20,7 +22,9 @@ mod tiling;
 mod winograd;
 
 pub use algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Reason, Scratch, Unit};
+#[cfg(feature = "training")]
+pub(crate) use algorithm::{GradientUnit, ReadyGradient};
 pub use cost::{CACHED_BYTES, Calls, Cost};
 #[cfg(feature = "training")]
-pub(crate) use gradient::{Form, GradientUnit, ReadyGradient};
+pub(crate) use gradient::Form;
 pub use registry::{Entry, Products, REGISTRY};

@@ -169,7 +169,7 @@ pub unsafe extern "C" fn convlow_execute_with(plan: *const PlanHandle, args: *co
         // SAFETY: the caller promises a plan, arguments and their tensors.
         unsafe {
             let args = versioned::read(args)?;
-            for_type!(reference("plan", plan)?.0.problem().data_type, T => execute::<T>(plan, &args))
+            for_type!(reference("plan", plan)?.0.problem().data_type, T => execute_any::<T>(plan, &args))
         }
     })
 }
@@ -218,6 +218,21 @@ fn read_and_written(plan: &Plan, args: &ExecuteArgs) -> [(&'static str, *const c
     }
 }
 
+/// An execute of a plan of any propagation.
+///
+/// # Safety
+/// Non-null pointers point to a plan and its tensors.
+unsafe fn execute_any<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        #[cfg(feature = "training")]
+        if reference("plan", plan)?.0.problem().propagation == Propagation::BackwardWeights {
+            return execute_gradient::<T>(&reference("plan", plan)?.0, args);
+        }
+        execute::<T>(plan, args)
+    }
+}
+
 /// # Safety
 /// Non-null pointers point to a plan and its tensors.
 unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Result<()> {
@@ -225,10 +240,6 @@ unsafe fn execute<T: Element>(plan: *const PlanHandle, args: &ExecuteArgs) -> Re
     unsafe {
         let PlanHandle(plan) = reference("plan", plan)?;
         plan.check_type::<T>()?;
-        #[cfg(feature = "training")]
-        if plan.problem().propagation == Propagation::BackwardWeights {
-            return execute_gradient::<T>(plan, args);
-        }
         let (problem, info) = (plan.computed(), plan.info());
         let [(src_name, src), (dst_name, dst)] = read_and_written(plan, args);
         // A gradient reads no other tensor.

@@ -316,6 +316,61 @@ impl Plan {
     }
 }
 
+/// The gradients of the weights and of the bias.
+#[cfg(feature = "training")]
+impl Plan {
+    /// Computes the gradients of the weights and of the bias, or adds them to what is there where the problem accumulates. Each
+    /// is optional, but not both.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if a length differs, the plan's elements are of another type, or it computes something else;
+    /// [`Error::WorkspaceLimit`] if the workspace is too short. Nothing is written then.
+    ///
+    /// [`Error::InvalidArgument`]: crate::Error::InvalidArgument
+    /// [`Error::WorkspaceLimit`]: crate::Error::WorkspaceLimit
+    pub fn execute_gradient<T: Element>(&self, arguments: GradientArguments<'_, T>) -> Result<()> {
+        let GradientArguments { src, diff_dst, diff_weights, diff_bias, workspace, pool } = arguments;
+        check_len("src", src.len(), self.problem().src_len())?;
+        check_len("diff_dst", diff_dst.len(), self.problem().dst_len())?;
+        let (src, diff_dst) = (src.as_ptr(), diff_dst.as_ptr());
+        let tensors = GradientTensors { src, diff_dst, diff_weights, diff_bias };
+        // SAFETY: the borrows are those of whole tensors, as just checked.
+        unsafe { self.execute_gradient_raw(tensors, workspace, pool) }
+    }
+
+    /// [`Plan::execute_gradient`] on tensors that may be slices of wider ones.
+    ///
+    /// # Errors
+    /// As [`Plan::execute_gradient`].
+    ///
+    /// # Safety
+    /// The pointers are to tensors of the problem's layouts and strides, whose elements nobody writes during the call.
+    pub(crate) unsafe fn execute_gradient_raw<T: Element>(
+        &self,
+        tensors: GradientTensors<'_, T>,
+        workspace: &mut [T],
+        pool: Option<Pool>,
+    ) -> Result<()> {
+        self.check_type::<T>()?;
+        let Task::Gradient(gradient) = &self.task else {
+            return invalid!("the plan does not compute the gradient of the weights");
+        };
+        if tensors.diff_weights.is_none() && tensors.diff_bias.is_none() {
+            return invalid!("neither the gradient of the weights nor that of the bias is asked for");
+        }
+        if let Some(weights) = &tensors.diff_weights {
+            check_len("diff_weights", weights.len(), self.problem().weights_len())?;
+        }
+        if let Some(bias) = &tensors.diff_bias {
+            check_len("diff_bias", bias.len(), self.problem().out_channels)?;
+        }
+        let workspace = self.workspace_of(workspace)?;
+        let pool = pool.as_ref().unwrap_or(&self.pool);
+        // SAFETY: the caller's promise.
+        panics::catch_failure(|| unsafe { gradient.run(tensors, workspace, pool) })
+    }
+}
+
 fn check_len(what: &str, given: usize, needed: usize) -> Result<()> {
     if given != needed {
         return invalid!("{what} has a length of {given}, but the plan needs {needed}");

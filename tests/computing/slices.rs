@@ -316,5 +316,5 @@ fn branches_write_one_concatenation_at_the_same_time() {
     }
     println!("slices: {executes} executes by {} algorithms, {BRANCHES} at the same time", served.len());
     // Every algorithm takes slices.
-    assert_eq!(served.len(), REGISTRY.len());
+    assert_eq!(served.len(), REGISTRY.iter().filter(|entry| !entry.computes_weights()).count());
 }

@@ -7,7 +7,7 @@ use std::fs;
 
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, DataType, Layout, Operation, Plan, Pool, Problem, descriptor};
+use convlow::{Axis, DataType, Layout, Operation, Plan, Pool, Problem, Propagation, descriptor};
 
 use crate::common::{self, LAYOUTS, plan_for};
 
@@ -193,6 +193,25 @@ fn is_transformed(entry: &Entry, p: &Problem, elements: usize) -> bool {
     })
 }
 
+/// gradient-register: the sums of a block of taps, inputs and lanes, with a row for the bias, and what a strip of at most 512
+/// pixels reads of both tensors, where it does not lie side by side.
+fn is_of_blocks(p: &Problem, elements: usize) -> bool {
+    let most = p.group_in().max(p.group_out());
+    let taps: Vec<usize> = (1..=p.taps()).filter(|&taps| p.taps().is_multiple_of(taps)).collect();
+    let in_place = (p.src_layout, p.dst_layout) == (Layout::Nhwc, Layout::Nhwc);
+    let is_rest = |rest: usize, inputs: usize, lanes: usize| match rest {
+        0 => in_place,
+        _ => (0..=512.min(rest / lanes)).any(|pixels| (rest - pixels * lanes).is_multiple_of(inputs)),
+    };
+    (4..=64).step_by(4).any(|lanes| {
+        taps.iter().any(|&taps| {
+            let sums = |inputs: usize| (taps * inputs + 1) * lanes;
+            let inputs = (1..=most).filter(|&inputs| sums(inputs) <= elements);
+            inputs.into_iter().any(|inputs| is_rest(elements - sums(inputs), inputs, lanes))
+        })
+    })
+}
+
 /// Whether so many elements are what the family's formula says of one image and group, or of the groups that are computed
 /// together, on one thread.
 fn is_formula(entry: &Entry, p: &Problem, elements: usize) -> bool {
@@ -237,6 +256,7 @@ fn is_formula(entry: &Entry, p: &Problem, elements: usize) -> bool {
                 || (elements.is_multiple_of(depth) && (1..=outputs.min(240)).contains(&(elements / depth)))
         }
         "winograd" => is_transformed(entry, p, elements),
+        "weight gradient" => is_of_blocks(p, elements),
         other => panic!("{other} has no formula here"),
     }
 }
@@ -246,7 +266,7 @@ fn most_bytes(entry: &Entry) -> usize {
     match entry.family {
         "kn2-aa" => 64 << 10,
         "depthwise" => 128 << 10,
-        "register" | "spread" | "patches" => 256 << 10,
+        "register" | "spread" | "patches" | "weight gradient" => 256 << 10,
         "winograd" => 2 << 20,
         _ => usize::MAX,
     }
@@ -261,7 +281,9 @@ fn compare(problem: &Problem, two: &Pool, compared: &mut Compared) {
         let plan: Plan = plan_for(problem, &common::options(entry, BackendChoice::Auto, pool)).ok()?;
         Some(plan.info().workspace_bytes)
     };
+    let weights = &Problem { propagation: Propagation::BackwardWeights, ..*problem };
     for entry in REGISTRY {
+        let problem = if entry.computes_weights() { weights } else { problem };
         let Some(alone) = bytes_of(entry, &Pool::SERIAL) else { continue };
         let together = bytes_of(entry, two).expect("as on one thread");
         let name = entry.name();

@@ -8,7 +8,6 @@ use crate::depthwise_tile::DepthwiseTile;
 use crate::end::End;
 use crate::finish::Finish;
 use crate::flat_tile::FlatTile;
-#[cfg(feature = "training")]
 use crate::gradient::ProductSums;
 use crate::matrix::{Matrix, MatrixMut};
 use crate::moves::transpose_checked;
@@ -90,7 +89,6 @@ kernels! {
     /// Runs a [`PackedProduct`].
     packed_product(tile: PackedProduct<'_, '_, Self>) => tile.run_checked();
     /// Adds the products of some pixels.
-    #[cfg(feature = "training")]
     product_sums(sums: ProductSums<'_, Self>) => sums.run_checked();
     /// Transforms weights.
     #[cfg(feature = "winograd")]

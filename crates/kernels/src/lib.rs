@@ -28,7 +28,6 @@ pub mod end;
 pub mod finish;
 pub mod flat_tile;
 pub mod geometry;
-#[cfg(feature = "training")]
 pub mod gradient;
 pub mod image;
 pub mod isa;

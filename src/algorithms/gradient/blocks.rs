@@ -78,7 +78,7 @@ impl Blocks {
         let seen = if in_place { 0 } else { (0..3).try_fold(images, seen)? };
         let all_taps: usize = taps.iter().product();
         let of_row = if form.each_lane { lanes } else { 1 };
-        let of_lanes = strips.pixels() * lanes;
+        let of_lanes = if form.lanes_in_place() && in_vectors { 0 } else { strips.pixels() * lanes };
         let of_input = seen.checked_mul(of_row)?.checked_add(all_taps.checked_mul(lanes)?)?;
         // The sums of the bias are a row of sums.
         let most = form.extent.counts[1];

@@ -5,6 +5,7 @@ use std::ops::Range;
 use convlow_kernels::gradient::{Extent, lanes_of_vector};
 use convlow_kernels::isa::{Length, halves_are_as_fast};
 
+use crate::algorithms::algorithm::{Declined, Limits, ReadyGradient};
 use crate::computed::Computed;
 use crate::problem::{Axis, DataType, Kind, Layout, Problem};
 
@@ -179,4 +180,13 @@ fn turned_axis(axis: &Axis) -> Option<Axis> {
     let reach = (axis.kernel - 1).checked_mul(axis.dilation)?;
     let pad_before = reach.checked_sub(axis.pad_before).filter(|_| axis.stride == 1)?;
     Some(Axis { input: axis.output, output: axis.input, pad_before, pad_after: 0, ..*axis })
+}
+
+/// An algorithm for the gradient of the weights, with its variant fixed.
+pub trait GradientAlgorithm: Sync {
+    /// Decides once how the gradient is computed within the limits.
+    ///
+    /// # Errors
+    /// The condition that the problem fails.
+    fn prepare(&self, form: &Form, limits: Limits) -> Result<Box<dyn ReadyGradient>, Declined>;
 }

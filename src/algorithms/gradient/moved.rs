@@ -6,7 +6,7 @@ use convlow_kernels::image::Image;
 use convlow_kernels::matrix::{Matrix, MatrixMut};
 
 use super::strips::Seen;
-use crate::algorithms::Element;
+use crate::algorithms::algorithm::Element;
 use crate::problem::Layout;
 
 /// Moves the pixels at these positions of an image to `to`, `ld` elements from each to the next: those channels of it that

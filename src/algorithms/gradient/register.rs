@@ -1,8 +1,9 @@
 //! `gradient-register`: dw\[block\] = Σ of products over the pixels of a strip in registers, strip after strip. A block of the
 //! gradient, some output channels × input channels × taps, belongs to one thread, whose sums lie in scratch until the last
-//! strip. The factors of a strip are moved to scratch, too, unless they are few and can be read in place.
-//! Workspace: T·Cb·Mb + P·Mb + W·Cb for each thread, T the taps of a block, Cb × Mb its channels, P the pixels of a strip and
-//! W those that they see; at most 256 KiB. Blocks shrink if the limit requires it, to what the stack has room for.
+//! strip. Channels that do not lie side by side are moved to scratch, too, for the pixels of a strip.
+//! Workspace: (T·Cb+1)·Mb + P·Mb + W·Cb for each thread, T the taps of a block, Cb × Mb its channels, P the pixels of a strip
+//! and W those that they see; at most 256 KiB. Dense NHWC tensors have P = W = 0. Blocks shrink if the limit requires it, to
+//! what the stack has room for.
 //! Source: kn2row's product a tap, turned round; the register tiles are this library's own.
 
 use std::ops::Range;
@@ -14,10 +15,12 @@ use convlow_kernels::isa::Length;
 use convlow_kernels::matrix::MatrixMut;
 
 use super::blocks::Blocks;
+use super::form::{Form, GradientAlgorithm};
 use super::moved::{move_for_lanes, move_pixels};
 use super::strips::{RunList, Seen, Strips, Window, whole};
-use super::{Form, GradientAlgorithm, GradientUnit, PreparedGradient, ReadyGradient};
-use crate::algorithms::algorithm::{Declined, Element, Limits, Scratch, boxed_gradient};
+use crate::algorithms::algorithm::{
+    Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Scratch, boxed_gradient,
+};
 use crate::algorithms::cost::{Cost, work};
 use crate::problem::DataType;
 use crate::tiles::for_each_block;
@@ -305,11 +308,13 @@ impl PreparedGradientRegister {
         let bias = WeightsMut::new(bias, self.bias_partition(1, self.blocks.lanes), accumulate);
         let [planes, rows, cols] = problem.axes().map(|axis| axis.input);
         let ld = self.blocks.lanes;
-        let strips = Strips::new([problem.batch, planes, rows, cols], self.blocks.strips.pixels());
+        // The scratch has room for the sums and so many pixels.
+        let room = (self.blocks.all() / ld - 1).min(self.blocks.strips.pixels());
+        let strips = Strips::new([problem.batch, planes, rows, cols], room);
         for_each_block(unit.pool, &bias, None, scratch, self.scratch.slots, |mut block, _, scratch| {
             let mut stack = [T::ZERO; STACK];
             let scratch = if scratch.is_empty() { &mut stack } else { scratch };
-            let Parts { of_bias, of_lanes, .. } = self.parts(scratch);
+            let (of_bias, of_lanes) = scratch.split_at_mut(ld);
             of_bias.fill(T::ZERO);
             of_lanes.fill(T::ZERO);
             let [lanes, ..] = &block.block.ranges;

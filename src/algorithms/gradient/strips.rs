@@ -153,7 +153,8 @@ impl Window<'_> {
 
     /// Elements from what an output sees by one tap of the last axes to what it sees by the next: along columns and rows.
     pub fn tap_steps(&self) -> [usize; 2] {
-        let step = |at: usize| self.axes[at].dilation.div_ceil(self.seen[at].step);
+        // Taps farther apart than the input is long have no common output.
+        let step = |at: usize| self.axes[at].dilation.min(self.axes[at].input).div_ceil(self.seen[at].step);
         [step(2) * self.lds[0], step(1) * self.seen[2].count * self.lds[0]]
     }
 

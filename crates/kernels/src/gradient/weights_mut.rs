@@ -142,7 +142,7 @@ impl<T: Number> BlockMut<'_, T> {
         let is_even = inner.0 * inner.1 == outer.1 || outer.0 == 1;
         let (first, ld) = (self.first, if rows == 1 { lanes } else { inner.1.max(lanes) });
         let fits = is_even && self.steps[0] == 1 && (rows == 1 || inner.1 >= lanes) && !self.add;
-        fits.then(|| MatrixMut { first, addend: first, rows, cols: lanes, ld, borrow: PhantomData })
+        fits.then_some(MatrixMut { first, addend: first, rows, cols: lanes, ld, borrow: PhantomData })
     }
 
     /// How many rows of sums each of their two loops has, the inner one first, and how far apart their weights lie.
