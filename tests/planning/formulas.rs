@@ -277,15 +277,15 @@ type Compared = BTreeMap<&'static str, [usize; 3]>;
 
 /// Every algorithm's figure for one problem, on one thread and on two.
 fn compare(problem: &Problem, two: &Pool, compared: &mut Compared) {
-    let bytes_of = |entry: &'static Entry, pool: &Pool| {
+    let bytes_of = |problem: &Problem, entry: &'static Entry, pool: &Pool| {
         let plan: Plan = plan_for(problem, &common::options(entry, BackendChoice::Auto, pool)).ok()?;
         Some(plan.info().workspace_bytes)
     };
     let weights = &Problem { propagation: Propagation::BackwardWeights, ..*problem };
     for entry in REGISTRY {
         let problem = if entry.computes_weights() { weights } else { problem };
-        let Some(alone) = bytes_of(entry, &Pool::SERIAL) else { continue };
-        let together = bytes_of(entry, two).expect("as on one thread");
+        let Some(alone) = bytes_of(problem, entry, &Pool::SERIAL) else { continue };
+        let together = bytes_of(problem, entry, two).expect("as on one thread");
         let name = entry.name();
         assert_eq!(alone % problem.data_type.bytes(), 0, "{name} on {problem}");
         let elements = alone / problem.data_type.bytes();

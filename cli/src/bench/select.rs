@@ -49,7 +49,7 @@ pub(super) fn wanted(text: &str) -> Result<Wanted, String> {
 
 /// The families, in registry order.
 pub(super) fn families() -> Vec<&'static str> {
-    let mut families: Vec<_> = REGISTRY.iter().map(|entry| entry.family).collect();
+    let mut families: Vec<_> = convolutions().map(|entry| entry.family).collect();
     families.dedup();
     families
 }
@@ -255,14 +255,19 @@ impl Survey {
     }
 }
 
+/// What computes convolutions, which are what is measured.
+fn convolutions() -> impl Iterator<Item = &'static Entry> + Clone {
+    REGISTRY.iter().filter(|entry| !entry.computes_weights())
+}
+
 /// What the arithmetic allows that all plans are asked for.
 fn allowed(settings: &Settings) -> impl Iterator<Item = &'static Entry> {
     let fast = settings.math == Math::Fast;
-    REGISTRY.iter().filter(move |entry| fast || entry.is_exact())
+    convolutions().filter(move |entry| fast || entry.is_exact())
 }
 
 fn members(family: &str) -> Vec<&'static Entry> {
-    REGISTRY.iter().filter(|entry| entry.family == family).collect()
+    convolutions().filter(|entry| entry.family == family).collect()
 }
 
 /// By the model alone: what was measured of some does not compare with the estimates of others.

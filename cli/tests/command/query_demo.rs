@@ -121,6 +121,17 @@ fn query_marks_one_choice_for_each_pair_of_layouts() {
 }
 
 #[test]
+fn query_of_gradients_marks_what_computes_them() {
+    for (propagation, name) in
+        [("backward-weights", "gradient-register"), ("backward-data", "kn2row-register")]
+    {
+        let text = printed(&["query", PROBLEM, "--layout", "nhwc", "--propagation", propagation]);
+        let marked = format!("*  {name}");
+        assert_eq!(text.lines().filter(|line| line.starts_with(&marked)).count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn query_with_layouts_gives_the_reason_of_primitives_for_others() {
     let text = printed(&["query", PROBLEM, "--layout", "nhwc"]);
     let table = table_of(&text);
