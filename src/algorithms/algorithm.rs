@@ -160,7 +160,7 @@ pub trait Element: Multiplied {
     /// [`Prepared::run`] of what was prepared.
     fn run(prepared: &dyn Ready, unit: &Unit<'_, Self>, dst: MatrixMut<'_, Self>, scratch: &mut [Self]);
 
-    /// [`PreparedGradient::run`] of what was prepared.
+    /// The same for the gradient of the weights.
     #[cfg(feature = "training")]
     fn run_gradient(prepared: &dyn ReadyGradient, unit: &mut GradientUnit<'_, Self>, scratch: &mut [Self]);
 }
