@@ -217,6 +217,8 @@ static void gradients_of(const example *e, convlow_pool *pool) {
     options.pool = pool;
     convlow_convnd_desc desc = e->desc;
     desc.activation = CONVLOW_ACTIVATION_NONE;
+    desc.activation_min = -INFINITY;
+    desc.activation_max = INFINITY;
     guarded weights = numbers_of(type, e->weights, e->weights_len);
     guarded src = numbers_of(type, e->src, span_of(&e->src_lie));
     guarded dst = numbers_of(type, e->before, span_of(&e->dst_lie));

@@ -73,9 +73,11 @@ def run(arguments: argparse.Namespace) -> None:
         try:
             found = chosen(arguments)
             for layout in layouts:
-                setting = Setting(layout, arguments.dt, arguments.threads, on, arguments.rounds, bursts, arguments.propagation)
+                how = (arguments.threads, on, arguments.rounds, bursts, arguments.propagation)
+                setting = Setting(layout, arguments.dt, *how)
                 place = ", ".join(map(str, sorted(on)))
-                print(f"\n{layout}, {arguments.dt}, {arguments.propagation}, {arguments.threads} thread(s) on core {place}")
+                what = f"{layout}, {arguments.dt}, {arguments.propagation}"
+                print(f"\n{what}, {arguments.threads} thread(s) on core {place}")
                 print(report.heading(bursts), flush=True)
                 for problem in layers:
                     measured = compare(found, problem, setting, say)
