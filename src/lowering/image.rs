@@ -10,6 +10,7 @@ use convlow_kernels::view::View;
 use crate::problem::{Layout, Problem};
 
 /// The images of a tensor that all threads of an execute read.
+#[cfg(feature = "training")]
 #[derive(Clone, Copy)]
 pub struct Images<'a, T> {
     /// A problem whose src it is.
@@ -18,10 +19,13 @@ pub struct Images<'a, T> {
 }
 
 // SAFETY: nobody writes what is read through it, as `new` is promised.
+#[cfg(feature = "training")]
 unsafe impl<T: Sync> Sync for Images<'_, T> {}
 // SAFETY: as above.
+#[cfg(feature = "training")]
 unsafe impl<T: Sync> Send for Images<'_, T> {}
 
+#[cfg(feature = "training")]
 impl<'a, T: Number> Images<'a, T> {
     /// Those of a whole src tensor.
     ///

@@ -252,10 +252,9 @@ impl Plan {
 
     /// What computes a convolution or the gradient of its data.
     fn work(&self) -> Result<&Work> {
-        match &self.task {
-            Task::Convolution(work) => Ok(work),
-            #[cfg(feature = "training")]
-            Task::Gradient(_) => invalid!("the plan computes the gradient of the weights: it writes no dst"),
+        match self.task.work() {
+            Some(work) => Ok(work),
+            None => invalid!("the plan computes the gradient of the weights: it writes no dst"),
         }
     }
 

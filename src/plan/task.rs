@@ -3,7 +3,9 @@
 #[cfg(feature = "training")]
 use super::gradient::Gradient;
 use super::work::Work;
+use crate::algorithms::Cost;
 use crate::lowering::weights::Packing;
+use convlow_kernels::isa::Length;
 
 /// What a plan computes with.
 pub(crate) enum Task {
@@ -15,22 +17,32 @@ pub(crate) enum Task {
 }
 
 impl Task {
-    /// How the caller packs the weights; none where they are not packed.
-    pub fn packing(&self) -> Option<&Packing> {
+    /// What computes a convolution or the gradient of its data.
+    pub fn work(&self) -> Option<&Work> {
         match self {
-            Task::Convolution(work) => work.whole().map(|part| &part.packing),
+            Task::Convolution(work) => Some(work),
             #[cfg(feature = "training")]
             Task::Gradient(_) => None,
         }
     }
 
+    /// What the gradient of the weights costs, and the vectors that compute it.
+    pub fn cost_of_gradient(&self) -> Option<(Cost, Length)> {
+        match self {
+            Task::Convolution(_) => None,
+            #[cfg(feature = "training")]
+            Task::Gradient(gradient) => Some((gradient.prepared.cost(), gradient.prepared.length())),
+        }
+    }
+
+    /// How the caller packs the weights; none where they are not packed.
+    pub fn packing(&self) -> Option<&Packing> {
+        self.work()?.whole().map(|part| &part.packing)
+    }
+
     /// Whether it reads plain weights.
     pub fn is_plain(&self) -> bool {
-        match self {
-            Task::Convolution(work) => work.is_plain(),
-            #[cfg(feature = "training")]
-            Task::Gradient(_) => false,
-        }
+        self.work().is_some_and(Work::is_plain)
     }
 
     /// Bytes of the workspace; `None` if they overflow.

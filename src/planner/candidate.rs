@@ -164,19 +164,13 @@ fn sum_of(
 ) -> Result<Sum, Declined> {
     let counts = Cost::default().counts(0);
     let mut sum = Sum { backend: None, isa: None, gemm_calls: 0, counts, estimated_seconds: 0.0 };
-    let work = match task {
-        Task::Convolution(work) => work,
-        #[cfg(feature = "training")]
-        Task::Gradient(gradient) => {
-            let cost = gradient.prepared.cost();
-            sum.isa = Some(gradient.prepared.length().isa());
-            sum.counts = cost.counts(1);
-            sum.estimated_seconds = estimate::seconds(&cost, 1, threads, None);
-            return Ok(sum);
-        }
-    };
+    if let Some((cost, length)) = task.cost_of_gradient() {
+        sum.isa = Some(length.isa());
+        sum.counts = cost.counts(1);
+        sum.estimated_seconds = estimate::seconds(&cost, 1, threads, None);
+    }
     // The first part is the largest.
-    for (part, times) in work.parts() {
+    for (part, times) in task.work().into_iter().flat_map(Work::parts) {
         let (cost, units) = (cost_of(part), part.schedule.units(&part.problem));
         sum.backend = match entry.products {
             Products::Kernels | Products::Direct => None,

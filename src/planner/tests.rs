@@ -9,7 +9,7 @@ use super::options::{Math, Options};
 use super::survey::Survey;
 use crate::algorithms::Products;
 use crate::descriptor;
-use crate::plan::{Schedule, Task};
+use crate::plan::Schedule;
 use crate::problem::{Layout, Problem};
 
 unsafe extern "C" fn never(
@@ -72,7 +72,7 @@ fn threads_share_what_auto_takes_evenly() {
                     if chosen.info.entry.products == Products::Direct {
                         continue;
                     }
-                    let Task::Convolution(work) = &chosen.task else { panic!("a convolution") };
+                    let work = chosen.task.work().expect("a convolution");
                     let share = greatest_share(&work.whole().expect("packed").schedule, &problem, threads);
                     layers += 1;
                     sum += share.ln();

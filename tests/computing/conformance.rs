@@ -327,7 +327,7 @@ impl Tally {
                 check(&kind_name, runs, built && entry.kinds.contains(&kind));
             }
             let gradients = self.gradients.get(name);
-            check("gradients of the data", gradients, true);
+            check("gradients of the data", gradients, cfg!(feature = "training"));
             let turned_round = self.of_kind.contains_key(&(name, TURNED_ROUND.to_owned()));
             assert!(turned_round || share > 1, "{name}, {TURNED_ROUND}: no runs");
         }

@@ -7,6 +7,9 @@ mod common;
 mod blas;
 mod conformance;
 mod depthwise;
+#[cfg(feature = "training")]
+#[path = "../common/gradients.rs"]
+mod gradients;
 mod isa;
 mod parts;
 mod plain_weights;

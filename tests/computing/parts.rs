@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use convlow::algorithms::{Products, REGISTRY};
 use convlow::gemm::{Backend, BackendChoice};
 use convlow::{
-    Axis, DataType, Element, Error, Kind, Layout, Math, Operation, Options, Plan, Problem, Strides,
+    Axis, DataType, Element, Error, Kind, Layout, Math, Operation, Options, Plan, Problem, Propagation,
+    Strides,
 };
 
 use crate::common::{Data, plain, run};
@@ -129,6 +130,16 @@ fn what_is_left_out_is_refused_by_name() {
         Ok(plan) => panic!("{} serves", plan.info().entry.name()),
     };
     let problem = plain([2, 2], [4, 4], [3, 3]);
+    for propagation in [Propagation::BackwardData, Propagation::BackwardWeights] {
+        let gradient = Problem { propagation, ..problem };
+        if cfg!(feature = "training") {
+            assert!(Plan::new(&gradient, &Options::default()).is_ok(), "{gradient}");
+        } else {
+            let text = refusal(&gradient, &Options::default());
+            assert!(text.starts_with("propagation = BACKWARD_"), "{text}");
+            assert!(text.contains("cargo feature training"), "{text}");
+        }
+    }
     for (choice, name, feature) in
         [(BackendChoice::Blas, "blas", "openblas"), (BackendChoice::Embedded, "embedded", "gemm")]
     {

@@ -8,101 +8,11 @@ use std::sync::Mutex;
 
 use convlow::algorithms::REGISTRY;
 use convlow::gemm::BackendChoice;
-use convlow::reference::{Output, weight_gradients};
-use convlow::{
-    Activation, DataType, Element, GradientArguments, Kind, Layout, Operation, Options, Plan, Pool, Problem,
-    Propagation, WeightsLayout,
-};
+use convlow::{Activation, DataType, Element, Kind, Operation, Options, Plan, Pool, Problem, Propagation};
 
 use super::conformance::{for_each_shape, shapes, with_gaps};
-use crate::common::{
-    self, LAYOUTS, WEIGHTS, bits, dst_sizes, packed, padded, places, plan_for, src_sizes, weights_to_layout,
-};
-
-/// The tensors of a gradient in canonical layouts: src and diff_dst NCHW, weights OIHW.
-struct Data<T> {
-    src: Vec<T>,
-    diff_dst: Vec<T>,
-    weights_before: Vec<T>,
-    bias_before: Vec<T>,
-}
-
-impl<T: Element> Data<T> {
-    fn new(problem: &Problem, mut value: impl FnMut() -> f64) -> Self {
-        let mut tensor = |len: usize| -> Vec<T> { (0..len).map(|_| T::from_f64(value())).collect() };
-        Self {
-            src: tensor(src_sizes(problem).iter().product()),
-            diff_dst: tensor(dst_sizes(problem).iter().product()),
-            weights_before: tensor(problem.weights_len()),
-            bias_before: tensor(problem.out_channels),
-        }
-    }
-
-    fn integers(problem: &Problem, rng: &mut fastrand::Rng) -> Self {
-        Self::new(problem, || rng.i32(-4..=4).into())
-    }
-
-    fn random(problem: &Problem, rng: &mut fastrand::Rng) -> Self {
-        Self::new(problem, || (rng.f32() * 2.0 - 1.0).into())
-    }
-
-    fn expected(&self, problem: &Problem) -> [Vec<Output>; 2] {
-        let canonical = Problem { weights_layout: WeightsLayout::Oihw, ..packed(problem) };
-        let canonical = Problem { src_layout: Layout::Nchw, dst_layout: Layout::Nchw, ..canonical };
-        weight_gradients(&canonical, [&self.src, &self.diff_dst], [&self.weights_before, &self.bias_before])
-    }
-}
-
-/// Elements of a pattern on both sides of what is written.
-const GUARD: usize = 16;
-
-/// Runs a plan with NaN in what it writes and in the gaps of what it reads, and with guards. Returns the gradients of the weights
-/// in OIHW and of the bias; what was not asked for as it was before.
-fn run<T: Element>(plan: &Plan, data: &Data<T>, asked_for: [bool; 2]) -> [Vec<T>; 2] {
-    let problem = plan.problem();
-    let nan = T::from_f64(f64::NAN);
-    let [src, dst] = common::src_and_dst(problem);
-    let lie = |values: &[T], lying: &common::Lying| {
-        let mut tensor = vec![nan; lying.len];
-        for (&value, place) in values.iter().zip(places(lying.sizes)) {
-            tensor[lying.place(place)] = value;
-        }
-        tensor
-    };
-    let (src, diff_dst) = (lie(&data.src, &src), lie(&data.diff_dst, &dst));
-    let guarded = |values: Vec<T>| {
-        let guard = vec![T::from_f64(77.0); GUARD];
-        [guard.clone(), values, guard].concat()
-    };
-    let before = |values: Vec<T>| if problem.accumulate { values } else { vec![nan; values.len()] };
-    let mut weights = guarded(before(weights_to_layout(&data.weights_before, problem)));
-    let mut bias = guarded(before(data.bias_before.clone()));
-    let elements = plan.info().workspace_bytes / size_of::<T>();
-    let mut workspace = guarded(vec![nan; elements]);
-    let inside = |tensor: &Vec<T>| GUARD..tensor.len() - GUARD;
-    let (weights_range, bias_range, workspace_range) = (inside(&weights), inside(&bias), inside(&workspace));
-    plan.execute_gradient(GradientArguments {
-        src: &src,
-        diff_dst: &diff_dst,
-        diff_weights: asked_for[0].then_some(&mut weights[weights_range.clone()]),
-        diff_bias: asked_for[1].then_some(&mut bias[bias_range.clone()]),
-        workspace: &mut workspace[workspace_range],
-        pool: None,
-    })
-    .expect("a valid call");
-    for tensor in [&weights, &bias, &workspace] {
-        let guards = tensor[..GUARD].iter().chain(&tensor[tensor.len() - GUARD..]);
-        assert!(guards.copied().all(|value| value == T::from_f64(77.0)), "{problem}: a guard was written");
-    }
-    let canonical = Problem { weights_layout: WeightsLayout::Oihw, ..*problem };
-    let [kd, kh, kw] = problem.axes().map(|axis| axis.kernel);
-    let mut in_order = vec![nan; problem.weights_len()];
-    for [m, c, taps @ ..] in places([problem.out_channels, problem.group_in(), kd, kh, kw]) {
-        let place = |problem: &Problem| convlow::reference::weight_index(problem, [m, c], taps);
-        in_order[place(&canonical)] = weights[weights_range.clone()][place(problem)];
-    }
-    [in_order, bias[bias_range].to_vec()]
-}
+use super::gradients::{Gradients, run_gradients};
+use crate::common::{self, LAYOUTS, WEIGHTS, bits, dst_sizes, packed, padded, places, plan_for, src_sizes};
 
 fn double<T: Element>(value: T) -> f64 {
     value.into()
@@ -114,7 +24,8 @@ type Tally = Mutex<BTreeMap<String, usize>>;
 fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &Tally) {
     let half_epsilon = if T::TYPE == DataType::F32 { 2f64.powi(-24) } else { 2f64.powi(-53) };
     let mut rng = fastrand::Rng::with_seed(number as u64);
-    let (integers, random) = (Data::<T>::integers(shape, &mut rng), Data::<T>::random(shape, &mut rng));
+    let (integers, random) =
+        (Gradients::<T>::integers(shape, &mut rng), Gradients::<T>::random(shape, &mut rng));
     let (exact, close) = (integers.expected(shape), random.expected(shape));
     let terms = shape.batch * if shape.is(Kind::Transposed) { shape.in_pixels() } else { shape.out_pixels() };
     for (pair, (src_layout, dst_layout)) in LAYOUTS.into_iter().enumerate() {
@@ -131,7 +42,7 @@ fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &
             };
             let info = plan.info();
             assert!(info.workspace_bytes <= limit.min((256 << 10) * pool.threads()), "{problem}");
-            let values = run(&plan, &integers, [true; 2]);
+            let values = run_gradients(&plan, &integers, [true; 2]);
             for (values, expected) in values.iter().zip(&exact) {
                 for ((&value, expected), at) in values.iter().zip(expected).zip(0..) {
                     assert!(
@@ -142,7 +53,7 @@ fn check_shape<T: Element>(number: usize, shape: &Problem, pool: &Pool, tally: &
                     );
                 }
             }
-            for (values, (expected, terms)) in run(&plan, &random, [true; 2])
+            for (values, (expected, terms)) in run_gradients(&plan, &random, [true; 2])
                 .iter()
                 .zip(close.iter().zip([terms, shape.batch * shape.out_pixels()]))
             {
@@ -228,10 +139,10 @@ fn a_nan_reaches_exactly_what_its_windows_hold() {
                 let plan = Plan::new(&problem, &Options::default()).expect("an algorithm");
                 let sizes = dst_sizes(&problem);
                 for at in [0, places(sizes).count() - 1, sizes[4] + 2] {
-                    let mut data = Data::<f32>::random(&problem, &mut fastrand::Rng::with_seed(3));
+                    let mut data = Gradients::<f32>::random(&problem, &mut fastrand::Rng::with_seed(3));
                     data.diff_dst[at] = f32::NAN;
                     let expected = data.expected(&problem);
-                    for (values, expected) in run(&plan, &data, [true; 2]).iter().zip(&expected) {
+                    for (values, expected) in run_gradients(&plan, &data, [true; 2]).iter().zip(&expected) {
                         for (value, expected) in values.iter().zip(expected) {
                             assert_eq!(value.is_nan(), expected.value.is_nan(), "{problem}");
                         }
@@ -264,10 +175,14 @@ fn threads_change_no_bit() {
             assert!(plan.info().workspace_bytes <= threads * (256 << 10));
             let mut rng = fastrand::Rng::with_seed(9);
             match problem.data_type {
-                DataType::F32 => run(&plan, &Data::<f32>::random(&problem, &mut rng), [true; 2])
-                    .map(|values| bits(&values)),
-                DataType::F64 => run(&plan, &Data::<f64>::random(&problem, &mut rng), [true; 2])
-                    .map(|values| bits(&values)),
+                DataType::F32 => {
+                    run_gradients(&plan, &Gradients::<f32>::random(&problem, &mut rng), [true; 2])
+                        .map(|values| bits(&values))
+                }
+                DataType::F64 => {
+                    run_gradients(&plan, &Gradients::<f64>::random(&problem, &mut rng), [true; 2])
+                        .map(|values| bits(&values))
+                }
             }
         };
         let alone = bits_on(1);
@@ -286,14 +201,14 @@ fn each_is_asked_for_alone_and_accumulates() {
             let problem = weights_of(problem);
             let twice = weights_of(Problem { accumulate: true, ..problem });
             let plan = |problem: &Problem| Plan::new(problem, &Options::default()).expect("an algorithm");
-            let mut data = Data::<f32>::integers(&problem, &mut fastrand::Rng::with_seed(5));
-            let both = run(&plan(&problem), &data, [true; 2]);
-            let [weights, bias] = run(&plan(&problem), &data, [true, false]);
+            let mut data = Gradients::<f32>::integers(&problem, &mut fastrand::Rng::with_seed(5));
+            let both = run_gradients(&plan(&problem), &data, [true; 2]);
+            let [weights, bias] = run_gradients(&plan(&problem), &data, [true, false]);
             assert!(weights == both[0] && bias.iter().all(|value| value.is_nan()));
-            let [weights, bias] = run(&plan(&problem), &data, [false, true]);
+            let [weights, bias] = run_gradients(&plan(&problem), &data, [false, true]);
             assert!(bias == both[1] && weights.iter().all(|value| value.is_nan()));
             [data.weights_before, data.bias_before] = both.clone();
-            for (values, once) in run(&plan(&twice), &data, [true; 2]).iter().zip(&both) {
+            for (values, once) in run_gradients(&plan(&twice), &data, [true; 2]).iter().zip(&both) {
                 assert!(values.iter().zip(once).all(|(value, once)| *value == 2.0 * once));
             }
         }
@@ -343,13 +258,13 @@ fn gradients_are_the_derivatives_of_the_forward_pass() {
         };
         let dst = of(Propagation::Forward, &src, diff_dst.len());
         let diff_src = of(Propagation::BackwardData, &diff_dst, src.len());
-        let data = Data {
+        let data = Gradients {
             src: src.clone(),
             diff_dst: diff_dst.clone(),
             weights_before: weights.clone(),
             bias_before: vec![0.0; forward.out_channels],
         };
-        let [diff_weights, _] = run(&plan(Propagation::BackwardWeights), &data, [true; 2]);
+        let [diff_weights, _] = run_gradients(&plan(Propagation::BackwardWeights), &data, [true; 2]);
         let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let loss = product(&dst, &diff_dst);
         let scale: f64 = dst.iter().zip(&diff_dst).map(|(a, b)| (a * b).abs()).sum::<f64>() + 1.0;

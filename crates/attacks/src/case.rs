@@ -19,12 +19,13 @@ use convlow::ffi::types::{
     CONVLOW_ACTIVATION_HARD_SIGMOID, CONVLOW_ACTIVATION_HARD_SWISH, CONVLOW_ACTIVATION_LEAKY_RELU,
     CONVLOW_ACTIVATION_NONE, CONVLOW_ACTIVATION_PRELU, CONVLOW_ACTIVATION_SIGMOID, CONVLOW_ACTIVATION_SILU,
     CONVLOW_ACTIVATION_TANH, CONVLOW_LAYOUT_NCHW, CONVLOW_LAYOUT_NHWC, CONVLOW_OPERATION_CONV_TRANSPOSE,
-    CONVLOW_PROPAGATION_BACKWARD_DATA, CONVLOW_TYPE_F64, CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI,
-    CONVLOW_WEIGHTS_OIHW, ConvNdDesc, ExecuteArgs, PlanInfo, PlanOptions,
+    CONVLOW_PROPAGATION_BACKWARD_DATA, CONVLOW_PROPAGATION_BACKWARD_WEIGHTS, CONVLOW_PROPAGATION_FORWARD,
+    CONVLOW_TYPE_F64, CONVLOW_WEIGHTS_HWIO, CONVLOW_WEIGHTS_OHWI, CONVLOW_WEIGHTS_OIHW, ConvNdDesc,
+    ExecuteArgs, PlanInfo, PlanOptions,
 };
 use convlow::{
-    Activation, Arguments, Axis, DataType, Element, Layout, Operation, Problem, Propagation, Strides,
-    WeightsLayout,
+    Activation, Arguments, Axis, DataType, Element, GradientArguments, Layout, Operation, Problem,
+    Propagation, Strides, WeightsLayout,
 };
 
 /// Multiplications of one problem at most, so that the definition keeps up.
@@ -130,11 +131,9 @@ impl Case {
         self
     }
 
-    /// The gradient of its data, if that is asked for.
-    pub fn backward(mut self, is_asked_for: bool) -> Self {
-        if is_asked_for {
-            self.problem.propagation = Propagation::BackwardData;
-        }
+    /// The same problem with another of its tensors computed.
+    pub fn propagated(mut self, propagation: Propagation) -> Self {
+        self.problem.propagation = propagation;
         self
     }
 
@@ -149,9 +148,11 @@ impl Case {
         if self.problem.operation == Operation::ConvTranspose {
             desc.operation = CONVLOW_OPERATION_CONV_TRANSPOSE;
         }
-        if self.problem.propagation == Propagation::BackwardData {
-            desc.propagation = CONVLOW_PROPAGATION_BACKWARD_DATA;
-        }
+        desc.propagation = match self.problem.propagation {
+            Propagation::Forward => CONVLOW_PROPAGATION_FORWARD,
+            Propagation::BackwardData => CONVLOW_PROPAGATION_BACKWARD_DATA,
+            Propagation::BackwardWeights => CONVLOW_PROPAGATION_BACKWARD_WEIGHTS,
+        };
         if self.problem.data_type == DataType::F64 {
             desc.r#type = CONVLOW_TYPE_F64;
         }
@@ -304,6 +305,23 @@ impl CPlan {
             // A plan reads and writes these or those.
             diff_dst: src.as_ptr().cast(),
             diff_src: dst.as_mut_ptr().cast(),
+            workspace: workspace.as_mut_ptr().cast(),
+            workspace_bytes: size_of_val(workspace),
+            ..initialised(convlow_execute_args_init)
+        };
+        // SAFETY: slices of the plan's lengths and type.
+        unsafe { convlow_execute_with(self.0, &args) }
+    }
+
+    /// Executes a plan of the gradients of the weights and of the bias.
+    pub fn execute_gradient<T: Element>(&self, arguments: GradientArguments<'_, T>) -> Status {
+        let GradientArguments { src, diff_dst, diff_weights, diff_bias, workspace, .. } = arguments;
+        let place = |slice: Option<&mut [T]>| slice.map_or(null_mut(), |slice| slice.as_mut_ptr().cast());
+        let args = ExecuteArgs {
+            src: src.as_ptr().cast(),
+            diff_dst: diff_dst.as_ptr().cast(),
+            diff_weights: place(diff_weights),
+            diff_bias: place(diff_bias),
             workspace: workspace.as_mut_ptr().cast(),
             workspace_bytes: size_of_val(workspace),
             ..initialised(convlow_execute_args_init)

@@ -3,6 +3,8 @@
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;
+#[path = "../../../tests/common/gradients.rs"]
+mod gradients;
 
 use std::ptr::null_mut;
 use std::sync::OnceLock;
@@ -20,7 +22,8 @@ use convlow::ffi::types::{
     CONVLOW_GEMM_AUTO, CONVLOW_GEMM_BLAS, CONVLOW_GEMM_EMBEDDED, CONVLOW_MATH_EXACT, CONVLOW_MATH_FAST,
     PlanOptions,
 };
-use convlow::{DataType, Element, Problem, for_type};
+use convlow::{DataType, Element, Problem, Propagation, for_type};
+use gradients::{Gradients, run_gradients_by};
 
 /// What the bytes say.
 #[derive(Arbitrary, Debug)]
@@ -37,6 +40,9 @@ pub struct Input {
     seed: u8,
     function: Option<Function>,
     backward: bool,
+    of_weights: bool,
+    /// Of the gradients of the weights and of the bias those that are asked for; none is both.
+    asked_for: [bool; 2],
 }
 
 #[derive(Arbitrary, Debug)]
@@ -103,15 +109,42 @@ fn check<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
     }
 }
 
+/// The same for a plan of the gradients of the weights and of the bias.
+fn check_gradients<T: Element>(input: &Input, problem: &Problem, plan: &CPlan) {
+    let info = plan.info();
+    assert!(info.workspace_bytes <= options_of(input).max_workspace_bytes && info.packed_weights_bytes == 0);
+    let data = Gradients::<T>::integers(problem, &mut fastrand::Rng::with_seed(input.seed.into()));
+    let asked_for = if input.asked_for == [false; 2] { [true; 2] } else { input.asked_for };
+    let found = run_gradients_by(problem, info.workspace_bytes, &data, asked_for, |arguments| {
+        assert_eq!(plan.execute_gradient(arguments), CONVLOW_OK, "{}", message());
+    });
+    for ((found, expected), _) in
+        found.into_iter().zip(data.expected(problem)).zip(asked_for).filter(|(_, asked)| *asked)
+    {
+        for ((found, expected), at) in found.into_iter().zip(expected).zip(0..) {
+            let found: f64 = found.into();
+            assert_eq!(found, expected.value, "{problem}: element {at}");
+        }
+    }
+}
+
 /// Holds the promises.
 pub fn run(input: &Input) {
-    let case = input.case.with(input.function).backward(input.backward);
+    let propagation = match (input.backward, input.of_weights) {
+        (false, _) => Propagation::Forward,
+        (true, false) => Propagation::BackwardData,
+        (true, true) => Propagation::BackwardWeights,
+    };
+    let case = input.case.with(input.function).propagated(propagation);
     let valid = Problem::new(case.problem);
     if valid.as_ref().is_ok_and(|problem| problem.macs() > MAX_MACS) {
         return;
     }
     // SAFETY: the pool is NULL or one that is never destroyed.
     match (unsafe { CPlan::new(&case.desc(), &options_of(input)) }, valid) {
+        (Ok(plan), Ok(problem)) if propagation == Propagation::BackwardWeights => {
+            for_type!(problem.data_type, T => check_gradients::<T>(input, &problem, &plan));
+        }
         (Ok(plan), Ok(problem)) => for_type!(problem.data_type, T => check::<T>(input, &problem, &plan)),
         (Ok(_), Err(error)) => panic!("planned, but it is refused: {error}"),
         (Err(status), Ok(problem)) => assert!(
