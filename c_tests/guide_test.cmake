@@ -7,7 +7,8 @@ cmake_minimum_required(VERSION 3.20)
 set(around "#include <convlow.h>
 void check(convlow_status status);
 extern convlow_convnd_desc desc;
-extern float *src, *packed, *bias, *skip, *dst, *workspace, *concatenation, *weights, *diff_dst, *diff_src;
+extern float *src, *packed, *bias, *skip, *dst, *workspace, *concatenation, *weights, *diff_dst, *diff_src,
+    *diff_weights, *diff_bias;
 void example(void);
 ")
 
