@@ -47,15 +47,17 @@ static inline int begins_with_one_of(const char *name, const char *const *begins
 static inline int takes(const char *name, kind kind) {
     static const char *const planes[] = {"mec",         "kn2row-aa",   "kn2row-tiled",
                                          "kn2row-flat", "kn2row-fold", "winograd"};
-    static const char *const transposing[] = {"direct-sum2d", "kn2row-register", "kn2col-register",
-                                              "depthwise-register"};
+    static const char *const transposing[] = {"direct-sum2d", "kn2row-register", "kn2row-as",
+                                              "kn2row-tiled", "kn2col",          "depthwise-register",
+                                              "col2im",       "row2im"};
     switch (kind) {
     case ROWS: /* Winograd's need square kernels */
         return strncmp(name, "winograd", 8) != 0;
     case VOLUMES:
         return !begins_with_one_of(name, planes, sizeof(planes) / sizeof(planes[0]));
     case TRANSPOSED:
-        return begins_with_one_of(name, transposing, sizeof(transposing) / sizeof(transposing[0]));
+        return strcmp(name, "kn2row") == 0 ||
+               begins_with_one_of(name, transposing, sizeof(transposing) / sizeof(transposing[0]));
     default:
         return 1;
     }

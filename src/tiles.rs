@@ -95,6 +95,21 @@ pub(crate) fn for_each_of<T: Number>(
     });
 }
 
+/// Calls `f` once for every block of a group of the weights.
+#[cfg(all(feature = "training", feature = "gemm"))]
+pub(crate) fn for_each_block_of_group<T: Number>(
+    pool: &Pool,
+    weights: &WeightsMut<'_, T>,
+    group: usize,
+    f: impl Fn(BlockMut<'_, T>) + Sync,
+) {
+    let blocks = weights.partition().parts().into_iter().product::<usize>();
+    for_each_index(pool, blocks, &mut [], pool.threads(), |index, _: &mut [T]| {
+        // SAFETY: each index comes once.
+        f(unsafe { weights.take(group * blocks + index) });
+    });
+}
+
 /// Calls `f` once for every block of the weights, with the block of the bias that belongs to the first of each range of lanes.
 #[cfg(feature = "training")]
 pub(crate) fn for_each_block<T: Number>(

@@ -17,6 +17,8 @@ use convlow_kernels::scheme::Scheme;
 use convlow_threads::Pool;
 
 use super::cost::Cost;
+#[cfg(feature = "training")]
+use super::gradient::Form;
 use crate::gemm::{Gemm, Multiplied};
 #[cfg(feature = "training")]
 use crate::lowering::image::Images;
@@ -313,12 +315,15 @@ impl<T: Element> Unit<'_, T> {
 /// An algorithm made ready for the gradient of one problem's weights. It never changes.
 #[cfg(feature = "training")]
 pub trait PreparedGradient: Send + Sync {
+    /// Which tensor holds the factors of rows, and which those of lanes.
+    fn form(&self) -> &Form;
+
     /// The scratch of an execute.
     fn scratch(&self) -> Scratch;
 
     /// The length of the vectors that its kernels use.
     fn length(&self) -> Length {
-        Length::Whole
+        self.form().length
     }
 
     /// What an execute costs.
@@ -368,6 +373,17 @@ pub struct GradientUnit<'a, T> {
     pub diff_bias: Option<&'a mut [T]>,
     /// Whether what is computed is added to what they hold.
     pub accumulate: bool,
+    /// Multiplies matrices on the calling thread, for algorithms whose products a GEMM computes.
+    pub gemm: Option<&'a dyn Gemm>,
     /// Where blocks run.
     pub pool: &'a Pool,
+}
+
+#[cfg(all(feature = "training", feature = "gemm"))]
+impl<T: Element> GradientUnit<'_, T> {
+    /// [`Unit::multiply`].
+    pub fn multiply(&self, c: MatrixMut<'_, T>, a: Operand<'_, T>, b: Operand<'_, T>, beta: T) {
+        let gemm = self.gemm.expect("what a GEMM computes is given one");
+        T::multiply_by(gemm, c, a, b, beta);
+    }
 }

@@ -17,10 +17,12 @@ use super::by_gemm::{
     Form::{AbIk, AbKi, AbtIk, AbtKi, AtbIk, AtbKi, AtbtIk, AtbtKi},
     Im2col, Im2row, Kn2, Kn2rowAa, Kn2rowFlat, Kn2rowFold, Kn2rowTiled,
 };
+#[cfg(all(feature = "training", feature = "gemm"))]
+use super::by_gemm::{GradientKn2row, GradientPatches};
 use super::depthwise_register::DepthwiseRegister;
 use super::direct::DirectSum2d;
 #[cfg(feature = "training")]
-use super::gradient::{Form, GradientAlgorithm, GradientRegister};
+use super::gradient::{GradientAlgorithm, GradientRegister};
 use super::im2col_register::Im2colRegister;
 use super::kn2col_register::Kn2colRegister;
 use super::kn2row_register::Kn2rowRegister;
@@ -143,14 +145,12 @@ impl Entry {
         &self,
         problem: &Problem,
         limits: Limits,
-    ) -> Result<(Form, Box<dyn ReadyGradient>), Declined> {
+    ) -> Result<Box<dyn ReadyGradient>, Declined> {
         let Computes::Weights(algorithm) = self.computes else {
             return Err(Declined::Unsupported(c"computes no gradient of the weights"));
         };
         self.require_named(problem)?;
-        let form = Form::new(problem);
-        let prepared = algorithm.prepare(&form, limits)?;
-        Ok((form, prepared))
+        algorithm.prepare(problem, limits)
     }
 
     /// Whether it computes a problem, with as much workspace as it likes.
@@ -213,6 +213,9 @@ const GROUPED: &[Kind] = &[Kind::Grouped, Kind::Strided, Kind::Float64];
 /// The same in three dimensions.
 const SPATIAL: &[Kind] = &[Kind::Grouped, Kind::Volume, Kind::Strided, Kind::Float64];
 const EVERY: &[Kind] = &Kind::ALL;
+/// What is grouped, and transposed convolutions, too.
+#[cfg(feature = "gemm")]
+const SPREAD: &[Kind] = &[Kind::Grouped, Kind::Transposed, Kind::Strided, Kind::Float64];
 
 /// Writes the registry: what a family has in common, behind `if` the features of builds that have it, and a line for
 /// each of its algorithms with id, name, layouts and, of those that are not exact, the stated error.
@@ -280,12 +283,12 @@ registry! {
         26 c"mec-row-partition" NHWC Mec::RowPartition,
         27 c"mec-col" NHWC Mec::Col,
     }
-    "kn2" { computes Convolution, space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
+    "kn2" { computes Convolution, space "Kh·Kw·M·H·W", order Some("O(K²MHW)"), in_parts false, kinds EVERY, products Gemm, if feature = "gemm" }
     {
         28 c"kn2row" NHWC_TO_NCHW Kn2::Row,
         29 c"kn2col" NHWC_TO_NCHW Kn2::Col,
     }
-    "kn2-as" { computes Convolution, space "M·H·W", order Some("O(MHW)"), in_parts false, kinds SPATIAL, products Gemm, if feature = "gemm" }
+    "kn2-as" { computes Convolution, space "M·H·W", order Some("O(MHW)"), in_parts false, kinds EVERY, products Gemm, if feature = "gemm" }
     {
         30 c"kn2row-as" NCHW Kn2::RowAs,
         31 c"kn2col-as" NHWC_TO_NCHW Kn2::ColAs,
@@ -308,7 +311,12 @@ registry! {
         42 c"conv-1x1-gemm-ab-ki" NCHW Conv1x1(AbKi),
         43 c"conv-1x1-gemm-atb-ki" NCHW Conv1x1(AtbKi),
     }
-    "tiled" { computes Convolution, space "0", order None, in_parts true, kinds GROUPED, products Gemm, if feature = "gemm" }
+    "col2im" { computes Convolution, space "Kh·Kw·M·H·W", order None, in_parts false, kinds EVERY, products Gemm, if feature = "gemm" }
+    {
+        63 c"col2im" NCHW Kn2::Row,
+        64 c"row2im" NHWC Kn2::Col,
+    }
+    "tiled" { computes Convolution, space "0", order None, in_parts true, kinds SPREAD, products Gemm, if feature = "gemm" }
     {
         44 c"kn2row-tiled" NHWC Kn2rowTiled,
     }
@@ -347,6 +355,15 @@ registry! {
     "weight gradient" { computes Weights, space "(T·Cb+1)·Mb+P·Mb+W·Cb", order None, in_parts true, kinds EVERY, products Kernels, if feature = "training" }
     {
         59 c"gradient-register" ANY GradientRegister,
+    }
+    "weight gradient by taps" { computes Weights, space "0 or OW·Cb+Cb·Mb", order None, in_parts true, kinds EVERY, products Gemm, if all(feature = "training", feature = "gemm") }
+    {
+        60 c"gradient-kn2row" ANY GradientKn2row,
+    }
+    "weight gradient by patches" { computes Weights, space "C·Kh·Kw·OH·OW", order None, in_parts false, kinds EVERY, products Gemm, if all(feature = "training", feature = "gemm") }
+    {
+        61 c"gradient-im2col" NCHW GradientPatches::Im2col,
+        62 c"gradient-im2row" NHWC GradientPatches::Im2row,
     }
 }
 

@@ -32,7 +32,7 @@ pub fn copy_part<T: Number>(
 }
 
 /// Every `stride`-th element.
-fn gather<T: Number>(to: &mut [T], from: &[T], stride: usize) {
+pub fn gather<T: Number>(to: &mut [T], from: &[T], stride: usize) {
     // Constant strides become vector shuffles.
     fn every<const STRIDE: usize, T: Number>(to: &mut [T], from: &[T]) {
         let Some((last, front)) = to.split_last_mut() else { return };

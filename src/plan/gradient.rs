@@ -3,13 +3,13 @@
 use convlow_threads::Pool;
 
 use crate::algorithms::{Declined, Element, Entry, Form, GradientUnit, Limits, ReadyGradient};
+use crate::gemm::Backend;
 use crate::lowering::image::Images;
 use crate::problem::{Problem, product};
 
 /// What computes the gradient of a problem's weights.
 pub(crate) struct Gradient {
     pub prepared: Box<dyn ReadyGradient>,
-    form: Form,
     problem: Problem,
 }
 
@@ -28,8 +28,7 @@ impl Gradient {
     /// Why the algorithm does not compute it.
     pub fn new(problem: &Problem, entry: &Entry, threads: usize, max_bytes: usize) -> Result<Self, Declined> {
         let limits = Limits { threads, elements: problem.elements(max_bytes) };
-        let (form, prepared) = entry.prepare_gradient(problem, limits)?;
-        Ok(Self { prepared, form, problem: *problem })
+        Ok(Self { prepared: entry.prepare_gradient(problem, limits)?, problem: *problem })
     }
 
     /// Bytes of the workspace; `None` if they overflow.
@@ -42,9 +41,15 @@ impl Gradient {
     ///
     /// # Safety
     /// The pointers are to tensors of the problem's layouts and strides, whose elements nobody writes during the call.
-    pub unsafe fn run<T: Element>(&self, tensors: GradientTensors<'_, T>, scratch: &mut [T], pool: &Pool) {
+    pub unsafe fn run<T: Element>(
+        &self,
+        tensors: GradientTensors<'_, T>,
+        backend: Option<Backend>,
+        scratch: &mut [T],
+        pool: &Pool,
+    ) {
         let GradientTensors { src, diff_dst, diff_weights, diff_bias } = tensors;
-        let Form { rows, lanes, lanes_are_diff_dst, .. } = &self.form;
+        let Form { rows, lanes, lanes_are_diff_dst, .. } = self.prepared.form();
         let [of_rows, of_lanes] = if *lanes_are_diff_dst { [src, diff_dst] } else { [diff_dst, src] };
         // SAFETY: the caller's promise: each tensor lies as the src of its problem.
         let [rows, lanes] = unsafe { [Images::new(rows, of_rows), Images::new(lanes, of_lanes)] };
@@ -55,6 +60,7 @@ impl Gradient {
             diff_weights,
             diff_bias,
             accumulate: self.problem.accumulate,
+            gemm: backend.map(Backend::gemm),
             pool,
         };
         T::run_gradient(&*self.prepared, &mut unit, scratch);

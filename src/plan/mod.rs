@@ -365,8 +365,10 @@ impl Plan {
         }
         let workspace = self.workspace_of(workspace)?;
         let pool = pool.as_ref().unwrap_or(&self.pool);
+        let backend = self.info.backend;
+        let _one_thread = backend.map(Backend::on_one_thread);
         // SAFETY: the caller's promise.
-        panics::catch_failure(|| unsafe { gradient.run(tensors, workspace, pool) })
+        panics::catch_failure(|| unsafe { gradient.run(tensors, backend, workspace, pool) })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::lowering::weights::Packing;
 use convlow_kernels::isa::Length;
 
 /// What a plan computes with.
+#[allow(clippy::large_enum_variant)] // A plan has one, and no more.
 pub(crate) enum Task {
     /// A convolution or the gradient of its data.
     Convolution(Work),

@@ -164,14 +164,13 @@ fn sum_of(
 ) -> Result<Sum, Declined> {
     let counts = Cost::default().counts(0);
     let mut sum = Sum { backend: None, isa: None, gemm_calls: 0, counts, estimated_seconds: 0.0 };
-    if let Some((cost, length)) = task.cost_of_gradient() {
-        sum.isa = Some(length.isa());
-        sum.counts = cost.counts(1);
-        sum.estimated_seconds = estimate::seconds(&cost, 1, threads, None);
-    }
+    let of_gradient = task.cost_of_gradient().map(|(cost, length)| (cost, length, 1, 1));
+    let of_part = |(part, times): (&Part, usize)| {
+        (cost_of(part), part.schedule.prepared.length(), part.schedule.units(&part.problem), times)
+    };
+    let parts = task.work().into_iter().flat_map(Work::parts).map(of_part);
     // The first part is the largest.
-    for (part, times) in task.work().into_iter().flat_map(Work::parts) {
-        let (cost, units) = (cost_of(part), part.schedule.units(&part.problem));
+    for (cost, length, units, times) in of_gradient.into_iter().chain(parts) {
         sum.backend = match entry.products {
             Products::Kernels | Products::Direct => None,
             Products::Either if options.gemm == BackendChoice::Auto => None,
@@ -180,7 +179,7 @@ fn sum_of(
             }
         };
         if matches!(entry.products, Products::Kernels | Products::Either) && sum.backend.is_none() {
-            sum.isa = sum.isa.or_else(|| Some(part.schedule.prepared.length().isa()));
+            sum.isa = sum.isa.or_else(|| Some(length.isa()));
         }
         let calls = cost.calls.filter(|_| sum.backend.is_some()).map_or(0, |calls| calls.count);
         let calls = product(&[calls, units, times]).ok_or(CALLS_OVERFLOW)?;

@@ -7,7 +7,9 @@ use std::fs;
 
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Axis, DataType, Layout, Operation, Plan, Pool, Problem, Propagation, descriptor};
+use convlow::{
+    Axis, DataType, Layout, Operation, Plan, Pool, Problem, Propagation, WeightsLayout, descriptor,
+};
 
 use crate::common::{self, LAYOUTS, plan_for};
 
@@ -212,6 +214,25 @@ fn is_of_blocks(p: &Problem, elements: usize) -> bool {
     })
 }
 
+/// gradient-kn2row: the columns of a row of NCHW that lie a stride apart, of some channels, and a block of a tap's gradient where
+/// the weights do not hold it as a matrix.
+fn is_of_a_tap(p: &Problem, elements: usize) -> bool {
+    let (c, m) = (p.group_in(), p.group_out());
+    let (layout, columns, reads_outputs) = match p.operation {
+        Operation::Conv => (p.src_layout, p.cols.output, false),
+        Operation::ConvTranspose => (p.dst_layout, p.cols.input, true),
+    };
+    let is_matrix = p.taps() == 1 || p.weights_layout != WeightsLayout::Oihw;
+    let copied = layout == Layout::Nchw && p.cols.stride > 1 && columns > 1;
+    blocks(c).filter(|&block| block <= 256).any(|inputs| {
+        blocks(m).filter(|&block| block <= 256).any(|outputs| {
+            let of_copied = if reads_outputs { outputs } else { inputs };
+            let columns = if copied { columns * of_copied } else { 0 };
+            elements == columns + if is_matrix { 0 } else { inputs * outputs }
+        })
+    })
+}
+
 /// Whether so many elements are what the family's formula says of one image and group, or of the groups that are computed
 /// together, on one thread.
 fn is_formula(entry: &Entry, p: &Problem, elements: usize) -> bool {
@@ -222,7 +243,7 @@ fn is_formula(entry: &Entry, p: &Problem, elements: usize) -> bool {
         "depthwise" => elements == 0 || p.src_layout == Layout::Nchw && is_moved_by_channels(p, elements),
         "im2col" | "im2row" => elements == c * taps * outputs,
         "mec" => elements == p.cols.kernel * c * p.rows.input * p.cols.output,
-        "kn2" => elements == taps * m * inputs,
+        "kn2" | "col2im" => elements == taps * m * inputs,
         "kn2-as" => elements == m * inputs,
         "kn2-aa" => {
             let columns = if p.cols.output == p.cols.input { wrapped_columns(p) } else { 0 };
@@ -257,6 +278,11 @@ fn is_formula(entry: &Entry, p: &Problem, elements: usize) -> bool {
         }
         "winograd" => is_transformed(entry, p, elements),
         "weight gradient" => is_of_blocks(p, elements),
+        "weight gradient by taps" => is_of_a_tap(p, elements),
+        "weight gradient by patches" => match p.operation {
+            Operation::Conv => elements == c * taps * outputs,
+            Operation::ConvTranspose => elements == m * taps * inputs,
+        },
         other => panic!("{other} has no formula here"),
     }
 }
@@ -299,7 +325,7 @@ fn compare(problem: &Problem, two: &Pool, compared: &mut Compared) {
         };
         let side_by_side = units > 1 && macs / units < 1 << 22;
         match entry.family {
-            "im2col" | "im2row" | "mec" | "kn2" | "kn2-as" => {
+            "im2col" | "im2row" | "mec" | "kn2" | "kn2-as" | "col2im" => {
                 assert_eq!(
                     together,
                     if side_by_side { 2 * alone } else { alone },

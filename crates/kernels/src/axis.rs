@@ -86,6 +86,13 @@ impl Axis {
         first.min(end)..end
     }
 
+    /// The axis on which some outputs of a transposed convolution, counted from the first of them, are inputs, and inputs are
+    /// outputs: as they see each other there, they do in the transposed convolution.
+    pub fn exchanged(&self, outputs: &Range<usize>) -> Self {
+        let pad_before = self.pad_before + outputs.start;
+        Self { input: outputs.len(), output: self.input, pad_before, ..*self }
+    }
+
     /// The outputs all of whose taps lie inside the input; possibly empty.
     #[inline]
     pub fn outputs_of_all_taps(&self) -> Range<usize> {

@@ -47,4 +47,14 @@ impl Axis {
             .map(|outputs| (outputs.end - 1) / strip - outputs.start / strip + 1)
             .sum()
     }
+
+    /// The same in a transposed convolution, of whose outputs strips are.
+    pub fn count_transposed_taps_of_strips(&self, strip: usize) -> usize {
+        let strips = self.output.div_ceil(strip);
+        if strips.saturating_mul(self.kernel) > COUNTED {
+            return strips.saturating_mul(self.kernel);
+        }
+        let strips = (0..self.output).step_by(strip).map(|first| first..(first + strip).min(self.output));
+        strips.map(|strip| self.exchanged(&strip).count_taps_inside()).sum()
+    }
 }

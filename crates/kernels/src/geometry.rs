@@ -112,9 +112,7 @@ impl Geometry {
         match self.operation {
             Operation::Conv => axis.count_inside(),
             // The same pairs with input and output exchanged.
-            Operation::ConvTranspose => {
-                Axis { input: axis.output, output: axis.input, ..axis }.count_inside()
-            }
+            Operation::ConvTranspose => axis.exchanged(&(0..axis.output)).count_inside(),
         }
     }
 }

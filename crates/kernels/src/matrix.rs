@@ -241,6 +241,12 @@ impl<'a, T: Stored> MatrixMut<'a, T> {
         MatrixMut { first, addend, rows: rows.len(), cols: cols.len(), ld: self.ld, borrow: PhantomData }
     }
 
+    /// Every `step`-th row from the first one on, for as long as `self` is not used.
+    pub fn every(&mut self, step: usize) -> MatrixMut<'_, T> {
+        let step = step.min(self.rows);
+        MatrixMut { rows: self.rows.div_ceil(step), ld: self.ld * step, borrow: PhantomData, ..*self }
+    }
+
     /// The whole, for as long as `self` is not used.
     pub fn reborrow(&mut self) -> MatrixMut<'_, T> {
         MatrixMut { borrow: PhantomData, ..*self }

@@ -1,20 +1,23 @@
 //! `kn2row`, `kn2col` and their accumulating forms: dst[m, y, x] = Σ over taps (i,j) of the 1×1 convolution with
-//! weights[·,·,i,j], read at a distance of (i·d−pad, j·d−pad).
-//! Workspace: Kh·Kw·M·H·W for `kn2row` and `kn2col`, M·H·W for `kn2row-as` and `kn2col-as`.
+//! weights[·,·,i,j], read at a distance of (i·d−pad, j·d−pad), or, in a transposed convolution, written at a distance of it to
+//! every s-th output. `col2im` and `row2im` are the same two in the layouts in which others compute transposed convolutions and
+//! gradients of the data: columns of all taps, added where they belong.
+//! Workspace: Kh·Kw·M·H·W, but M·H·W for `kn2row-as` and `kn2col-as`.
 //! Wins with many channels and small images: it builds no patch, and every GEMM reads src in place.
 //! Source: arXiv 1704.04428 (kn2row, kn2col), arXiv 1709.03395 (accumulating).
 
 use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
 
 use super::product::gemm_tile;
-use super::shifted_add::{add_cols, add_rows};
+use super::shifted_add::{add_cols, add_pixels, add_rows};
 use crate::algorithms::algorithm::{
-    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require_unit_stride,
+    Algorithm, Declined, Element, Limits, Prepared, Ready, Scratch, Unit, ready, require,
 };
 use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
+use crate::algorithms::tiling::pixels_and_channels;
 use crate::lowering::image::matrix_of;
 use crate::lowering::weights::{CIJM, IJCM, IJMC, WeightOrder};
-use crate::problem::{Layout, Problem};
+use crate::problem::{Kind, Layout, Problem};
 use crate::tiles::{EachTile, Grid};
 
 /// Which factor comes first, and whether all taps are multiplied at once.
@@ -71,9 +74,13 @@ impl PreparedKn2 {
         });
     }
 
-    /// Adds a tap's products for some channels' planes of dst.
+    /// Adds a tap's products for some channels of dst.
     fn add<T: Element>(&self, tap: [usize; 3], products: &Matrix<'_, T>, dst: &mut MatrixMut<'_, T>) {
-        let add = if self.variant.by_rows() { add_rows } else { add_cols };
+        let add = match (self.variant.by_rows(), self.problem.dst_layout) {
+            (true, _) => add_rows,
+            (false, Layout::Nchw) => add_cols,
+            (false, Layout::Nhwc) => add_pixels,
+        };
         add(&self.problem, tap, products, dst);
     }
 
@@ -99,7 +106,7 @@ impl PreparedKn2 {
 
 impl Algorithm for Kn2 {
     fn prepare(&self, problem: &Problem, _: Limits) -> Result<Box<dyn Ready>, Declined> {
-        require_unit_stride(problem)?;
+        require(problem.unit_stride() || problem.is(Kind::Transposed), c"needs stride 1")?;
         let taps = if self.at_once() { problem.taps() } else { 1 };
         let scratch = Scratch::shared(&[taps, problem.group_out(), problem.in_pixels()])?;
         let (channels, pixels) = (problem.group_out() * taps, problem.in_pixels());
@@ -137,8 +144,10 @@ impl Prepared for PreparedKn2 {
             plane: if by_rows { problem.in_pixels() } else { 0 },
         };
         // A shifted add reads the products and dst, and writes dst.
-        let moved = 3.0 * work(&[problem.taps(), problem.group_out(), problem.out_pixels()]);
-        let (streamed, scattered) = if by_rows { (moved, 0.0) } else { (moved * 2.0 / 3.0, moved / 3.0) };
+        let added = if problem.is(Kind::Transposed) { problem.in_pixels() } else { problem.out_pixels() };
+        let moved = 3.0 * work(&[problem.taps(), problem.group_out(), added]);
+        let is_alike = by_rows || problem.dst_layout == Layout::Nhwc;
+        let (streamed, scattered) = if is_alike { (moved, 0.0) } else { (moved * 2.0 / 3.0, moved / 3.0) };
         let pixels = if by_rows { tile.cols.len() } else { tile.rows.len() };
         Cost {
             calls: Some(calls),
@@ -152,8 +161,11 @@ impl Prepared for PreparedKn2 {
     fn run<T: Element>(&self, unit: &Unit<'_, T>, mut dst: MatrixMut<'_, T>, scratch: &mut [T]) {
         let problem = &self.problem;
         let (channels, pixels) = (problem.group_out(), problem.out_pixels());
-        // A few planes a tile: enough for one cache line of a pixel's products.
-        let planes = Grid::new(channels, pixels, 16, pixels);
+        // A few channels a tile: enough for one cache line of a pixel's products.
+        let planes = match problem.dst_layout {
+            Layout::Nchw => Grid::new(channels, pixels, 16, pixels),
+            Layout::Nhwc => Grid::new(pixels, channels, pixels, 64),
+        };
         let tap_len = channels * problem.group_in();
         let last = problem.taps() - 1;
         for tap in 0..=last {
@@ -169,8 +181,9 @@ impl Prepared for PreparedKn2 {
                 if tap == 0 && !problem.accumulate {
                     view.fill(T::ZERO);
                 }
-                let first = tile.rows.start;
-                let products = self.tap_products(products, tap, first, tile.rows.len());
+                let channels = pixels_and_channels(problem.dst_layout, tile).1;
+                let first = channels.start;
+                let products = self.tap_products(products, tap, first, channels.len());
                 self.add(tap_of_axes, &products, &mut view);
                 if tap == last {
                     unit.finish(&mut view, first);

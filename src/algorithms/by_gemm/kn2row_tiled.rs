@@ -3,7 +3,7 @@
 //! sees.
 //! Workspace: 0.
 //! Wins in NHWC if a GEMM is required, rows are long and C is not small: it lowers nothing, dst stays in the cache,
-//! and padding is never multiplied.
+//! and padding is never multiplied. In a transposed convolution the taps of an input row add to every s-th pixel of dst.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), accumulated as in arXiv 1709.03395.
 
 use convlow_kernels::geometry::Geometry;

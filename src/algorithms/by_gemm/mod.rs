@@ -2,6 +2,10 @@
 //! `gemm` has none of them.
 
 mod conv1x1;
+#[cfg(feature = "training")]
+mod gradient_kn2row;
+#[cfg(feature = "training")]
+mod gradient_patches;
 mod im2col;
 mod im2row;
 mod kn2;
@@ -19,6 +23,10 @@ mod taps;
 mod wrapping;
 
 pub use conv1x1::Conv1x1;
+#[cfg(feature = "training")]
+pub use gradient_kn2row::GradientKn2row;
+#[cfg(feature = "training")]
+pub use gradient_patches::GradientPatches;
 pub use im2col::Im2col;
 pub use im2row::Im2row;
 pub use kn2::Kn2;

@@ -216,6 +216,30 @@ pub fn copy_patch<T: Number>(
     }
 }
 
+/// Fills one im2row patch (C × taps, channels outermost) of an NHWC image, pixel by pixel.
+#[cfg(feature = "training")]
+pub fn spread_patch<T: Number>(
+    problem: &Problem,
+    image: &Image<'_, T>,
+    [z, y, x]: [usize; 3],
+    patch: &mut [T],
+) {
+    let Problem { planes, rows, cols, .. } = problem;
+    let (hs, is, js) = (planes.taps_of_output(z), rows.taps_of_output(y), cols.taps_of_output(x));
+    for tap in 0..problem.taps() {
+        let (row, j) = (tap / cols.kernel, tap % cols.kernel);
+        let (h, i) = (row / rows.kernel, row % rows.kernel);
+        let to = patch[tap..].iter_mut().step_by(problem.taps());
+        if hs.contains(&h) && is.contains(&i) && js.contains(&j) {
+            let image = image.planes_from(planes.input_of(z, h));
+            let pixel = image.at(0, rows.input_of(y, i), cols.input_of(x, j)).run(0, problem.group_in());
+            to.zip(pixel).for_each(|(to, from)| *to = *from);
+        } else {
+            to.for_each(|to| *to = T::ZERO);
+        }
+    }
+}
+
 /// Fills the Kw × C of such a patch that one kernel row reads for output column `x`, from row `h`.
 fn copy_taps<T: Number>(
     cols: &Axis,

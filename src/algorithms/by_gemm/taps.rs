@@ -12,7 +12,7 @@ use convlow_kernels::view::View;
 use super::strips::rows_and_columns;
 use crate::algorithms::algorithm::{Element, Unit};
 use crate::algorithms::cost::{Calls, Cost, weights_streamed, work};
-use crate::problem::{Axis, Problem, common};
+use crate::problem::{Axis, Operation, Problem, common};
 
 /// A tap of an axis that all these outputs see: its products may overwrite what dst holds.
 pub fn overwriting_tap(axis: &Axis, outputs: &Range<usize>) -> Option<usize> {
@@ -40,6 +40,9 @@ impl<T: Element> TapTile<'_, T> {
     pub fn multiply(&self, dst: &mut MatrixMut<'_, T>) {
         let ([_, rows, cols], accumulate) = (&self.geometry.axes, self.unit.problem.accumulate);
         let (ys, xs) = rows_and_columns(cols.output, self.pixels);
+        if self.geometry.operation == Operation::ConvTranspose {
+            return self.multiply_transposed([&ys, &xs], dst);
+        }
         let (channels, ld) = (dst.cols(), cols.step() * self.unit.src.pixel);
         let overwriting = overwriting_tap(rows, &ys).zip(overwriting_tap(cols, &xs)).filter(|_| !accumulate);
         if overwriting.is_none() && !accumulate {
@@ -62,6 +65,31 @@ impl<T: Element> TapTile<'_, T> {
         }
     }
 
+    /// The same in a transposed convolution: a tap's inputs lie side by side, and its outputs a stride apart.
+    fn multiply_transposed(&self, [ys, xs]: [&Range<usize>; 2], dst: &mut MatrixMut<'_, T>) {
+        if !self.unit.problem.accumulate {
+            dst.fill(T::ZERO);
+        }
+        let [_, rows, cols] = &self.geometry.axes;
+        // Counted from the tile's first output.
+        let [rows, cols] = [rows.exchanged(ys), cols.exchanged(xs)];
+        let (channels, ld) = (dst.cols(), self.unit.src.pixel);
+        for (i, j) in (0..rows.kernel).flat_map(|i| (0..cols.kernel).map(move |j| (i, j))) {
+            let inputs = cols.outputs_of_tap(j);
+            if inputs.is_empty() {
+                continue;
+            }
+            let first = cols.input_of(inputs.start, j);
+            let last = cols.input_of(inputs.end - 1, j);
+            for row in rows.outputs_of_tap(i) {
+                let at = rows.input_of(row, i) * cols.input;
+                let mut outputs = dst.part(at + first..at + last + 1, 0..channels);
+                let from = self.unit.src.at(0, row, inputs.start);
+                self.add((i, j), from, ld, T::ONE, outputs.every(cols.stride));
+            }
+        }
+    }
+
     /// dst ← the product of pixels that lie `ld` elements apart and a tap's weights + β·dst.
     pub fn add(&self, (i, j): (usize, usize), from: View<'_, T>, ld: usize, beta: T, dst: MatrixMut<'_, T>) {
         let ([_, _, cols], depth, channels) = (&self.geometry.axes, self.unit.problem.group_in(), dst.cols());
@@ -76,11 +104,21 @@ impl<T: Element> TapTile<'_, T> {
 pub fn cost(problem: &Problem, geometry: &Geometry, (pixels, block): (usize, usize)) -> Cost {
     let [_, rows, cols] = &geometry.axes;
     let whole_rows = rows.output > 1 || pixels == cols.output;
-    let taps = if whole_rows { cols.count_taps_inside() } else { cols.count_taps_of_strips(pixels) };
+    let strip = if whole_rows { cols.output } else { pixels };
+    let taps = match geometry.operation {
+        Operation::Conv if whole_rows => cols.count_taps_inside(),
+        Operation::Conv => cols.count_taps_of_strips(pixels),
+        Operation::ConvTranspose => cols.count_transposed_taps_of_strips(strip),
+    };
+    let [rows_inside, cols_inside] = [1, 2].map(|axis| geometry.count_inside(axis));
+    let of_call = match geometry.operation {
+        Operation::Conv => strip,
+        Operation::ConvTranspose => strip.div_ceil(cols.stride),
+    };
     let calls = Calls {
-        shape: [pixels.min(cols.output), block, problem.group_in()],
-        count: rows.count_inside().saturating_mul(taps),
-        macs: work(&[rows.count_inside(), cols.count_inside(), problem.group_in(), problem.group_out()]),
+        shape: [of_call, block, problem.group_in()],
+        count: rows_inside.saturating_mul(taps),
+        macs: work(&[rows_inside, cols_inside, problem.group_in(), problem.group_out()]),
         plane: 0,
     };
     cost_of_calls(problem, cols, (pixels, block), calls)

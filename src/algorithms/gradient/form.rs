@@ -56,21 +56,16 @@ fn filled(lanes: usize, vector: usize) -> f64 {
 }
 
 impl Form {
-    /// That of a problem.
-    pub fn new(problem: &Problem) -> Self {
+    /// That of a problem by the definition: the lanes are output channels of the convolution.
+    pub fn by_definition(problem: &Problem) -> Self {
         let Computed { problem: computed, source } = Computed::new(problem);
-        let vector = |length: Length| match problem.data_type {
-            DataType::F32 => lanes_of_vector::<f32>(length),
-            DataType::F64 => lanes_of_vector::<f64>(length),
-        };
-        let halves = length_for(computed.group_out(), vector);
         let extent = Extent {
             groups: computed.groups,
             counts: [computed.group_out(), computed.group_in(), computed.taps()],
             group: source.group,
             steps: [source.output, source.input, source.tap],
         };
-        let form = Self {
+        Self {
             rows: computed,
             lanes: computed.exchanged(),
             axes: computed.axes().map(|axis| *axis),
@@ -78,8 +73,19 @@ impl Form {
             turned_round: false,
             each_lane: false,
             lanes_are_diff_dst: !problem.is(Kind::Transposed),
-            length: halves,
+            length: Length::Whole,
+        }
+    }
+
+    /// That of a problem which register tiles compute fastest.
+    pub fn in_registers(problem: &Problem) -> Self {
+        let vector = |length: Length| match problem.data_type {
+            DataType::F32 => lanes_of_vector::<f32>(length),
+            DataType::F64 => lanes_of_vector::<f64>(length),
         };
+        let form = Self::by_definition(problem);
+        let form = Self { length: length_for(form.extent.counts[0], vector), ..form };
+        let extent = form.extent;
         let [lanes, inputs, taps] = extent.counts;
         if lanes < vector(form.length) && extent.groups > 1 && extent.group == lanes * extent.steps[0] {
             return form.of_each_lane(Length::Whole);
@@ -142,6 +148,12 @@ impl Form {
         self.rows.batch
     }
 
+    /// Whether one of both tensors has no pixel.
+    #[cfg(feature = "gemm")]
+    pub fn sees_nothing(&self) -> bool {
+        self.rows.in_pixels() == 0 || self.lanes.in_pixels() == 0
+    }
+
     /// Channels of dst.
     pub fn channels_of_dst(&self) -> usize {
         if self.lanes_are_diff_dst { self.lanes.in_channels } else { self.rows.in_channels }
@@ -188,5 +200,5 @@ pub trait GradientAlgorithm: Sync {
     ///
     /// # Errors
     /// The condition that the problem fails.
-    fn prepare(&self, form: &Form, limits: Limits) -> Result<Box<dyn ReadyGradient>, Declined>;
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn ReadyGradient>, Declined>;
 }

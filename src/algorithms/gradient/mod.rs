@@ -3,11 +3,17 @@
 //! dw\[m, c, i, j\] = Σ over n, y, x of dy\[n, m, y, x\] · x\[n, c, y·s + i·d − pad, x·s + j·d − pad\]. One of the two tensors
 //! holds the factors of rows (a channel under a tap), the other those of lanes (a channel): see [`form`].
 
+mod bias;
 mod blocks;
 mod form;
 mod moved;
 mod register;
 mod strips;
 
+#[cfg(feature = "gemm")]
+pub use self::bias::bias;
 pub use self::form::{Form, GradientAlgorithm};
 pub use self::register::GradientRegister;
+
+/// Elements of scratch that lie on the stack where there is no other.
+const STACK: usize = 1024;

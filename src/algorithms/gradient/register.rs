@@ -8,21 +8,20 @@
 
 use std::ops::Range;
 
-use convlow_kernels::gradient::{
-    BlockMut, Extent, Partition, ProductSums, Rows, Run, WeightsMut, lanes_of_vector,
-};
-use convlow_kernels::isa::Length;
+use convlow_kernels::gradient::{BlockMut, ProductSums, Rows, Run, WeightsMut, lanes_of_vector};
 use convlow_kernels::matrix::MatrixMut;
 
+use super::STACK;
+use super::bias::{add_bias, bias, partition};
 use super::blocks::Blocks;
 use super::form::{Form, GradientAlgorithm};
 use super::moved::{move_for_lanes, move_pixels};
-use super::strips::{RunList, Seen, Strips, Window, whole};
+use super::strips::{RunList, Seen, Window, whole};
 use crate::algorithms::algorithm::{
     Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Scratch, boxed_gradient,
 };
 use crate::algorithms::cost::{Cost, work};
-use crate::problem::DataType;
+use crate::problem::{DataType, Problem};
 use crate::tiles::for_each_block;
 
 /// Register tiles over the pixels of strips.
@@ -30,8 +29,6 @@ pub struct GradientRegister;
 
 /// Bytes of scratch of a thread.
 const MOST_BYTES: usize = 256 << 10;
-/// Elements of scratch that lie on the stack where the limit leaves none.
-const STACK: usize = 1024;
 
 struct PreparedGradientRegister {
     form: Form,
@@ -40,7 +37,8 @@ struct PreparedGradientRegister {
 }
 
 impl GradientAlgorithm for GradientRegister {
-    fn prepare(&self, form: &Form, limits: Limits) -> Result<Box<dyn ReadyGradient>, Declined> {
+    fn prepare(&self, problem: &Problem, limits: Limits) -> Result<Box<dyn ReadyGradient>, Declined> {
+        let form = &Form::in_registers(problem);
         let data_type = form.rows.data_type;
         let vector = match data_type {
             DataType::F32 => lanes_of_vector::<f32>(form.length),
@@ -256,7 +254,7 @@ impl PreparedGradientRegister {
             let image = images.image(image, &groups);
             match (group_in, group_out) {
                 (1, 1) => move_pixels(&image, layout, seen, (lanes.len(), *ld), to),
-                _ => move_for_lanes(&image, seen, (lanes, *ld), (inputs, group_in, group_out), to),
+                _ => move_for_lanes((&image, layout), seen, (lanes, *ld), (inputs, group_in, group_out), to),
             }
         }
     }
@@ -299,44 +297,6 @@ impl PreparedGradientRegister {
                 adding.begin([plane, rows.start, cols.start], [rows.len(), cols.len()], sums);
             }
         }
-    }
-
-    /// Computes the gradient of the bias alone.
-    fn bias<T: Element>(&self, unit: &mut GradientUnit<'_, T>, scratch: &mut [T]) {
-        let (problem, accumulate, images) = (unit.diff_dst.problem(), unit.accumulate, unit.diff_dst);
-        let Some(bias) = unit.diff_bias.as_deref_mut() else { return };
-        let bias = WeightsMut::new(bias, self.bias_partition(1, self.blocks.lanes), accumulate);
-        let [planes, rows, cols] = problem.axes().map(|axis| axis.input);
-        let ld = self.blocks.lanes;
-        // The scratch has room for the sums and so many pixels.
-        let room = (self.blocks.all() / ld - 1).min(self.blocks.strips.pixels());
-        let strips = Strips::new([problem.batch, planes, rows, cols], room);
-        for_each_block(unit.pool, &bias, None, scratch, self.scratch.slots, |mut block, _, scratch| {
-            let mut stack = [T::ZERO; STACK];
-            let scratch = if scratch.is_empty() { &mut stack } else { scratch };
-            let (of_bias, of_lanes) = scratch.split_at_mut(ld);
-            of_bias.fill(T::ZERO);
-            of_lanes.fill(T::ZERO);
-            let [lanes, ..] = &block.block.ranges;
-            for [batch, at @ ..] in strips.each() {
-                let pixels: usize = at.iter().map(ExactSizeIterator::len).product();
-                let seen = whole(at);
-                for (image, to) in batch.clone().zip(of_lanes.chunks_mut(pixels * ld)) {
-                    let image = images.image(image, &(0..problem.groups)).channels_from(lanes.start);
-                    move_pixels(&image, problem.src_layout, &seen, (lanes.len(), ld), to);
-                }
-                let run = Run { rows: 0, lanes: 0, pixels: batch.len() * pixels };
-                add_bias(of_lanes, (&[run], ld), (ld, self.form.length), of_bias);
-            }
-            block.write(of_bias, ld);
-        });
-    }
-
-    /// The bias of so many groups, in blocks of so many channels.
-    fn bias_partition(&self, groups: usize, block: usize) -> Partition {
-        let channels = self.form.channels_of_dst() / groups;
-        let of = Extent { groups, counts: [channels, 1, 1], group: channels, steps: [1, 1, 1] };
-        Partition { of, block: [block, 1, 1] }
     }
 }
 
@@ -418,35 +378,13 @@ impl<T: Element> Adding<'_, '_, '_, T> {
     }
 }
 
-/// Adds the factors of lanes of some pixels to the sums of the bias.
-fn add_bias<T: Element>(
-    of_lanes: &[T],
-    (runs, lane_step): (&[Run], usize),
-    (lanes, length): (usize, Length),
-    sums: &mut [T],
-) {
-    T::product_sums(ProductSums {
-        length,
-        is_first: false,
-        of_rows: &[T::ONE],
-        row_step: 0,
-        each_lane: false,
-        of_lanes,
-        lane_step,
-        runs,
-        rows: Rows { counts: [1; 3], factors: [0; 3], sums: [0; 3], first: 0 },
-        lanes,
-        sums: MatrixMut::new(sums, 1, lanes, lanes),
-    });
-}
-
 impl PreparedGradient for PreparedGradientRegister {
-    fn scratch(&self) -> Scratch {
-        self.scratch
+    fn form(&self) -> &Form {
+        &self.form
     }
 
-    fn length(&self) -> Length {
-        self.form.length
+    fn scratch(&self) -> Scratch {
+        self.scratch
     }
 
     fn cost(&self) -> Cost {
@@ -471,15 +409,16 @@ impl PreparedGradient for PreparedGradientRegister {
 
     fn run<T: Element>(&self, unit: &mut GradientUnit<'_, T>, scratch: &mut [T]) {
         let in_pass = self.form.lanes_are_diff_dst && unit.diff_weights.is_some();
+        let slots = self.scratch.slots;
         if !in_pass {
-            self.bias(unit, scratch);
+            bias(unit, (self.blocks.lanes, self.form.length), scratch, slots);
         }
         let Some(weights) = unit.diff_weights.take() else { return };
         let weights = WeightsMut::new(weights, self.blocks.partition, unit.accumulate);
-        let bias = unit.diff_bias.take().filter(|_| in_pass);
-        let of_bias = self.bias_partition(self.form.extent.groups, self.blocks.partition.block[0]);
-        let bias = bias.map(|bias| WeightsMut::new(bias, of_bias, unit.accumulate));
-        let (unit, slots) = (&*unit, self.scratch.slots);
+        let of_bias =
+            partition(self.form.channels_of_dst(), self.form.extent.groups, self.blocks.partition.block[0]);
+        let bias = unit.diff_bias.take().map(|bias| WeightsMut::new(bias, of_bias, unit.accumulate));
+        let unit = &*unit;
         for_each_block(unit.pool, &weights, bias.as_ref(), scratch, slots, |mut block, bias, scratch| {
             let mut stack = [T::ZERO; STACK];
             let scratch = if scratch.is_empty() { &mut stack } else { scratch };

@@ -135,13 +135,23 @@ pub struct BlockMut<'a, T> {
 }
 
 impl<T: Number> BlockMut<'_, T> {
+    /// Whether what is written is added to what its weights hold.
+    pub fn is_added(&self) -> bool {
+        self.add
+    }
+
     /// The block as its sums lie, where its weights lie so and nothing is added to them: they may be built there.
     pub fn in_place(&mut self) -> Option<MatrixMut<'_, T>> {
+        if self.add { None } else { self.matrix() }
+    }
+
+    /// The block as its sums lie, where its weights lie so.
+    pub fn matrix(&mut self) -> Option<MatrixMut<'_, T>> {
         let [lanes, inputs, taps] = self.block.ranges.each_ref().map(|range| range.len());
         let ([inner, outer], rows) = (self.loops(), inputs * taps);
         let is_even = inner.0 * inner.1 == outer.1 || outer.0 == 1;
         let (first, ld) = (self.first, if rows == 1 { lanes } else { inner.1.max(lanes) });
-        let fits = is_even && self.steps[0] == 1 && (rows == 1 || inner.1 >= lanes) && !self.add;
+        let fits = is_even && self.steps[0] == 1 && (rows == 1 || inner.1 >= lanes);
         fits.then_some(MatrixMut { first, addend: first, rows, cols: lanes, ld, borrow: PhantomData })
     }
 
