@@ -79,8 +79,8 @@ pub fn outputs<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>) -> Vec<O
     places.zip(sums).map(|(place, sum)| finished(problem, tensors, place, sum)).collect()
 }
 
-/// Output [n, m, z, y, x] of packed tensors. What a transposed convolution adds to it is looked for tap by tap;
-/// [`outputs`] scatters.
+/// Output [n, m, z, y, x] of packed tensors; for a gradient of the data input [n, c, z, y, x]. What a transposed convolution or
+/// that gradient adds to it is looked for tap by tap; [`outputs`] scatters.
 pub fn output<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>, place: [usize; 5]) -> Output {
     finished(problem, tensors, place, gathered(problem, tensors, place))
 }
@@ -143,6 +143,11 @@ impl Sum {
     fn whole(&self) -> f64 {
         if self.rounded_off.is_finite() { self.value + self.rounded_off } else { self.value }
     }
+
+    /// The element that the sum is.
+    fn output(&self) -> Output {
+        Output { value: self.whole(), magnitude: self.magnitude, of_activation: 0.0 }
+    }
 }
 
 /// The input position that an output reads by a tap, if there is one.
@@ -162,22 +167,39 @@ fn input_of(operation: Operation, axis: &Axis, output: usize, tap: usize) -> Opt
     (0..axis.input as i128).contains(&position).then_some(position as usize)
 }
 
+/// The output position that reads an input by a tap, if there is one: exchanged, the operations are each other's.
+fn output_of(operation: Operation, axis: &Axis, input: usize, tap: usize) -> Option<usize> {
+    let exchanged = match operation {
+        Operation::Conv => Operation::ConvTranspose,
+        Operation::ConvTranspose => Operation::Conv,
+    };
+    input_of(exchanged, &Axis { input: axis.output, ..*axis }, input, tap)
+}
+
 /// The sum over the taps.
-fn gathered<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>, [n, m, z, y, x]: [usize; 5]) -> Sum {
+fn gathered<T: Element>(problem: &Problem, tensors: &Tensors<'_, T>, place: [usize; 5]) -> Sum {
     let (group_in, group_out) = (problem.in_channels / problem.groups, problem.out_channels / problem.groups);
     let axes = [problem.planes, problem.rows, problem.cols];
+    let of_data = problem.propagation == Propagation::BackwardData;
+    let (layout, sizes, [of_group, read_of_group]) = match of_data {
+        true => (problem.dst_layout, dst_sizes(problem), [group_in, group_out]),
+        false => (problem.src_layout, src_sizes(problem), [group_out, group_in]),
+    };
+    let read_by = if of_data { output_of } else { input_of };
+    let [n, channel, position @ ..] = place;
     let mut sum = Sum::NOTHING;
-    for c in 0..group_in {
+    for other in channel / of_group * read_of_group..(channel / of_group + 1) * read_of_group {
+        let [m, c] = if of_data { [other, channel] } else { [channel, other] };
         'taps: for tap in taps(problem) {
-            let mut place = [n, m / group_out * group_in + c, 0, 0, 0];
-            for (at, output) in [z, y, x].into_iter().enumerate() {
-                let Some(position) = input_of(problem.operation, &axes[at], output, tap[at]) else {
+            let mut from = [n, other, 0, 0, 0];
+            for at in 0..3 {
+                let Some(read) = read_by(problem.operation, &axes[at], position[at], tap[at]) else {
                     continue 'taps;
                 };
-                place[2 + at] = position;
+                from[2 + at] = read;
             }
-            let src = tensors.src[index(problem.src_layout, &place, &src_sizes(problem))];
-            sum.add(src, tensors.weights[weight_index(problem, [m, c], tap)]);
+            let src = tensors.src[index(layout, &from, &sizes)];
+            sum.add(src, tensors.weights[weight_index(problem, [m, c % group_in], tap)]);
         }
     }
     sum
@@ -253,7 +275,7 @@ pub fn weight_gradients<T: Element>(
     let mut of_bias = vec![Sum::NOTHING; problem.out_channels];
     for place in places(problem.batch, dst_sizes(problem)) {
         let [n, m, output @ ..] = place;
-        let gradient = diff_dst[index(problem.dst_layout, &place, &dst_sizes(problem))];
+        let gradient = gradient_at(problem, diff_dst, [n, m], output);
         of_bias[m].add(gradient, T::ONE);
         'taps: for tap in taps(problem) {
             let mut from = [n, 0, 0, 0, 0];
@@ -275,11 +297,60 @@ pub fn weight_gradients<T: Element>(
             if problem.accumulate {
                 sum.add(before, T::ONE);
             }
-            Output { value: sum.whole(), magnitude: sum.magnitude, of_activation: 0.0 }
+            sum.output()
         });
         outputs.collect()
     };
     [whole(of_weights, weights_before), whole(of_bias, bias_before)]
+}
+
+/// The gradient of the weight of output channel m and the c-th input channel of its group, tap [h, i, j]: of packed tensors, and
+/// without what was there before.
+pub fn weight_gradient<T: Element>(
+    problem: &Problem,
+    [src, diff_dst]: [&[T]; 2],
+    [m, c]: [usize; 2],
+    tap: [usize; 3],
+) -> Output {
+    let (group_in, group_out) = (problem.in_channels / problem.groups, problem.out_channels / problem.groups);
+    let axes = [problem.planes, problem.rows, problem.cols];
+    let mut sum = Sum::NOTHING;
+    'places: for [n, _, output @ ..] in places(problem.batch, one_channel(problem)) {
+        let mut from = [n, m / group_out * group_in + c, 0, 0, 0];
+        for at in 0..3 {
+            let Some(input) = input_of(problem.operation, &axes[at], output[at], tap[at]) else {
+                continue 'places;
+            };
+            from[2 + at] = input;
+        }
+        let factor = src[index(problem.src_layout, &from, &src_sizes(problem))];
+        sum.add(gradient_at(problem, diff_dst, [n, m], output), factor);
+    }
+    sum.output()
+}
+
+/// The gradient of the bias of output channel m, likewise.
+pub fn bias_gradient<T: Element>(problem: &Problem, diff_dst: &[T], m: usize) -> Output {
+    let mut sum = Sum::NOTHING;
+    for [n, _, output @ ..] in places(problem.batch, one_channel(problem)) {
+        sum.add(gradient_at(problem, diff_dst, [n, m], output), T::ONE);
+    }
+    sum.output()
+}
+
+/// The sizes of a channel of dst.
+fn one_channel(problem: &Problem) -> [usize; 4] {
+    let [_, d, h, w] = dst_sizes(problem);
+    [1, d, h, w]
+}
+
+fn gradient_at<T: Element>(
+    problem: &Problem,
+    diff_dst: &[T],
+    [n, m]: [usize; 2],
+    [z, y, x]: [usize; 3],
+) -> T {
+    diff_dst[index(problem.dst_layout, &[n, m, z, y, x], &dst_sizes(problem))]
 }
 
 /// An output whose sum is bias, what dst held and clamp still to be applied to.
@@ -318,4 +389,51 @@ fn unit<T: Element>(value: f64) -> f64 {
     };
     let power = f64::from_bits(value.abs().to_bits() & 0x7ff0_0000_0000_0000);
     if power.is_finite() { (power * 2f64.powi(-digits)).max(least) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small integers, so that sums in any order are equal.
+    fn numbers(len: usize) -> Vec<f32> {
+        (0..len).map(|at| (at * 7 % 11) as f32 - 5.0).collect()
+    }
+
+    /// Of both operations, with groups, stride, dilation, uneven padding, and inputs that no window reaches.
+    #[test]
+    fn each_element_alone_is_the_one_among_all() {
+        let axis = |input, kernel| Axis { pad_before: 1, stride: 2, ..Axis::dense(input, kernel) };
+        let rows = Axis { dilation: 2, pad_after: 2, ..axis(6, 3) };
+        let all = [Propagation::Forward, Propagation::BackwardData, Propagation::BackwardWeights];
+        for (operation, propagation) in [Operation::Conv, Operation::ConvTranspose]
+            .into_iter()
+            .flat_map(|operation| all.map(|propagation| (operation, propagation)))
+        {
+            let sizes = Problem { batch: 2, in_channels: 4, out_channels: 6, groups: 2, ..Problem::UNIT };
+            let axes = Problem { planes: axis(3, 2), rows, cols: axis(5, 2), ..sizes };
+            let problem = Problem { operation, propagation, dst_layout: Layout::Nhwc, ..axes };
+            let problem = Problem::new(problem).expect("a valid problem");
+            let (src, diff_dst) = (numbers(problem.src_len()), numbers(problem.dst_len()));
+            let weights = numbers(problem.weights_len());
+            if propagation == Propagation::BackwardWeights {
+                let bias = numbers(problem.out_channels);
+                let [of_weights, of_bias] = weight_gradients(&problem, [&src, &diff_dst], [&weights, &bias]);
+                for m in 0..problem.out_channels {
+                    assert_eq!(bias_gradient(&problem, &diff_dst, m), of_bias[m]);
+                    for (c, tap) in (0..2).flat_map(|c| taps(&problem).map(move |tap| (c, tap))) {
+                        let alone = weight_gradient(&problem, [&src, &diff_dst], [m, c], tap);
+                        assert_eq!(alone, of_weights[weight_index(&problem, [m, c], tap)]);
+                    }
+                }
+                continue;
+            }
+            let read = if propagation == Propagation::Forward { &src } else { &diff_dst };
+            let tensors = Tensors { src: read, weights: &weights, bias: None, slopes: None, dst_before: &[] };
+            let all = outputs(&problem, &tensors);
+            for (place, expected) in places(problem.batch, written(&problem).1).zip(all) {
+                assert_eq!(output(&problem, &tensors, place), expected, "{problem} at {place:?}");
+            }
+        }
+    }
 }
