@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use convlow::descriptor::Entry;
-use convlow::reference::Tensors;
 use convlow::{Buffer, Element, Options, Plan, for_type};
 
+use crate::execution::{self, Operands};
 use crate::oracle::{Check, Oracle};
 use crate::outcome::{Failure, Outcome};
 use crate::seeded::Seeded;
@@ -74,29 +74,28 @@ impl Layer {
     fn run_on<T: Element>(&self, src: &Buffer, seeded: &mut Seeded) -> Outcome<Done> {
         let (problem, info) = (self.plan.problem(), self.plan.info());
         let (weights, bias) = (seeded.weights::<T>(problem)?, seeded.bias::<T>(problem)?);
+        let operands = Operands::<T> {
+            src: src.elements(),
+            diff_dst: &[],
+            weights: weights.elements(),
+            bias: bias.elements(),
+        };
         let mut packed = Buffer::new(info.packed_weights_bytes)?;
         self.plan.pack_weights(weights.elements::<T>(), packed.bytes_mut())?;
         let mut workspace = Buffer::new(info.workspace_bytes)?;
         let mut dst = Buffer::new(problem.dst_len() * size_of::<T>())?;
         dst.elements_mut::<T>().fill(T::from_f64(f64::NAN)); // An output that is never written must not look like one.
         let seconds = median_seconds(|| {
-            self.plan.execute::<T>(
-                src.elements(),
+            execution::execute(
+                &self.plan,
+                &operands,
                 packed.bytes(),
-                Some(bias.elements()),
                 dst.elements_mut(),
                 workspace.elements_mut(),
             )
         })?;
-        let tensors = Tensors::<T> {
-            src: src.elements(),
-            weights: weights.elements(),
-            bias: Some(bias.elements()),
-            slopes: None,
-            dst_before: &[],
-        };
-        let check =
-            Oracle::new(problem, &tensors, seeded).check::<T>(problem, dst.elements(), info.entry.is_exact());
+        let oracle = Oracle::new(problem, &operands, false, seeded);
+        let check = oracle.check::<T>(problem, dst.elements(), info.entry.is_exact());
         let report = Report {
             name: self.name.clone(),
             count: self.count,

@@ -3,6 +3,7 @@
 
 mod bench;
 mod demo;
+mod execution;
 mod layer;
 mod layouts;
 mod lists;

@@ -1,18 +1,16 @@
 //! The measurement: round by round through all candidates of a problem, so that what slows the machine for a
 //! while slows them all.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use convlow::descriptor::Entry;
-use convlow::reference::Tensors;
-use convlow::{Buffer, Element, Layout, Problem, for_type};
+use convlow::{Element, for_type};
 
+use super::data::Data;
 use super::select::Candidate;
-use crate::oracle::Oracle;
 use crate::outcome::{Failure, Outcome};
 use crate::seeded::Seeded;
 
@@ -114,18 +112,8 @@ pub(super) struct Rules<'a> {
     pub(super) rounds: Option<u32>,
     pub(super) bursts: Bursts,
     pub(super) check: bool,
-}
-
-/// What all candidates of a problem compute with.
-struct Data<T> {
-    element: PhantomData<T>,
-    /// NCHW and NHWC, the same numbers; empty where no candidate takes them so.
-    src: [Buffer; 2],
-    bias: Buffer,
-    dst: Buffer,
-    workspace: Buffer,
-    packed: Vec<Buffer>,
-    oracle: Option<Oracle>,
+    /// Whether the gradient of the bias is computed with that of the weights.
+    pub(super) bias_gradient: bool,
 }
 
 /// Seconds of a round in which every candidate has its turn back to back, and of one in bursts, from the seconds
@@ -216,7 +204,8 @@ fn measure_in<T: Element>(
 ) -> Outcome<Option<Vec<Timing>>> {
     let budget = rules.clock.seconds_left() * share;
     let start = Instant::now();
-    let mut data = Data::<T>::new(&entry.problem, candidates, rules.check, seeded)?;
+    let Rules { check, bias_gradient, .. } = *rules;
+    let mut data = Data::<T>::new(&entry.problem, candidates, (check, bias_gradient), seeded)?;
     let mut run_seconds = Vec::new();
     let Some(mut collected) = data.warm_up(candidates, rules.clock, &mut run_seconds)? else {
         return Ok(None);
@@ -257,13 +246,8 @@ impl<T: Element> Data<T> {
     ) -> Outcome<Option<Vec<Collected>>> {
         let mut collected = Vec::new();
         for (index, candidate) in candidates.iter().enumerate() {
-            // An output that is never written must not look like one.
-            self.dst.elements_mut::<T>().fill(T::from_f64(f64::NAN));
-            run_seconds.push(self.run(index, candidate, 1)?);
-            let check = self.oracle.as_ref().map(|oracle| {
-                let plan = &candidate.plan;
-                oracle.check::<T>(plan.problem(), self.dst.elements(), plan.info().entry.is_exact())
-            });
+            let (seconds, check) = self.first_run(index, candidate)?;
+            run_seconds.push(seconds);
             let (error, mistake) = check.map_or((None, None), |check| (Some(check.error), check.mistake));
             collected.push(Collected { error, mistake, ..Collected::default() });
             if clock.interrupted() {
@@ -330,73 +314,6 @@ impl Collected {
     }
 }
 
-impl<T: Element> Data<T> {
-    fn new(problem: &Problem, candidates: &[Candidate], check: bool, seeded: &mut Seeded) -> Outcome<Self> {
-        let src = seeded.numbers::<T>(problem.src_len(), 1.0)?;
-        let (weights, bias) = (seeded.weights::<T>(problem)?, seeded.bias::<T>(problem)?);
-        let oracle = check.then(|| {
-            let tensors = Tensors::<T> {
-                src: src.elements(),
-                weights: weights.elements(),
-                bias: Some(bias.elements()),
-                slopes: None,
-                dst_before: &[],
-            };
-            Oracle::new(problem, &tensors, seeded)
-        });
-        let takes = |layout: Layout| candidates.iter().any(|candidate| candidate.pair().0 == layout);
-        let pixels_first = if takes(Layout::Nhwc) { nhwc::<T>(&src, problem)? } else { Buffer::default() };
-        let infos = || candidates.iter().map(|candidate| candidate.plan.info());
-        let workspace = infos().map(|info| info.workspace_bytes).max().unwrap_or(0);
-        let packed = candidates.iter().map(|candidate| {
-            let mut packed = Buffer::new(candidate.plan.info().packed_weights_bytes)?;
-            candidate.plan.pack_weights(weights.elements::<T>(), packed.bytes_mut())?;
-            Ok(packed)
-        });
-        Ok(Self {
-            element: PhantomData,
-            packed: packed.collect::<Outcome<_>>()?,
-            src: [src, pixels_first],
-            bias,
-            dst: Buffer::new(problem.dst_len() * size_of::<T>())?,
-            workspace: Buffer::new(workspace)?,
-            oracle,
-        })
-    }
-
-    /// Seconds of a run, the mean of so many in a row.
-    fn run(&mut self, index: usize, candidate: &Candidate, runs: u32) -> Outcome<f64> {
-        let src = match candidate.pair().0 {
-            Layout::Nchw => &self.src[0],
-            Layout::Nhwc => &self.src[1],
-        };
-        let before = Instant::now();
-        for _ in 0..runs {
-            candidate.plan.execute::<T>(
-                src.elements(),
-                self.packed[index].bytes(),
-                Some(self.bias.elements()),
-                self.dst.elements_mut(),
-                self.workspace.elements_mut(),
-            )?;
-        }
-        Ok((before.elapsed().as_secs_f64() / f64::from(runs)).max(1e-9))
-    }
-}
-
-/// An NCHW input as NHWC.
-fn nhwc<T: Element>(src: &Buffer, problem: &Problem) -> Outcome<Buffer> {
-    let (channels, pixels) = (problem.in_channels, problem.in_pixels());
-    let mut moved = Buffer::new(problem.src_len() * size_of::<T>())?;
-    let (from, to) = (src.elements::<T>(), moved.elements_mut::<T>());
-    for (n, c) in (0..problem.batch).flat_map(|n| (0..channels).map(move |c| (n, c))) {
-        for pixel in 0..pixels {
-            to[(n * pixels + pixel) * channels + c] = from[(n * channels + c) * pixels + pixel];
-        }
-    }
-    Ok(moved)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,7 +331,13 @@ mod tests {
 
     fn rounds(asked: Option<u32>, of_round: [f64; 2], seconds: f64) -> (u32, u32) {
         let clock = Clock::new(Duration::ZERO, Arc::default());
-        let rules = Rules { clock: &clock, rounds: asked, bursts: Bursts::Threaded, check: false };
+        let rules = Rules {
+            clock: &clock,
+            rounds: asked,
+            bursts: Bursts::Threaded,
+            check: false,
+            bias_gradient: false,
+        };
         let Rounds { back_to_back, bursts } = Rounds::fitting(&rules, of_round, seconds);
         (back_to_back, bursts)
     }

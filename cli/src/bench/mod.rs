@@ -1,5 +1,6 @@
 //! `convlow bench`: primitives measured side by side on problems and networks.
 
+mod data;
 mod job;
 mod measure;
 mod peak;
@@ -239,7 +240,7 @@ fn jobs(arguments: &Arguments, settings: &Settings) -> Outcome<Vec<Job>> {
 fn measure_all(jobs: &mut [Job], arguments: &Arguments, clock: &Clock) -> Outcome<Peak> {
     let mut seeded = Seeded::new(arguments.seed);
     let Arguments { rounds, bursts, check, .. } = *arguments;
-    let rules = Rules { clock, rounds, bursts, check };
+    let rules = Rules { clock, rounds, bursts, check, bias_gradient: false };
     let weights: Vec<_> =
         jobs.iter().map(|job| measure::estimate(&job.selection.candidates, bursts)).collect();
     let progress = progress(weights.iter().sum());
