@@ -90,7 +90,7 @@ fn run_photo(arguments: &Arguments, options: &Options, out: &mut impl Write) -> 
 }
 
 fn run_list(network: &str, arguments: &Arguments, options: &Options, out: &mut impl Write) -> Outcome<()> {
-    let mut entries = lists::load(network)?;
+    let mut entries = lists::load_forward(network)?;
     for entry in &mut entries {
         (entry.problem.src_layout, entry.problem.dst_layout) = (arguments.layout, arguments.layout);
     }
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_stack_is_the_one_of_the_list() {
-        let Ok(listed) = lists::load("vgg16") else { panic!("the list is malformed") };
+        let Ok(listed) = lists::load_forward("vgg16") else { panic!("the list is malformed") };
         let listed: Vec<_> =
             listed.iter().flat_map(|entry| std::iter::repeat_n(entry.problem, entry.count)).collect();
         let without_relu = |entry: Entry| Problem { activation: Activation::None, ..entry.problem };

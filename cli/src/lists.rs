@@ -1,15 +1,15 @@
 //! The convolutions of known networks, and lists from files.
 //!
 //! A file is read as benchdnn reads its batch files: words between blanks, `#` before a comment, `\` at the end
-//! of a word that goes on behind the blank. Of its options, `--mb=N`, `--dt=f32|f64`, `--batch=FILE` and `--reset`
-//! decide which problems there are and are followed; the others decide what benchdnn does with them and are passed over.
+//! of a word that goes on behind the blank. Of its options, `--mb=N`, `--dt=f32|f64`, `--dir=DIRECTION`, `--batch=FILE` and
+//! `--reset` decide which problems there are and are followed; the others decide what benchdnn does with them and are passed over.
 
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use convlow::descriptor::{self, Entry};
-use convlow::{DataType, Problem};
+use convlow::{DataType, Problem, Propagation};
 
 use crate::outcome::{Failure, Outcome};
 
@@ -42,9 +42,46 @@ fn names() -> String {
     KNOWN.map(|(name, _)| name).join(", ")
 }
 
+/// benchdnn's words for what is computed.
+const DIRECTIONS: [(&str, Direction); 6] = [
+    ("FWD_B", Direction::FORWARD),
+    ("FWD_D", Direction::FORWARD),
+    ("FWD_I", Direction::FORWARD),
+    ("BWD_D", Direction { propagation: Propagation::BackwardData, bias_gradient: false }),
+    ("BWD_W", Direction { propagation: Propagation::BackwardWeights, bias_gradient: false }),
+    ("BWD_WB", Direction { propagation: Propagation::BackwardWeights, bias_gradient: true }),
+];
+
+/// What is computed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Direction {
+    propagation: Propagation,
+    bias_gradient: bool,
+}
+
+impl Direction {
+    const FORWARD: Self = Self { propagation: Propagation::Forward, bias_gradient: false };
+}
+
+/// A problem of a list.
+pub(crate) struct Listed {
+    pub(crate) entry: Entry,
+    /// Whether the gradient of the bias is computed with that of the weights.
+    pub(crate) bias_gradient: bool,
+}
+
 /// The list of this name, or the one in the file of this name. Notes on what was passed over go to stderr.
-pub(crate) fn load(name_or_file: &str) -> Outcome<Vec<Entry>> {
-    let mut reader = Reader::default();
+pub(crate) fn load(name_or_file: &str) -> Outcome<Vec<Listed>> {
+    load_with(Reader::default(), name_or_file)
+}
+
+/// [`load`] with all problems forward: directions are passed over.
+pub(crate) fn load_forward(name_or_file: &str) -> Outcome<Vec<Entry>> {
+    let list = load_with(Reader { forward: true, ..Reader::default() }, name_or_file)?;
+    Ok(list.into_iter().map(|listed| listed.entry).collect())
+}
+
+fn load_with(mut reader: Reader, name_or_file: &str) -> Outcome<Vec<Listed>> {
     match KNOWN.iter().find(|(name, _)| *name == name_or_file) {
         Some((name, text)) => reader.read(text, Path::new(name))?,
         None => reader.read_file(Path::new(name_or_file))?,
@@ -54,16 +91,6 @@ pub(crate) fn load(name_or_file: &str) -> Outcome<Vec<Entry>> {
         return Err(Failure::Refused(format!("{name_or_file} holds no problem")));
     }
     Ok(reader.entries)
-}
-
-/// The problem, with another batch.
-pub(crate) fn with_batch(entry: Entry, batch: usize) -> Outcome<Entry> {
-    changed(Problem { batch, ..entry.problem }, entry)
-}
-
-/// The problem of elements of this type.
-pub(crate) fn with_type(entry: Entry, data_type: DataType) -> Outcome<Entry> {
-    changed(Problem { data_type, ..entry.problem }, entry)
 }
 
 /// The entry, unless its outputs see no input: then there is nothing to run.
@@ -78,7 +105,7 @@ pub(crate) fn of_some_image(entry: Entry) -> Outcome<Entry> {
 }
 
 /// The entry with this problem in place of its own.
-fn changed(problem: Problem, entry: Entry) -> Outcome<Entry> {
+pub(crate) fn changed(problem: Problem, entry: Entry) -> Outcome<Entry> {
     let unnamed = entry.name == entry.problem.to_string();
     let problem =
         Problem::new(problem).map_err(|error| Failure::Refused(format!("{}: {error}", entry.name)))?;
@@ -89,15 +116,25 @@ fn changed(problem: Problem, entry: Entry) -> Outcome<Entry> {
 /// A list as far as it has been read.
 #[derive(Default)]
 struct Reader {
-    entries: Vec<Entry>,
-    /// `--mb`, while it holds.
-    batch: Option<usize>,
-    /// `--dt`, while it holds.
-    data_type: DataType,
-    /// The files that `--batch` has named, with the batch of that time: benchdnn's lists name one again for
-    /// every data type.
-    files: BTreeSet<(PathBuf, Option<usize>)>,
+    entries: Vec<Listed>,
+    /// Whether `--dir` is passed over.
+    forward: bool,
+    holding: Holding,
+    /// The files that `--batch` has named, with what held then: benchdnn's lists name one again for every data type and
+    /// direction, also for those that there are not here.
+    files: BTreeSet<(PathBuf, Holding)>,
     options: BTreeSet<String>,
+}
+
+/// What options say of the problems behind them.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Holding {
+    /// `--mb`; none, like 0, leaves each problem its own.
+    batch: Option<usize>,
+    /// `--dt`
+    data_type: DataType,
+    /// `--dir`
+    direction: Direction,
 }
 
 /// A word of a list, and where it begins, counted from 1.
@@ -109,7 +146,7 @@ struct Word {
 
 impl Reader {
     fn read_file(&mut self, file: &Path) -> Outcome<()> {
-        if !self.files.insert((file.to_path_buf(), self.batch)) {
+        if !self.files.insert((file.to_path_buf(), self.holding)) {
             return Ok(());
         }
         let text = std::fs::read_to_string(file).map_err(|error| {
@@ -135,22 +172,32 @@ impl Reader {
 
     fn option(&mut self, option: &str, file: &Path) -> Outcome<()> {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        match (name, value.parse()) {
-            ("batch", _) => self.read_file(&file.parent().unwrap_or(Path::new("")).join(value))?,
-            ("reset", _) => (self.batch, self.data_type) = (None, DataType::F32),
-            // 0, like nothing, leaves each problem its own.
-            ("mb", Ok(batch)) => self.batch = Some(batch).filter(|&batch| batch > 0),
-            ("mb", _) if value.is_empty() => self.batch = None,
-            // Types that there are not here leave what holds, as all options do that say nothing here.
-            ("dt", _) if value.is_empty() => self.data_type = DataType::F32,
-            ("dt", _) if DataType::from_name(value).is_some() => {
-                self.data_type = DataType::from_name(value).unwrap_or_default();
-            }
-            _ => {
+        match name {
+            "batch" => self.read_file(&file.parent().unwrap_or(Path::new("")).join(value))?,
+            "reset" => self.holding = Holding::default(),
+            // Values that there are not here leave what holds, as all options do that say nothing here.
+            _ if self.hold(name, value).is_none() => {
                 self.options.insert(format!("--{name}"));
             }
+            _ => {}
         }
         Ok(())
+    }
+
+    /// Lets an option's value hold, if it has a meaning here; an empty one is the default.
+    fn hold(&mut self, name: &str, value: &str) -> Option<()> {
+        let (holding, default) = (&mut self.holding, Holding::default());
+        match (name, value) {
+            ("mb", "") => holding.batch = default.batch,
+            ("mb", _) => holding.batch = Some(value.parse().ok()?).filter(|&batch| batch > 0),
+            ("dt", "") => holding.data_type = default.data_type,
+            ("dt", _) => holding.data_type = DataType::from_name(value)?,
+            ("dir", _) if self.forward => return None,
+            ("dir", "") => holding.direction = default.direction,
+            ("dir", _) => holding.direction = DIRECTIONS.iter().find(|(name, _)| *name == value)?.1,
+            _ => return None,
+        }
+        Some(())
     }
 
     fn problem(&mut self, word: &Word, file: &Path) -> Outcome<()> {
@@ -158,12 +205,11 @@ impl Reader {
             let column = word.column + error.column - 1;
             Failure::Refused(format!("{}:{}:{column}: {}", file.display(), word.line, error.error))
         })?;
+        let Holding { batch, data_type, direction: Direction { propagation, bias_gradient } } = self.holding;
         for entry in parsed {
-            let entry = match self.batch {
-                Some(batch) => with_batch(entry, batch)?,
-                None => entry,
-            };
-            self.entries.push(of_some_image(with_type(entry, self.data_type)?)?);
+            let batch = batch.unwrap_or(entry.problem.batch);
+            let problem = Problem { batch, data_type, propagation, ..entry.problem };
+            self.entries.push(Listed { entry: of_some_image(changed(problem, entry)?)?, bias_gradient });
         }
         Ok(())
     }
@@ -227,7 +273,11 @@ mod tests {
     }
 
     fn texts(reader: &Reader) -> Vec<String> {
-        reader.entries.iter().map(|entry| format!("{} {}", entry.name, entry.problem)).collect()
+        reader
+            .entries
+            .iter()
+            .map(|Listed { entry, .. }| format!("{} {}", entry.name, entry.problem))
+            .collect()
     }
 
     /// The layers of the networks' definitions, repeated ones counted.
@@ -256,7 +306,7 @@ mod tests {
         assert_eq!(layers.map(|(name, _)| name), KNOWN.map(|(name, _)| name));
         for (name, layers) in layers {
             let Ok(entries) = load(name) else { panic!("{name} is malformed") };
-            assert_eq!(entries.iter().map(|entry| entry.count).sum::<usize>(), layers, "{name}");
+            assert_eq!(entries.iter().map(|listed| listed.entry.count).sum::<usize>(), layers, "{name}");
         }
         assert!(PAPER.iter().all(|paper| KNOWN.iter().any(|(name, _)| name == paper)));
     }
@@ -276,7 +326,7 @@ mod tests {
                 "wide mb3ic4ih5oc6oh5kh1ph0"
             ]
         );
-        assert_eq!(list.entries[0].count, 2);
+        assert_eq!(list.entries[0].entry.count, 2);
         assert_eq!(Vec::from_iter(&list.options), ["--dir"]);
         let list = read("--dt=f64 ic3ih9oc4kh3 --dt=bf16 --mb=2 ic3ih9oc4kh3na --reset ic3ih9oc4kh3");
         let printed = "ic3ih9oc4oh7kh3ph0";
@@ -287,6 +337,31 @@ mod tests {
         ];
         assert_eq!(texts(&list), expected);
         assert_eq!(Vec::from_iter(&list.options), ["--dt"]);
+    }
+
+    #[test]
+    fn a_list_of_benchdnn_says_what_is_computed() {
+        let text = "--dir=BWD_D ic3ih9oc4kh3 --dir=BWD_W ic3ih9oc4kh3 --dir=BWD_WB --dir=BWD_X ic3ih9oc4kh3na --dir= \
+                    ic3ih9oc4kh3 --dir=BWD_D ic3ih9oc4kh3 --dir=FWD_I ic3ih9oc4kh3 --dir=BWD_WB --reset ic3ih9oc4kh3";
+        let list = read(text);
+        let printed = "ic3ih9oc4oh7kh3ph0";
+        let expected = [
+            format!("{printed}:bwd_d {printed}:bwd_d"),
+            format!("{printed}:bwd_w {printed}:bwd_w"),
+            format!("a {printed}:bwd_w"),
+            format!("{printed} {printed}"),
+            format!("{printed}:bwd_d {printed}:bwd_d"),
+            format!("{printed} {printed}"),
+            format!("{printed} {printed}"),
+        ];
+        assert_eq!(texts(&list), expected);
+        let with_bias: Vec<_> = list.entries.iter().map(|listed| listed.bias_gradient).collect();
+        assert_eq!(with_bias, [false, false, true, false, false, false, false]);
+        assert_eq!(Vec::from_iter(&list.options), ["--dir"]);
+        let mut forward = Reader { forward: true, ..Reader::default() };
+        assert!(forward.read(text, Path::new("list")).is_ok());
+        assert!(forward.entries.iter().all(|listed| !listed.entry.problem.to_string().contains("bwd")));
+        assert_eq!(Vec::from_iter(&forward.options), ["--dir"]);
     }
 
     #[test]

@@ -30,6 +30,14 @@ pub(crate) struct PlanArguments {
     measure: bool,
 }
 
+/// What is computed.
+#[derive(Args)]
+pub(crate) struct PropagationArgument {
+    /// What is computed: the output, or a gradient for training; without it the output, or what the lists say
+    #[arg(long, value_name = "WHAT", value_parser = propagation())]
+    pub(crate) propagation: Option<Propagation>,
+}
+
 /// Which arithmetic is allowed.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Arithmetic {
@@ -94,17 +102,24 @@ pub(crate) fn data_type() -> impl TypedValueParser<Value = DataType> {
         .map(|name| DataType::from_name(&name).unwrap_or_default())
 }
 
-pub(crate) fn propagation() -> impl TypedValueParser<Value = Propagation> {
-    const ALL: [(&str, Propagation); 3] = [
-        ("forward", Propagation::Forward),
-        ("backward-data", Propagation::BackwardData),
-        ("backward-weights", Propagation::BackwardWeights),
-    ];
-    PossibleValuesParser::new(ALL.map(|(name, _)| name)).map(|name| {
-        ALL.into_iter()
-            .find(|(other, _)| *other == name)
-            .map_or(Propagation::Forward, |(_, propagation)| propagation)
-    })
+const PROPAGATIONS: [Propagation; 3] =
+    [Propagation::Forward, Propagation::BackwardData, Propagation::BackwardWeights];
+
+pub(crate) fn propagation_name(propagation: Propagation) -> &'static str {
+    match propagation {
+        Propagation::Forward => "forward",
+        Propagation::BackwardData => "backward-data",
+        Propagation::BackwardWeights => "backward-weights",
+    }
+}
+
+pub(crate) fn propagation_from_name(name: &str) -> Option<Propagation> {
+    PROPAGATIONS.into_iter().find(|&propagation| propagation_name(propagation) == name)
+}
+
+fn propagation() -> impl TypedValueParser<Value = Propagation> {
+    PossibleValuesParser::new(PROPAGATIONS.map(propagation_name))
+        .map(|name| propagation_from_name(&name).unwrap_or_default())
 }
 
 pub(crate) fn layout() -> impl TypedValueParser<Value = Layout> {

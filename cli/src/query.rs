@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 use convlow::algorithms::REGISTRY;
-use convlow::{DataType, Effort, Info, Layout, Options, Problem, Propagation, descriptor, planner};
+use convlow::{DataType, Effort, Info, Layout, Options, Problem, descriptor, planner};
 use indicatif::ProgressBar;
 
 use crate::layer::milliseconds;
 use crate::layouts::{LayoutArguments, Pair, pair_name};
-use crate::options::{self, PlanArguments};
+use crate::options::{self, PlanArguments, PropagationArgument};
 use crate::outcome::{Failure, Outcome};
 use crate::table::Align::{Left, Right};
 use crate::table::{Table, grouped};
@@ -28,9 +28,8 @@ pub(crate) struct Arguments {
     /// What the elements are
     #[arg(long = "dt", value_name = "TYPE", default_value = DataType::F32.name(), value_parser = options::data_type())]
     data_type: DataType,
-    /// What is computed: the output, or a gradient for training
-    #[arg(long, value_name = "WHAT", default_value = "forward", value_parser = options::propagation())]
-    propagation: Propagation,
+    #[command(flatten)]
+    what: PropagationArgument,
     /// Most seconds of measuring for each pair of layouts
     #[arg(long, value_name = "SECONDS", requires = "measure",
           default_value_t = Options::DEFAULT_BUDGET_SECONDS)]
@@ -60,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Outcome<()> {
     let refused = |error| Failure::Refused(format!("{text:?}: {error}"));
     let problem = descriptor::parse(text).map_err(refused)?.problem;
     let problem = {
-        let Arguments { data_type, propagation, .. } = *arguments;
+        let (data_type, propagation) = (arguments.data_type, arguments.what.propagation.unwrap_or_default());
         Problem::new(Problem { data_type, propagation, ..problem }).map_err(refused)?
     };
     let options = Options { measure_budget_seconds: arguments.budget, ..arguments.plan.options()? };

@@ -10,6 +10,8 @@ pub(super) struct Job {
     /// The list that it is from.
     pub(super) network: Option<String>,
     pub(super) entry: Entry,
+    /// Whether the gradient of the bias is computed with that of the weights.
+    pub(super) bias_gradient: bool,
     pub(super) selection: Selection,
     /// In the order of the candidates; none before the measurement, or if it was broken off.
     pub(super) timings: Option<Vec<Timing>>,

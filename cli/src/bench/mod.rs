@@ -20,7 +20,7 @@ use std::time::Duration;
 use clap::Args;
 use convlow::descriptor;
 use convlow::gemm::BackendChoice;
-use convlow::{DataType, Pool};
+use convlow::{DataType, Pool, Problem};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::job::Job;
@@ -29,7 +29,8 @@ use self::peak::Peak;
 use self::record::{Record, Setting};
 use self::select::{Selection, Settings, Wanted};
 use crate::layouts::LayoutArguments;
-use crate::options::Arithmetic;
+use crate::lists::Listed;
+use crate::options::{Arithmetic, PropagationArgument};
 use crate::outcome::{Failure, INTERRUPTED, Outcome};
 use crate::seeded::Seeded;
 use crate::{lists, options};
@@ -47,6 +48,8 @@ Examples:
       convlow bench ic256ih56oc256oh56kh3ph1 --threads 1,2,4,8
   Throughput over a batch, as GFLOP/s, with both GEMMs:
       convlow bench --network resnet50 --batch 16 --threads 8 --gemm blas,embedded --algorithms auto
+  The gradients of a network's weights, in training on 16 images:
+      convlow bench --network resnet50 --propagation backward-weights --batch 16
   Records to work with and pictures to look at (net-time.svg, net-pareto.svg, net-peak.svg):
       convlow bench --network alexnet --threads 1,2 --json net.json --csv net.csv --plot net.svg
   On one core, whatever else the machine does:
@@ -93,6 +96,8 @@ pub(crate) struct Arguments {
     /// What the elements are, whatever the lists say
     #[arg(long = "dt", value_name = "TYPE", value_parser = options::data_type())]
     data_type: Option<DataType>,
+    #[command(flatten)]
+    what: PropagationArgument,
     /// Timed runs of each primitive, and timed bursts; without it, as many as the time limit allows, 15 or more for
     /// short ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -153,7 +158,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Outcome<()> {
         let largest = settings.pools.iter().map(Pool::threads).max().unwrap_or(1);
         writeln!(out, "{}\n{}", convlow::build_info(), setting.machine)?;
         writeln!(out, "{}\n", report::peak(setting.peak_flops_per_second, largest))?;
-        write!(out, "{}\n{}", report::runs(&records), report::LEGEND)?;
+        write!(out, "{}\n{}", report::runs(&records), report::legend(&records))?;
         if jobs.len() > 1 {
             write!(out, "\nSums over the layers, each as often as it occurs:\n{}", report::sums(&records))?;
         }
@@ -196,7 +201,7 @@ fn jobs(arguments: &Arguments, settings: &Settings) -> Outcome<Vec<Job>> {
     for text in &arguments.problems {
         let entry = descriptor::parse(text.trim())
             .map_err(|error| Failure::Refused(format!("{:?}: {error}", text.trim())))?;
-        entries.push((None, entry));
+        entries.push((None, Listed { entry, bias_gradient: false }));
     }
     let of_paper: Vec<_> = lists::PAPER.map(str::to_string).into();
     let paper = [PAPER.to_string()];
@@ -205,22 +210,20 @@ fn jobs(arguments: &Arguments, settings: &Settings) -> Outcome<Vec<Job>> {
     for network in asked {
         for name in if network == PAPER { &of_paper } else { std::slice::from_ref(network) } {
             let short = Path::new(name).file_stem().map_or(name.into(), |stem| stem.to_string_lossy());
-            entries.extend(lists::load(name)?.into_iter().map(|entry| (Some(short.to_string()), entry)));
+            entries.extend(lists::load(name)?.into_iter().map(|listed| (Some(short.to_string()), listed)));
         }
     }
     let mut jobs = Vec::new();
-    for (network, entry) in entries {
-        let entry = match arguments.batch {
-            Some(batch) => lists::with_batch(entry, batch)?,
-            None => entry,
+    for (network, Listed { entry, bias_gradient }) in entries {
+        let problem = Problem {
+            batch: arguments.batch.unwrap_or(entry.problem.batch),
+            data_type: arguments.data_type.unwrap_or(entry.problem.data_type),
+            propagation: arguments.what.propagation.unwrap_or(entry.problem.propagation),
+            ..entry.problem
         };
-        let entry = match arguments.data_type {
-            Some(data_type) => lists::with_type(entry, data_type)?,
-            None => entry,
-        };
-        let entry = lists::of_some_image(entry)?;
+        let entry = lists::of_some_image(lists::changed(problem, entry)?)?;
         let selection = Selection::new(&entry.problem, settings)?;
-        jobs.push(Job { network, entry, selection, timings: None });
+        jobs.push(Job { network, entry, bias_gradient, selection, timings: None });
     }
     let nothing = jobs.iter().all(|job| job.selection.candidates.is_empty());
     if let Some(passed) = jobs.first().and_then(|job| job.selection.passed.first()).filter(|_| nothing) {
@@ -240,7 +243,6 @@ fn jobs(arguments: &Arguments, settings: &Settings) -> Outcome<Vec<Job>> {
 fn measure_all(jobs: &mut [Job], arguments: &Arguments, clock: &Clock) -> Outcome<Peak> {
     let mut seeded = Seeded::new(arguments.seed);
     let Arguments { rounds, bursts, check, .. } = *arguments;
-    let rules = Rules { clock, rounds, bursts, check, bias_gradient: false };
     let weights: Vec<_> =
         jobs.iter().map(|job| measure::estimate(&job.selection.candidates, bursts)).collect();
     let progress = progress(weights.iter().sum());
@@ -251,6 +253,7 @@ fn measure_all(jobs: &mut [Job], arguments: &Arguments, clock: &Clock) -> Outcom
         let share = if left > 0.0 { (weight / left).min(1.0) } else { 1.0 };
         progress.set_message(job.entry.name.clone());
         let before = progress.position();
+        let rules = Rules { clock, rounds, bursts, check, bias_gradient: job.bias_gradient };
         job.timings =
             measure::measure(&job.entry, &job.selection.candidates, &rules, share, &mut seeded, |round| {
                 progress.inc(steps(weight * round))

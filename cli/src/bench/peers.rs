@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use convlow::descriptor;
+use convlow::{Problem, Propagation, descriptor};
 use serde::Deserialize;
 
 use super::record::Record;
+use crate::options::{propagation_from_name, propagation_name};
 use crate::outcome::{Failure, Outcome};
 
 /// A result, of which `benches/peers/run --json` writes one a line.
@@ -17,6 +18,8 @@ pub(super) struct Peer {
     threads: usize,
     median_seconds: f64,
     memory_bytes: f64,
+    /// Files of before there were gradients do not say.
+    propagation: Option<String>,
 }
 
 /// An engine's figures for several layers.
@@ -56,7 +59,7 @@ pub(super) fn totals(peers: &[Peer], problems: &[Vec<&Record>], threads: usize) 
     totals
 }
 
-/// Reads the results; their problems get the spelling of the records'.
+/// Reads the results; their problems get the spelling of the records', which says what was computed.
 pub(super) fn load(file: &Path) -> Outcome<Vec<Peer>> {
     let refused = |text: String| Failure::Refused(format!("{}: {text}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
@@ -65,13 +68,17 @@ pub(super) fn load(file: &Path) -> Outcome<Vec<Peer>> {
         let mut peer: Peer = peer.map_err(|error| {
             refused(format!("expected objects as benches/peers/run --json writes them: {error}"))
         })?;
-        let Peer { engine, problem, .. } = &peer;
+        let Peer { engine, problem, propagation, .. } = &peer;
         let entry =
             descriptor::parse(problem).map_err(|error| refused(format!("{engine}: {problem:?}: {error}")))?;
+        let computed = propagation.as_deref().unwrap_or(propagation_name(Propagation::Forward));
+        let Some(propagation) = propagation_from_name(computed) else {
+            return Err(refused(format!("{engine}: {problem:?}: propagation is {computed:?}")));
+        };
         if !(peer.median_seconds > 0.0 && peer.memory_bytes >= 0.0) {
             return Err(refused(format!("{engine}: {problem:?} has no time or memory")));
         }
-        peer.problem = entry.problem.to_string();
+        peer.problem = Problem { propagation, ..entry.problem }.to_string();
         peers.push(peer);
     }
     Ok(peers)

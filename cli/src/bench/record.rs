@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::job::Job;
 use super::measure::{Samples, Timing};
 use super::select::{Candidate, Passed};
-use convlow::DataType;
+use convlow::{DataType, Problem, Propagation};
 
-use crate::options::math_name;
+use crate::options::{math_name, propagation_name};
 use crate::outcome::{Failure, Outcome};
 
 /// The version of the records: it rises when a field changes its meaning or goes.
@@ -70,6 +70,11 @@ pub(super) struct Record {
     pub(super) error: Option<f64>,
     pub(super) skipped: bool,
     pub(super) reason: Option<String>,
+    /// What was computed. Files of before there were gradients do not say.
+    propagation: &'static str,
+    /// For tables and pictures: whether that is a gradient.
+    #[serde(skip)]
+    pub(super) is_gradient: bool,
     /// For the table: the requests of a GEMM under which it is the planner's choice.
     #[serde(skip)]
     pub(super) auto_for: Vec<&'static str>,
@@ -87,7 +92,8 @@ pub(super) struct Setting {
 impl Record {
     fn new(job: &Job, setting: &Setting, threads: usize) -> Self {
         // A vector holds half as many numbers of float64.
-        let of_type = DataType::F32.bytes() as f64 / job.entry.problem.data_type.bytes() as f64;
+        let Problem { data_type, propagation, .. } = job.entry.problem;
+        let of_type = DataType::F32.bytes() as f64 / data_type.bytes() as f64;
         let peak_gflops = setting.peak_flops_per_second * of_type * threads as f64 / 1e9;
         Self {
             version: VERSION,
@@ -127,6 +133,8 @@ impl Record {
             error: None,
             skipped: false,
             reason: None,
+            propagation: propagation_name(propagation),
+            is_gradient: propagation != Propagation::Forward,
             auto_for: Vec::new(),
             slow: false,
         }
@@ -182,6 +190,11 @@ impl Record {
             slow: passed.slow,
             ..Self::new(job, setting, passed.threads)
         }
+    }
+
+    /// A name, and of a gradient what was computed.
+    pub(super) fn titled(&self, name: &str) -> String {
+        if self.is_gradient { format!("{name} {}", self.propagation) } else { name.to_string() }
     }
 
     /// The machine and the batch, in words.

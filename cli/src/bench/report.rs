@@ -7,11 +7,20 @@ use crate::table::Align::{Left, Right};
 use crate::table::{Table, grouped};
 
 /// What the columns mean.
-pub(super) const LEGEND: &str = "\
+pub(super) fn legend(records: &[Record]) -> String {
+    let of_gradients = if records.iter().any(|record| record.is_gradient) { OF_GRADIENTS } else { "" };
+    format!("{LEGEND}{of_gradients}")
+}
+
+const LEGEND: &str = "\
 * the choice of AUTO; ms: median, +-: distance of the quartiles in percent of it; GFLOP/s: 2 x multiplications of
 the definition, padding counted, / time; peak: share of what this many cores reach in multiply-adds alone.
 workspace and packed weights in exact bytes; scaling: time of one thread / (threads x time of them).
 burst: time of one of four runs in a row after a pause of 20 ms / ms; far above 1, the threads wake badly.
+";
+
+const OF_GRADIENTS: &str = "\
+bwd_d, bwd_w: the gradient of the data, of the weights; layouts and multiplications of the forward convolution.
 ";
 
 /// The runs, problem by problem.
@@ -202,11 +211,11 @@ fn all_series(records: &[&Record]) -> Vec<Series> {
     all
 }
 
-/// The networks in the order of their first problems; the problems of the command line are one.
+/// The networks in the order of their first problems, each gradient apart; the problems of the command line are one.
 pub(super) fn networks(records: &[Record]) -> Vec<(String, Vec<&Record>)> {
     let mut networks: Vec<(String, Vec<&Record>)> = Vec::new();
     for record in records {
-        let name = record.network.clone().unwrap_or_else(|| PROBLEMS.to_string());
+        let name = record.titled(record.network.as_deref().unwrap_or(PROBLEMS));
         match networks.iter_mut().find(|(other, _)| *other == name) {
             Some((_, records)) => records.push(record),
             None => networks.push((name, vec![record])),

@@ -3,7 +3,7 @@
 
 use convlow::algorithms::{Entry, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{AlgorithmChoice, Info, Math, Options, Plan, Pool, Problem, planner};
+use convlow::{AlgorithmChoice, Info, Math, Options, Plan, Pool, Problem, Propagation, planner};
 
 use crate::layouts::Pair;
 use crate::options::gemm_name;
@@ -49,8 +49,12 @@ pub(super) fn wanted(text: &str) -> Result<Wanted, String> {
 
 /// The families, in registry order.
 pub(super) fn families() -> Vec<&'static str> {
-    let mut families: Vec<_> = convolutions().map(|entry| entry.family).collect();
-    families.dedup();
+    let mut families: Vec<&str> = Vec::new();
+    for entry in REGISTRY {
+        if !families.contains(&entry.family) {
+            families.push(entry.family);
+        }
+    }
     families
 }
 
@@ -138,6 +142,7 @@ impl Selection {
 
 /// Every primitive's answer for every pair of layouts, and the planner's choice.
 struct Survey {
+    propagation: Propagation,
     options: Options,
     answers: Vec<(Problem, Vec<Info>)>,
     choices: Vec<(Problem, Info)>,
@@ -155,7 +160,7 @@ impl Survey {
             let infos = planner::query(problem, &Options { math: settings.math, ..options.clone() })?;
             choices.extend(infos.into_iter().find(|info| info.reason.is_none()).map(|info| (*problem, info)));
         }
-        Ok(Self { options, answers, choices })
+        Ok(Self { propagation: problem.propagation, options, answers, choices })
     }
 
     fn select(&self, settings: &Settings, selection: &mut Selection) -> Outcome<()> {
@@ -163,12 +168,12 @@ impl Survey {
             match *wanted {
                 Wanted::Auto => self.auto(selection)?,
                 Wanted::All => {
-                    allowed(settings).try_for_each(|entry| self.best(&[entry], false, selection))?;
+                    self.allowed(settings).try_for_each(|entry| self.best(&[entry], false, selection))?;
                 }
                 Wanted::Best => {
                     for family in families() {
                         let members: Vec<_> =
-                            allowed(settings).filter(|entry| entry.family == family).collect();
+                            self.allowed(settings).filter(|entry| entry.family == family).collect();
                         if !members.is_empty() {
                             self.best(&members, false, selection)?;
                         }
@@ -179,6 +184,15 @@ impl Survey {
             }
         }
         Ok(())
+    }
+
+    /// What computes this, with the arithmetic that all plans are asked for.
+    fn allowed(&self, settings: &Settings) -> impl Iterator<Item = &'static Entry> + use<> {
+        let fast = settings.math == Math::Fast;
+        let of_weights = self.propagation == Propagation::BackwardWeights;
+        REGISTRY
+            .iter()
+            .filter(move |entry| entry.computes_weights() == of_weights && (fast || entry.is_exact()))
     }
 
     /// The planner's choice, for the layouts at which it is the cheapest.
@@ -255,19 +269,8 @@ impl Survey {
     }
 }
 
-/// What computes convolutions, which are what is measured.
-fn convolutions() -> impl Iterator<Item = &'static Entry> + Clone {
-    REGISTRY.iter().filter(|entry| !entry.computes_weights())
-}
-
-/// What the arithmetic allows that all plans are asked for.
-fn allowed(settings: &Settings) -> impl Iterator<Item = &'static Entry> {
-    let fast = settings.math == Math::Fast;
-    convolutions().filter(move |entry| fast || entry.is_exact())
-}
-
 fn members(family: &str) -> Vec<&'static Entry> {
-    convolutions().filter(|entry| entry.family == family).collect()
+    REGISTRY.iter().filter(|entry| entry.family == family).collect()
 }
 
 /// By the model alone: what was measured of some does not compare with the estimates of others.

@@ -121,6 +121,7 @@ fn records_follow_the_schema() {
     assert_eq!(records.len(), 2 * 2 * families, "{json}");
     for record in &records {
         let field = |name: &str| &record[name];
+        assert_eq!(field("propagation"), "forward");
         if record["skipped"] == true {
             let reason = match (field("family").as_str(), field("name").as_str()) {
                 (Some("depthwise"), _) => ("depthwise", "needs several groups of one input channel each"),
@@ -218,14 +219,14 @@ fn the_table_has_every_problem_and_the_sums_of_a_list() {
     let folder = Folder::new("table");
     let list = folder.with(
         "tiny.txt",
-        "--reset --dir=FWD_I\n# two layers\nic8ih9oc12kh3ph1n\"first*2\"  ic8_ih9_oc12_kh1nsecond\n",
+        "--reset --dir=FWD_I --stag=any\n# two layers\nic8ih9oc12kh3ph1n\"first*2\"  ic8_ih9_oc12_kh1nsecond\n",
     );
     let output = convlow(&["--network", &list, "--rounds", "1", "--threads", "1,2"]);
     let (out, notes) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{notes}");
     assert_eq!(
         notes,
-        format!("convlow: note: {list}: options that change no problem are passed over: --dir\n")
+        format!("convlow: note: {list}: options that change no problem are passed over: --stag\n")
     );
     assert!(out.lines().all(|line| line.chars().count() <= 120 || line.starts_with("convlow ")), "{out}");
     for start in
@@ -281,6 +282,86 @@ fn algorithms_are_chosen_by_name_family_and_layout() {
 }
 
 #[test]
+fn gradients_are_measured_and_held_to_the_definition() {
+    // Groups, two images, and a transposed convolution of stride 2.
+    let problems = ["mb2g2ic6ih9oc4kh3ph1n\"first\"", "ic5ih6iw4oc3oh11ow8kh3sh2ph1tr1n\"second\""];
+    for (propagation, end) in [("backward-data", ":bwd_d"), ("backward-weights", ":bwd_w")] {
+        for (data_type, largest_error) in [("f32", 1e-5), ("f64", 1e-14)] {
+            let options = ["--propagation", propagation, "--dt", data_type, "--check", "--rounds", "1"];
+            let arguments = [&problems[..], &options, &["--algorithms", "all", "--json", "-"]].concat();
+            let json = printed(&arguments);
+            let records = records(&json);
+            let able = |of_weights: bool| {
+                REGISTRY
+                    .iter()
+                    .filter(move |entry| entry.computes_weights() == of_weights && entry.is_exact())
+            };
+            assert_eq!(records.len(), 2 * able(propagation == "backward-weights").count(), "{json}");
+            for record in &records {
+                check_schema(record);
+                assert_eq!(record["propagation"], propagation);
+                assert!(record["problem"].as_str().expect("sizes").ends_with(end), "{record}");
+            }
+            let measured = records.iter().filter(|record| record["skipped"] == false);
+            let errors = measured.map(|record| record["error"].as_f64().expect("an error"));
+            let errors: Vec<_> = errors.collect();
+            assert!(errors.len() >= 2 && errors.iter().all(|&error| error < largest_error), "{errors:?}");
+        }
+    }
+    let of_weights = refusal(&[problems[0], "--algorithms", "gradient-register"]);
+    assert!(
+        of_weights.contains("gradient-register: computes the gradient of the weights alone"),
+        "{of_weights}"
+    );
+}
+
+#[test]
+fn a_list_says_what_is_computed_unless_the_command_line_does() {
+    let folder = Folder::new("directions");
+    let shapes =
+        folder.with("shapes.txt", "ic8ih9oc12kh3ph1n\"tiny:first\"\nic8ih9oc12kh1n\"tiny:second\"\n");
+    let list = folder.with(
+        "tiny.txt",
+        "--dir=FWD_B --batch=shapes.txt --dir=BWD_D --batch=shapes.txt --dir=BWD_WB --batch=shapes.txt",
+    );
+    let (svg, json) = (folder.file("out.svg"), folder.file("out.json"));
+    let measure = |more: &[&str]| {
+        let arguments = ["--network", &list, "--algorithms", "auto", "--rounds", "1", "--check"];
+        printed(&[&arguments, more].concat())
+    };
+    let table = measure(&["--plot", &svg, "--json", &json]);
+    for text in [
+        "\nfirst  ic8ih9oc12oh9kh3ph1:bwd_w\n",
+        "\nbwd_d, bwd_w: the gradient of the data, of the weights; ",
+        "\ntiny\n",
+        "\ntiny backward-data\n",
+        "\ntiny backward-weights\n",
+    ] {
+        assert!(table.replace("tiny:first", "first").contains(text), "{text:?} is missing:\n{table}");
+    }
+    let written = |name: &str| fs::read_to_string(folder.file(name)).expect("a file");
+    for name in ["time-tiny", "time-tiny_backward-data", "peak-tiny_backward-weights", "pareto"] {
+        let svg = written(&format!("out-{name}.svg"));
+        assert_eq!(svg.contains("tiny backward-weights, 1 thread"), !name.starts_with("time"), "{name}");
+    }
+    let computed = |json: &str| -> Vec<String> {
+        records(json)
+            .iter()
+            .map(|record| record["propagation"].as_str().expect("a word").to_string())
+            .collect()
+    };
+    let in_turn = ["forward", "backward-data", "backward-weights"].map(|word| [word; 2]).concat();
+    assert_eq!(computed(&written("out.json")), in_turn);
+    for one in ["forward", "backward-weights"] {
+        assert_eq!(computed(&measure(&["--propagation", one, "--json", "-"])), [one; 6]);
+    }
+    assert_eq!(
+        computed(&printed(&["--network", &shapes, "--rounds", "1", "--algorithms", "auto", "--json", "-"])),
+        ["forward"; 2]
+    );
+}
+
+#[test]
 fn a_batch_takes_the_place_of_the_problems_own() {
     let json =
         printed(&["mb7ic3ih5oc4kh1", "--batch", "2", "--algorithms", "auto", "--rounds", "1", "--json", "-"]);
@@ -295,13 +376,17 @@ fn pictures_are_drawn_with_titles_and_other_engines() {
     let peers = folder.with(
         "peers.json",
         "{\"engine\": \"onednn\", \"problem\": \"ic8ih9oc12kh3ph1\", \"layout\": \"nhwc\", \"median_seconds\": 1e-4, \
-         \"memory_bytes\": 4096, \"threads\": 1}\n{\"engine\": \"elsewhere\", \"problem\": \"ic9ih9oc12kh3ph1\", \
+         \"memory_bytes\": 4096, \"threads\": 1}\n{\"engine\": \"backwards\", \"problem\": \"ic8ih9oc12kh3ph1\", \
+         \"layout\": \"nhwc\", \"median_seconds\": 1e-4, \"memory_bytes\": 0, \"threads\": 1, \
+         \"propagation\": \"backward-data\"}\n{\"engine\": \"elsewhere\", \"problem\": \"ic9ih9oc12kh3ph1\", \
          \"layout\": \"nhwc\", \"median_seconds\": 1e-4, \"memory_bytes\": 0, \"threads\": 1}\n",
     );
     let (svg, png) = (folder.file("out.svg"), folder.file("out.png"));
     printed(&[PROBLEMS[0], "--rounds", "1", "--plot", &svg, "--plot", &png, "--peers", &peers]);
     let pareto = fs::read_to_string(folder.file("out-pareto.svg")).expect("a picture");
-    assert!(!pareto.contains("elsewhere"), "an engine that has not run this problem");
+    for engine in ["elsewhere", "backwards"] {
+        assert!(!pareto.contains(engine), "an engine that has not run this problem");
+    }
     for (name, titles) in [
         ("time", &["time (ms, log)", "shorter is better", "kn2-aa"][..]),
         (
@@ -345,6 +430,7 @@ fn mistakes_are_told_before_any_work() {
         &[PROBLEMS[0], "--threads", "2000"],
         &[PROBLEMS[0], "--gemm", "mkl"],
         &[PROBLEMS[0], "--bursts", "some"],
+        &[PROBLEMS[0], "--propagation", "sideways"],
         &[PROBLEMS[0], "--max-workspace", "0", "--algorithms", "im2col"],
     ] {
         refusal(arguments);

@@ -245,6 +245,15 @@ fn demo_runs_a_list_and_prints_its_totals() {
 }
 
 #[test]
+fn demo_runs_the_convolutions_of_a_list_of_gradients() {
+    let list = TemporaryFile::new("directions.txt", "--dir=BWD_W ic3ih9oc4kh3ph1n\"first\"\n");
+    let output = convlow(&["demo", "--network", list.name()]);
+    let (text, notes) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.lines().any(|line| line.starts_with("first ")), "{text}{notes}");
+    assert!(notes.contains("passed over: --dir"), "{notes}");
+}
+
+#[test]
 fn demo_computes_with_the_algorithm_that_is_asked_for_or_not_at_all() {
     let list = TemporaryFile::new("chosen.txt", SMALL_LIST);
     let text = printed(&["demo", "--network", list.name(), "--algorithm", "im2col-scan-ab-ki"]);

@@ -169,7 +169,7 @@ fn color(family: &str) -> RGBColor {
 }
 
 /// All numbers of threads, and a panel of each network for each of them.
-fn split<'a, P>(records: &'a [Record], panel: impl Fn(&str, String, &[&'a Record]) -> P) -> Vec<P> {
+fn split<'a, P>(records: &'a [Record], panel: impl Fn(String, &[&'a Record]) -> P) -> Vec<P> {
     let mut panels = Vec::new();
     for (network, records) in networks(records) {
         let mut threads: Vec<_> = records.iter().map(|record| record.threads).collect();
@@ -178,8 +178,8 @@ fn split<'a, P>(records: &'a [Record], panel: impl Fn(&str, String, &[&'a Record
         for number in threads {
             let mine: Vec<_> = records.iter().copied().filter(|record| record.threads == number).collect();
             let single = records.iter().all(|record| report::same_problem(record, records[0]));
-            let name = if single { &records[0].name } else { &network };
-            panels.push(panel(&network, format!("{name}, {}", options::threads(number)), &mine));
+            let name = if single { records[0].titled(&records[0].name) } else { network.clone() };
+            panels.push(panel(format!("{name}, {}", options::threads(number)), &mine));
         }
     }
     panels
@@ -187,7 +187,7 @@ fn split<'a, P>(records: &'a [Record], panel: impl Fn(&str, String, &[&'a Record
 
 fn panels(records: &[Record], value: impl Fn(&Record) -> f64) -> Vec<bars::Panel> {
     let families: Vec<_> = series(records).into_iter().map(|(name, _)| name).collect();
-    split(records, |network, title, records| {
+    split(records, |title, records| {
         let groups = problems(records).into_iter().map(|runs| {
             let best = |family: &String| {
                 let mine = runs.iter().filter(|run| run.family == family);
@@ -195,7 +195,7 @@ fn panels(records: &[Record], value: impl Fn(&Record) -> f64) -> Vec<bars::Panel
             };
             let auto = runs.iter().find(|run| run.auto);
             Group {
-                label: short(network, runs[0]),
+                label: short(runs[0]),
                 bars: families.iter().map(best).collect(),
                 marked: auto.and_then(|auto| families.iter().position(|family| family == auto.family)),
             }
@@ -205,7 +205,8 @@ fn panels(records: &[Record], value: impl Fn(&Record) -> f64) -> Vec<bars::Panel
 }
 
 /// The layer's name without its network's, and how often it occurs.
-fn short(network: &str, record: &Record) -> String {
+fn short(record: &Record) -> String {
+    let network = record.network.as_deref().unwrap_or_default();
     let name =
         record.name.strip_prefix(network).and_then(|rest| rest.strip_prefix(':')).unwrap_or(&record.name);
     match record.count {
@@ -215,7 +216,7 @@ fn short(network: &str, record: &Record) -> String {
 }
 
 fn pareto(records: &[Record], peers: &[Peer]) -> Canvas {
-    let panels = split(records, |_, title, records| {
+    let panels = split(records, |title, records| {
         let runs = problems(records);
         let points = algorithms(records).into_iter().filter_map(|one| sum(&one, &runs)).collect();
         let mut points = merged(points);
