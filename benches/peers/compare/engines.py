@@ -152,9 +152,9 @@ def ncnn(name: str, math: str) -> Engine:
     return Engine(name, math, NCHW, command, math)
 
 
-def torch(place: Place, name: str) -> Engine:
+def torch(place: Place, name: str, option: str) -> Engine:
     command = script(place.torch_python, "with_torch.py", "numpy, torch")
-    return Engine(name, "exact", BOTH, command, "", doubles=True)
+    return Engine(name, "exact", BOTH, command, option, doubles=True, gradients=True)
 
 
 #: Two gigabytes with what it needs: `run` installs it in an environment of its own where it is named.
@@ -167,7 +167,8 @@ PEERS: dict[str, Callable[[Place, str], Engine]] = {
     "onnxruntime": onnxruntime,
     "openvino": openvino,
     "ncnn-exact": lambda _, name: ncnn(name, "exact"),
-    "torch-im2col": torch,
+    "torch": lambda place, name: torch(place, name, "default"),
+    "torch-im2col": lambda place, name: torch(place, name, "im2col"),
     "onednn-winograd": onednn_winograd,
     "ncnn": lambda _, name: ncnn(name, "winograd"),
 }

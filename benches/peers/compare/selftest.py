@@ -1,4 +1,4 @@
-"""Checks the reading of lists, and what a comparison of the tiny problems of `selftest` wrote, where its files are given."""
+"""Checks the reading of lists, and what comparisons of the tiny problems of `selftest` wrote, where their folder is given."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 from . import problems
 
@@ -68,8 +69,10 @@ def check_lists() -> None:
         raise AssertionError(f"{wrong} is read")
 
 
-def check_results(lines: list[str], table: str) -> None:
-    results = [json.loads(line) for line in lines]
+Lines = list[dict[str, Any]]
+
+
+def check_measured(results: Lines, table: str) -> None:
     for result in results:
         assert set(result) == KEYS, set(result) ^ KEYS
         assert result["memory_kind"] in ("exact", "rss") and result["math"] in ("exact", "winograd")
@@ -81,17 +84,31 @@ def check_results(lines: list[str], table: str) -> None:
         assert not math.isnan(result["error"]) and result["error"] <= 1e-3
         assert result["engine"] in table
     assert "burst ms" in table and "burst mean" in table
+
+
+def check_engines(results: Lines, ours: set[str]) -> None:
     for layout in ("nchw", "nhwc"):
         for name in ("tiny:plain", "tiny:odd"):
             engines = {one["engine"] for one in results if (one["layout"], one["name"]) == (layout, name)}
-            assert {"convlow", "convlow:direct-sum2d"} <= engines, (layout, name, engines)
+            assert ours <= engines, (layout, name, engines)
+
+
+def peers_of(results: Lines) -> str:
     peers = sorted({one["engine"] for one in results if not one["engine"].startswith("convlow")})
     assert peers, "no peer could be had"
-    print(f"selftest passed: {len(results)} results, {', '.join(peers)}")
+    return ", ".join(peers)
+
+
+def check_results(kind: str, results: Lines, table: str) -> None:
+    check_measured(results, table)
+    assert {result["propagation"] for result in results} == {kind}
+    check_engines(results, {"convlow", "convlow:direct-sum2d"} if kind == "forward" else {"convlow"})
+    print(f"selftest, {kind}: {len(results)} results, {peers_of(results)}")
 
 
 if __name__ == "__main__":
     check_lists()
-    if files := sys.argv[1:]:
-        written, printed = (Path(file).read_text(encoding="utf-8") for file in files)
-        check_results(written.splitlines(), printed)
+    for kind in sys.argv[2:]:
+        folder = Path(sys.argv[1], kind)
+        written, printed = (Path(folder, name).read_text(encoding="utf-8") for name in ("json", "table"))
+        check_results(kind, [json.loads(line) for line in written.splitlines()], printed)

@@ -62,10 +62,10 @@ class Worker:
         self.engine = engine
         flags = {"nhwc": int(setting.layout == "nhwc"), "f64": int(setting.data_type == "f64")}
         sizes = {**problem.arguments(), **flags, "threads": setting.threads}
-        files = {"src": folder / "src", "weights": folder / "weights", "option": engine.option}
-        if setting.propagation != FORWARD:
-            files |= {"dst": folder / "dst", "propagation": setting.propagation}
-        arguments = [f"{key}={value}" for key, value in (sizes | files).items()]
+        words = {"option": engine.option, "propagation": setting.propagation}
+        names = ("src", "weights") if setting.propagation == FORWARD else ("src", "weights", "dst")
+        files = {name: folder / name for name in names}
+        arguments = [f"{key}={value}" for key, value in (sizes | words | files).items()]
         libc = ctypes.CDLL(None)
 
         def begin() -> None:

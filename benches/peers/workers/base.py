@@ -59,6 +59,8 @@ class Spec:
     f64: int
     threads: int
     option: str
+    #: What is computed: "forward", or a gradient, "backward-data" or "backward-weights".
+    propagation: str
 
     @property
     def dtype(self) -> np.dtype[np.float32 | np.float64]:
@@ -87,10 +89,20 @@ class Spec:
         return (outer, inner // self.g, *self.axes(self.kd, self.kh, self.kw))
 
 
+@dataclass(frozen=True)
+class Tensors:
+    """Of the forward convolution or, of what is computed backward, their gradients. NaN where the engine is to write."""
+
+    src: Floats
+    weights: Floats
+    #: Forward, the engine allocates dst itself.
+    dst: Floats | None
+
+
 class Engine(ABC):
     version: str
     implementation: str
-    #: Bytes of src, dst and one copy of the weights, where the engine or its making allocates them.
+    #: Bytes of src, dst and one copy of the weights, where the engine or its making allocates them; of a gradient's, too.
     tensor_bytes: int
 
     @abstractmethod
@@ -98,10 +110,10 @@ class Engine(ABC):
 
     @abstractmethod
     def result(self) -> Floats:
-        """dst of the last run, in the layout of the problem."""
+        """What the last run computed: as the tensor lies in memory."""
 
 
-Make = Callable[[Spec, Floats, Floats], Engine]
+Make = Callable[[Spec, Tensors], Engine]
 
 
 def aligned(spec: Spec, shape: tuple[int, ...], fill: float) -> Floats:
@@ -143,21 +155,36 @@ def first_problem(like: Spec) -> Spec:
     steps = dict.fromkeys(("sh", "sw", "dh", "dw", "pt", "pl", "pb", "pr"), 1)
     planes = {"id": 1, "od": 1, "kd": 1, "sd": 1, "dd": 1, "pf": 0, "pk": 0, "opd": 0, "oph": 0, "opw": 0}
     plain = {"tr": 0, "volume": 0, "nhwc": like.nhwc, "f64": like.f64, "threads": like.threads}
-    return Spec(**(small | steps | planes | plain), option=like.option)
+    return Spec(**(small | steps | planes | plain), option=like.option, propagation=like.propagation)
 
 
-def prepare(make: Make, spec: Spec, src_file: str, weights_file: str) -> Engine:
+def tensors_of(spec: Spec, filled: Callable[[str, tuple[int, ...]], Floats]) -> Tensors:
+    """The tensors of what is computed: `filled` makes those that are read, by their names."""
+
+    def tensor(name: str, shape: tuple[int, ...], written: str) -> Floats:
+        return aligned(spec, shape, np.nan) if spec.propagation == written else filled(name, shape)
+
+    src = tensor("src", spec.src_shape, "backward-data")
+    weights = tensor("weights", spec.weights_shape, "backward-weights")
+    return Tensors(src, weights, None if spec.propagation == "forward" else filled("dst", spec.dst_shape))
+
+
+def prepare(make: Make, spec: Spec, files: dict[str, str]) -> Engine:
     """Makes the engine, measures what it takes, and says so."""
+
+    def read(name: str, shape: tuple[int, ...]) -> Floats:
+        array = aligned(spec, shape, 0)
+        array[...] = np.fromfile(files[name], spec.dtype).reshape(shape)
+        return array
+
     map_large_blocks()
     first = first_problem(spec)
-    make(first, aligned(first, first.src_shape, 0), aligned(first, first.weights_shape, 0)).run()
+    make(first, tensors_of(first, lambda _, shape: aligned(first, shape, 0))).run()
 
-    src = aligned(spec, spec.src_shape, 0)
-    src[...] = np.fromfile(src_file, spec.dtype).reshape(spec.src_shape)
-    weights = np.fromfile(weights_file, spec.dtype).reshape(spec.weights_shape)
+    tensors = tensors_of(spec, read)
     settle()
     before = resident()
-    engine = make(spec, src, weights)
+    engine = make(spec, tensors)
     settle()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     engine.run()
@@ -201,11 +228,13 @@ def burst_seconds(engine: Engine, pause: float, runs: int) -> float:
 def serve(make: Make) -> None:
     """The whole of a worker."""
     arguments = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    src_file, weights_file = arguments.pop("src"), arguments.pop("weights")
-    option = arguments.pop("option")
-    spec = Spec(**{key: int(value) for key, value in arguments.items()}, option=option)
+    option, propagation = arguments.pop("option"), arguments.pop("propagation")
+    names = {"src", "weights", "dst"} & arguments.keys()
+    files = {name: arguments.pop(name) for name in names}
+    numbers = {key: int(value) for key, value in arguments.items()}
+    spec = Spec(**numbers, option=option, propagation=propagation)
     try:
-        engine = prepare(make, spec, src_file, weights_file)
+        engine = prepare(make, spec, files)
     except Unsupported as reason:
         print(json.dumps({"unsupported": str(reason)}), flush=True)
         os._exit(0)

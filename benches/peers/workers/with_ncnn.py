@@ -11,7 +11,7 @@ from pathlib import Path
 
 import ncnn
 import numpy as np
-from base import Engine, Floats, Spec, Unsupported, serve
+from base import Engine, Floats, Spec, Tensors, Unsupported, serve
 
 # For as long as the process lives: a pool must outlive every net and tensor that draws on it.
 BLOBS = ncnn.PoolAllocator()
@@ -43,13 +43,14 @@ def parameters(spec: Spec) -> str:
 class Ncnn(Engine):
     version = ncnn.__version__
 
-    def __init__(self, spec: Spec, src: Floats, weights: Floats) -> None:
+    def __init__(self, spec: Spec, tensors: Tensors) -> None:
         if spec.nhwc:
             raise Unsupported("ncnn's tensors are NCHW")
         if spec.mb > 1:
             raise Unsupported("ncnn has no batch")
         if spec.tr or spec.volume:
             raise Unsupported("only plain convolutions are compared with ncnn")
+        src, weights = tensors.src, tensors.weights
         self.implementation = spec.option
         self.net = ncnn.Net()
         opt = self.net.opt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnxruntime
-from base import Engine, Floats, Spec, Unsupported, aligned, serve
+from base import Engine, Floats, Spec, Tensors, Unsupported, aligned, serve
 from onnx import TensorProto, helper, numpy_helper
 
 
@@ -35,9 +35,10 @@ class OnnxRuntime(Engine):
     version = onnxruntime.__version__
     implementation = "CPUExecutionProvider"
 
-    def __init__(self, spec: Spec, src: Floats, weights: Floats) -> None:
+    def __init__(self, spec: Spec, tensors: Tensors) -> None:
         if spec.nhwc:
             raise Unsupported("ONNX Runtime's Conv is NCHW")
+        src, weights = tensors.src, tensors.weights
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = spec.threads
         options.inter_op_num_threads = 1
