@@ -18,7 +18,6 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -228,7 +227,7 @@ template <class Make> void serve_commands(std::map<std::string, std::string> arg
         weights.reset();
     /* From here on freed blocks are kept, so that no run has to fault its memory in anew. */
     mallopt(M_MMAP_MAX, 0);
-    mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+    mallopt(M_TRIM_THRESHOLD, -1); /* none */
 
     std::string command;
     while (std::cin >> command) {

@@ -140,7 +140,7 @@ def map_large_blocks() -> None:
 def keep_large_blocks() -> None:
     """glibc keeps what is freed, so that no run has to fault its memory in anew."""
     ctypes.CDLL(None).mallopt(-4, 0)  # M_MMAP_MAX
-    ctypes.CDLL(None).mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+    ctypes.CDLL(None).mallopt(-1, -1)  # M_TRIM_THRESHOLD: none, since columns of a whole batch take gigabytes
 
 
 def settle() -> None:
