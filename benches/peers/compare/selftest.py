@@ -38,6 +38,26 @@ KEYS = {
     "burst_ratio_q3",
     "propagation",
 }
+STEP_KEYS = {
+    "engine",
+    "version",
+    "network",
+    "layout",
+    "data_type",
+    "batch",
+    "threads",
+    "rounds",
+    "convolutions",
+    "of_convolutions",
+    "forward_seconds",
+    "backward_data_seconds",
+    "backward_weights_seconds",
+    "seconds",
+    "ratio",
+    "memory_bytes",
+    "memory_kind",
+    "memory_at",
+}
 
 
 def check_lists() -> None:
@@ -103,12 +123,28 @@ def check_results(kind: str, results: Lines, table: str) -> None:
     check_measured(results, table)
     assert {result["propagation"] for result in results} == {kind}
     check_engines(results, {"convlow", "convlow:direct-sum2d"} if kind == "forward" else {"convlow"})
-    print(f"selftest, {kind}: {len(results)} results, {peers_of(results)}")
+
+
+def check_steps(results: Lines, table: str) -> None:
+    for result in results:
+        assert set(result) == STEP_KEYS, set(result) ^ STEP_KEYS
+        # tiny:plain twice and tiny:odd, forward and of the weights; of the data without the first.
+        assert result["convolutions"] == result["of_convolutions"] == 3 + 2 + 3
+        kinds = [result[f"{kind}_seconds"] for kind in ("forward", "backward_data", "backward_weights")]
+        assert min(kinds) > 0 and math.isclose(sum(kinds), result["seconds"])
+        assert result["memory_bytes"] > 0 and result["memory_at"].endswith((" of plain", " of odd"))
+        assert result["engine"] in table and result["ratio"] > 0
+    ours = [(one["layout"], one["ratio"]) for one in results if one["engine"] == "convlow"]
+    assert ours == [("nchw", 1), ("nhwc", 1)], ours
 
 
 if __name__ == "__main__":
     check_lists()
-    for kind in sys.argv[2:]:
-        folder = Path(sys.argv[1], kind)
-        written, printed = (Path(folder, name).read_text(encoding="utf-8") for name in ("json", "table"))
-        check_results(kind, [json.loads(line) for line in written.splitlines()], printed)
+    for kind in ("forward", "backward-data", "backward-weights", "step") if sys.argv[1:] else ():
+        written, printed = (Path(sys.argv[1], kind, name).read_text(encoding="utf-8") for name in ("json", "table"))
+        results = [json.loads(line) for line in written.splitlines()]
+        if kind == "step":
+            check_steps(results, printed)
+        else:
+            check_results(kind, results, printed)
+        print(f"selftest, {kind}: {len(results)} results, {peers_of(results)}")

@@ -49,6 +49,8 @@ class Setting:
     rounds: int
     bursts: bool
     propagation: str = FORWARD
+    #: Weights and their gradient are plain: moving them to an engine's own format belongs to a run.
+    plain: bool = False
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
@@ -61,6 +63,7 @@ class Worker:
     def __init__(self, engine: Engine, problem: Problem, setting: Setting, folder: Path) -> None:
         self.engine = engine
         flags = {"nhwc": int(setting.layout == "nhwc"), "f64": int(setting.data_type == "f64")}
+        flags["plain"] = int(setting.plain)
         sizes = {**problem.arguments(), **flags, "threads": setting.threads}
         words = {"option": engine.option, "propagation": setting.propagation}
         names = ("src", "weights") if setting.propagation == FORWARD else ("src", "weights", "dst")
@@ -71,6 +74,8 @@ class Worker:
         def begin() -> None:
             os.sched_setaffinity(0, setting.cores)
             libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stopped worker cannot see its input end.
+            # Where memory ends, a worker goes, which is reported, and not the one who compares.
+            Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
         self.said = folder / f"{engine.name}.err"
         with self.said.open("wb") as said:

@@ -40,7 +40,8 @@ struct Spec {
     size_t opd = 0, oph = 0, opw = 0; /* output padding of a transposed convolution */
     bool transposed = false, volume = false;
     bool nhwc = false;
-    bool f64 = false; /* double, else float */
+    bool f64 = false;   /* double, else float */
+    bool plain = false; /* weights and their gradient: moving them to another format belongs to a run */
     int threads = 1;
     std::string option; /* of the engine's own */
     enum class Propagation { forward, backward_data, backward_weights } propagation = Propagation::forward;
@@ -155,6 +156,7 @@ inline Spec spec_of(std::map<std::string, std::string> &arguments) {
     spec.transposed = number("tr") != 0, spec.volume = number("volume") != 0;
     spec.nhwc = number("nhwc") != 0;
     spec.f64 = number("f64") != 0;
+    spec.plain = number("plain") != 0;
     spec.threads = static_cast<int>(number("threads"));
     spec.option = arguments["option"];
     const std::string propagation = arguments["propagation"];
@@ -175,6 +177,7 @@ inline Spec first_problem(const Spec &like) {
     spec.pt = spec.pl = spec.pb = spec.pr = 1;
     spec.nhwc = like.nhwc;
     spec.f64 = like.f64;
+    spec.plain = like.plain;
     spec.threads = like.threads;
     spec.option = like.option;
     spec.propagation = like.propagation;
@@ -223,7 +226,7 @@ template <class Make> void serve_commands(std::map<std::string, std::string> arg
         std::cout << ", \"memory_kind\": \"rss\", \"memory_bytes\": " << (grown > held ? grown - held : 0)
                   << ", \"weights_bytes\": null}" << std::endl;
     }
-    if (spec.propagation != Propagation::backward_weights)
+    if (spec.propagation != Propagation::backward_weights && !spec.plain)
         weights.reset();
     /* From here on freed blocks are kept, so that no run has to fault its memory in anew. */
     mallopt(M_MMAP_MAX, 0);

@@ -57,6 +57,8 @@ class Spec:
     volume: int
     nhwc: int
     f64: int
+    #: Weights stay plain. PyTorch, the one with gradients here, takes no others.
+    plain: int
     threads: int
     option: str
     #: What is computed: "forward", or a gradient, "backward-data" or "backward-weights".
@@ -154,7 +156,7 @@ def first_problem(like: Spec) -> Spec:
     small = {"mb": 1, "g": 1, "ic": 16, "oc": 16, "ih": 8, "iw": 8, "oh": 8, "ow": 8, "kh": 3, "kw": 3}
     steps = dict.fromkeys(("sh", "sw", "dh", "dw", "pt", "pl", "pb", "pr"), 1)
     planes = {"id": 1, "od": 1, "kd": 1, "sd": 1, "dd": 1, "pf": 0, "pk": 0, "opd": 0, "oph": 0, "opw": 0}
-    plain = {"tr": 0, "volume": 0, "nhwc": like.nhwc, "f64": like.f64, "threads": like.threads}
+    plain = {"tr": 0, "volume": 0, "nhwc": like.nhwc, "f64": like.f64, "plain": like.plain, "threads": like.threads}
     return Spec(**(small | steps | planes | plain), option=like.option, propagation=like.propagation)
 
 

@@ -1,4 +1,5 @@
-/* convlow as an engine would hold it: weights packed once, workspace of exactly the plan's figure. */
+/* convlow as an engine would hold it: weights packed once, or plain where they change from run to run;
+ * workspace of exactly the plan's figure. */
 #include <convlow.h>
 
 #include "base.hpp"
@@ -54,6 +55,7 @@ class Convlow : public peers::Engine {
             if (options.algorithm < 0)
                 throw peers::Unsupported("this build has no algorithm " + spec.option);
         }
+        options.packing = spec.plain ? CONVLOW_PACKING_NONE : CONVLOW_PACKING_CALLER;
         if (spec.threads > 1)
             check(convlow_pool_create(static_cast<size_t>(spec.threads), &options.pool));
         convlow_status status = convlow_plan_create_nd(&desc, &options, &plan_);
@@ -65,13 +67,14 @@ class Convlow : public peers::Engine {
         packed_ = std::make_unique<peers::Buffer>(info_.packed_weights_bytes);
         workspace_ = std::make_unique<peers::Buffer>(info_.workspace_bytes);
         const size_t bytes = info_.packed_weights_bytes;
-        if (spec.propagation != Propagation::backward_weights)
+        if (spec.propagation != Propagation::backward_weights && !spec.plain)
             check(spec.f64 ? convlow_pack_weights_f64(plan_, static_cast<const double *>(tensors.weights),
                                                       packed_->data(), bytes)
                            : convlow_pack_weights(plan_, static_cast<const float *>(tensors.weights),
                                                   packed_->data(), bytes));
         convlow_execute_args_init(&args_, sizeof args_);
-        args_.src = tensors.src, args_.dst = tensors.dst, args_.packed_weights = packed_->data();
+        args_.src = tensors.src, args_.dst = tensors.dst;
+        args_.packed_weights = packed_->data(), args_.weights = tensors.weights;
         args_.diff_dst = tensors.dst, args_.diff_src = tensors.src, args_.diff_weights = tensors.weights;
         args_.workspace = workspace_->data(), args_.workspace_bytes = info_.workspace_bytes;
     }

@@ -2,8 +2,8 @@
  *
  * option=direct     src and dst plain: NCHW or NHWC
  * option=blocked    src and dst in oneDNN's own format, with the reorders from and to the plain one timed
- * A gradient of the weights lies in the format that oneDNN asks for, too: moving it to the plain one is not
- * timed.
+ * A gradient of the weights lies in the format that oneDNN asks for, too. Moving weights or their gradient
+ * between that format and the plain one is timed only where they are to be plain.
  *
  * option=winograd   as direct, by Winograd's algorithm, which oneDNN 2 is the last to have
  */
@@ -114,19 +114,16 @@ class OneDnn : public peers::Engine {
         const bool blocked = spec.option == "blocked";
         typename Forward::primitive_desc pd =
             describe<Forward>(spec, src_desc, any_weights, dst_desc, algorithm);
-        implementation_ = pd.impl_info_str();
-
         memory given_src(plain_src, engine_, tensors.src), given_dst(plain_dst, engine_, tensors.dst);
         memory src = given_src, dst = given_dst;
-        exact_ = {pd.scratchpad_desc().get_size(), pd.weights_desc().get_size()};
         if (blocked && pd.src_desc() != plain_src)
             src = add_reorder(given_src, own(pd.src_desc()));
         if (blocked && pd.dst_desc() != plain_dst)
             dst = own(pd.dst_desc());
 
-        memory weights(pd.weights_desc(), engine_, allocate(exact_.weights));
-        memory given_weights(plain_weights, engine_, const_cast<void *>(tensors.weights));
-        dnnl::reorder(given_weights, weights).execute(stream_, given_weights, weights);
+        const memory given_weights(plain_weights, engine_, tensors.weights);
+        const memory weights = weights_of(spec, pd, pd.weights_desc(), given_weights);
+        read_weights(spec, given_weights, weights);
 
         memory scratchpad(pd.scratchpad_desc(), engine_, allocate(pd.scratchpad_desc().get_size()));
         steps_.push_back({Forward(pd),
@@ -209,16 +206,15 @@ class OneDnn : public peers::Engine {
                                                     by.before, by.behind);
         });
         const memory src(lie.src, engine_, tensors.src), dst(lie.dst, engine_, tensors.dst);
-        memory plain(lie.plain_weights, engine_, tensors.weights);
+        const memory plain(lie.plain_weights, engine_, tensors.weights);
         if (spec.propagation == peers::Spec::Propagation::backward_data) {
             const auto pd = made([&] {
                 return typename BackwardData::primitive_desc(engine_, algorithm, lie.src, lie.any_weights,
                                                              lie.dst, by.stride, by.dilation, by.before,
                                                              by.behind, hint, attributes());
             });
-            const memory weights = weights_of(pd, pd.weights_desc());
-            memory to = weights;
-            dnnl::reorder(plain, to).execute(stream_, plain, to);
+            const memory weights = weights_of(spec, pd, pd.weights_desc(), plain);
+            read_weights(spec, plain, weights);
             steps_.push_back({BackwardData(pd),
                               { {DNNL_ARG_DIFF_SRC, src},
                                 {DNNL_ARG_WEIGHTS, weights},
@@ -231,32 +227,46 @@ class OneDnn : public peers::Engine {
                                                                 lie.dst, by.stride, by.dilation, by.before,
                                                                 by.behind, hint, attributes());
             });
-            const memory weights = weights_of(pd, pd.diff_weights_desc());
+            const memory weights = weights_of(spec, pd, pd.diff_weights_desc(), plain);
             steps_.push_back({BackwardWeights(pd),
                               { {DNNL_ARG_SRC, src},
                                 {DNNL_ARG_DIFF_WEIGHTS, weights},
                                 {DNNL_ARG_DIFF_DST, dst},
                                 { DNNL_ARG_SCRATCHPAD,
                                   scratchpad_of(pd) } }});
-            last_.push_back({dnnl::reorder(weights, plain),
-                             { {DNNL_ARG_FROM, weights},
-                               { DNNL_ARG_TO,
-                                 plain } }});
+            if (weights != plain)
+                (spec.plain ? steps_ : last_).push_back({dnnl::reorder(weights, plain), {
+                                                             {DNNL_ARG_FROM, weights},
+                                                             { DNNL_ARG_TO,
+                                                               plain }
+                                                         }});
         }
         stream_.wait();
-    }
-
-    /* Weights in oneDNN's format, which stand in the place of the plain ones. */
-    template <class Description> memory weights_of(const Description &pd, const memory::desc &desc) {
-        implementation_ = pd.impl_info_str();
-        exact_ = {pd.scratchpad_desc().get_size(), desc.get_size()};
-        return memory(desc, engine_, allocate(desc.get_size()));
     }
 
     template <class Description> memory scratchpad_of(const Description &pd) {
         return memory(pd.scratchpad_desc(), engine_, allocate(pd.scratchpad_desc().get_size()));
     }
 #endif
+
+    /* Memory for weights in oneDNN's format: in the place of the plain ones or, where these stay, beside them
+     * unless they lie like that. */
+    template <class Description>
+    memory weights_of(const peers::Spec &spec, const Description &pd, const memory::desc &desc,
+                      const memory &plain) {
+        implementation_ = pd.impl_info_str();
+        const bool as_they_lie = spec.plain && desc == plain.get_desc();
+        exact_ = {pd.scratchpad_desc().get_size(), as_they_lie ? 0 : desc.get_size()};
+        return as_they_lie ? plain : memory(desc, engine_, allocate(desc.get_size()));
+    }
+
+    /* Moves plain weights to oneDNN's format: once or, where they are to be plain, in each run. */
+    void read_weights(const peers::Spec &spec, memory plain, memory weights) {
+        if (!spec.plain)
+            dnnl::reorder(plain, weights).execute(stream_, plain, weights);
+        else if (weights != plain)
+            add_reorder(plain, weights);
+    }
 
     void *allocate(size_t bytes) {
         buffers_.push_back(std::make_unique<peers::Buffer>(bytes));
