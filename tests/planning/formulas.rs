@@ -222,7 +222,8 @@ fn is_of_a_tap(p: &Problem, elements: usize) -> bool {
         Operation::Conv => (p.src_layout, p.cols.output, false),
         Operation::ConvTranspose => (p.dst_layout, p.cols.input, true),
     };
-    let is_matrix = p.taps() == 1 || p.weights_layout != WeightsLayout::Oihw;
+    let written = if reads_outputs { c } else { m };
+    let is_matrix = p.taps() == 1 || p.weights_layout != WeightsLayout::Oihw || written == 1;
     let copied = layout == Layout::Nchw && p.cols.stride > 1 && columns > 1;
     blocks(c).filter(|&block| block <= 256).any(|inputs| {
         blocks(m).filter(|&block| block <= 256).any(|outputs| {
