@@ -2,7 +2,7 @@
 # Formats, lints and supply chain.
 
 # What clang-format keeps.
-c_sources=(c_tests/*.[ch] c_tests/*.cpp c_tests/consumer/*.c* docs/embedding/*.[ch]pp include/convlow.hpp
+c_sources=(c_tests/*.[ch] c_tests/*.cpp c_tests/consumer/*.c* docs/embedding/*.[ch]pp examples/*/*.[ch] include/convlow.hpp
     integrations/onnxruntime/examples/* integrations/onnxruntime/tests/*.c)
 
 # The shell's sources.
