@@ -1,5 +1,6 @@
 # Installs convlow, and uses it as other projects do, in C and C++: through find_package and through pkg-config,
-# shared and static; first in a tree that was moved, then in one that is staged for /usr with Debian's folders.
+# shared and static; first in a tree that was moved, then in one that is staged for /usr with Debian's folders. The example of
+# training is built with the first.
 # Run by ctest, which sets the variables.
 
 cmake_minimum_required(VERSION 3.20)
@@ -61,6 +62,9 @@ file(REMOVE_RECURSE "${work}")
 run("${CMAKE_COMMAND}" --install "${build}" --prefix "${work}/first" --config "${config}")
 file(RENAME "${work}/first" "${work}/moved")
 use_installed("${work}/moved" "${libdir}" "${work}/in_moved")
+run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}/../examples/training" -B "${work}/training" -G "${generator}"
+    "-DCMAKE_BUILD_TYPE=${config}" "-DCMAKE_C_COMPILER=${c_compiler}" "-DCMAKE_PREFIX_PATH=${work}/moved")
+run("${CMAKE_COMMAND}" --build "${work}/training" --config "${config}")
 
 # Outside the folder with a space in its name, which pkg-config does not know again in what lies below a sysroot.
 set(stage "${build}/stage")
