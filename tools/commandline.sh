@@ -19,7 +19,8 @@ convlow() {
     exec "$program" "$@"
 }
 
-# run_demo [ocr|upscale] ARGUMENTS: a photograph through ONNX Runtime, or through VGG-16's convolutions.
+# run_demo [ocr|upscale|train] ARGUMENTS: a photograph through ONNX Runtime, or through VGG-16's convolutions; or a network
+# that learns.
 run_demo() {
     case "${1:-}" in
         ocr | upscale)
@@ -27,10 +28,33 @@ run_demo() {
             provider_python "integrations/onnxruntime/demos/$1.py" "${@:2}"
             return
             ;;
+        train)
+            run_training "${@:2}"
+            return
+            ;;
     esac
     # Not for the demo itself, but so that the library's own build is ready to be tried next.
     need cmake cmake || echo "./dev: going on without cmake; the demo does not need it" >&2
     convlow demo "$@"
+}
+
+# run_training OPTIONS: builds the example of training as users would, and gives it Fashion-MNIST.
+run_training() {
+    local build=release data=build/fashion-mnist from=/usr/share/datasets/fashion-mnist file
+    need cmake cmake
+    need gzip gzip
+    [ -d $from ] || install_packages dataset-fashion-mnist || {
+        echo "./dev: $from is missing and could not be installed; please install the package dataset-fashion-mnist" >&2
+        return 1
+    }
+    need_openblas || build=release_embedded
+    cmake_in "$build" build
+    build_c_tests build training
+    mkdir -p $data
+    for file in "$from"/*.gz; do
+        gzip --decompress --stdout "$file" >"$data/$(basename "$file" .gz)"
+    done
+    build/c_tests/training/training $data "$@"
 }
 
 run_bench() {
