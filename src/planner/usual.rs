@@ -9,7 +9,7 @@ pub(super) fn of_usual_size(problem: &Problem, times: usize) -> Option<Problem> 
     /// Networks halve their maps where they double their channels; between those with small and with large maps the
     /// side of a map times its channels is about this.
     const SIDE_BY_CHANNELS: usize = 7168;
-    if problem.in_pixels() == 1 {
+    if problem.in_pixels() == 1 || problem.out_pixels() == 1 {
         return Problem::new(Problem { batch: 1, ..*problem }).ok();
     }
     let side = (SIDE_BY_CHANNELS / problem.in_channels.max(problem.out_channels)).clamp(7, 224) * times;
