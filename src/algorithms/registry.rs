@@ -356,7 +356,7 @@ registry! {
     {
         59 c"gradient-register" ANY GradientRegister,
     }
-    "weight gradient by taps" { computes Weights, space "0 or OW·Cb+Cb·Mb", order None, in_parts true, kinds EVERY, products Gemm, if all(feature = "training", feature = "gemm") }
+    "weight gradient by taps" { computes Weights, space "0 or P·Cb+Cb·Mb", order None, in_parts true, kinds EVERY, products Gemm, if all(feature = "training", feature = "gemm") }
     {
         60 c"gradient-kn2row" ANY GradientKn2row,
     }

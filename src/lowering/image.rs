@@ -49,7 +49,7 @@ impl<'a, T: Number> Images<'a, T> {
         // SAFETY: `new` was promised them, and no others lie between them.
         let all = unsafe { std::slice::from_raw_parts(self.first, self.problem.src_len()) };
         let step = if self.problem.src_layout == Layout::Nhwc { 1 } else { self.problem.in_pixels() };
-        &all[channel * step..]
+        all.get(channel * step..).unwrap_or_default()
     }
 
     /// The first of these groups in an image; the others lie behind it.

@@ -9,7 +9,7 @@ use convlow_base::error::Result;
 use convlow_base::memory;
 
 use super::candidate::{Answer, Candidate, examine};
-use super::options::{AlgorithmChoice, Options, WeightsFrom};
+use super::options::{AlgorithmChoice, Options};
 use super::wisdom;
 use crate::algorithms::{Element, Entry};
 use crate::buffer::Buffer;
@@ -83,7 +83,7 @@ pub(super) fn measure(
         let whole = if estimated > 0.0 { info.estimated_seconds / estimated } else { 1.0 };
         info.measured_seconds = seconds * whole;
         // Wisdom is of packed weights.
-        if options.weights == WeightsFrom::Packed {
+        if !candidate.task.is_plain() {
             wisdom::learn(problem, options.pool.threads(), info.backend, info.entry, info.measured_seconds);
         }
     }

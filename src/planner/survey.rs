@@ -164,7 +164,16 @@ impl Survey {
             return self.requested(entry, options);
         }
         let chosen = fastest(self.fitting(options)).or_else(|| self.best_of_usual(options));
-        chosen.or_else(|| best(self.fitting(options))).ok_or_else(|| self.nothing_fits(options))
+        let chosen = chosen.or_else(|| best(self.fitting(options)));
+        chosen.or_else(|| self.last_resort(options)).ok_or_else(|| self.nothing_fits(options))
+    }
+
+    /// What computes a gradient of weights in any workspace, where a GEMM is asked for that does not fit it.
+    fn last_resort<'a>(&'a self, options: &'a Options) -> Option<&'a Candidate> {
+        let candidates = self.answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+        best(
+            candidates.filter(|candidate| candidate.fits(options) && candidate.info.entry.computes_weights()),
+        )
     }
 
     /// The best that reads the usual packing; or exact arithmetic, if that is faster than Winograd.
@@ -185,7 +194,7 @@ impl Survey {
             let candidates = self.answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
             candidates.filter(|candidate| candidate.is_open_to_auto(options))
         };
-        if !open().any(|candidate| candidate.is_of_packing(options)) {
+        if options.packing_id != 0 && !open().any(|candidate| candidate.is_of_packing(options)) {
             return Error::Unsupported(text!(
                 "packing_id = {:#x}, but no algorithm that AUTO may take for this problem reads that packing",
                 options.packing_id

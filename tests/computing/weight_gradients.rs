@@ -8,7 +8,9 @@ use std::sync::Mutex;
 
 use convlow::algorithms::{Entry, Products, REGISTRY};
 use convlow::gemm::BackendChoice;
-use convlow::{Activation, DataType, Element, Kind, Operation, Options, Plan, Pool, Problem, Propagation};
+use convlow::{
+    Activation, Axis, DataType, Element, Kind, Layout, Operation, Options, Plan, Pool, Problem, Propagation,
+};
 
 use super::conformance::{for_each_shape, shapes, with_gaps};
 use super::gradients::{Gradients, run_gradients};
@@ -184,8 +186,23 @@ fn threads_change_no_bit() {
         Problem { data_type: DataType::F64, ..padded([20, 30], [12, 12], [3, 3], 1) },
         padded([200, 3], [12, 12], [3, 3], 1),
     ];
-    for problem in problems.into_iter().filter(|problem| DataType::BUILT.contains(&problem.data_type)) {
-        let problem = weights_of(Problem { batch: 3, ..problem });
+    // Rows of pixels that join where a block has fewer taps, or whole vectors.
+    let strided = |problem: Problem, strides: [usize; 2]| Problem {
+        rows: Axis { stride: strides[0], ..problem.rows },
+        cols: Axis { stride: strides[1], ..problem.cols },
+        batch: 40,
+        ..problem
+    };
+    let nhwc = |problem: Problem| Problem { src_layout: Layout::Nhwc, dst_layout: Layout::Nhwc, ..problem };
+    let joining = [
+        Problem { dst_layout: Layout::Nhwc, ..strided(padded([24, 32], [8, 8], [3, 3], 1), [2, 2]) },
+        strided(padded([30, 32], [9, 9], [3, 3], 0), [1, 1]),
+        nhwc(Problem { groups: 24, ..strided(padded([24, 24], [14, 14], [1, 1], 0), [2, 2]) }),
+        nhwc(Problem { groups: 24, ..strided(padded([24, 24], [9, 15], [3, 2], 0), [1, 2]) }),
+    ];
+    let problems = problems.map(|problem| Problem { batch: 3, ..problem }).into_iter().chain(joining);
+    for problem in problems.filter(|problem| DataType::BUILT.contains(&problem.data_type)) {
+        let problem = weights_of(problem);
         let bits_on = |threads: usize| {
             let pool = Pool::new(threads).expect("threads");
             let plan = Plan::new(&problem, &Options { pool, ..Options::default() }).expect("an algorithm");
@@ -203,8 +220,74 @@ fn threads_change_no_bit() {
             }
         };
         let alone = bits_on(1);
-        for threads in [2, 3, 5, 16] {
+        for threads in [2, 3, 5, 9, 10, 16] {
             assert!(bits_on(threads) == alone, "{problem} on {threads} threads");
+        }
+    }
+}
+
+/// The bound of the API for sums of very many terms, all of one sign: they are built in parts. The bits of one gradient do not
+/// depend on whether the other is asked for.
+#[test]
+fn sums_of_millions_of_terms_keep_their_digits() {
+    let rows = |length: usize, stride: usize| Axis { stride, ..Axis::dense(length, 1) };
+    let nhwc = |problem: Problem| Problem { src_layout: Layout::Nhwc, dst_layout: Layout::Nhwc, ..problem };
+    let problems = [
+        padded([1, 16], [1448, 1448], [1, 1], 0),
+        nhwc(Problem { batch: 8, rows: rows(200_000, 2), ..padded([4, 16], [1, 1], [1, 1], 0) }),
+        nhwc(Problem { batch: 24, ..padded([3, 8], [224, 224], [3, 3], 1) }),
+        nhwc(Problem { batch: 8192, groups: 16, ..padded([16, 16], [7, 7], [7, 7], 3) }),
+    ];
+    for (problem, limit) in problems.into_iter().flat_map(|problem| [(problem, usize::MAX), (problem, 0)]) {
+        let problem = weights_of(problem);
+        let options = Options { max_workspace_bytes: limit, ..Options::default() };
+        let plan = Plan::new(&problem, &options).expect("an algorithm");
+        let data = Gradients::<f32> {
+            src: vec![1.0; problem.src_len()],
+            diff_dst: vec![0.7; problem.dst_len()],
+            weights_before: vec![0.0; problem.weights_len()],
+            bias_before: vec![0.0; problem.out_channels],
+        };
+        let [weights, bias] = run_gradients(&plan, &data, [true; 2]);
+        assert!(bits(&bias) == bits(&run_gradients(&plan, &data, [false, true])[1]), "{problem}");
+        let seen = |axis: &Axis, tap: usize| axis.outputs_of_tap(tap).len();
+        let of = |value: f32, terms: usize| {
+            let exact = terms as f64 * f64::from(0.7f32);
+            let gamma = (terms + 3).min(4096 + terms / 4096 + 3) as f64 * 2f64.powi(-24);
+            let error = (f64::from(value) / exact - 1.0).abs();
+            assert!(error <= gamma, "{problem}, limit {limit}: {value}, not {exact}, {error:e}");
+        };
+        let taps = problem.rows.kernel * problem.cols.kernel;
+        for (at, &value) in weights.iter().enumerate() {
+            let (i, j) = (at % taps / problem.cols.kernel, at % problem.cols.kernel);
+            of(value, problem.batch * seen(&problem.rows, i) * seen(&problem.cols, j));
+        }
+        bias.iter().for_each(|&value| of(value, problem.batch * problem.out_pixels()));
+    }
+}
+
+/// Where nothing is summed, `accumulate` leaves every bit of what is there.
+#[test]
+fn what_sums_nothing_leaves_the_bits() {
+    for (batch, size) in [(0, [7, 7]), (2, [0, 7])] {
+        for (src_layout, dst_layout) in LAYOUTS {
+            let problem =
+                Problem { batch, groups: 2, src_layout, dst_layout, ..padded([64, 64], size, [3, 3], 2) };
+            for accumulate in [false, true] {
+                let problem = weights_of(Problem { accumulate, ..problem });
+                let plan = Plan::new(&problem, &Options::default()).expect("an algorithm");
+                let mut data = Gradients::<f32>::random(&problem, &mut fastrand::Rng::with_seed(3));
+                data.weights_before.fill(-0.0);
+                let [weights, bias] = run_gradients(&plan, &data, [true; 2]);
+                let expected = if accumulate { -0.0f32 } else { 0.0 };
+                assert!(weights.iter().all(|value| value.to_bits() == expected.to_bits()), "{problem}");
+                let sums_nothing = problem.dst_len() == 0;
+                let of_bias = |(value, before): (&f32, &f32)| {
+                    let before = if accumulate { *before } else { 0.0 };
+                    !sums_nothing || value.to_bits() == before.to_bits()
+                };
+                assert!(bias.iter().zip(&data.bias_before).all(of_bias), "{problem}");
+            }
         }
     }
 }

@@ -207,9 +207,11 @@ fn is_of_blocks(p: &Problem, elements: usize) -> bool {
     };
     (4..=64).step_by(4).any(|lanes| {
         taps.iter().any(|&taps| {
-            let sums = |inputs: usize| (taps * inputs + 1) * lanes;
-            let inputs = (1..=most).filter(|&inputs| sums(inputs) <= elements);
-            inputs.into_iter().any(|inputs| is_rest(elements - sums(inputs), inputs, lanes))
+            // Those of the weights, which may lie there, and a row for the bias.
+            (1..=most).any(|inputs| {
+                let sums = [1, taps * inputs + 1].map(|rows| rows * lanes);
+                sums.into_iter().any(|sums| sums <= elements && is_rest(elements - sums, inputs, lanes))
+            })
         })
     })
 }
@@ -225,10 +227,12 @@ fn is_of_a_tap(p: &Problem, elements: usize) -> bool {
     let written = if reads_outputs { c } else { m };
     let is_matrix = p.taps() == 1 || p.weights_layout != WeightsLayout::Oihw || written == 1;
     let copied = layout == Layout::Nchw && p.cols.stride > 1 && columns > 1;
-    blocks(c).filter(|&block| block <= 256).any(|inputs| {
-        blocks(m).filter(|&block| block <= 256).any(|outputs| {
+    let most = 1024 / p.data_type.bytes();
+    blocks(c).filter(|&block| block <= most).any(|inputs| {
+        blocks(m).filter(|&block| block <= most).any(|outputs| {
             let of_copied = if reads_outputs { outputs } else { inputs };
-            let columns = if copied { columns * of_copied } else { 0 };
+            let most = ((64 << 10) / p.data_type.bytes() / of_copied).clamp(1, columns);
+            let columns = if copied { most * of_copied } else { 0 };
             elements == columns + if is_matrix { 0 } else { inputs * outputs }
         })
     })

@@ -1,7 +1,7 @@
 //! `gradient-kn2row`: dw\[·, ·, i, j\] = Σ of x\[pixels × C\]ᵀ·dy\[pixels × M\] over runs of output pixels, straight on the rows
 //! of both tensors, clipped to the columns that the tap sees, one tap after the other.
 //! Workspace: 0 where the gradient of a tap is a matrix of the caller's weights (HWIO, OHWI, a single tap); else Cb·Mb for that
-//! of a block of channels. Columns of an NCHW src that lie a stride apart are copied: OW·Cb.
+//! of a block of channels. Columns of an NCHW src that lie a stride apart are copied, P pixels at a time: P·Cb.
 //! Wins in NHWC if a GEMM is required, rows are long, and there are many channels.
 //! Source: convlow; the taps are those of kn2row (arXiv 1704.04428), clipped as in arXiv 1709.03395, the product turned round.
 
@@ -22,8 +22,11 @@ use crate::tiles::for_each_block;
 /// One GEMM a tap and run of pixels.
 pub struct GradientKn2row;
 
-/// Lanes and rows of a block of a tap's gradient, if there are more.
-const BLOCK: [usize; 2] = [256, 128];
+/// Bytes of the lanes of a block of a tap's gradient, and its rows, if there are more.
+const LANE_BYTES: usize = 1024;
+const ROWS: usize = 128;
+/// Bytes of the columns that are copied at once.
+const COLUMN_BYTES: usize = 64 << 10;
 /// Blocks to have, if the sizes allow: enough for several threads to finish together.
 const BLOCKS: usize = 8;
 /// The fewest lanes to which a block is reduced for that.
@@ -38,7 +41,9 @@ struct PreparedGradientKn2row {
     /// Whether lanes are input channels, which lie side by side in the weights.
     lanes_are_inputs: bool,
     partition: Partition,
-    /// Elements of the columns that are copied.
+    /// The most pixels of a call.
+    most_pixels: usize,
+    /// Elements of the columns that are copied for a call.
     columns: usize,
     scratch: Scratch,
 }
@@ -66,16 +71,29 @@ impl GradientAlgorithm for GradientKn2row {
         let extent = Extent { counts, steps, ..form.extent };
         let of_lane = form.extent.groups.saturating_mul(taps);
         let most = (BLOCKS / of_lane.clamp(1, BLOCKS)).min(counts[0] / LEAST_LANES);
-        let lanes = channels_of_block(counts[0], counts[0].div_ceil(BLOCK[0]).max(most));
-        let block = [lanes, channels_of_block(counts[1], counts[1].div_ceil(BLOCK[1])), 1];
+        let most_lanes = LANE_BYTES / problem.data_type.bytes();
+        let lanes = channels_of_block(counts[0], counts[0].div_ceil(most_lanes).max(most));
+        let block = [lanes, channels_of_block(counts[1], counts[1].div_ceil(ROWS)), 1];
         let partition = Partition { of: extent, block };
         let is_matrix = steps[0] == 1;
         let cols = &form.axes[2];
         let is_copied = form.rows.src_layout == Layout::Nchw && cols.step() > 1 && cols.output > 1;
-        let columns = if is_copied { cols.output * block[usize::from(!lanes_are_inputs)] } else { 0 };
+        let read = block[usize::from(!lanes_are_inputs)];
+        let most_pixels = match is_copied {
+            true => (problem.elements(COLUMN_BYTES) / read).clamp(1, cols.output),
+            false => MOST_PIXELS,
+        };
+        let columns = if is_copied { most_pixels * read } else { 0 };
         let elements = columns + if is_matrix { 0 } else { block[0] * block[1] };
         let scratch = Scratch::of_tiles(elements, partition.blocks(), limits)?;
-        boxed_gradient(PreparedGradientKn2row { form, lanes_are_inputs, partition, columns, scratch })
+        boxed_gradient(PreparedGradientKn2row {
+            form,
+            lanes_are_inputs,
+            partition,
+            most_pixels,
+            columns,
+            scratch,
+        })
     }
 }
 
@@ -119,14 +137,15 @@ impl PreparedGradientKn2row {
         {
             let x = unit.rows.image(image, &group).channels_from(inputs.start);
             let dy = unit.lanes.image(image, &group).channels_from(outputs.start);
-            let x = self.inputs(&x, (tap, &pixels), inputs.len(), columns);
-            let dy = operand(&dy, self.form.lanes.src_layout, (pixels.first, pixels.count), outputs.len(), 1);
-            let (first, second) = if self.lanes_are_inputs { (dy, x) } else { (x, dy) };
-            for from in (0..pixels.count).step_by(MOST_PIXELS) {
-                let depth = from..(from + MOST_PIXELS).min(pixels.count);
-                let a = first.part(depth.clone(), 0..rows.len()).t();
-                let b = second.part(depth, 0..lanes.len());
-                unit.multiply(matrix.reborrow(), a, b, beta);
+            for from in (0..pixels.count).step_by(self.most_pixels) {
+                let [z, y, first] = pixels.first;
+                let pixels =
+                    Pixels { first: [z, y, first + from], count: self.most_pixels.min(pixels.count - from) };
+                let x = self.inputs(&x, (tap, &pixels), inputs.len(), columns);
+                let layout = self.form.lanes.src_layout;
+                let dy = operand(&dy, layout, (pixels.first, pixels.count), outputs.len(), 1);
+                let (first, second) = if self.lanes_are_inputs { (dy, x) } else { (x, dy) };
+                unit.multiply(matrix.reborrow(), first.t(), second, beta);
                 beta = T::ONE;
             }
         }
@@ -169,7 +188,7 @@ impl PreparedGradientKn2row {
     /// How many calls each block and image takes, for all taps.
     fn calls(&self) -> usize {
         let [planes, rows, cols] = &self.form.axes;
-        let of_run = |pixels: usize| pixels.div_ceil(MOST_PIXELS);
+        let of_run = |pixels: usize| pixels.div_ceil(self.most_pixels);
         let of_rows = |tap: usize| match self.joins_rows(tap) {
             true => (0..rows.kernel).map(|row| of_run(rows.outputs_of_tap(row).len() * cols.output)).sum(),
             false => rows.count_inside() * of_run(cols.outputs_of_tap(tap).len()),
@@ -208,7 +227,7 @@ impl PreparedGradient for PreparedGradientKn2row {
         let blocks = partition.blocks() / partition.of.counts[2].max(1);
         let macs = form.axes.iter().map(|axis| axis.count_inside() as f64).product::<f64>();
         let calls = Calls {
-            shape: [rows, lanes, form.axes[2].output.min(MOST_PIXELS)],
+            shape: [rows, lanes, form.axes[2].output.min(self.most_pixels)],
             count: self.calls().saturating_mul(blocks).saturating_mul(form.batch()),
             macs: macs
                 * work(&[form.batch(), form.extent.groups, partition.of.counts[0], partition.of.counts[1]]),

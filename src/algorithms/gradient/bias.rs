@@ -5,6 +5,7 @@ use convlow_kernels::isa::Length;
 use convlow_kernels::matrix::MatrixMut;
 
 use super::STACK;
+use super::blocks::PIXELS_OF_PART;
 use super::moved::move_pixels;
 use super::strips::{Strips, whole};
 use crate::algorithms::algorithm::{Element, GradientUnit};
@@ -34,25 +35,37 @@ pub fn bias<T: Element>(
     let [planes, rows, cols] = problem.axes().map(|axis| axis.input);
     for_each_block(unit.pool, &bias, None, scratch, slots, |mut block, _, scratch| {
         let mut stack = [T::ZERO; STACK];
-        let scratch = if scratch.is_empty() { &mut stack } else { scratch };
+        let scratch = if scratch.len() < STACK { &mut stack } else { scratch };
         // The sums, and so many pixels.
         let room = (scratch.len() / lanes - 1).min(MOST_PIXELS);
         let (sums, of_lanes) = scratch.split_at_mut(lanes);
-        sums.fill(T::ZERO);
         of_lanes.fill(T::ZERO);
         let channels = block.block.ranges[0].clone();
-        for [batch, at @ ..] in Strips::new([problem.batch, planes, rows, cols], room).each() {
-            let pixels: usize = at.iter().map(ExactSizeIterator::len).product();
-            let seen = whole(at);
-            for (image, to) in batch.clone().zip(of_lanes.chunks_mut(pixels * lanes)) {
-                let image = images.image(image, &(0..problem.groups)).channels_from(channels.start);
-                move_pixels(&image, problem.src_layout, &seen, (channels.len(), lanes), to);
+        let parts = Strips::new([problem.batch, planes, rows, cols], PIXELS_OF_PART);
+        let strips = Strips::new(parts.sizes(), room);
+        sums.fill(nothing(block.is_added()));
+        for part in parts.each() {
+            for [batch, at @ ..] in strips.of(&part) {
+                let pixels: usize = at.iter().map(ExactSizeIterator::len).product();
+                let seen = whole(at);
+                for (image, to) in batch.clone().zip(of_lanes.chunks_mut(pixels * lanes)) {
+                    let image = images.image(image, &(0..problem.groups)).channels_from(channels.start);
+                    move_pixels(&image, problem.src_layout, &seen, (channels.len(), lanes), to);
+                }
+                let run = Run { rows: 0, lanes: 0, pixels: batch.len() * pixels };
+                add_bias(of_lanes, (&[run], lanes), (lanes, length), sums);
             }
-            let run = Run { rows: 0, lanes: 0, pixels: batch.len() * pixels };
-            add_bias(of_lanes, (&[run], lanes), (lanes, length), sums);
+            block.write(sums, lanes);
+            sums.fill(nothing(true));
         }
+        // Where no part was written.
         block.write(sums, lanes);
     });
+}
+
+/// What a sum of no products is: 0, or where it is added to a number the zero that leaves its bits.
+pub fn nothing<T: Element>(is_added: bool) -> T {
+    T::from_f64(if is_added { -0.0 } else { 0.0 })
 }
 
 /// Adds the factors of lanes of some pixels to the sums of the bias.

@@ -8,6 +8,8 @@ use super::strips::{Seen, Strips};
 /// Bytes of the lanes of a block, if there are more, and where each lane has rows of its own.
 const LANE_BYTES: usize = 256;
 const OWN_LANE_BYTES: usize = 128;
+/// Pixels of a part at most: longer sums lose digits.
+pub(super) const PIXELS_OF_PART: usize = 4096;
 /// Bytes of a strip's factors of lanes.
 const STRIP_BYTES: usize = 64 << 10;
 /// A line of the cache.
@@ -28,9 +30,14 @@ pub(super) struct Blocks {
     pub partition: Partition,
     /// Lanes of a block in whole vectors.
     pub lanes: usize,
+    /// Pixels whose sums are built alone, and then added.
+    pub parts: Strips,
+    /// Those of a part.
     pub strips: Strips,
     /// Whether the taps of a kernel's plane are rows of one register tile.
     pub taps_together: bool,
+    /// Whether sums are built where the weights lie.
+    pub sums_in_place: bool,
     /// Elements of the sums, of a strip's factors of lanes, and of its factors of rows.
     pub elements: [usize; 3],
 }
@@ -46,7 +53,8 @@ impl Blocks {
         for (lanes, few) in [(wide, false), (vector, false), (vector, true)] {
             let of_pixel = (lanes * element).max(LINE_BYTES);
             let pixels = if few { FEW_PIXELS } else { (STRIP_BYTES / of_pixel).min(MOST_PIXELS) };
-            let strips = Strips::new(form.pixels(), pixels);
+            let parts = Strips::new(form.pixels(), PIXELS_OF_PART);
+            let strips = [parts, Strips::new(parts.sizes(), pixels)];
             for taps in boxes(form.kernel()) {
                 let Some(blocks) = Self::of_taps(form, (lanes, vector), strips, taps, room) else { continue };
                 let [_, inputs, of_taps] = blocks.partition.block;
@@ -66,16 +74,13 @@ impl Blocks {
     fn of_taps(
         form: &Form,
         (lanes, vector): (usize, usize),
-        strips: Strips,
+        [parts, strips]: [Strips; 2],
         taps: [usize; 3],
         room: usize,
     ) -> Option<Self> {
-        let [images, sizes @ ..] = strips.sizes();
-        let seen = |all: usize, at: usize| all.checked_mul(Seen::most(&form.axes[at], sizes[at], taps[at]));
+        let seen = Self::seen(form, vector, &strips, taps)?;
         // A part of a vector is moved in any case.
         let in_vectors = form.extent.counts[0].is_multiple_of(vector);
-        let in_place = form.rows_in_place() && (in_vectors || !form.each_lane);
-        let seen = if in_place { 0 } else { (0..3).try_fold(images, seen)? };
         let all_taps: usize = taps.iter().product();
         let of_row = if form.each_lane { lanes } else { 1 };
         let of_lanes = if form.lanes_in_place() && in_vectors { 0 } else { strips.pixels() * lanes };
@@ -84,10 +89,39 @@ impl Blocks {
         let most = form.extent.counts[1];
         let inputs = (room.checked_sub(of_lanes + lanes)? / of_input).min(most);
         let block = [lanes.min(form.extent.counts[0]), inputs, all_taps];
-        let elements = [(all_taps * inputs + 1) * lanes, of_lanes, seen * of_row * inputs];
         let taps_together = form.each_lane || most < FEW_INPUTS && !most.is_multiple_of(ROWS);
         let partition = Partition { of: form.extent, block };
-        (inputs > 0).then_some(Self { partition, lanes, strips, taps_together, elements })
+        let elements = [(all_taps * inputs + 1) * lanes, of_lanes, seen * of_row * inputs];
+        let sums_in_place = false;
+        let blocks = Self { partition, lanes, parts, strips, taps_together, sums_in_place, elements };
+        (inputs > 0).then_some(blocks)
+    }
+
+    /// The most pixels of the factors of rows that a strip sees by these taps, if they are moved.
+    fn seen(form: &Form, vector: usize, strips: &Strips, taps: [usize; 3]) -> Option<usize> {
+        let in_vectors = form.extent.counts[0].is_multiple_of(vector);
+        if form.rows_in_place() && (in_vectors || !form.each_lane) {
+            return Some(0);
+        }
+        let [images, sizes @ ..] = strips.sizes();
+        let seen = |all: usize, at: usize| all.checked_mul(Seen::most(&form.axes[at], sizes[at], taps[at]));
+        (0..3).try_fold(images, seen)
+    }
+
+    /// The same blocks with no more elements than they take, and sums that are built where the weights lie, if they can be.
+    pub fn settled(self, form: &Form, vector: usize) -> Self {
+        let [_, inputs, taps] = self.partition.block;
+        let is_one_part = form.pixels().iter().product::<usize>() <= self.parts.pixels();
+        let sums_in_place = is_one_part
+            && !form.rows.accumulate
+            && form.extent.counts[0].is_multiple_of(vector)
+            && self.partition.are_matrices();
+        let sums = if sums_in_place { 1 } else { taps * inputs + 1 };
+        let box_of_taps = form.taps_of_lanes(&(0..taps)).map(|taps| taps.len());
+        let seen = Self::seen(form, vector, &self.strips, box_of_taps).expect("no more than before");
+        let of_row = if form.each_lane { self.lanes } else { 1 };
+        let elements = [sums * self.lanes, self.elements[1], seen * of_row * inputs];
+        Self { sums_in_place, elements, ..self }
     }
 
     /// The same in smaller blocks of the same strips, so that all threads have about as much to do.
@@ -118,7 +152,7 @@ impl Blocks {
         for parts in [2, 3, 4, 6, 8] {
             consider([lanes.div_ceil(parts).next_multiple_of(vector).min(lanes), inputs, taps]);
         }
-        best
+        best.settled(form, vector)
     }
 
     /// Elements of scratch.

@@ -32,7 +32,7 @@ pub(super) fn move_pixels<T: Element>(
         (_, true) => (zs.count, 1, ys.count * xs.count),
         _ => (zs.count, ys.count, xs.count),
     };
-    let apart = xs.step * image.pixel;
+    let apart = if xs.count > 1 { xs.step * image.pixel } else { image.pixel };
     for (index, to) in to.chunks_mut(pixels * ld).take(planes * rows).enumerate() {
         let (z, y) = (index / rows, index % rows);
         let from = image.planes_from(zs.first + z * zs.step).at(0, ys.first + y * ys.step, xs.first);

@@ -12,7 +12,7 @@ use convlow_kernels::gradient::{BlockMut, ProductSums, Rows, Run, WeightsMut, la
 use convlow_kernels::matrix::MatrixMut;
 
 use super::STACK;
-use super::bias::{add_bias, bias, partition};
+use super::bias::{add_bias, bias, nothing, partition};
 use super::blocks::Blocks;
 use super::form::{Form, GradientAlgorithm};
 use super::moved::{move_for_lanes, move_pixels};
@@ -81,6 +81,8 @@ struct Job<'a, 'b, T> {
     ld: usize,
     /// Whether the factors are read where they lie: of rows, and of lanes.
     in_place: [bool; 2],
+    /// What a sum of no products is: added to any number, it leaves its bits.
+    nothing: T,
 }
 
 impl<T> Job<'_, '_, T> {
@@ -116,6 +118,7 @@ impl PreparedGradientRegister {
             group: weights.block.group,
             taps: self.form.taps_of_lanes(&taps),
             sum_steps: weights.block.sum_steps(),
+            nothing: nothing(weights.is_added()),
             ld,
             in_place: [
                 self.form.rows_in_place() && (whole_vectors || !self.form.each_lane),
@@ -125,29 +128,36 @@ impl PreparedGradientRegister {
             inputs,
         };
         let rows = job.inputs.len() * taps.len();
-        of_bias.fill(T::ZERO);
         if !whole_vectors {
             // What no channel has a place for.
             of_lanes.fill(T::ZERO);
             of_rows.fill(T::ZERO);
         }
-        let in_place = weights.in_place().filter(|_| whole_vectors);
-        let is_in_place = in_place.is_some();
-        let mut matrix = in_place.unwrap_or_else(|| MatrixMut::new(&mut *sums, rows, ld, ld));
-        let mut strips = self.blocks.strips.each().peekable();
-        if strips.peek().is_none() {
-            matrix.fill(T::ZERO);
-        }
-        for (number, strip) in strips.enumerate() {
-            let factors = [&mut *of_lanes, &mut *of_rows];
-            let bias = bias.is_some().then_some(&mut *of_bias);
-            self.strip(&job, &strip, number == 0, bias, factors, matrix.reborrow());
-        }
-        if !is_in_place {
-            weights.write(sums, ld);
-        }
-        if let Some(mut bias) = bias {
-            bias.write(of_bias, ld);
+        let mut bias = bias;
+        // Without a part that sums something, one that sums nothing.
+        let nothing = [0..0, 0..0, 0..0, 0..0];
+        let mut parts = self.blocks.parts.each().peekable();
+        let none = parts.peek().is_none().then_some(nothing);
+        for part in parts.chain(none) {
+            of_bias.fill(job.nothing);
+            let of_weights = if self.blocks.sums_in_place { weights.matrix() } else { None };
+            let mut matrix = of_weights.unwrap_or_else(|| MatrixMut::new(&mut *sums, rows, ld, ld));
+            let mut is_first = true;
+            for strip in self.blocks.strips.of(&part) {
+                let factors = [&mut *of_lanes, &mut *of_rows];
+                let bias = bias.is_some().then_some(&mut *of_bias);
+                self.strip(&job, &strip, is_first, bias, factors, matrix.reborrow());
+                is_first = false;
+            }
+            if is_first {
+                matrix.fill(job.nothing);
+            }
+            if !self.blocks.sums_in_place {
+                weights.write(sums, ld);
+            }
+            if let Some(bias) = &mut bias {
+                bias.write(of_bias, ld);
+            }
         }
     }
 
@@ -371,7 +381,7 @@ impl<T: Element> Adding<'_, '_, '_, T> {
         for row in 0..rows {
             for col in 0..cols {
                 for input in 0..self.job.inputs.len() {
-                    sums.row_mut(places.sums_of([input, col, row])).fill(T::ZERO);
+                    sums.row_mut(places.sums_of([input, col, row])).fill(self.job.nothing);
                 }
             }
         }

@@ -39,6 +39,15 @@ impl Strips {
         self.of_strip.iter().product()
     }
 
+    /// The strips that one of other strips, of whose size these are, is divided into.
+    pub fn of(&self, part: &[Range<usize>; 4]) -> impl Iterator<Item = [Range<usize>; 4]> + use<> {
+        let first = part.each_ref().map(|range| range.start);
+        let inside = Self { all: part.each_ref().map(ExactSizeIterator::len), ..*self };
+        inside.each().map(move |strip| {
+            std::array::from_fn(|at| first[at] + strip[at].start..first[at] + strip[at].end)
+        })
+    }
+
     /// All of them, in order.
     pub fn each(&self) -> impl Iterator<Item = [Range<usize>; 4]> + use<> {
         let Self { all, of_strip } = *self;

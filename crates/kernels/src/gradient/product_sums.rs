@@ -71,8 +71,8 @@ impl Rows {
     }
 }
 
-/// sums\[row, lane\] += Σ over the pixels of all runs of a factor of the row times one of the lane. The sum of the pixels is
-/// built alone, and then added.
+/// sums\[row, lane\] += Σ over the pixels of all runs of a factor of the row times one of the lane, pixel by pixel: in how many
+/// calls they come changes no bit.
 pub struct ProductSums<'a, T> {
     /// The vectors that serve.
     pub length: Length,
@@ -186,10 +186,14 @@ impl<T: Number> Tile<'_, '_, T> {
             false if const { V == 1 || V == 2 && S::MANY_REGISTERS } => MOST_ROWS,
             false => ROWS,
         };
-        let tiles = all.div_ceil(most);
+        // Many rows whose factors lie side by side are not torn apart.
+        let is_joined = !EACH && self.all.rows.factors[0] == 1 && counts[0] > ROWS;
+        let group = if is_joined { counts[0] } else { all };
+        let tiles = group.div_ceil(most);
         let (mut at, mut done) = ([0; 3], 0);
-        for tile in 0..tiles {
-            let rows = (all - done).div_ceil(tiles - tile);
+        for tile in 0..all / group * tiles {
+            let tile = tile % tiles;
+            let rows = (group - done % group).div_ceil(tiles - tile);
             let mut places = [(0, 0); MOST_ROWS];
             let mut row = 0;
             while row < rows {
@@ -241,7 +245,12 @@ impl<T: Number> Tile<'_, '_, T> {
             is_first: self.all.is_first,
             sums: std::array::from_fn(|r| self.sums.wrapping_add(places[r].1)),
         };
-        simd.apart(Sum::<_, EACH>(tile));
+        let joined = (1..R).all(|r| places[r].0 == places[0].0 + r);
+        if const { !EACH && R > ROWS } && joined {
+            simd.apart(Sum::<_, EACH, true>(tile));
+        } else {
+            simd.apart(Sum::<_, EACH, false>(tile));
+        }
     }
 }
 
@@ -256,19 +265,30 @@ struct RegisterTile<'a, S, T, const R: usize, const V: usize> {
     sums: [*mut T; R],
 }
 
-/// The same, to be run; `EACH`: each lane has factors of its own.
-struct Sum<Tile, const EACH: bool>(Tile);
+/// The same, to be run; `EACH`: each lane has factors of its own; `JOINED`: those of the rows lie side by side.
+struct Sum<Tile, const EACH: bool, const JOINED: bool>(Tile);
 
-impl<S: Vectors, T: Number, const R: usize, const V: usize, const EACH: bool> Apart
-    for Sum<RegisterTile<'_, S, T, R, V>, EACH>
+impl<S: Vectors, T: Number, const R: usize, const V: usize, const EACH: bool, const JOINED: bool> Apart
+    for Sum<RegisterTile<'_, S, T, R, V>, EACH, JOINED>
 {
     #[inline(always)]
     fn run(self) {
         let RegisterTile { simd, of_rows, of_lanes, steps, runs, is_first, sums: to } = self.0;
         let lanes = T::lanes::<S>();
         let mut sums = [[T::splat(simd, T::ZERO); V]; R];
-        // SAFETY: `run_checked` saw that the factors of all pixels, rows and lanes are there.
+        // SAFETY: `run_checked` saw that the factors of all pixels, rows and lanes are there, and the sums of all rows and lanes.
         let load = |from: *const T| T::load::<S>(unsafe { std::slice::from_raw_parts(from, lanes) });
+        if !is_first {
+            let mut r = 0;
+            while r < R {
+                let mut v = 0;
+                while v < V {
+                    sums[r][v] = load(to[r].wrapping_add(v * lanes));
+                    v += 1;
+                }
+                r += 1;
+            }
+        }
         for run in runs {
             let (mut row_at, mut at) = (run.rows, of_lanes.wrapping_add(run.lanes));
             for _ in 0..run.pixels {
@@ -280,7 +300,11 @@ impl<S: Vectors, T: Number, const R: usize, const V: usize, const EACH: bool> Ap
                 }
                 let mut r = 0;
                 while r < R {
-                    let from = of_rows[r].wrapping_add(row_at);
+                    // Rows side by side need one address.
+                    let from = match JOINED {
+                        true => of_rows[0].wrapping_add(row_at + r),
+                        false => of_rows[r].wrapping_add(row_at),
+                    };
                     if EACH {
                         let mut v = 0;
                         while v < V {
@@ -309,9 +333,7 @@ impl<S: Vectors, T: Number, const R: usize, const V: usize, const EACH: bool> Ap
             while v < V {
                 // SAFETY: `run_checked` saw that the sums of all rows and lanes are there; the tile alone uses them.
                 let to = unsafe { std::slice::from_raw_parts_mut(to[r].wrapping_add(v * lanes), lanes) };
-                let sum =
-                    if is_first { sums[r][v] } else { T::add_vectors(simd, T::load::<S>(to), sums[r][v]) };
-                T::store::<S>(to, sum);
+                T::store::<S>(to, sums[r][v]);
                 v += 1;
             }
             r += 1;

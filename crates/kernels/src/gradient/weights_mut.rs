@@ -47,6 +47,24 @@ impl Block {
         let [_, inputs, taps] = &self.ranges;
         if self.taps_first { [taps.len(), 1] } else { [1, inputs.len()] }
     }
+
+    /// How many rows of sums each of their two loops has, the inner one first, and how far apart their weights lie.
+    fn loops(&self, [_, of_inputs, of_taps]: [usize; 3]) -> [(usize, usize); 2] {
+        let [_, inputs, taps] = self.ranges.each_ref().map(|range| range.len());
+        match self.taps_first && taps > 1 || inputs == 1 {
+            true => [(taps, of_taps), (inputs, of_inputs)],
+            false => [(inputs, of_inputs), (taps, of_taps)],
+        }
+    }
+
+    /// Elements from one row of the weights to the next, where they lie as the sums do: evenly apart, the lanes side by side.
+    fn ld(&self, steps: [usize; 3]) -> Option<usize> {
+        let [lanes, inputs, taps] = self.ranges.each_ref().map(|range| range.len());
+        let ([inner, outer], rows) = (self.loops(steps), inputs * taps);
+        let is_even = inner.0 * inner.1 == outer.1 || outer.0 == 1;
+        let fits = is_even && steps[0] == 1 && (rows == 1 || inner.1 >= lanes);
+        fits.then_some(if rows == 1 { lanes } else { inner.1.max(lanes) })
+    }
 }
 
 impl Partition {
@@ -58,6 +76,17 @@ impl Partition {
     /// How many blocks there are.
     pub fn blocks(&self) -> usize {
         self.of.groups * self.parts().iter().product::<usize>()
+    }
+
+    /// Whether the weights of all blocks lie as their sums do: those of the first and of the last range of each kind.
+    pub fn are_matrices(&self) -> bool {
+        let [lanes, inputs, taps] = self.parts().map(|parts| [0, parts - 1]);
+        let [_, all_inputs, all_taps] = self.parts();
+        let places =
+            lanes.into_iter().flat_map(|lane| inputs.map(|input| taps.map(|tap| [lane, input, tap])));
+        places.flatten().all(|[lane, input, tap]| {
+            self.block((lane * all_inputs + input) * all_taps + tap).ld(self.of.steps).is_some()
+        })
     }
 
     /// Block `index`: lane by lane, those of one range of lanes one behind the other.
@@ -140,44 +169,28 @@ impl<T: Number> BlockMut<'_, T> {
         self.add
     }
 
-    /// The block as its sums lie, where its weights lie so and nothing is added to them: they may be built there.
-    pub fn in_place(&mut self) -> Option<MatrixMut<'_, T>> {
-        if self.add { None } else { self.matrix() }
-    }
-
     /// The block as its sums lie, where its weights lie so.
     pub fn matrix(&mut self) -> Option<MatrixMut<'_, T>> {
         let [lanes, inputs, taps] = self.block.ranges.each_ref().map(|range| range.len());
-        let ([inner, outer], rows) = (self.loops(), inputs * taps);
-        let is_even = inner.0 * inner.1 == outer.1 || outer.0 == 1;
-        let (first, ld) = (self.first, if rows == 1 { lanes } else { inner.1.max(lanes) });
-        let fits = is_even && self.steps[0] == 1 && (rows == 1 || inner.1 >= lanes);
-        fits.then_some(MatrixMut { first, addend: first, rows, cols: lanes, ld, borrow: PhantomData })
+        let (first, ld) = (self.first, self.block.ld(self.steps)?);
+        Some(MatrixMut { first, addend: first, rows: inputs * taps, cols: lanes, ld, borrow: PhantomData })
     }
 
-    /// How many rows of sums each of their two loops has, the inner one first, and how far apart their weights lie.
-    fn loops(&self) -> [(usize, usize); 2] {
-        let [_, inputs, taps] = self.block.ranges.each_ref().map(|range| range.len());
-        let [_, of_inputs, of_taps] = self.steps;
-        match self.block.taps_first && taps > 1 || inputs == 1 {
-            true => [(taps, of_taps), (inputs, of_inputs)],
-            false => [(inputs, of_inputs), (taps, of_taps)],
-        }
-    }
-
-    /// Writes it. Its sums lie in rows of lanes, `ld` from each to the next, and the rows as [`Block::sum_steps`] says.
+    /// Writes it, and what is written again is added. Its sums lie in rows of lanes, `ld` from each to the next, and the rows as
+    /// [`Block::sum_steps`] says.
     pub fn write(&mut self, sums: &[T], ld: usize) {
         let [lanes, inputs, taps] = self.block.ranges.each_ref().map(|range| range.len());
         let rows = inputs * taps;
         assert!(ld >= lanes && sums.len() >= rows * ld);
         // Rows whose weights lie evenly apart.
-        let [inner, outer] = self.loops();
+        let [inner, outer] = self.block.loops(self.steps);
         let is_even = inner.0 * inner.1 == outer.1 || outer.0 == 1;
         let (of_part, parts) = if is_even { (rows, 1) } else { (inner.0, outer.0) };
         for part in 0..parts {
             let from = Matrix::new(&sums[part * of_part * ld..], of_part, lanes, ld);
             self.write_rows(&from, part * outer.1, inner.1);
         }
+        self.add = true;
     }
 
     /// Rows of sums to weights that lie `step` apart from one on.
