@@ -337,6 +337,11 @@ fn compare(problem: &Problem, two: &Pool, compared: &mut Compared) {
                     "{name} on {problem}, two threads"
                 );
             }
+            // Smaller blocks, so that both threads have as much to do.
+            "weight gradient" if ![alone, 2 * alone].contains(&together) => assert!(
+                together < 2 * alone && is_formula(entry, problem, together / 2 / problem.data_type.bytes()),
+                "{name} on {problem}: {alone}, of two threads {together}"
+            ),
             _ => assert!(
                 [alone, 2 * alone].contains(&together),
                 "{name} on {problem}: {alone}, of two threads {together}"
