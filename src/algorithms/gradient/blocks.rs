@@ -21,6 +21,8 @@ const FEW_PIXELS: usize = 16;
 const ENOUGH_INPUTS: usize = 48;
 /// Inputs up to which the taps of a kernel's plane are rows of one register tile.
 const FEW_INPUTS: usize = 24;
+/// Inputs that fill a register tile of one vector.
+const ENOUGH_FOR_A_VECTOR: usize = 8;
 /// Rows of a register tile.
 const ROWS: usize = 6;
 
@@ -89,7 +91,9 @@ impl Blocks {
         let most = form.extent.counts[1];
         let inputs = (room.checked_sub(of_lanes + lanes)? / of_input).min(most);
         let block = [lanes.min(form.extent.counts[0]), inputs, all_taps];
-        let taps_together = form.each_lane || most < FEW_INPUTS && !most.is_multiple_of(ROWS);
+        // Rows of one vector form tiles of any number that is not small.
+        let enough = most.is_multiple_of(ROWS) || lanes == vector && most >= ENOUGH_FOR_A_VECTOR;
+        let taps_together = form.each_lane || most < FEW_INPUTS && !enough;
         let partition = Partition { of: form.extent, block };
         let elements = [(all_taps * inputs + 1) * lanes, of_lanes, seen * of_row * inputs];
         let sums_in_place = false;

@@ -1,6 +1,7 @@
 //! [`ProductSums`]: sums of products over the pixels of a strip.
 
 use crate::isa::{self, Length};
+use crate::lanes::prefetch_line;
 use crate::matrix::MatrixMut;
 use crate::number::Number;
 use crate::vectors::{Apart, Kernel, Vectors};
@@ -9,7 +10,9 @@ use crate::vectors::{Apart, Kernel, Vectors};
 const ROWS: usize = 6;
 const VECTORS: usize = 4;
 /// Rows of a register tile that is half as wide: as many sums.
-const MOST_ROWS: usize = 2 * ROWS;
+const MANY_ROWS: usize = 2 * ROWS;
+/// Rows of one of a single vector whose factors lie side by side: they need one address.
+const MOST_ROWS: usize = 16;
 /// The same where each lane has its own factors, whose loads take no register: the taps of a kernel of 3 × 3.
 const ROWS_OF_LANES: usize = 9;
 const VECTORS_OF_LANES: usize = 2;
@@ -183,32 +186,23 @@ impl<T: Number> Tile<'_, '_, T> {
         // Tiles of about as many rows.
         let most = match EACH {
             true => ROWS_OF_LANES,
-            false if const { V == 1 || V == 2 && S::MANY_REGISTERS } => MOST_ROWS,
+            false if const { V == 1 && S::MANY_REGISTERS } && self.all.rows.factors[0] == 1 => MOST_ROWS,
+            false if const { V == 1 || V == 2 && S::MANY_REGISTERS } => MANY_ROWS,
             false => ROWS,
         };
         // Many rows whose factors lie side by side are not torn apart.
-        let is_joined = !EACH && self.all.rows.factors[0] == 1 && counts[0] > ROWS;
+        let is_joined = most > ROWS_OF_LANES && self.all.rows.factors[0] == 1 && counts[0] > ROWS;
         let group = if is_joined { counts[0] } else { all };
         let tiles = group.div_ceil(most);
-        let (mut at, mut done) = ([0; 3], 0);
+        let (mut next, mut done) = ([(0, 0); MOST_ROWS], 0);
+        let mut at = self.places([0; 3], group.div_ceil(tiles), (V, T::lanes::<S>()), &mut next);
         for tile in 0..all / group * tiles {
-            let tile = tile % tiles;
-            let rows = (group - done % group).div_ceil(tiles - tile);
-            let mut places = [(0, 0); MOST_ROWS];
-            let mut row = 0;
-            while row < rows {
-                let (factor, sums) = self.all.rows.place(at);
-                places[row] = (factor, sums * self.all.sums.ld() + self.lane);
-                at[0] += 1;
-                if at[0] == counts[0] {
-                    at = [0, at[1] + 1, at[2]];
-                }
-                if at[1] == counts[1] {
-                    at = [0, 0, at[2] + 1];
-                }
-                row += 1;
-            }
+            let rows_of = |tile: usize, done: usize| (group - done % group).div_ceil(tiles - tile % tiles);
+            let (rows, places) = (rows_of(tile, done), next);
             done += rows;
+            if done < all {
+                at = self.places(at, rows_of(tile + 1, done), (V, T::lanes::<S>()), &mut next);
+            }
             match rows {
                 1 => self.apart::<S, 1, V, EACH>(simd, &places),
                 2 => self.apart::<S, 2, V, EACH>(simd, &places),
@@ -221,10 +215,43 @@ impl<T: Number> Tile<'_, '_, T> {
                 9 if const { V <= 2 } => self.apart::<S, ROWS_OF_LANES, V, EACH>(simd, &places),
                 10 if const { V <= 2 && !EACH } => self.apart::<S, 10, V, EACH>(simd, &places),
                 11 if const { V <= 2 && !EACH } => self.apart::<S, 11, V, EACH>(simd, &places),
-                MOST_ROWS if const { V <= 2 && !EACH } => self.apart::<S, MOST_ROWS, V, EACH>(simd, &places),
+                MANY_ROWS if const { V <= 2 && !EACH } => self.apart::<S, MANY_ROWS, V, EACH>(simd, &places),
+                13 if const { V == 1 && !EACH } => self.apart::<S, 13, V, EACH>(simd, &places),
+                14 if const { V == 1 && !EACH } => self.apart::<S, 14, V, EACH>(simd, &places),
+                15 if const { V == 1 && !EACH } => self.apart::<S, 15, V, EACH>(simd, &places),
+                MOST_ROWS if const { V == 1 && !EACH } => self.apart::<S, MOST_ROWS, V, EACH>(simd, &places),
                 _ => {}
             }
         }
+    }
+
+    /// The places of so many rows from one on, whose sums are needed soon, and the row behind them.
+    #[inline(always)]
+    fn places(
+        &self,
+        mut at: [usize; 3],
+        rows: usize,
+        (vectors, lanes): (usize, usize),
+        places: &mut [(usize, usize); MOST_ROWS],
+    ) -> [usize; 3] {
+        let Rows { counts, .. } = self.all.rows;
+        for place in &mut places[..rows] {
+            let (factor, sums) = self.all.rows.place(at);
+            *place = (factor, sums * self.all.sums.ld() + self.lane);
+            if !self.all.is_first {
+                for vector in 0..vectors {
+                    prefetch_line(self.sums.wrapping_add(place.1 + vector * lanes));
+                }
+            }
+            at[0] += 1;
+            if at[0] == counts[0] {
+                at = [0, at[1] + 1, at[2]];
+            }
+            if at[1] == counts[1] {
+                at = [0, 0, at[2] + 1];
+            }
+        }
+        at
     }
 
     #[inline(always)]
