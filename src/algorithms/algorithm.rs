@@ -17,8 +17,6 @@ use convlow_kernels::scheme::Scheme;
 use convlow_threads::Pool;
 
 use super::cost::Cost;
-#[cfg(feature = "training")]
-use super::gradient::Form;
 use crate::gemm::{Gemm, Multiplied};
 #[cfg(feature = "training")]
 use crate::lowering::image::Images;
@@ -316,14 +314,14 @@ impl<T: Element> Unit<'_, T> {
 #[cfg(feature = "training")]
 pub trait PreparedGradient: Send + Sync {
     /// Which tensor holds the factors of rows, and which those of lanes.
-    fn form(&self) -> &Form;
+    fn roles(&self) -> Roles<'_>;
 
     /// The scratch of an execute.
     fn scratch(&self) -> Scratch;
 
     /// The length of the vectors that its kernels use.
     fn length(&self) -> Length {
-        self.form().length
+        Length::Whole
     }
 
     /// What an execute costs.
@@ -356,6 +354,17 @@ impl<P: PreparedGradient> ReadyGradient for P {
     fn run_f64(&self, unit: &mut GradientUnit<'_, f64>, scratch: &mut [f64]) {
         self.run(unit, scratch);
     }
+}
+
+/// Which tensor holds the factors of rows, and which those of lanes: src or the gradient of dst.
+#[cfg(feature = "training")]
+pub struct Roles<'a> {
+    /// A problem whose src is the tensor of rows.
+    pub rows: &'a Problem,
+    /// One whose src is the tensor of lanes.
+    pub lanes: &'a Problem,
+    /// Whether the gradient of dst is the tensor of lanes.
+    pub lanes_are_diff_dst: bool,
 }
 
 /// The tensors of an execute, and what to compute with.

@@ -23,8 +23,6 @@ mod winograd;
 
 pub use algorithm::{Algorithm, Declined, Element, Limits, Prepared, Ready, Reason, Scratch, Unit};
 #[cfg(feature = "training")]
-pub(crate) use algorithm::{GradientUnit, ReadyGradient};
+pub(crate) use algorithm::{GradientUnit, ReadyGradient, Roles};
 pub use cost::{CACHED_BYTES, Calls, Cost};
-#[cfg(feature = "training")]
-pub(crate) use gradient::Form;
 pub use registry::{Entry, Products, REGISTRY};

@@ -2,7 +2,7 @@
 
 use convlow_threads::Pool;
 
-use crate::algorithms::{Declined, Element, Entry, Form, GradientUnit, Limits, ReadyGradient};
+use crate::algorithms::{Declined, Element, Entry, GradientUnit, Limits, ReadyGradient, Roles};
 use crate::gemm::Backend;
 use crate::lowering::image::Images;
 use crate::problem::{Problem, product};
@@ -49,14 +49,14 @@ impl Gradient {
         pool: &Pool,
     ) {
         let GradientTensors { src, diff_dst, diff_weights, diff_bias } = tensors;
-        let Form { rows, lanes, lanes_are_diff_dst, .. } = self.prepared.form();
-        let [of_rows, of_lanes] = if *lanes_are_diff_dst { [src, diff_dst] } else { [diff_dst, src] };
+        let Roles { rows, lanes, lanes_are_diff_dst } = self.prepared.roles();
+        let [of_rows, of_lanes] = if lanes_are_diff_dst { [src, diff_dst] } else { [diff_dst, src] };
         // SAFETY: the caller's promise: each tensor lies as the src of its problem.
         let [rows, lanes] = unsafe { [Images::new(rows, of_rows), Images::new(lanes, of_lanes)] };
         let mut unit = GradientUnit {
             rows,
             lanes,
-            diff_dst: if *lanes_are_diff_dst { lanes } else { rows },
+            diff_dst: if lanes_are_diff_dst { lanes } else { rows },
             diff_weights,
             diff_bias,
             accumulate: self.problem.accumulate,

@@ -10,7 +10,7 @@ use convlow_kernels::image::Image;
 use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
 
 use crate::algorithms::algorithm::{
-    Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Scratch, boxed_gradient,
+    Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Roles, Scratch, boxed_gradient,
 };
 use crate::algorithms::cost::{Calls, Cost, work};
 use crate::algorithms::gradient::{Form, GradientAlgorithm, bias};
@@ -213,8 +213,8 @@ fn operand<'a, T: Element>(
 }
 
 impl PreparedGradient for PreparedGradientKn2row {
-    fn form(&self) -> &Form {
-        &self.form
+    fn roles(&self) -> Roles<'_> {
+        self.form.roles()
     }
 
     fn scratch(&self) -> Scratch {

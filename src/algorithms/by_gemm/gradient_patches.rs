@@ -12,7 +12,7 @@ use super::gradient_kn2row::{BIAS_LANES, MOST_PIXELS};
 use super::patches::{Fill, copy_patch, fill_channel, spread_patch};
 use super::product::gemm_tile;
 use crate::algorithms::algorithm::{
-    Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Scratch, boxed_gradient,
+    Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Roles, Scratch, boxed_gradient,
 };
 use crate::algorithms::cost::{Calls, Cost, work};
 use crate::algorithms::gradient::{Form, GradientAlgorithm, bias};
@@ -139,8 +139,8 @@ impl PreparedGradientPatches {
 }
 
 impl PreparedGradient for PreparedGradientPatches {
-    fn form(&self) -> &Form {
-        &self.form
+    fn roles(&self) -> Roles<'_> {
+        self.form.roles()
     }
 
     fn scratch(&self) -> Scratch {

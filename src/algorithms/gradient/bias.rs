@@ -4,8 +4,7 @@ use convlow_kernels::gradient::{Extent, Partition, ProductSums, Rows, Run, Weigh
 use convlow_kernels::isa::Length;
 use convlow_kernels::matrix::MatrixMut;
 
-use super::STACK;
-use super::blocks::PIXELS_OF_PART;
+use super::blocks::{PIXELS_OF_PART, STACK};
 use super::moved::move_pixels;
 use super::strips::{Strips, whole};
 use crate::algorithms::algorithm::{Element, GradientUnit};

@@ -8,6 +8,8 @@ use super::strips::{Seen, Strips};
 /// Bytes of the lanes of a block, if there are more, and where each lane has rows of its own.
 const LANE_BYTES: usize = 256;
 const OWN_LANE_BYTES: usize = 128;
+/// Elements of scratch that lie on the stack where there is no other.
+pub(super) const STACK: usize = 1024;
 /// Pixels of a part at most: longer sums lose digits.
 pub(super) const PIXELS_OF_PART: usize = 4096;
 /// Bytes of a strip's factors of lanes.

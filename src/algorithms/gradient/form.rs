@@ -5,7 +5,7 @@ use std::ops::Range;
 use convlow_kernels::gradient::{Extent, lanes_of_vector};
 use convlow_kernels::isa::{Length, halves_are_as_fast};
 
-use crate::algorithms::algorithm::{Declined, Limits, ReadyGradient};
+use crate::algorithms::algorithm::{Declined, Limits, ReadyGradient, Roles};
 use crate::computed::Computed;
 use crate::problem::{Axis, DataType, Kind, Layout, Problem};
 
@@ -141,6 +141,12 @@ impl Form {
             lanes_are_diff_dst: !self.lanes_are_diff_dst,
             ..*self
         })
+    }
+
+    /// Which tensor is which.
+    pub fn roles(&self) -> Roles<'_> {
+        let Self { rows, lanes, lanes_are_diff_dst, .. } = self;
+        Roles { rows, lanes, lanes_are_diff_dst: *lanes_are_diff_dst }
     }
 
     /// Images of both tensors.

@@ -12,8 +12,7 @@ mod strips;
 
 #[cfg(feature = "gemm")]
 pub use self::bias::bias;
-pub use self::form::{Form, GradientAlgorithm};
+#[cfg(feature = "gemm")]
+pub use self::form::Form;
+pub use self::form::GradientAlgorithm;
 pub use self::register::GradientRegister;
-
-/// Elements of scratch that lie on the stack where there is no other.
-const STACK: usize = 1024;

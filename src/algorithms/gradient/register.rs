@@ -9,16 +9,16 @@
 use std::ops::Range;
 
 use convlow_kernels::gradient::{BlockMut, ProductSums, Rows, Run, WeightsMut, lanes_of_vector};
+use convlow_kernels::isa::Length;
 use convlow_kernels::matrix::MatrixMut;
 
-use super::STACK;
 use super::bias::{add_bias, bias, nothing, partition};
-use super::blocks::Blocks;
+use super::blocks::{Blocks, STACK};
 use super::form::{Form, GradientAlgorithm};
 use super::moved::{move_for_lanes, move_pixels};
 use super::strips::{RunList, Seen, Window, whole};
 use crate::algorithms::algorithm::{
-    Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Scratch, boxed_gradient,
+    Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Roles, Scratch, boxed_gradient,
 };
 use crate::algorithms::cost::{Cost, work};
 use crate::problem::{DataType, Problem};
@@ -389,8 +389,12 @@ impl<T: Element> Adding<'_, '_, '_, T> {
 }
 
 impl PreparedGradient for PreparedGradientRegister {
-    fn form(&self) -> &Form {
-        &self.form
+    fn roles(&self) -> Roles<'_> {
+        self.form.roles()
+    }
+
+    fn length(&self) -> Length {
+        self.form.length
     }
 
     fn scratch(&self) -> Scratch {

@@ -292,6 +292,23 @@ struct RegisterTile<'a, S, T, const R: usize, const V: usize> {
     sums: [*mut T; R],
 }
 
+/// Neighbouring vectors.
+///
+/// # Safety
+/// Their elements are there.
+#[inline(always)]
+unsafe fn load_vectors<S: Vectors, T: Number, const V: usize>(simd: S, from: *const T) -> [T::Vector<S>; V] {
+    let lanes = T::lanes::<S>();
+    let mut vectors = [T::splat(simd, T::ZERO); V];
+    let mut v = 0;
+    while v < V {
+        // SAFETY: the caller's promise.
+        vectors[v] = T::load::<S>(unsafe { std::slice::from_raw_parts(from.wrapping_add(v * lanes), lanes) });
+        v += 1;
+    }
+    vectors
+}
+
 /// The same, to be run; `EACH`: each lane has factors of its own; `JOINED`: those of the rows lie side by side.
 struct Sum<Tile, const EACH: bool, const JOINED: bool>(Tile);
 
@@ -303,28 +320,17 @@ impl<S: Vectors, T: Number, const R: usize, const V: usize, const EACH: bool, co
         let RegisterTile { simd, of_rows, of_lanes, steps, runs, is_first, sums: to } = self.0;
         let lanes = T::lanes::<S>();
         let mut sums = [[T::splat(simd, T::ZERO); V]; R];
-        // SAFETY: `run_checked` saw that the factors of all pixels, rows and lanes are there, and the sums of all rows and lanes.
-        let load = |from: *const T| T::load::<S>(unsafe { std::slice::from_raw_parts(from, lanes) });
-        if !is_first {
-            let mut r = 0;
-            while r < R {
-                let mut v = 0;
-                while v < V {
-                    sums[r][v] = load(to[r].wrapping_add(v * lanes));
-                    v += 1;
-                }
-                r += 1;
-            }
+        let mut r = 0;
+        while r < R && !is_first {
+            // SAFETY: `run_checked` saw that the factors of all pixels, rows and lanes are there, and the sums of all rows and lanes.
+            sums[r] = unsafe { load_vectors::<S, T, V>(simd, to[r]) };
+            r += 1;
         }
         for run in runs {
             let (mut row_at, mut at) = (run.rows, of_lanes.wrapping_add(run.lanes));
             for _ in 0..run.pixels {
-                let mut vectors = [T::splat(simd, T::ZERO); V];
-                let mut v = 0;
-                while v < V {
-                    vectors[v] = load(at.wrapping_add(v * lanes));
-                    v += 1;
-                }
+                // SAFETY: as above.
+                let vectors = unsafe { load_vectors::<S, T, V>(simd, at) };
                 let mut r = 0;
                 while r < R {
                     // Rows side by side need one address.
@@ -332,21 +338,16 @@ impl<S: Vectors, T: Number, const R: usize, const V: usize, const EACH: bool, co
                         true => of_rows[0].wrapping_add(row_at + r),
                         false => of_rows[r].wrapping_add(row_at),
                     };
-                    if EACH {
-                        let mut v = 0;
-                        while v < V {
-                            let factors = load(from.wrapping_add(v * lanes));
-                            sums[r][v] = T::multiply_add(simd, factors, vectors[v], sums[r][v]);
-                            v += 1;
-                        }
-                    } else {
+                    let factors = match EACH {
                         // SAFETY: as above.
-                        let factor = T::splat(simd, unsafe { *from });
-                        let mut v = 0;
-                        while v < V {
-                            sums[r][v] = T::multiply_add(simd, factor, vectors[v], sums[r][v]);
-                            v += 1;
-                        }
+                        true => unsafe { load_vectors::<S, T, V>(simd, from) },
+                        // SAFETY: as above.
+                        false => [T::splat(simd, unsafe { *from }); V],
+                    };
+                    let mut v = 0;
+                    while v < V {
+                        sums[r][v] = T::multiply_add(simd, factors[v], vectors[v], sums[r][v]);
+                        v += 1;
                     }
                     r += 1;
                 }
