@@ -367,6 +367,36 @@ void wisdom() {
 
 } // namespace
 
+// A step of training: inputs and gradients of 1, so that each tap sums the outputs that it has.
+void gradients() {
+    convlow::descriptor_nd desc(2);
+    desc.batch = 2, desc.in_channels = 3, desc.out_channels = 5;
+    desc.axis(0, 6, 3, 1).axis(1, 7, 3, 1);
+    const std::vector<float> src(desc.src_size(), 1.0F), weights(desc.weights_size(), 1.0F);
+    const std::vector<float> diff_dst(desc.dst_size(), 1.0F);
+    std::vector<float> diff_src(src.size(), NAN), diff_weights(weights.size(), NAN), diff_bias(5, NAN);
+    convlow::arguments args;
+    args.src = src.data();
+    args.weights = weights.data();
+    args.diff_dst = diff_dst.data();
+    args.diff_src = diff_src.data();
+    args.diff_weights = diff_weights.data();
+    args.diff_bias = diff_bias.data();
+    for (const std::int32_t propagation :
+         {CONVLOW_PROPAGATION_BACKWARD_DATA, CONVLOW_PROPAGATION_BACKWARD_WEIGHTS}) {
+        desc.propagation = propagation;
+        const convlow::plan plan(desc, convlow::options().plain_weights());
+        CHECK_SIZE(plan.packed_weights_bytes(), 0);
+        convlow::workspace workspace = plan.make_workspace();
+        args.workspace = workspace.data();
+        args.workspace_bytes = workspace.size();
+        plan.execute(args);
+    }
+    CHECK(diff_src[0] == 5 * 4.0F && diff_src[8] == 5 * 9.0F);
+    CHECK(diff_weights[4] == 2 * 42.0F && diff_weights[0] == 2 * 30.0F);
+    CHECK(std::all_of(diff_bias.begin(), diff_bias.end(), [](float value) { return value == 2 * 42.0F; }));
+}
+
 int main() {
     defaults();
     plans();
@@ -377,5 +407,6 @@ int main() {
     any_dimensions();
     activations();
     wisdom();
+    gradients();
     return check_result();
 }

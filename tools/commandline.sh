@@ -98,6 +98,8 @@ test_lowering() {
 test_evaluation() {
     local folder=target/evaluation
     python_module unittest --quiet evaluation.test_noise evaluation.test_page
+    # The table of docs/training.md is that of its data.
+    python3 benches/training.py --check
     mkdir -p $folder
     printf 'ic8ih9oc12kh3ph1n"tiny:first*2"\nic8ih9oc12kh1n"tiny:second"\n' >$folder/tiny.txt
     python_module evaluation --convlow "$(folder_of check)/convlow" --network $folder/tiny.txt --seconds 2 --peer-rounds 0 \

@@ -10,6 +10,9 @@ mod own_pool;
 #[cfg(feature = "rayon")]
 #[path = "hosts/rayon.rs"]
 mod rayon;
+#[cfg(feature = "training")]
+#[path = "hosts/training.rs"]
+mod training;
 
 /// Compares one of them with the page, and runs it.
 macro_rules! host {
@@ -30,6 +33,8 @@ host!(a_host_on_convlow_s_threads, own_pool, "hosts/own_pool.rs");
 host!(a_host_on_openblas, blas, "hosts/blas.rs");
 #[cfg(feature = "rayon")]
 host!(a_host_on_rayon_s_threads, rayon, "hosts/rayon.rs");
+#[cfg(feature = "training")]
+host!(a_host_that_trains, training, "hosts/training.rs");
 
 /// The page lists every feature of the manifest, and whether it is a default.
 #[test]
