@@ -1,8 +1,8 @@
 """Writes what docs/training.md says of whole steps: its table and its picture, from docs/training/steps.jsonl.
 
-    benches/peers/run --step --network resnet50 --network unet --batch 8 --json docs/training/steps.jsonl
-    python3 benches/training.py            # needs matplotlib
-    python3 benches/training.py --check    # whether the table is that of the data
+benches/peers/run --step --network resnet50 --network unet --batch 8 --json docs/training/steps.jsonl
+python3 benches/training.py            # needs matplotlib
+python3 benches/training.py --check    # whether the table is that of the data
 """
 
 from __future__ import annotations
@@ -71,8 +71,9 @@ def draw(steps: list[Step]) -> None:
         space.set_title("bytes beside the tensors (each tick ten times as many)", fontsize=9)
         for axes in (time, space):
             axes.invert_yaxis()
-    rows[0][0].legend(fontsize=7)
-    figure.tight_layout()
+        space.set_xlim(left=1e4)
+    figure.legend(*rows[0][0].get_legend_handles_labels(), loc="lower center", ncols=len(PARTS), fontsize=8)
+    figure.tight_layout(rect=(0, 0.12 / len(networks), 1, 1))
     figure.savefig(PICTURE, metadata={"Date": None})
 
 

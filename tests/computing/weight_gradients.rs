@@ -143,7 +143,8 @@ fn weights_of(problem: Problem) -> Problem {
     Problem::new(Problem { propagation: Propagation::BackwardWeights, ..problem }).expect("a valid problem")
 }
 
-/// Promise 4: a NaN in the gradient of dst reaches exactly the taps that read an input for its output.
+/// Promise 4: a NaN or an infinity in the gradient of dst reaches exactly the taps that read an input for its output, and one in
+/// src exactly those that read it.
 #[test]
 fn a_nan_reaches_exactly_what_its_windows_hold() {
     for operation in [Operation::Conv, Operation::ConvTranspose] {
@@ -155,23 +156,33 @@ fn a_nan_reaches_exactly_what_its_windows_hold() {
                 (problem.rows.stride, problem.cols.stride) = (stride, stride);
                 let problem = Problem { operation, groups, src_layout, dst_layout, batch: 2, ..problem };
                 let problem = weights_of(problem);
-                let plan = Plan::new(&problem, &Options::default()).expect("an algorithm");
-                let sizes = dst_sizes(&problem);
-                for at in [0, places(sizes).count() - 1, sizes[4] + 2] {
-                    let mut data = Gradients::<f32>::random(&problem, &mut fastrand::Rng::with_seed(3));
-                    data.diff_dst[at] = f32::NAN;
-                    let expected = data.expected(&problem);
-                    for (values, expected) in run_gradients(&plan, &data, [true; 2]).iter().zip(&expected) {
-                        for (value, expected) in values.iter().zip(expected) {
-                            assert_eq!(value.is_nan(), expected.value.is_nan(), "{problem}");
-                        }
+                let (sizes, src_len) = (dst_sizes(&problem), problem.src_len());
+                let places = [0, places(sizes).count() - 1, sizes[4] + 2].map(|at| (true, at));
+                for (in_dst, at) in places.into_iter().chain([(false, src_len / 2), (false, src_len - 1)]) {
+                    for (value, limit) in [(f32::NAN, usize::MAX), (f32::INFINITY, usize::MAX), (f32::NAN, 0)]
+                    {
+                        let mut data = Gradients::<f32>::random(&problem, &mut fastrand::Rng::with_seed(3));
+                        let tensor = if in_dst { &mut data.diff_dst } else { &mut data.src };
+                        tensor[at] = value;
+                        check_reach(&problem, &data, limit);
                     }
-                    assert!(expected[0].iter().any(|output| output.value.is_nan()));
-                    assert!(expected[0].iter().any(|output| !output.value.is_nan()));
                 }
             }
         }
     }
+}
+
+fn check_reach(problem: &Problem, data: &Gradients<f32>, limit: usize) {
+    let options = Options { max_workspace_bytes: limit, ..Options::default() };
+    let plan = Plan::new(problem, &options).expect("an algorithm");
+    let expected = data.expected(problem);
+    for (values, expected) in run_gradients(&plan, data, [true; 2]).iter().zip(&expected) {
+        for (value, expected) in values.iter().zip(expected) {
+            assert_eq!(value.is_finite(), expected.value.is_finite(), "{problem}, limit {limit}");
+        }
+    }
+    assert!(expected[0].iter().any(|output| !output.value.is_finite()));
+    assert!(expected[0].iter().any(|output| output.value.is_finite()));
 }
 
 /// Promise 8: the same bits for any number of threads.
