@@ -277,6 +277,21 @@ fn sums_of_millions_of_terms_keep_their_digits() {
     }
 }
 
+/// Every limit makes a plan, also where a GEMM is asked for that needs a workspace.
+#[cfg(feature = "gemm")]
+#[test]
+fn what_needs_no_workspace_serves_where_a_gemm_does_not_fit() {
+    let problem = weights_of(padded([16, 64], [12, 12], [3, 3], 1));
+    let chosen = |max_workspace_bytes: usize| {
+        let gemm = BackendChoice::Embedded;
+        let options = Options { gemm, max_workspace_bytes, ..Options::default() };
+        let plan = Plan::new(&problem, &options).expect("every limit makes a plan");
+        assert!(plan.info().workspace_bytes <= max_workspace_bytes);
+        plan.info().entry.name()
+    };
+    assert_eq!([usize::MAX, 0].map(chosen), ["gradient-kn2row", "gradient-register"]);
+}
+
 /// Where nothing is summed, `accumulate` leaves every bit of what is there.
 #[test]
 fn what_sums_nothing_leaves_the_bits() {

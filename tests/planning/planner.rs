@@ -85,6 +85,21 @@ fn check(problem: &Problem, options: &Options) -> bool {
 }
 
 /// The rule is no empty word: on some layers of real networks it takes another one than the quickest.
+/// A layer of one output pixel is planned for that pixel, and not for a map of the usual size.
+#[test]
+fn a_fully_connected_layer_of_few_outputs_gets_the_quicker_algorithm() {
+    let problem = Problem {
+        src_layout: Layout::Nhwc,
+        dst_layout: Layout::Nhwc,
+        ..common::padded([64, 10], [7, 7], [7, 7], 0)
+    };
+    for batch in [1, 8, 64] {
+        let problem = Problem::new(Problem { batch, ..problem }).expect("a valid problem");
+        let plan = Plan::new(&problem, &Options::default()).expect("an algorithm");
+        assert_eq!(plan.info().entry.name(), "kn2row-register", "batch {batch}");
+    }
+}
+
 #[test]
 fn of_those_estimated_level_the_least_workspace_is_taken() {
     let mut decided = 0;

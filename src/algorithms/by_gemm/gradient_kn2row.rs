@@ -13,7 +13,7 @@ use crate::algorithms::algorithm::{
     Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Roles, Scratch, boxed_gradient,
 };
 use crate::algorithms::cost::{Calls, Cost, work};
-use crate::algorithms::gradient::{Form, GradientAlgorithm, bias};
+use crate::algorithms::gradient::{Form, GradientAlgorithm, PIXELS_OF_PART, bias};
 use crate::algorithms::tiling::channels_of_block;
 use crate::lowering::patches::gather;
 use crate::problem::{Layout, Problem};
@@ -31,8 +31,6 @@ const COLUMN_BYTES: usize = 64 << 10;
 const BLOCKS: usize = 8;
 /// The fewest lanes to which a block is reduced for that.
 const LEAST_LANES: usize = 64;
-/// The most pixels of a call: longer sums lose digits.
-pub const MOST_PIXELS: usize = 4096;
 /// Lanes of a block of the bias, whose sums and pixels lie on the stack.
 pub const BIAS_LANES: usize = 64;
 
@@ -81,7 +79,7 @@ impl GradientAlgorithm for GradientKn2row {
         let read = block[usize::from(!lanes_are_inputs)];
         let most_pixels = match is_copied {
             true => (problem.elements(COLUMN_BYTES) / read).clamp(1, cols.output),
-            false => MOST_PIXELS,
+            false => PIXELS_OF_PART,
         };
         let columns = if is_copied { most_pixels * read } else { 0 };
         let elements = columns + if is_matrix { 0 } else { block[0] * block[1] };
@@ -236,7 +234,7 @@ impl PreparedGradient for PreparedGradientKn2row {
         let largest = [&form.rows, &form.lanes].map(|tensor| tensor.channel_strides()[0]);
         Cost {
             calls: Some(calls),
-            largest_size: largest[0].saturating_mul(form.axes[2].step()).max(largest[1]).max(MOST_PIXELS),
+            largest_size: largest[0].saturating_mul(form.axes[2].step()).max(largest[1]).max(PIXELS_OF_PART),
             tiles: partition.blocks(),
             scattered: if self.scratch.elements == self.columns { 0.0 } else { work(&partition.of.counts) },
             ..Cost::default()

@@ -8,14 +8,14 @@ use convlow_kernels::gradient::{Extent, Partition, WeightsMut};
 use convlow_kernels::image::Image;
 use convlow_kernels::matrix::{Matrix, MatrixMut, Operand};
 
-use super::gradient_kn2row::{BIAS_LANES, MOST_PIXELS};
+use super::gradient_kn2row::BIAS_LANES;
 use super::patches::{Fill, copy_patch, fill_channel, spread_patch};
 use super::product::gemm_tile;
 use crate::algorithms::algorithm::{
     Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Roles, Scratch, boxed_gradient,
 };
 use crate::algorithms::cost::{Calls, Cost, work};
-use crate::algorithms::gradient::{Form, GradientAlgorithm, bias};
+use crate::algorithms::gradient::{Form, GradientAlgorithm, PIXELS_OF_PART, bias};
 use crate::lowering::image::matrix_of;
 use crate::problem::{Layout, Problem};
 use crate::tiles::{EachTile, Grid, for_each_block_of_group};
@@ -127,8 +127,8 @@ impl PreparedGradientPatches {
             let mut beta = if is_first && !block.is_added() { T::ZERO } else { T::ONE };
             let [lanes, rows, _] = block.block.ranges.clone();
             let mut matrix = block.matrix().expect("the weights of a group are a matrix");
-            for from in (0..self.pixels()).step_by(MOST_PIXELS) {
-                let depth = from..(from + MOST_PIXELS).min(self.pixels());
+            for from in (0..self.pixels()).step_by(PIXELS_OF_PART) {
+                let depth = from..(from + PIXELS_OF_PART).min(self.pixels());
                 let a = first.part(depth.clone(), rows.clone()).t();
                 let b = second.part(depth, lanes.clone());
                 unit.multiply(matrix.reborrow(), a, b, beta);
@@ -153,11 +153,11 @@ impl PreparedGradient for PreparedGradientPatches {
         let units = work(&[form.batch(), form.extent.groups]);
         let [lanes, rows, _] = partition.block;
         let calls = Calls {
-            shape: [rows, lanes, pixels.min(MOST_PIXELS)],
+            shape: [rows, lanes, pixels.min(PIXELS_OF_PART)],
             count: form
                 .batch()
                 .saturating_mul(partition.blocks())
-                .saturating_mul(pixels.div_ceil(MOST_PIXELS)),
+                .saturating_mul(pixels.div_ceil(PIXELS_OF_PART)),
             macs: units * work(&[pixels, depth, form.lanes.group_in()]),
             plane: 0,
         };

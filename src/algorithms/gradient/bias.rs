@@ -20,8 +20,8 @@ pub fn partition(channels: usize, groups: usize, block: usize) -> Partition {
     Partition { of, block: [block, 1, 1] }
 }
 
-/// Computes the gradient of the bias, if it is asked for, in blocks of so many lanes: whole vectors of this length, of which the
-/// scratch of a slot, or the stack where there is none, has room for two.
+/// Computes the gradient of the bias, if it is asked for, in blocks of so many lanes: whole vectors of this length. The stack
+/// serves where it has more room than the scratch of a slot.
 pub fn bias<T: Element>(
     unit: &mut GradientUnit<'_, T>,
     (lanes, length): (usize, Length),

@@ -11,7 +11,7 @@ const OWN_LANE_BYTES: usize = 128;
 /// Elements of scratch that lie on the stack where there is no other.
 pub(super) const STACK: usize = 1024;
 /// Pixels of a part at most: longer sums lose digits.
-pub(super) const PIXELS_OF_PART: usize = 4096;
+pub const PIXELS_OF_PART: usize = 4096;
 /// Bytes of a strip's factors of lanes.
 const STRIP_BYTES: usize = 64 << 10;
 /// A line of the cache.

@@ -13,6 +13,8 @@ mod strips;
 #[cfg(feature = "gemm")]
 pub use self::bias::bias;
 #[cfg(feature = "gemm")]
+pub use self::blocks::PIXELS_OF_PART;
+#[cfg(feature = "gemm")]
 pub use self::form::Form;
 pub use self::form::GradientAlgorithm;
 pub use self::register::GradientRegister;

@@ -1,7 +1,6 @@
 //! [`ProductSums`]: sums of products over the pixels of a strip.
 
 use crate::isa::{self, Length};
-use crate::lanes::prefetch_line;
 use crate::matrix::MatrixMut;
 use crate::number::Number;
 use crate::vectors::{Apart, Kernel, Vectors};
@@ -194,15 +193,22 @@ impl<T: Number> Tile<'_, '_, T> {
         let is_joined = most > ROWS_OF_LANES && self.all.rows.factors[0] == 1 && counts[0] > ROWS;
         let group = if is_joined { counts[0] } else { all };
         let tiles = group.div_ceil(most);
-        let (mut next, mut done) = ([(0, 0); MOST_ROWS], 0);
-        let mut at = self.places([0; 3], group.div_ceil(tiles), (V, T::lanes::<S>()), &mut next);
+        let (mut at, mut done) = ([0; 3], 0);
         for tile in 0..all / group * tiles {
-            let rows_of = |tile: usize, done: usize| (group - done % group).div_ceil(tiles - tile % tiles);
-            let (rows, places) = (rows_of(tile, done), next);
-            done += rows;
-            if done < all {
-                at = self.places(at, rows_of(tile + 1, done), (V, T::lanes::<S>()), &mut next);
+            let rows = (group - done % group).div_ceil(tiles - tile % tiles);
+            let mut places = [(0, 0); MOST_ROWS];
+            for place in &mut places[..rows] {
+                let (factor, sums) = self.all.rows.place(at);
+                *place = (factor, sums * self.all.sums.ld() + self.lane);
+                at[0] += 1;
+                if at[0] == counts[0] {
+                    at = [0, at[1] + 1, at[2]];
+                }
+                if at[1] == counts[1] {
+                    at = [0, 0, at[2] + 1];
+                }
             }
+            done += rows;
             match rows {
                 1 => self.apart::<S, 1, V, EACH>(simd, &places),
                 2 => self.apart::<S, 2, V, EACH>(simd, &places),
@@ -223,35 +229,6 @@ impl<T: Number> Tile<'_, '_, T> {
                 _ => {}
             }
         }
-    }
-
-    /// The places of so many rows from one on, whose sums are needed soon, and the row behind them.
-    #[inline(always)]
-    fn places(
-        &self,
-        mut at: [usize; 3],
-        rows: usize,
-        (vectors, lanes): (usize, usize),
-        places: &mut [(usize, usize); MOST_ROWS],
-    ) -> [usize; 3] {
-        let Rows { counts, .. } = self.all.rows;
-        for place in &mut places[..rows] {
-            let (factor, sums) = self.all.rows.place(at);
-            *place = (factor, sums * self.all.sums.ld() + self.lane);
-            if !self.all.is_first {
-                for vector in 0..vectors {
-                    prefetch_line(self.sums.wrapping_add(place.1 + vector * lanes));
-                }
-            }
-            at[0] += 1;
-            if at[0] == counts[0] {
-                at = [0, at[1] + 1, at[2]];
-            }
-            if at[1] == counts[1] {
-                at = [0, 0, at[2] + 1];
-            }
-        }
-        at
     }
 
     #[inline(always)]
