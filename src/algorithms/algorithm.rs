@@ -224,6 +224,30 @@ pub struct Limits {
     pub threads: usize,
     /// Elements of scratch. Algorithms of fixed need ignore it; the planner compares.
     pub elements: usize,
+    /// Elements of a tile's part of it. So tiles, and with them the bits, do not depend on how many run at once.
+    of_tile: usize,
+}
+
+impl Limits {
+    /// One tile may use all of the scratch.
+    pub fn new(threads: usize, elements: usize) -> Self {
+        Self { threads, elements, of_tile: elements }
+    }
+
+    /// The same for tiles of at most so many elements.
+    pub fn with_tiles_of(self, elements: usize) -> Self {
+        Self { of_tile: elements, ..self }
+    }
+
+    /// The same for one tile at a time.
+    pub fn alone(self) -> Self {
+        Self { threads: 1, ..self }
+    }
+
+    /// Elements of scratch of a tile.
+    pub fn of_tile(&self) -> usize {
+        self.of_tile.min(self.elements)
+    }
 }
 
 /// The scratch of one unit: some slots of equal size.

@@ -75,7 +75,7 @@ fn cost_counts_the_gemm_calls_that_run_makes() {
 }
 
 fn count_calls<T: Element>(problem: &Problem, limit: usize) {
-    let limits = Limits { threads: 2, elements: limit };
+    let limits = Limits::new(2, limit);
     for entry in REGISTRY {
         let Ok(prepared) = entry.prepare(problem, limits) else { continue };
         let cost = prepared.cost();

@@ -84,9 +84,9 @@ impl Algorithm for Im2colRegister {
         let pays = problem.group_out() > FEW_CHANNELS || apart && problem.group_out() > block;
         // A vector of pixels at least, if that is not too much.
         let least = VECTORS.min(problem.elements(MOST_BYTES) / depth);
-        let in_place = are_patches && !(pays && limits.elements / depth >= least.clamp(1, all));
+        let in_place = are_patches && !(pays && limits.of_tile() / depth >= least.clamp(1, all));
         let fitting = (problem.elements(PATCH_BYTES) / depth).max(least).clamp(1, PIXELS);
-        let fitting = if in_place { fitting } else { fitting.min(limits.elements / depth).max(1) };
+        let fitting = if in_place { fitting } else { fitting.min(limits.of_tile() / depth).max(1) };
         let pixels = whole_tiles(all, fitting);
         let mut scratch = Scratch::NONE;
         let mut threads = limits.threads;

@@ -155,7 +155,7 @@ impl Algorithm for Kn2colRegister {
             c"needs stride 1, or operation = CONV_TRANSPOSE",
         )?;
         let geometry = problem.geometry();
-        let fitting = problem.elements(SCRATCH_BYTES).min(limits.elements);
+        let fitting = problem.elements(SCRATCH_BYTES).min(limits.of_tile());
         let in_place = (problem.src_layout, problem.dst_layout) == (Layout::Nhwc, Layout::Nhwc);
         let sharing = if in_place { limits.threads } else { TILES };
         let most = most_pixels(&geometry, sharing);

@@ -205,7 +205,7 @@ impl Algorithm for Kn2rowRegister {
             QUAD if groups == 1 => Blocks::new(problem.data_type, 1, channels),
             _ => Blocks::new(problem.data_type, problem.groups, channels),
         };
-        let tiling = Tiling::new(problem, &geometry, groups, blocks, limits.elements);
+        let tiling = Tiling::new(problem, &geometry, groups, blocks, limits.of_tile());
         let scratch = match tiling.moved {
             0 => Scratch::NONE,
             moved => {

@@ -158,7 +158,7 @@ impl Entry {
     /// # Errors
     /// Why it does not.
     pub fn check(&self, problem: &Problem) -> Result<(), Declined> {
-        let limits = Limits { threads: 1, elements: usize::MAX };
+        let limits = Limits::new(1, usize::MAX);
         #[cfg(feature = "training")]
         if problem.propagation == Propagation::BackwardWeights {
             return self.prepare_gradient(problem, limits).map(drop);

@@ -86,7 +86,7 @@ mod tests {
             ..Problem::UNIT
         })
         .expect("a small problem");
-        let limits = Limits { threads: 2, elements: 0 };
+        let limits = Limits::new(2, 0);
         let prepared = TapsByPixel.prepare(&problem, limits).expect("it computes everything in NHWC");
         let values = |len: usize| -> Vec<f32> { (0..len).map(|index| (index % 7) as f32 - 3.0).collect() };
         let (src, weights) = (values(problem.src_len()), values(problem.weights_len()));

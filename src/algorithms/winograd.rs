@@ -208,7 +208,7 @@ impl<const A: usize, const R: usize> Algorithm for Winograd<A, R> {
         require_unit_stride(problem)?;
         require((rows.dilation, cols.dilation) == (1, 1), c"needs dilation 1")?;
         // The tiling follows from the limit alone; threads take what room is left.
-        let tiling = Self::tiling(problem, problem.elements(SCRATCH_BYTES).min(limits.elements))?;
+        let tiling = Self::tiling(problem, problem.elements(SCRATCH_BYTES).min(limits.of_tile()))?;
         let tiles = Self::grid(problem, &tiling, limits.threads).tiles();
         let scratch = Scratch::of_tiles(tiling.elements, tiles, limits)?;
         let grid = Self::grid(problem, &tiling, scratch.slots);

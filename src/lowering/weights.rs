@@ -25,6 +25,8 @@ use crate::problem::{DataType, Problem, WeightStrides, product};
 const HEADER_WORDS: usize = 8;
 /// Bytes in front of the elements.
 pub const HEADER_BYTES: usize = HEADER_WORDS * size_of::<u64>();
+/// Elements that are moved before they are brought into order, on the stack.
+const KEPT: usize = 4096;
 /// Bytes behind the elements: the zeros and the end mark.
 const END_BYTES: usize = BEHIND_WEIGHTS + 2 * size_of::<u64>();
 
@@ -78,6 +80,11 @@ impl Packing {
             0 => self.kernel.iter().product(),
             m => alpha(m.into(), self.kernel[1]).pow(2),
         }
+    }
+
+    /// Output channels of a block: of one group, if there are no blocks.
+    pub fn outputs_of_block(&self) -> usize {
+        if self.order.block == 0 { self.out_channels } else { self.order.block }
     }
 
     /// Elements of all groups.
@@ -196,31 +203,38 @@ impl Packing {
                 first_weight + of * group_stride + channel % of_group * output
             }
         };
-        let block = if self.order.block == 0 { m } else { self.order.block };
+        let block = self.outputs_of_block();
         #[cfg(feature = "winograd")]
         if self.order.winograd > 0 {
             self.transform_group(&weights[first_weight..], packed);
             return;
         }
+        if evenly && self.copy_rows(&weights[first_weight..], block, packed) {
+            return;
+        }
         let blocks = packed.chunks_mut((block * self.in_channels * self.taps()).max(1));
         for (first, packed) in (0..m).step_by(block).zip(blocks) {
             let outputs = block.min(m - first);
-            if !(evenly && self.transpose_block(&weights[place_of(first)..], outputs, packed)) {
-                self.pack_block(weights, outputs, |at| place_of(first + at), evenly, packed);
+            let is_done = evenly && {
+                let weights = &weights[place_of(first)..];
+                self.transpose_block(weights, outputs, packed)
+                    || self.transpose_taps(weights, outputs, packed)
+            };
+            if !is_done {
+                self.pack_block(weights, outputs, |at| place_of(first + at), packed);
             }
         }
     }
 
-    /// Packs a block of so many output channels, whose weights begin at these places, evenly or not.
+    /// Packs a block of so many output channels, whose weights begin at these places, weight by weight.
     fn pack_block<T: Element>(
         &self,
         weights: &[T],
         outputs: usize,
         place_of: impl Fn(usize) -> usize,
-        evenly: bool,
         packed: &mut [T],
     ) {
-        let WeightStrides { output, input, tap, turned_round, .. } = self.source;
+        let WeightStrides { input, tap, turned_round, .. } = self.source;
         let [kh, kw] = self.kernel;
         // How many there are, where the first lies, and how far the next is: places wrap around where taps run backwards.
         let turned_round = turned_round && self.order.taps == Taps::InOrder;
@@ -229,7 +243,7 @@ impl Packing {
             false => (count, 0, step),
         };
         let dims = self.order.dims.map(|dim| match dim {
-            M => (outputs, 0, output),
+            M => (outputs, 0, 0),
             C => (self.in_channels, 0, input),
             I => taps(kh, kw * tap),
             J => taps(kw, tap),
@@ -238,22 +252,15 @@ impl Packing {
             M => place_of(at),
             _ => dims[dim].1.wrapping_add(at.wrapping_mul(dims[dim].2)),
         };
-        let [(n0, ..), (n1, ..), (n2, ..), (n3, _, step)] = dims;
-        let unevenly = self.order.dims[3] == M && !evenly;
-        let runs = (0..n0).flat_map(|a| (0..n1).flat_map(move |b| (0..n2).map(move |c| [a, b, c])));
-        for (outer, packed) in runs.zip(packed.chunks_exact_mut(n3.max(1))) {
-            let begin = (0..3).map(|dim| place(dim, outer[dim])).fold(0, usize::wrapping_add);
-            let first = begin.wrapping_add(place(3, 0));
-            if unevenly {
-                packed
-                    .iter_mut()
-                    .enumerate()
-                    .for_each(|(at, packed)| *packed = weights[begin + place_of(at)]);
-            } else if step == 1 {
-                packed.copy_from_slice(&weights[first..first + n3]);
-            } else {
-                let places = (0..n3).map(|at| first.wrapping_add(at.wrapping_mul(step)));
-                packed.iter_mut().zip(places).for_each(|(packed, place)| *packed = weights[place]);
+        let mut packed = packed.iter_mut();
+        for a in 0..dims[0].0 {
+            for b in 0..dims[1].0 {
+                for c in 0..dims[2].0 {
+                    let begin = place(0, a).wrapping_add(place(1, b)).wrapping_add(place(2, c));
+                    for (at, packed) in (0..dims[3].0).zip(&mut packed) {
+                        *packed = weights[begin.wrapping_add(place(3, at))];
+                    }
+                }
             }
         }
     }
@@ -263,7 +270,7 @@ impl Packing {
     fn transform_group<T: Element>(&self, weights: &[T], packed: &mut [T]) {
         let WeightStrides { output, input, tap, .. } = self.source;
         let (c, m, r) = (self.in_channels, self.out_channels, self.kernel[1]);
-        let block = if self.order.block == 0 { m } else { self.order.block };
+        let block = self.outputs_of_block();
         let transform = KernelTransform::new(alpha(self.order.winograd.into(), r), r);
         let blocks = packed.chunks_mut(block * self.taps() * c);
         for (first, packed) in (0..m).step_by(block).zip(blocks) {
@@ -282,8 +289,6 @@ impl Packing {
     /// Packs a block of output channels, which begins with the first of these weights, by moving squares of them; whether
     /// that is possible: the block is a transposition of rows that lie dense.
     fn transpose_block<T: Element>(&self, weights: &[T], outputs: usize, packed: &mut [T]) -> bool {
-        /// Elements that are moved before they are brought into order, on the stack.
-        const KEPT: usize = 4096;
         /// Output channels that are moved at once.
         const AT_ONCE: usize = 64;
         let WeightStrides { output, input, tap, .. } = self.source;
@@ -329,6 +334,53 @@ impl Packing {
                         (of_outer, of_inner) = (of_outer + 1, 0);
                     }
                 }
+            }
+        }
+        true
+    }
+
+    /// Row of a block in which the weights of a tap and an input channel lie.
+    fn row_of(&self, tap: usize, channel: usize) -> usize {
+        let taps = self.kernel.iter().product::<usize>();
+        let tap = if self.source.turned_round { taps - 1 - tap } else { tap };
+        if self.order.dims[0] == C { channel * taps + tap } else { tap * self.in_channels + channel }
+    }
+
+    /// Packs a group, which begins with the first of these weights, row by row of the caller's; whether that is possible: the
+    /// output channels lie dense there, and here too.
+    fn copy_rows<T: Element>(&self, weights: &[T], block: usize, packed: &mut [T]) -> bool {
+        let WeightStrides { output, input, tap, .. } = self.source;
+        let (m, taps) = (self.out_channels, self.kernel.iter().product::<usize>());
+        if self.order.dims[3] != M || output != 1 {
+            return false;
+        }
+        for (channel, at) in (0..self.in_channels).flat_map(|channel| (0..taps).map(move |at| (channel, at)))
+        {
+            let row = self.row_of(at, channel);
+            let weights = &weights[channel * input + at * tap..][..m];
+            let blocks = packed.chunks_mut(block * self.in_channels * taps);
+            for (weights, packed) in weights.chunks(block).zip(blocks) {
+                packed[row * weights.len()..][..weights.len()].copy_from_slice(weights);
+            }
+        }
+        true
+    }
+
+    /// Packs a block as [`Packing::transpose_block`] does, input channel by input channel; whether that is possible: the taps of
+    /// the output channels of an input channel lie dense, as for the gradient of the data.
+    fn transpose_taps<T: Element>(&self, weights: &[T], outputs: usize, packed: &mut [T]) -> bool {
+        let WeightStrides { output, input, tap, .. } = self.source;
+        let taps = self.kernel.iter().product::<usize>();
+        if self.order.dims[3] != M || (output, tap) != (taps, 1) || taps * outputs > KEPT {
+            return false;
+        }
+        let mut kept = [T::ZERO; KEPT];
+        let kept = &mut kept[..taps * outputs];
+        for channel in 0..self.in_channels {
+            let rows = Matrix::new(&weights[channel * input..][..outputs * taps], outputs, taps, taps);
+            T::transpose(&rows, &mut MatrixMut::new(kept, taps, outputs, outputs), false);
+            for (tap, row) in kept.chunks_exact(outputs).enumerate() {
+                packed[self.row_of(tap, channel) * outputs..][..outputs].copy_from_slice(row);
             }
         }
         true

@@ -27,7 +27,7 @@ impl Gradient {
     /// # Errors
     /// Why the algorithm does not compute it.
     pub fn new(problem: &Problem, entry: &Entry, threads: usize, max_bytes: usize) -> Result<Self, Declined> {
-        let limits = Limits { threads, elements: problem.elements(max_bytes) };
+        let limits = Limits::new(threads, problem.elements(max_bytes));
         Ok(Self { prepared: entry.prepare_gradient(problem, limits)?, problem: *problem })
     }
 

@@ -4,7 +4,7 @@ use convlow_kernels::matrix::MatrixMut;
 use convlow_threads::Pool;
 
 use super::schedule::Schedule;
-use crate::algorithms::{Declined, Element, Entry, Unit};
+use crate::algorithms::{Declined, Element, Entry, Limits, Unit};
 use crate::gemm::Backend;
 use crate::lowering::image::image_of;
 use crate::lowering::weights::Packing;
@@ -50,10 +50,9 @@ impl Part {
         problem: &Problem,
         source: WeightStrides,
         entry: &Entry,
-        threads: usize,
-        max_bytes: usize,
+        limits: Limits,
     ) -> Result<Self, Declined> {
-        Schedule::new(problem, entry, threads, max_bytes).map(|schedule| Self::of(problem, source, schedule))
+        Schedule::new(problem, entry, limits).map(|schedule| Self::of(problem, source, schedule))
     }
 
     /// A part that a schedule is there for.

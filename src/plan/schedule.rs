@@ -16,17 +16,16 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule within `max_bytes` where the algorithm can adapt.
+    /// The schedule within the limits where the algorithm can adapt.
     ///
     /// # Errors
     /// Why the algorithm does not compute the problem.
-    pub fn new(problem: &Problem, entry: &Entry, threads: usize, max_bytes: usize) -> Result<Self, Declined> {
-        let elements = problem.elements(max_bytes);
-        let whole =
-            Self { prepared: entry.prepare(problem, Limits { threads, elements })?, units_at_once: 1 };
+    pub fn new(problem: &Problem, entry: &Entry, limits: Limits) -> Result<Self, Declined> {
+        let Limits { threads, elements, .. } = limits;
+        let whole = Self { prepared: entry.prepare(problem, limits)?, units_at_once: 1 };
         let units = whole.units(problem);
         if threads.min(units) > 1 && problem.macs() / units < SMALL_UNIT_MACS {
-            let alone = entry.prepare(problem, Limits { threads: 1, elements })?;
+            let alone = entry.prepare(problem, limits.alone())?;
             let fitting = elements.checked_div(alone.scratch().all()).unwrap_or(usize::MAX);
             let units_at_once = threads.min(units).min(fitting);
             if units_at_once > 1 {

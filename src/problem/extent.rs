@@ -95,23 +95,23 @@ impl Extent {
     }
 }
 
+/// Names and sizes, in several slices.
+pub(super) type Named<'a> = &'a [&'a [(&'static str, usize)]];
+
 /// Makes sure that the product of named sizes is at most `most`. A size of 0 counts as 1, so that the sizes beside it fit by
 /// themselves, in whatever order they are multiplied.
-pub(super) fn checked(
-    what: &str,
-    most: usize,
-    sizes: impl Iterator<Item = (&'static str, usize)> + Clone,
-) -> Result<()> {
-    struct PrintedProduct<I>(I);
-    impl<I: Iterator<Item = (&'static str, usize)> + Clone> fmt::Display for PrintedProduct<I> {
+pub(super) fn checked(what: &str, most: usize, sizes: Named<'_>) -> Result<()> {
+    struct PrintedProduct<'a>(Named<'a>);
+    impl fmt::Display for PrintedProduct<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            for (index, (name, size)) in self.0.clone().enumerate() {
+            for (index, (name, size)) in self.0.iter().copied().flatten().enumerate() {
                 write!(f, "{}{name} = {size}", if index > 0 { ", " } else { "" })?;
             }
             Ok(())
         }
     }
-    let product = sizes.clone().try_fold(1usize, |all, (_, size)| all.checked_mul(size.max(1)));
+    let product =
+        sizes.iter().copied().flatten().try_fold(1usize, |all, (_, size)| all.checked_mul(*size.max(&1)));
     if product.is_none_or(|product| product > most) {
         return Err(Error::Overflow(text!("the {what} not fit size_t ({})", PrintedProduct(sizes))));
     }

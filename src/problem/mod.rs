@@ -203,18 +203,19 @@ impl Problem {
             ("out_channels", problem.out_channels),
         );
         let of_group = ("in_channels / groups", problem.group_in());
-        let axes = || names.into_iter().zip(problem.axes()).skip(usize::from(!problem.is(Kind::Volume)));
-        let inputs = axes().map(|(names, axis)| (names.input, axis.input));
-        let kernel = axes().map(|(names, axis)| (names.kernel, axis.kernel));
-        let outputs = axes().map(|(names, axis)| (names.output, axis.output));
+        let axes = problem.axes();
+        let skipped = usize::from(!problem.is(Kind::Volume));
+        let inputs = &[0, 1, 2].map(|at| (names[at].input, axes[at].input))[skipped..];
+        let kernel = &[0, 1, 2].map(|at| (names[at].kernel, axes[at].kernel))[skipped..];
+        let outputs = &[0, 1, 2].map(|at| (names[at].output, axes[at].output))[skipped..];
         let most = isize::MAX as usize / problem.data_type.bytes();
-        checked("bytes of src do", most, [batch, input].into_iter().chain(inputs.clone()))?;
-        checked("bytes of dst do", most, [batch, output].into_iter().chain(outputs.clone()))?;
-        checked("bytes of the weights do", most, [output, of_group].into_iter().chain(kernel.clone()))?;
-        let factors = [batch, output, of_group].into_iter().chain(kernel);
-        checked("number of multiplications does", usize::MAX, factors.clone().chain(outputs))?;
+        checked("bytes of src do", most, &[&[batch, input], inputs])?;
+        checked("bytes of dst do", most, &[&[batch, output], outputs])?;
+        checked("bytes of the weights do", most, &[&[output, of_group], kernel])?;
+        let factors = &[batch, output, of_group];
+        checked("number of multiplications does", usize::MAX, &[factors, kernel, outputs])?;
         if problem.is(Kind::Transposed) {
-            checked("number of multiplications does", usize::MAX, factors.chain(inputs))?;
+            checked("number of multiplications does", usize::MAX, &[factors, kernel, inputs])?;
         }
         let src_strides = problem.src_extent().checked("src", problem.data_type)?;
         let dst_strides = problem.dst_extent().checked("dst", problem.data_type)?;

@@ -66,7 +66,7 @@ impl Algorithm for Kn2rowAa {
         let saved = saved_cols(&problem.cols, problem.accumulate);
         let mut saved_row = if joined { elements_of(&[saved, block.min(channels)])? } else { 0 };
         // The strip follows from the limit alone; threads take what room is left.
-        match limits.elements.min(problem.elements(SAVED_BYTES)).checked_div(saved_row) {
+        match limits.of_tile().min(problem.elements(SAVED_BYTES)).checked_div(saved_row) {
             None => {} // There is nothing to save.
             Some(0) => (joined, saved_row) = (false, 0),
             Some(fitting) => strip_rows = strip_rows.min(fitting),

@@ -104,7 +104,7 @@ impl Algorithm for Kn2rowFlat {
         let saved = if rows.output == 1 { 0 } else { saved_cols(cols, problem.accumulate) };
         let saved_row = elements_of(&[saved, block])?;
         // The tile follows from the limit alone; threads take what room is left.
-        if let Some(fitting) = limits.elements.checked_div(saved_row) {
+        if let Some(fitting) = limits.of_tile().checked_div(saved_row) {
             pixels = (pixels / width).min(fitting).max(1) * width;
         }
         let tile = (pixels, block);

@@ -156,7 +156,7 @@ impl Algorithm for Kn2rowFold {
         let (geometry, all, channels) = (flattened(problem), problem.out_pixels(), problem.group_out());
         let (most, block) = strip_tile(&geometry, problem.group_in(), channels);
         // The strip follows from the limit alone; threads take what room is left.
-        let fitting = problem.elements(SCRATCH_BYTES).min(limits.elements);
+        let fitting = problem.elements(SCRATCH_BYTES).min(limits.of_tile());
         let pixels = strip_pixels(problem, &geometry, (most, block), fitting);
         let sizes = Sizes::new(problem, &geometry, pixels, block).ok_or(Scratch::OVERFLOW)?;
         let elements = sizes.sum().ok_or(Scratch::OVERFLOW)?;

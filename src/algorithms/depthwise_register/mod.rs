@@ -53,7 +53,7 @@ impl Algorithm for DepthwiseRegister {
         require(is_depthwise, c"needs several groups of one input channel each")?;
         require_countable_taps(problem)?;
         let block = channels_of_register_tile(problem.data_type);
-        let reading = SrcReading::new(problem, block, limits.elements)?;
+        let reading = SrcReading::new(problem, block, limits.of_tile())?;
         let (all, channels) = (problem.out_pixels(), problem.out_channels);
         let (pixels, least) = match &reading {
             // Whole rows, in parts that a thread takes one after the other.
