@@ -1,6 +1,6 @@
 //! The gradient of the bias: db\[m\] = Σ over n, y, x of dy\[n, m, y, x\].
 
-use convlow_kernels::gradient::{Extent, Partition, ProductSums, Rows, Run, WeightsMut};
+use convlow_kernels::gradient::{Extent, LanePlaces, Partition, ProductSums, Rows, Run, WeightsMut};
 use convlow_kernels::isa::Length;
 use convlow_kernels::matrix::MatrixMut;
 
@@ -52,7 +52,7 @@ pub fn bias<T: Element>(
                     move_pixels(&image, problem.src_layout, &seen, (channels.len(), lanes), to);
                 }
                 let run = Run { rows: 0, lanes: 0, pixels: batch.len() * pixels };
-                add_bias(of_lanes, (&[run], lanes), (lanes, length), sums);
+                add_bias(of_lanes, LanePlaces::ByPixel(lanes), &[run], (lanes, length), sums);
             }
             block.write(sums, lanes);
             sums.fill(nothing(true));
@@ -70,7 +70,8 @@ pub fn nothing<T: Element>(is_added: bool) -> T {
 /// Adds the factors of lanes of some pixels to the sums of the bias.
 pub fn add_bias<T: Element>(
     of_lanes: &[T],
-    (runs, lane_step): (&[Run], usize),
+    lane_places: LanePlaces,
+    runs: &[Run],
     (lanes, length): (usize, Length),
     sums: &mut [T],
 ) {
@@ -81,7 +82,7 @@ pub fn add_bias<T: Element>(
         row_step: 0,
         each_lane: false,
         of_lanes,
-        lane_step,
+        lane_places,
         runs,
         rows: Rows { counts: [1; 3], factors: [0; 3], sums: [0; 3], first: 0 },
         lanes,

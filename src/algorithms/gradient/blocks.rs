@@ -4,6 +4,7 @@ use convlow_kernels::gradient::Partition;
 
 use super::form::Form;
 use super::strips::{Seen, Strips};
+use crate::problem::Layout;
 
 /// Bytes of the lanes of a block, if there are more, and where each lane has rows of its own.
 const LANE_BYTES: usize = 256;
@@ -14,6 +15,8 @@ pub(super) const STACK: usize = 1024;
 pub const PIXELS_OF_PART: usize = 4096;
 /// Bytes of a strip's factors of lanes.
 const STRIP_BYTES: usize = 64 << 10;
+/// Bytes of the planes that a strip's factors of rows lie in.
+const PLANES_BYTES: usize = 256 << 10;
 /// A line of the cache.
 const LINE_BYTES: usize = 64;
 /// Pixels of a strip at most, and where there is hardly any scratch.
@@ -87,11 +90,16 @@ impl Blocks {
         let in_vectors = form.extent.counts[0].is_multiple_of(vector);
         let all_taps: usize = taps.iter().product();
         let of_row = if form.each_lane { lanes } else { 1 };
-        let of_lanes = if form.lanes_in_place() && in_vectors { 0 } else { strips.pixels() * lanes };
+        // Of several register tiles, each is read from the first cache level where it is moved. What has rows of its own is read
+        // too seldom for that.
+        let stays = form.each_lane || lanes <= form.lanes_of_tile() || room <= STACK;
+        let in_place = form.lanes_in_place() && in_vectors && stays;
+        let of_lanes = if in_place { 0 } else { strips.pixels() * lanes };
         let of_input = seen.checked_mul(of_row)?.checked_add(all_taps.checked_mul(lanes)?)?;
         // The sums of the bias are a row of sums.
         let most = form.extent.counts[1];
-        let inputs = (room.checked_sub(of_lanes + lanes)? / of_input).min(most);
+        let inputs =
+            (room.checked_sub(of_lanes + lanes)? / of_input).min(most).min(Self::near(form, &strips));
         let block = [lanes.min(form.extent.counts[0]), inputs, all_taps];
         // Rows of one vector form tiles of any number that is not small.
         let enough = most.is_multiple_of(ROWS) || lanes == vector && most >= ENOUGH_FOR_A_VECTOR;
@@ -101,6 +109,18 @@ impl Blocks {
         let sums_in_place = false;
         let blocks = Self { partition, lanes, parts, strips, taps_together, sums_in_place, elements };
         (inputs > 0).then_some(blocks)
+    }
+
+    /// The inputs of a block whose planes, for the pixels of a strip, stay in the second cache level, where each register tile of
+    /// lanes reads them again.
+    fn near(form: &Form, strips: &Strips) -> usize {
+        if !form.rows_in_place() || form.rows.src_layout == Layout::Nhwc {
+            return usize::MAX;
+        }
+        let most = form.rows.elements(PLANES_BYTES) / strips.pixels();
+        let inputs = form.extent.counts[1];
+        // Of about the same size.
+        inputs.div_ceil(inputs.div_ceil(most.max(ENOUGH_INPUTS))).next_multiple_of(ROWS)
     }
 
     /// The most pixels of the factors of rows that a strip sees by these taps, if they are moved.
@@ -159,6 +179,11 @@ impl Blocks {
             consider([lanes.div_ceil(parts).next_multiple_of(vector).min(lanes), inputs, taps]);
         }
         best.settled(form, vector)
+    }
+
+    /// Whether the factors of lanes are read where they lie.
+    pub fn lanes_in_place(&self) -> bool {
+        self.elements[1] == 0
     }
 
     /// Elements of scratch.

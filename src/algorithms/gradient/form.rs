@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use convlow_kernels::gradient::{Extent, lanes_of_vector};
+use convlow_kernels::gradient::{Extent, lanes_of_tile, lanes_of_vector};
 use convlow_kernels::isa::{Length, halves_are_as_fast};
 
 use crate::algorithms::algorithm::{Declined, Limits, ReadyGradient, Roles};
@@ -102,12 +102,23 @@ impl Form {
         turned.map_or(form, |turned| Self { length: of_turned, ..turned })
     }
 
-    /// Whether the factors of rows are read where they lie.
+    /// Whether the factors of rows are read where they lie. A row's need no neighbours, unless each lane has its own.
     pub fn rows_in_place(&self) -> bool {
-        self.is_in_place(&self.rows) && (!self.each_lane || self.of_group() == [1, 1])
+        match self.each_lane {
+            true => self.is_in_place(&self.rows) && self.of_group() == [1, 1],
+            false => !self.rows.src_is_slice(),
+        }
     }
 
-    /// Whether the factors of lanes are read where they lie, in blocks of whole vectors.
+    /// Lanes of a register tile at most.
+    pub fn lanes_of_tile(&self) -> usize {
+        match self.rows.data_type {
+            DataType::F32 => lanes_of_tile::<f32>(self.length),
+            DataType::F64 => lanes_of_tile::<f64>(self.length),
+        }
+    }
+
+    /// Whether the factors of lanes can be read where they lie, in blocks of whole vectors.
     pub fn lanes_in_place(&self) -> bool {
         self.is_in_place(&self.lanes)
     }

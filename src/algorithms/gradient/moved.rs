@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use convlow_kernels::image::Image;
+use convlow_kernels::lanes::prefetch;
 use convlow_kernels::matrix::{Matrix, MatrixMut};
 use convlow_kernels::view::View;
 
@@ -40,17 +41,39 @@ pub(super) fn move_pixels<T: Element>(
             Layout::Nhwc if channels == ld && (channels == apart || pixels == 1) => {
                 to[..pixels * ld].copy_from_slice(from.run(0, pixels * ld));
             }
-            Layout::Nhwc => {
-                for (pixel, to) in to.chunks_mut(ld).take(pixels).enumerate() {
-                    to[..channels].copy_from_slice(from.run(pixel * apart, channels));
+            Layout::Nhwc => match ld {
+                8 if channels == ld => copy_pixels::<8, T>(from, apart, pixels, to),
+                16 if channels == ld => copy_pixels::<16, T>(from, apart, pixels, to),
+                32 if channels == ld => copy_pixels::<32, T>(from, apart, pixels, to),
+                64 if channels == ld => copy_pixels::<64, T>(from, apart, pixels, to),
+                _ => {
+                    for (pixel, to) in to.chunks_mut(ld).take(pixels).enumerate() {
+                        to[..channels].copy_from_slice(from.run(pixel * apart, channels));
+                    }
                 }
-            }
+            },
             Layout::Nchw if apart == 1 => {
                 let from = Matrix::new(from, channels, pixels, image.channel);
                 T::transpose(&from, &mut MatrixMut::new(to, pixels, channels, ld), false);
             }
             Layout::Nchw => move_apart(from, (image.channel, apart), (channels, pixels), ld, to),
         }
+    }
+}
+
+/// Pixels whose first line is asked for before they are copied.
+const AHEAD: usize = 16;
+
+/// Copies so many channels of pixels: a copy of a length that is known needs no call.
+fn copy_pixels<const CHANNELS: usize, T: Element>(
+    from: View<'_, T>,
+    apart: usize,
+    pixels: usize,
+    to: &mut [T],
+) {
+    for (pixel, to) in to.chunks_exact_mut(CHANNELS).take(pixels).enumerate() {
+        prefetch(from, (pixel + AHEAD) * apart);
+        to.copy_from_slice(from.run(pixel * apart, CHANNELS));
     }
 }
 

@@ -1,14 +1,18 @@
 //! `gradient-register`: dw\[block\] = Σ of products over the pixels of a strip in registers, strip after strip. A block of the
 //! gradient, some output channels × input channels × taps, belongs to one thread, whose sums lie in scratch until the last
-//! strip. Channels that do not lie side by side are moved to scratch, too, for the pixels of a strip.
+//! strip. The output channels of a register tile are moved to scratch, too, for the pixels of a strip, so that they lie side by
+//! side in the first cache level; input channels are read where they lie, unless the tensor is a slice.
 //! Workspace: (T·Cb+1)·Mb + P·Mb + W·Cb for each thread, T the taps of a block, Cb × Mb its channels, P the pixels of a strip
-//! and W those that they see; at most 256 KiB. Dense NHWC tensors have P = W = 0. Blocks shrink if the limit requires it, to
-//! what the stack has room for.
+//! and W those that they see; at most 256 KiB. W = 0 for input channels in place, and P = 0 for the output channels of a dense
+//! NHWC tensor where Mb is one register tile. Of a few channels a group each output channel has input channels of its own: P = W =
+//! 0 for dense NHWC tensors of one channel a group alone. Blocks shrink if the limit requires it, to what the stack has room for.
 //! Source: kn2row's product a tap, turned round; the register tiles are this library's own.
 
 use std::ops::Range;
 
-use convlow_kernels::gradient::{BlockMut, ProductSums, Rows, Run, WeightsMut, lanes_of_vector};
+use convlow_kernels::gradient::{
+    BlockMut, LanePlaces, ProductSums, Rows, Run, WeightsMut, lanes_of_tile, lanes_of_vector,
+};
 use convlow_kernels::isa::Length;
 use convlow_kernels::matrix::MatrixMut;
 
@@ -21,7 +25,7 @@ use crate::algorithms::algorithm::{
     Declined, Element, GradientUnit, Limits, PreparedGradient, ReadyGradient, Roles, Scratch, boxed_gradient,
 };
 use crate::algorithms::cost::{Cost, work};
-use crate::problem::{DataType, Problem};
+use crate::problem::{DataType, Layout, Problem};
 use crate::tiles::for_each_block;
 
 /// Register tiles over the pixels of strips.
@@ -122,7 +126,7 @@ impl PreparedGradientRegister {
             ld,
             in_place: [
                 self.form.rows_in_place() && (whole_vectors || !self.form.each_lane),
-                self.form.lanes_in_place() && whole_vectors,
+                self.blocks.lanes_in_place(),
             ],
             lanes,
             inputs,
@@ -199,23 +203,29 @@ impl PreparedGradientRegister {
             (true, false) => job.unit.rows.all_from(job.group * inputs_of_group + job.inputs.start),
             _ => of_rows,
         };
-        let lds = [
-            if rows_in_place {
-                job.unit.rows.problem().in_channels
-            } else {
-                job.of_pixel(self.form.each_lane)
-            },
-            if lanes_in_place { job.unit.lanes.problem().in_channels } else { job.ld },
-        ];
-        let window = Window { axes, strip, seen, first_image, first, sizes, lds };
+        let tensor = job.unit.rows.problem();
+        let (ld, image_step) = match (rows_in_place, tensor.src_layout) {
+            (true, Layout::Nhwc) => (tensor.in_channels, tensor.batch_strides()[0]),
+            (true, Layout::Nchw) => (1, tensor.batch_strides()[0]),
+            (false, _) => {
+                let (of_pixel, [zs, ys, xs]) = (job.of_pixel(self.form.each_lane), &seen);
+                (of_pixel, zs.count * ys.count * xs.count * of_pixel)
+            }
+        };
+        let lane_places = match (lanes_in_place, self.form.each_lane) {
+            (true, _) => LanePlaces::ByPixel(job.unit.lanes.problem().in_channels),
+            (false, true) => LanePlaces::ByPixel(job.ld),
+            (false, false) => LanePlaces::ByTile(strip.iter().map(ExactSizeIterator::len).product()),
+        };
+        let window = Window { axes, strip, seen, first_image, first, sizes, ld, image_step };
         if let Some(of_bias) = of_bias {
             let [_, rows, cols] = [&strip[1], &strip[2], &strip[3]];
             let mut list = RunList::EMPTY;
             window.lane_runs([rows, cols], &mut list, |runs| {
-                add_bias(of_lanes, (runs, lds[1]), (job.ld, self.form.length), of_bias);
+                add_bias(of_lanes, lane_places, runs, (job.ld, self.form.length), of_bias);
             });
         }
-        self.add_strip(job, &window, is_first, [of_rows, of_lanes], sums);
+        self.add_strip(job, &window, is_first, [of_rows, of_lanes], lane_places, sums);
     }
 
     /// The channel of a block's first lane.
@@ -230,10 +240,16 @@ impl PreparedGradientRegister {
         let first = self.first_lane(job, of_group);
         let [batch, at @ ..] = strip;
         let seen = whole(at.clone());
-        let of_image = at.iter().map(ExactSizeIterator::len).product::<usize>() * job.ld;
-        for (image, to) in batch.clone().zip(to.chunks_mut(of_image)) {
-            let image = images.image(image, &(0..images.problem().groups)).channels_from(first);
-            move_pixels(&image, images.problem().src_layout, &seen, (job.lanes.len(), job.ld), to);
+        let of_image: usize = at.iter().map(ExactSizeIterator::len).product();
+        let of_tile = if self.form.each_lane { job.ld } else { lanes_of_tile::<T>(self.form.length) };
+        let tiles = (0..job.ld).step_by(of_tile).zip(to.chunks_mut(of_tile * of_image * batch.len()));
+        for (lane, to) in tiles {
+            let ld = of_tile.min(job.ld - lane);
+            let channels = ld.min(job.lanes.len() - lane);
+            for (image, to) in batch.clone().zip(to.chunks_mut(of_image * ld)) {
+                let image = images.image(image, &(0..images.problem().groups)).channels_from(first + lane);
+                move_pixels(&image, images.problem().src_layout, &seen, (channels, ld), to);
+            }
         }
     }
 
@@ -276,11 +292,13 @@ impl PreparedGradientRegister {
         window: &Window<'_>,
         is_first: bool,
         [of_rows, of_lanes]: [&[T]; 2],
+        lane_places: LanePlaces,
         mut sums: MatrixMut<'_, T>,
     ) {
         let sums = &mut sums;
         let [planes, rows, cols] = &job.taps;
-        let mut adding = Adding { of: self, job, window, of_rows, of_lanes, list: RunList::EMPTY };
+        let mut adding =
+            Adding { of: self, job, window, of_rows, of_lanes, lane_places, list: RunList::EMPTY };
         for plane in planes.clone() {
             if !self.blocks.taps_together {
                 for (row, col) in rows.clone().flat_map(|row| cols.clone().map(move |col| (row, col))) {
@@ -317,6 +335,7 @@ struct Adding<'a, 'b, 'c, T> {
     window: &'a Window<'a>,
     of_rows: &'a [T],
     of_lanes: &'a [T],
+    lane_places: LanePlaces,
     list: RunList,
 }
 
@@ -341,7 +360,7 @@ impl<T: Element> Adding<'_, '_, '_, T> {
                 row_step: window.row_step(),
                 each_lane: form.each_lane,
                 of_lanes: self.of_lanes,
-                lane_step: window.lds[1],
+                lane_places: self.lane_places,
                 runs,
                 rows,
                 lanes: job.ld,
@@ -352,6 +371,16 @@ impl<T: Element> Adding<'_, '_, '_, T> {
         if is_first {
             // None of the outputs sees an input.
             self.begin(tap, counts, sums);
+        }
+    }
+
+    /// Elements from the factor of an input to that of the next.
+    fn input_step(&self) -> usize {
+        let (form, rows) = (&self.of.form, self.job.unit.rows.problem());
+        match (form.each_lane, self.job.in_place[0], rows.src_layout) {
+            (true, ..) => self.job.ld,
+            (false, true, Layout::Nchw) => rows.in_pixels(),
+            _ => 1,
         }
     }
 
@@ -369,7 +398,7 @@ impl<T: Element> Adding<'_, '_, '_, T> {
         let [from_col, from_row] = window.tap_steps();
         Rows {
             counts: [job.inputs.len(), cols, rows],
-            factors: [if form.each_lane { job.ld } else { 1 }, from_col, from_row],
+            factors: [self.input_step(), from_col, from_row],
             sums: [of_input as isize, of_tap_signed, of_tap_signed * of_col as isize],
             first: number * of_tap,
         }

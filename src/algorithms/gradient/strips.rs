@@ -150,21 +150,22 @@ pub(super) struct Window<'a> {
     /// The first image, plane, row and column of the factors of lanes, and how many planes, rows and columns there are.
     pub first: [usize; 4],
     pub sizes: [usize; 3],
-    /// Elements of a pixel of the factors of rows, and of those of lanes.
-    pub lds: [usize; 2],
+    /// Elements from one pixel to the next in the factors of rows, and from one image to the next.
+    pub ld: usize,
+    pub image_step: usize,
 }
 
 impl Window<'_> {
     /// Elements from one pixel to the next in the factors of rows.
     pub fn row_step(&self) -> usize {
-        self.seen[2].between_outputs(&self.axes[2]) * self.lds[0]
+        self.seen[2].between_outputs(&self.axes[2]) * self.ld
     }
 
     /// Elements from what an output sees by one tap of the last axes to what it sees by the next: along columns and rows.
     pub fn tap_steps(&self) -> [usize; 2] {
         // Taps farther apart than the input is long have no common output.
         let step = |at: usize| self.axes[at].dilation.min(self.axes[at].input).div_ceil(self.seen[at].step);
-        [step(2) * self.lds[0], step(1) * self.seen[2].count * self.lds[0]]
+        [step(2) * self.ld, step(1) * self.seen[2].count * self.ld]
     }
 
     /// Outputs of the strip along an axis that see an input by a tap.
@@ -205,7 +206,7 @@ impl Window<'_> {
         // Where each output sees a position of its own.
         let axes = self.axes.map(|axis| Axis { input: axis.output, output: axis.output, ..Axis::ONE });
         let seen = std::array::from_fn(|at| Seen { first: 0, count: axes[at].input, step: 1 });
-        let alone = Window { axes: &axes, seen, first_image: 0, lds: [0, self.lds[1]], ..*self };
+        let alone = Window { axes: &axes, seen, first_image: 0, ld: 0, image_step: 0, ..*self };
         alone.runs([0; 3], outputs, list, f);
     }
 
@@ -224,19 +225,19 @@ impl Window<'_> {
         let [zs, ys, xs] = &self.seen;
         let [first_image, first_plane, first_row, first_col] = self.first;
         let [planes, all_rows, all_cols] = self.sizes;
-        let steps = [self.row_step(), self.lds[1]];
+        let row_step = self.row_step();
         let in_row = xs.number(&self.axes[2], cols.start, taps[2]);
         for image in self.strip[0].clone() {
             for z in self.outputs_of_tap(0, taps[0]) {
-                let of_rows = (image - self.first_image) * zs.count + zs.number(&self.axes[0], z, taps[0]);
+                let of_image = (image - self.first_image) * self.image_step;
+                let of_plane = zs.number(&self.axes[0], z, taps[0]) * ys.count;
                 let of_lanes = (image - first_image) * planes + z - first_plane;
                 for y in rows.clone() {
-                    let of_rows =
-                        (of_rows * ys.count + ys.number(&self.axes[1], y, taps[1])) * xs.count + in_row;
+                    let of_row = (of_plane + ys.number(&self.axes[1], y, taps[1])) * xs.count;
+                    let of_rows = of_image + (of_row + in_row) * self.ld;
                     let of_lanes = (of_lanes * all_rows + y - first_row) * all_cols + cols.start - first_col;
-                    let (of_rows, of_lanes) = (of_rows * self.lds[0], of_lanes * self.lds[1]);
                     let run = Run { rows: of_rows, lanes: of_lanes, pixels: cols.len() };
-                    if list.joins(run, steps) {
+                    if list.joins(run, row_step) {
                         continue;
                     }
                     if list.len == MOST_RUNS {
@@ -267,10 +268,9 @@ impl RunList {
     pub const EMPTY: Self = Self { runs: [Run { rows: 0, lanes: 0, pixels: 0 }; MOST_RUNS], len: 0 };
 
     /// Makes the last run longer, if this one goes on where it ends.
-    fn joins(&mut self, run: Run, steps: [usize; 2]) -> bool {
+    fn joins(&mut self, run: Run, row_step: usize) -> bool {
         let Some(last) = self.runs[..self.len].last_mut() else { return false };
-        let goes_on = last.rows + last.pixels * steps[0] == run.rows
-            && last.lanes + last.pixels * steps[1] == run.lanes;
+        let goes_on = last.rows + last.pixels * row_step == run.rows && last.lanes + last.pixels == run.lanes;
         last.pixels += if goes_on { run.pixels } else { 0 };
         goes_on
     }

@@ -7,5 +7,5 @@
 mod product_sums;
 mod weights_mut;
 
-pub use product_sums::{ProductSums, Rows, Run, lanes_of_vector};
+pub use product_sums::{LanePlaces, ProductSums, Rows, Run, lanes_of_tile, lanes_of_vector};
 pub use weights_mut::{Block, BlockMut, Extent, Partition, WeightsMut};

@@ -29,12 +29,54 @@ pub fn lanes_of_vector<T: Number>(length: Length) -> usize {
     isa::dispatch_with(length, Lanes::<T>(std::marker::PhantomData))
 }
 
+/// Lanes of a register tile at most, where all lanes of a pixel have the same factors of rows.
+pub fn lanes_of_tile<T: Number>(length: Length) -> usize {
+    struct Lanes<T>(std::marker::PhantomData<T>);
+    impl<T: Number> Kernel for Lanes<T> {
+        type Output = usize;
+        #[inline(always)]
+        fn run<S: Vectors>(self, _: S) -> usize {
+            most_vectors::<S>(false) * T::lanes::<S>()
+        }
+    }
+    isa::dispatch_with(length, Lanes::<T>(std::marker::PhantomData))
+}
+
+/// Vectors of a register tile at most.
+fn most_vectors<S: Vectors>(each_lane: bool) -> usize {
+    match (const { S::MANY_REGISTERS }, each_lane) {
+        (true, false) => VECTORS,
+        (false, false) => VECTORS / 2,
+        (true, true) => VECTORS_OF_LANES,
+        (false, true) => VECTORS_OF_LANES / 2,
+    }
+}
+
+/// Where the factors of lanes lie.
+#[derive(Debug, Clone, Copy)]
+pub enum LanePlaces {
+    /// Those of a pixel side by side, so many elements from pixel to pixel.
+    ByPixel(usize),
+    /// Those of a register tile side by side, so many pixels one behind the other; then those of the next tile.
+    ByTile(usize),
+}
+
+impl LanePlaces {
+    /// Where a register tile of so many lanes begins, the first of which is `lane`, and how far its pixels lie apart.
+    fn of_tile(self, lane: usize, lanes: usize) -> (usize, usize) {
+        match self {
+            Self::ByPixel(step) => (lane, step),
+            Self::ByTile(pixels) => (lane * pixels, lanes),
+        }
+    }
+}
+
 /// Neighbouring pixels: where the factors of the first one lie, and how many there are.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
-    /// In the factors of rows.
+    /// The element in the factors of rows.
     pub rows: usize,
-    /// In those of lanes.
+    /// The pixel in those of lanes.
     pub lanes: usize,
     /// Pixels.
     pub pixels: usize,
@@ -88,8 +130,8 @@ pub struct ProductSums<'a, T> {
     pub each_lane: bool,
     /// A factor for each lane of a pixel.
     pub of_lanes: &'a [T],
-    /// Elements from pixel to pixel there.
-    pub lane_step: usize,
+    /// Where they lie; by tile only where all lanes have the same factors of rows.
+    pub lane_places: LanePlaces,
     /// The pixels.
     pub runs: &'a [Run],
     /// The rows.
@@ -125,8 +167,16 @@ impl<T: Number> ProductSums<'_, T> {
             let [inner, middle, outer] = std::array::from_fn(|at| (counts[at], factors[at]));
             let rows = [(run.pixels, self.row_step), inner, middle, outer, (of_row, 1)];
             assert!(run.pixels > 0 && ends_inside(run.rows, &rows, self.of_rows.len()));
-            let lanes = [(run.pixels, self.lane_step), (self.lanes, 1)];
-            assert!(ends_inside(run.lanes, &lanes, self.of_lanes.len()));
+            match self.lane_places {
+                LanePlaces::ByPixel(step) => {
+                    let lanes = [(run.lanes + run.pixels, step), (self.lanes, 1)];
+                    assert!(ends_inside(0, &lanes, self.of_lanes.len()));
+                }
+                LanePlaces::ByTile(pixels) => {
+                    assert!(!self.each_lane && run.pixels <= pixels && run.lanes <= pixels - run.pixels);
+                    assert!(ends_inside(0, &[(pixels, self.lanes), (self.lanes, 1)], self.of_lanes.len()));
+                }
+            }
         }
         let (mut least, mut most) = (self.rows.first as isize, self.rows.first as isize);
         for (count, step) in counts.into_iter().zip(self.rows.sums) {
@@ -145,12 +195,7 @@ impl<T: Number> Kernel for ProductSums<'_, T> {
     fn run<S: Vectors>(mut self, simd: S) {
         let sums = self.sums.as_mut_ptr();
         let vectors = self.lanes / T::lanes::<S>();
-        let most = match (const { S::MANY_REGISTERS }, self.each_lane) {
-            (true, false) => VECTORS,
-            (false, false) => VECTORS / 2,
-            (true, true) => VECTORS_OF_LANES,
-            (false, true) => VECTORS_OF_LANES / 2,
-        };
+        let most = most_vectors::<S>(self.each_lane);
         let mut vector = 0;
         while vector < vectors {
             let some = most.min(vectors - vector);
@@ -238,13 +283,14 @@ impl<T: Number> Tile<'_, '_, T> {
         places: &[(usize, usize); MOST_ROWS],
     ) {
         let (of_rows, of_lanes) = (self.all.of_rows.as_ptr(), self.all.of_lanes.as_ptr());
+        let (first, step) = self.all.lane_places.of_tile(self.lane, V * T::lanes::<S>());
         let tile = RegisterTile::<S, T, R, V> {
             simd,
             of_rows: std::array::from_fn(|r| {
                 of_rows.wrapping_add(places[r].0 + if EACH { self.lane } else { 0 })
             }),
-            of_lanes: of_lanes.wrapping_add(self.lane),
-            steps: [self.all.row_step, self.all.lane_step],
+            of_lanes: of_lanes.wrapping_add(first),
+            steps: [self.all.row_step, step],
             runs: self.all.runs,
             is_first: self.all.is_first,
             sums: std::array::from_fn(|r| self.sums.wrapping_add(places[r].1)),
@@ -304,7 +350,7 @@ impl<S: Vectors, T: Number, const R: usize, const V: usize, const EACH: bool, co
             r += 1;
         }
         for run in runs {
-            let (mut row_at, mut at) = (run.rows, of_lanes.wrapping_add(run.lanes));
+            let (mut row_at, mut at) = (run.rows, of_lanes.wrapping_add(run.lanes * steps[1]));
             for _ in 0..run.pixels {
                 // SAFETY: as above.
                 let vectors = unsafe { load_vectors::<S, T, V>(simd, at) };
@@ -363,26 +409,39 @@ mod tests {
                 ([64, 1, 1], 9),
                 ([1, 3, 3], 6),
             ] {
-                for (each_lane, is_first) in [(false, false), (true, false), (false, true)] {
+                for [each_lane, is_first, by_tile] in
+                    [[false; 3], [true, false, false], [false, true, false], [false, false, true]]
+                {
                     for length in [Length::Whole, Length::Half] {
-                        check::<f32>(counts, vectors, each_lane, is_first, length);
-                        check::<f64>(counts, vectors, each_lane, is_first, length);
+                        check::<f32>(counts, vectors, [each_lane, is_first, by_tile], length);
+                        check::<f64>(counts, vectors, [each_lane, is_first, by_tile], length);
                     }
                 }
             }
         });
     }
 
-    fn check<T: Number>(counts: [usize; 3], vectors: usize, each_lane: bool, is_first: bool, length: Length) {
+    fn check<T: Number>(counts: [usize; 3], vectors: usize, ways: [bool; 3], length: Length) {
+        let [each_lane, is_first, by_tile] = ways;
         let [inner, middle, outer] = counts;
         let value = |at: usize| T::from_f64((at * 7 % 11) as f64 - 5.0);
         let lanes = vectors * lanes_of_vector::<T>(length);
         let of_row = if each_lane { lanes } else { 1 };
-        let runs = [Run { rows: 0, lanes: 0, pixels: 3 }, Run { rows: of_row, lanes: 2 * lanes, pixels: 5 }];
+        let runs = [Run { rows: 0, lanes: 0, pixels: 3 }, Run { rows: of_row, lanes: 2, pixels: 5 }];
         // Each pixel has the factors of the inner rows; the other ones read the pixels behind it.
         let row_step = inner * of_row;
         let of_rows: Vec<T> = (0..(6 + middle + outer + 1) * row_step + of_row).map(value).collect();
         let of_lanes: Vec<T> = (0..7 * lanes).map(|at| value(3 * at + 1)).collect();
+        let of_tile = if by_tile { lanes_of_tile::<T>(length) } else { lanes };
+        let (lanes_of, pixels) = (|first: usize| first..lanes.min(first + of_tile), 0..7);
+        let placed: Vec<T> = (0..lanes)
+            .step_by(of_tile)
+            .flat_map(|first| {
+                pixels.clone().flat_map(move |pixel| lanes_of(first).map(move |lane| (pixel, lane)))
+            })
+            .map(|(pixel, lane)| of_lanes[pixel * lanes + lane])
+            .collect();
+        let lane_places = if by_tile { LanePlaces::ByTile(7) } else { LanePlaces::ByPixel(lanes) };
         let mut sums = vec![T::ONE; inner * middle * outer * lanes];
         ProductSums {
             length,
@@ -390,8 +449,8 @@ mod tests {
             of_rows: &of_rows,
             row_step,
             each_lane,
-            of_lanes: &of_lanes,
-            lane_step: lanes,
+            of_lanes: &placed,
+            lane_places,
             runs: &runs,
             // Middle rows are counted from the last one.
             rows: Rows {
@@ -412,7 +471,7 @@ mod tests {
                 for pixel in 0..run.pixels {
                     let place = run.rows + (pixel + j + k) * row_step + i * of_row;
                     let factor: f64 = of_rows[place + if each_lane { lane } else { 0 }].into();
-                    let of_lane: f64 = of_lanes[run.lanes + pixel * lanes + lane].into();
+                    let of_lane: f64 = of_lanes[(run.lanes + pixel) * lanes + lane].into();
                     exact += factor * of_lane;
                 }
             }
