@@ -6,9 +6,13 @@ use super::form::Form;
 use super::strips::{Seen, Strips};
 use crate::problem::Layout;
 
-/// Bytes of the lanes of a block, if there are more, and where each lane has rows of its own.
+/// Bytes of the lanes of a block, if there are more.
 const LANE_BYTES: usize = 256;
-const OWN_LANE_BYTES: usize = 128;
+/// The same where each lane has rows of its own: the fewest, if they are read where they lie or moved, and the most, for maps of
+/// few pixels; and bytes of the lanes of all pixels of an image.
+const OWN_LANE_BYTES: [usize; 2] = [256, 128];
+const MOST_OWN_LANE_BYTES: usize = 1024;
+const OWN_BYTES: usize = 48 << 10;
 /// Elements of scratch that lie on the stack where there is no other.
 pub(super) const STACK: usize = 1024;
 /// Pixels of a part at most: longer sums lose digits.
@@ -54,7 +58,7 @@ impl Blocks {
     pub fn largest(form: &Form, vector: usize, room: usize) -> Option<Self> {
         let element = form.rows.data_type.bytes();
         let lanes = form.extent.counts[0];
-        let most = if form.each_lane { OWN_LANE_BYTES } else { LANE_BYTES } / element;
+        let most = if form.each_lane { Self::own_lane_bytes(form) } else { LANE_BYTES } / element;
         let wide = lanes.div_ceil(lanes.div_ceil(most)).next_multiple_of(vector);
         let mut best: Option<(usize, Self)> = None;
         for (lanes, few) in [(wide, false), (vector, false), (vector, true)] {
@@ -75,6 +79,13 @@ impl Blocks {
             }
         }
         best.map(|(_, blocks)| blocks)
+    }
+
+    /// Bytes of the lanes of a block where each lane has rows of its own.
+    fn own_lane_bytes(form: &Form) -> usize {
+        let [_, planes, rows, cols] = form.pixels();
+        let least = OWN_LANE_BYTES[usize::from(!form.rows_in_place())];
+        (OWN_BYTES / (planes * rows * cols).max(1)).clamp(least, MOST_OWN_LANE_BYTES)
     }
 
     /// Blocks of these taps and of as many inputs as there is room for.
