@@ -3,6 +3,7 @@
 use convlow_kernels::gradient::Partition;
 
 use super::form::Form;
+use super::moved::MOST_CHANNELS;
 use super::strips::{Seen, Strips};
 use crate::problem::Layout;
 
@@ -85,7 +86,12 @@ impl Blocks {
     fn own_lane_bytes(form: &Form) -> usize {
         let [_, planes, rows, cols] = form.pixels();
         let least = OWN_LANE_BYTES[usize::from(!form.rows_in_place())];
-        (OWN_BYTES / (planes * rows * cols).max(1)).clamp(least, MOST_OWN_LANE_BYTES)
+        // The factors of several channels a group are moved for as many lanes.
+        let most = match form.of_group() {
+            [1, 1] => MOST_OWN_LANE_BYTES,
+            _ => MOST_CHANNELS * form.rows.data_type.bytes(),
+        };
+        (OWN_BYTES / (planes * rows * cols).max(1)).clamp(least, MOST_OWN_LANE_BYTES.min(most))
     }
 
     /// Blocks of these taps and of as many inputs as there is room for.

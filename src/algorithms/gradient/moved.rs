@@ -147,7 +147,7 @@ pub(super) fn move_for_lanes<T: Element>(
 }
 
 /// Channels of a pixel that are moved at once: as many as lanes of a block, or the inputs of few.
-const MOST_CHANNELS: usize = 128;
+pub(super) const MOST_CHANNELS: usize = 128;
 
 /// Inputs of groups of as many outputs: each is the factor of neighbouring lanes.
 fn spread_groups<const GROUP: usize, T: Element>(
