@@ -203,15 +203,7 @@ impl PreparedGradientRegister {
             (true, false) => job.unit.rows.all_from(job.group * inputs_of_group + job.inputs.start),
             _ => of_rows,
         };
-        let tensor = job.unit.rows.problem();
-        let (ld, image_step) = match (rows_in_place, tensor.src_layout) {
-            (true, Layout::Nhwc) => (tensor.in_channels, tensor.batch_strides()[0]),
-            (true, Layout::Nchw) => (1, tensor.batch_strides()[0]),
-            (false, _) => {
-                let (of_pixel, [zs, ys, xs]) = (job.of_pixel(self.form.each_lane), &seen);
-                (of_pixel, zs.count * ys.count * xs.count * of_pixel)
-            }
-        };
+        let (ld, image_step) = self.steps_of_rows(job, &seen);
         let lane_places = match (lanes_in_place, self.form.each_lane) {
             (true, _) => LanePlaces::ByPixel(job.unit.lanes.problem().in_channels),
             (false, true) => LanePlaces::ByPixel(job.ld),
@@ -226,6 +218,16 @@ impl PreparedGradientRegister {
             });
         }
         self.add_strip(job, &window, is_first, [of_rows, of_lanes], lane_places, sums);
+    }
+
+    /// Elements from one pixel to the next in the factors of rows, and from one image to the next.
+    fn steps_of_rows<T: Element>(&self, job: &Job<'_, '_, T>, [zs, ys, xs]: &[Seen; 3]) -> (usize, usize) {
+        let (tensor, of_pixel) = (job.unit.rows.problem(), job.of_pixel(self.form.each_lane));
+        match (job.in_place[0], tensor.src_layout) {
+            (true, Layout::Nhwc) => (tensor.in_channels, tensor.batch_strides()[0]),
+            (true, Layout::Nchw) => (1, tensor.batch_strides()[0]),
+            (false, _) => (of_pixel, zs.count * ys.count * xs.count * of_pixel),
+        }
     }
 
     /// The channel of a block's first lane.
