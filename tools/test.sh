@@ -1,13 +1,14 @@
 # shellcheck shell=bash
 # The quick and the full test.
 
-# run_test [quick]
+# run_test [quick | pytorch]
 run_test() {
     case "$*" in
         '') run_full_test ;;
         quick) run_quick_test ;;
+        pytorch) test_torch ;;
         *)
-            echo "./dev: test takes nothing, or quick, but not $*" >&2
+            echo "./dev: test takes nothing, quick or pytorch, but not $*" >&2
             return 2
             ;;
     esac
@@ -42,6 +43,7 @@ run_full_test() {
     stage evaluation test_evaluation
     stage arm test_arm depthwise:: conformance::
     stage provider test_provider
+    stage pytorch test_torch_quick
     stage c test_c
     stage instructions count_instructions
     stage valgrind test_c_valgrind
@@ -54,7 +56,7 @@ run_full_test() {
 # cores busy is compiled meanwhile.
 compile_first() {
     local beside log=target/stages/beside.log
-    { cargo_in provider build && bytes_in small; } >"$log" 2>&1 &
+    { cargo_in provider build && cargo_in pytorch build && bytes_in small; } >"$log" 2>&1 &
     beside=$!
     cargo_in check test --no-run
     cargo_in minimal test --no-run --lib --test computing

@@ -2,7 +2,7 @@
 # The long run.
 
 # The parts, by name, and what each calls.
-trust_parts=(fuzz descriptors floats models provider pool races hosts sanitized arm cross static vendored packages sizes package advisories peers lowering)
+trust_parts=(fuzz descriptors floats models provider pytorch pool races hosts sanitized arm cross static vendored packages sizes package advisories peers lowering)
 
 trust_in() {
     case "$1" in
@@ -11,6 +11,7 @@ trust_in() {
         floats) test_every_float ;;
         models) test_provider_models ;;
         provider) test_provider_memory ;;
+        pytorch) test_torch ;;
         pool) test_pool_models ;;
         races) test_races ;;
         hosts) test_c_often ;;
