@@ -134,7 +134,10 @@ impl Forward {
             Self {
                 input: Tensor::own(stack[0] as Handle),
                 weights: Tensor::own(stack[1] as Handle),
-                bias: take_optional(stack[2]).map(|handle| Tensor::own(handle as Handle)),
+                bias: take_optional(stack[2])
+                    .map(|handle| Tensor::own(handle as Handle))
+                    // In gradients of gradients there may be an argument without a tensor.
+                    .filter(Tensor::is_defined),
                 common: Common::take(&stack[3..9]),
             }
         }

@@ -5,7 +5,7 @@ use convlow::{
 };
 
 use crate::arguments::Backward;
-use crate::formats::channels_last;
+use crate::formats::{channels_last, weights_last};
 use crate::forward::{Shapes, copied, elements, elements_mut};
 use crate::geometry::{layout, layout_of, weights_layout};
 use crate::settings::Settings;
@@ -62,6 +62,8 @@ impl BackwardPlan {
             weights_layout: if in_order { WeightsLayout::Ohwi } else { WeightsLayout::Oihw },
             ..problem
         };
+        let of_float32 = *data_type == DataType::F32;
+        let weights_last = last && weights_last(input, weights, geometry, of_float32, settings.threads);
         let first = |shape: &Shape| Shape::packed(shape.sizes(), false);
         Ok(Self {
             of_input: plan(mask[0], of_input)?,
@@ -69,10 +71,10 @@ impl BackwardPlan {
             mask,
             results: [
                 Shape::packed(input.sizes(), last),
-                Shape::packed(weights.sizes(), last),
+                Shape::packed(weights.sizes(), weights_last),
                 Shape::packed(&sized.output.sizes()[1..2], false),
             ],
-            weights_computed: (last && geometry.transposed).then(|| first(weights)),
+            weights_computed: (weights_last && geometry.transposed).then(|| first(weights)),
             input_copy: src.is_none().then(|| Shape::packed(input.sizes(), last)),
             weights_copy: order.is_none().then(|| first(weights)),
             grad_output_copy: dst.is_none().then(|| Shape::packed(grad_output.sizes(), last)),

@@ -24,18 +24,35 @@ pub fn channels_last(
     }
 }
 
-/// PyTorch's condition for oneDNN in three dimensions.
+/// Whether the gradient of the weights has the strides of channels last, where the other gradients have channels last. Weights of
+/// one channel or one tap lie in both orders: what PyTorch's plain and its transposed kernels return has the strides of channels
+/// first then, what oneDNN and the dilated kernels return those of channels last.
+pub fn weights_last(
+    input: &Shape,
+    weights: &Shape,
+    geometry: &Geometry,
+    is_float32: bool,
+    threads: u32,
+) -> bool {
+    let ambiguous = Shape::packed(weights.sizes(), false).is_packed(true);
+    let dilated = geometry.dilation[..geometry.axes].iter().any(|&dilation| dilation != 1);
+    !ambiguous
+        || dilated && !geometry.transposed
+        || is_float32 && takes_onednn(input, weights, geometry, threads)
+}
+
+/// PyTorch's condition for oneDNN in two and three dimensions.
 fn takes_onednn(input: &Shape, weights: &Shape, geometry: &Geometry, threads: u32) -> bool {
-    let [images, channels, planes, rows, _] = input.sizes;
-    let [.., kernel_rows, kernel_cols] = weights.sizes;
-    let (strided, dilated) =
-        (geometry.stride.iter().any(|&s| s != 1), geometry.dilation.iter().any(|&d| d != 1));
-    let padded_far =
-        geometry.output_padding.iter().zip(&geometry.stride).any(|(&padding, &stride)| padding >= stride);
-    let worth = strided || dilated || images >= 16 || kernel_rows != 1 || kernel_cols != 1 || threads > 1;
+    let axes = ..geometry.axes;
+    let [images, channels, first, second, _] = input.sizes;
+    let [.., kernel_rows, kernel_cols] = weights.sizes() else { return false };
+    let strided = geometry.stride[axes].iter().any(|&stride| stride != 1);
+    let dilated = geometry.dilation[axes].iter().any(|&dilation| dilation != 1);
+    let padded_far = (0..geometry.axes).any(|at| geometry.output_padding[at] >= geometry.stride[at]);
+    let worth = strided || dilated || images >= 16 || *kernel_rows != 1 || *kernel_cols != 1 || threads > 1;
     let large = geometry.groups > 1
-        || kernel_rows > 3 && kernel_cols > 3
+        || *kernel_rows > 3 && *kernel_cols > 3
         || images > 1
-        || images * channels * planes * rows > 20_480;
+        || images * channels * first * second > 20_480;
     worth && large && !(geometry.transposed && padded_far)
 }

@@ -165,7 +165,7 @@ fn serve_forward(call: &Forward) -> Option<Tensor> {
         Pass::Forward { packed: false },
     );
     let Known { key, shapes } = &mut known;
-    if let Some(bias) = call.bias.as_ref().filter(|bias| !bias.handle().is_null()) {
+    if let Some(bias) = &call.bias {
         key.bias = true;
         if key.objection.is_none() && !bias_fits(bias, &key.geometry, &shapes[1], key.dtype) {
             key.objection = Some("a bias that does not fit");

@@ -77,14 +77,22 @@ impl Tensor {
         handle
     }
 
+    /// Whether there is a tensor behind the handle.
+    pub fn is_defined(&self) -> bool {
+        let mut defined = false;
+        // SAFETY: the handle is valid, and the pointer is to a place of this function.
+        !self.0.is_null() && unsafe { (torch().is_defined)(self.0, &mut defined) == 0 && defined }
+    }
+
     /// Whether it is a strided tensor on the CPU.
     pub fn is_plain(&self) -> bool {
-        let (mut defined, mut device, mut layout) = (false, -1, -1);
+        let (mut device, mut layout) = (-1, -1);
+        if !self.is_defined() {
+            return false;
+        }
         // SAFETY: the handle is valid, and the pointers are to places of this function.
         unsafe {
-            (torch().is_defined)(self.0, &mut defined) == 0
-                && defined
-                && (torch().device_type)(self.0, &mut device) == 0
+            (torch().device_type)(self.0, &mut device) == 0
                 && device == (torch().cpu)()
                 && (torch().layout)(self.0, &mut layout) == 0
                 && layout == (torch().strided)()

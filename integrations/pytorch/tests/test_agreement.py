@@ -8,7 +8,7 @@ import unittest
 import convlow_torch
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's name for it
-from comparing import compare, differences, random_case
+from cases import compare, differences, random_case
 from torch.testing._internal.common_methods_invocations import op_db
 
 CASES = 600

@@ -112,7 +112,8 @@ class Process(unittest.TestCase):
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         torch.manual_seed(7)
-        expected = step(network(), torch.randn(4, 3, 8, 8))
+        x = torch.randn(4, 3, 8, 8)
+        expected = step(network(), x)
         with tempfile.TemporaryDirectory() as folder:
             torch.multiprocessing.spawn(train_in_turns, args=(port, folder), nprocs=2)
             for rank in range(2):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import convlow_torch
@@ -88,8 +88,17 @@ def random_case(draw: random.Random) -> Case:
     )
 
 
+def with_plain_weights(case: Case) -> Case:
+    """PyTorch computes wrong values of some weights with one row or column whose strides are those of another order: no answer to
+    compare with. Values are those of the same weights with channels first then."""
+    weights = case.weights
+    ambiguous = 1 in weights.shape[2:] and not weights.is_contiguous()
+    return replace(case, weights=weights.contiguous()) if ambiguous and case.orders[1] == "permuted" else case
+
+
 def compare(case: Case, math: str = "exact") -> list[str]:
     """How the answers differ from PyTorch's; empty if they do not."""
+    case = with_plain_weights(case)
     theirs = case.forward()
     grad_output = ordered(torch.randn_like(theirs), case.orders[2])
     their_gradients = case.backward(grad_output)
@@ -97,7 +106,11 @@ def compare(case: Case, math: str = "exact") -> list[str]:
         ours, our_gradients = case.forward(), case.backward(grad_output)
     found = []
     names = ("output", "gradient of input", "of weights", "of bias")
-    for name, a, b in zip(names, (ours, *our_gradients), (theirs, *their_gradients), strict=True):
+    # oneDNN returns the gradients of weights and bias both, even if only one is asked for.
+    asked = (True, *case.mask)
+    for name, wanted, a, b in zip(names, asked, (ours, *our_gradients), (theirs, *their_gradients), strict=True):
+        if not wanted:
+            continue
         found += [f"{name}: {text}" for text in differences(a, b, math)]
     return found
 
