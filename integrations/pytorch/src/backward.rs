@@ -5,7 +5,7 @@ use convlow::{
 };
 
 use crate::arguments::Backward;
-use crate::formats::{channels_last, weights_last};
+use crate::formats::{STRIDES_UNKNOWN, channels_last, strides_unknown, weights_last};
 use crate::forward::{Shapes, copied, elements, elements_mut};
 use crate::geometry::{layout, layout_of, weights_layout};
 use crate::settings::Settings;
@@ -42,6 +42,10 @@ impl BackwardPlan {
             return Err("a gradient of other sizes than the output".to_owned());
         }
         let last = channels_last(input, weights, geometry, *data_type == DataType::F32, settings.threads);
+        let of_float32 = *data_type == DataType::F32;
+        if last && strides_unknown(input, weights, geometry, of_float32, settings.threads, input) {
+            return Err(STRIDES_UNKNOWN.to_owned());
+        }
         let (src, dst) = (layout_of(input, last), layout_of(grad_output, last));
         let order = weights_layout(weights, geometry.transposed);
         let problem = Problem { dst_layout: dst.unwrap_or(layout(last)), ..sized.problem };
@@ -62,7 +66,6 @@ impl BackwardPlan {
             weights_layout: if in_order { WeightsLayout::Ohwi } else { WeightsLayout::Oihw },
             ..problem
         };
-        let of_float32 = *data_type == DataType::F32;
         let weights_last = last && weights_last(input, weights, geometry, of_float32, settings.threads);
         let first = |shape: &Shape| Shape::packed(shape.sizes(), false);
         Ok(Self {
@@ -107,11 +110,11 @@ impl BackwardPlan {
         let copy = copied(&call.weights, self.weights_copy.as_ref(), dtype)?;
         let result = Tensor::empty(&self.results[0], dtype)?;
         // SAFETY: tensors that are not copied have the problem's layouts and lengths, as copies have; the result is ours.
-        let (src, weights, dst): (&[T], &[T], &mut [T]) = unsafe {
+        let (src, weights, dst) = unsafe {
             (
-                elements(grad_output, problem.dst_len()),
+                elements::<T>(grad_output, problem.dst_len()),
                 elements(copy.as_ref().unwrap_or(&call.weights), problem.weights_len()),
-                elements_mut(&result, problem.src_len()),
+                elements_mut::<T>(&result, problem.src_len()),
             )
         };
         let done = with_workspace(plan.info().workspace_bytes, |workspace| {
@@ -143,12 +146,12 @@ impl BackwardPlan {
         let of_weights = if weights { Tensor::empty(computed, dtype)? } else { Tensor::none()? };
         let of_bias = if bias { Tensor::empty(&self.results[2], dtype)? } else { Tensor::none()? };
         // SAFETY: tensors that are not copied have the problem's layouts and lengths, as copies have; the results are ours.
-        let (src, diff_dst, diff_weights, diff_bias): (&[T], &[T], Option<&mut [T]>, Option<&mut [T]>) = unsafe {
+        let (src, diff_dst, diff_weights, diff_bias) = unsafe {
             (
-                elements(copy.as_ref().unwrap_or(&call.input), problem.src_len()),
+                elements::<T>(copy.as_ref().unwrap_or(&call.input), problem.src_len()),
                 elements(grad_output, problem.dst_len()),
-                weights.then(|| elements_mut(&of_weights, problem.weights_len())),
-                bias.then(|| elements_mut(&of_bias, problem.out_channels)),
+                weights.then(|| elements_mut::<T>(&of_weights, problem.weights_len())),
+                bias.then(|| elements_mut::<T>(&of_bias, problem.out_channels)),
             )
         };
         let done = with_workspace(plan.info().workspace_bytes, |workspace| {

@@ -25,8 +25,8 @@ pub fn channels_last(
 }
 
 /// Whether the gradient of the weights has the strides of channels last, where the other gradients have channels last. Weights of
-/// one channel or one tap lie in both orders: what PyTorch's plain and its transposed kernels return has the strides of channels
-/// first then, what oneDNN and the dilated kernels return those of channels last.
+/// one channel or one tap lie in both orders: what oneDNN and the dilated kernels return has the strides of channels last then, and
+/// what the others return has those of the weights, as far as these need no copy.
 pub fn weights_last(
     input: &Shape,
     weights: &Shape,
@@ -37,8 +37,27 @@ pub fn weights_last(
     let ambiguous = Shape::packed(weights.sizes(), false).is_packed(true);
     let dilated = geometry.dilation[..geometry.axes].iter().any(|&dilation| dilation != 1);
     !ambiguous
+        || !weights.is_packed(true)
+        || weights.suggests_last()
         || dilated && !geometry.transposed
         || is_float32 && takes_onednn(input, weights, geometry, threads)
+}
+
+/// Why PyTorch computes where [`strides_unknown`].
+pub const STRIDES_UNKNOWN: &str = "groups that PyTorch joins, in both orders of memory at once";
+
+/// Whether the strides of a result with channels last are not foreseen: without oneDNN PyTorch joins the results of the groups, and
+/// one of a single pixel or channel lies in both orders.
+pub fn strides_unknown(
+    input: &Shape,
+    weights: &Shape,
+    geometry: &Geometry,
+    is_float32: bool,
+    threads: u32,
+    result: &Shape,
+) -> bool {
+    let joined = geometry.groups > 1 && !(is_float32 && takes_onednn(input, weights, geometry, threads));
+    joined && Shape::packed(result.sizes(), false).is_packed(true)
 }
 
 /// PyTorch's condition for oneDNN in two and three dimensions.

@@ -5,7 +5,7 @@ use std::slice;
 use convlow::{Arguments, DataType, Element, Info, Plan, Problem, WeightsFrom};
 
 use crate::arguments::Forward;
-use crate::formats::channels_last;
+use crate::formats::{STRIDES_UNKNOWN, channels_last, strides_unknown};
 use crate::geometry::{Geometry, layout, layout_of, weights_layout};
 use crate::settings::Settings;
 use crate::tensor::{Shape, Tensor};
@@ -41,6 +41,10 @@ impl ForwardPlan {
         let Shapes { input, weights, geometry, data_type } = shapes;
         let sized = geometry.problem(input, weights, *data_type)?;
         let last = channels_last(input, weights, geometry, *data_type == DataType::F32, settings.threads);
+        let is_float32 = *data_type == DataType::F32;
+        if last && strides_unknown(input, weights, geometry, is_float32, settings.threads, &sized.output) {
+            return Err(STRIDES_UNKNOWN.to_owned());
+        }
         let (src, order) = (layout_of(input, last), weights_layout(weights, geometry.transposed));
         let problem = Problem {
             src_layout: src.unwrap_or(layout(last)),
@@ -102,12 +106,12 @@ impl ForwardPlan {
         };
         let output = Tensor::empty(&self.output, dtype)?;
         // SAFETY: tensors that are not copied have the problem's layouts and lengths, as copies have; the output is ours.
-        let (src, weights, bias, dst): (&[T], &[T], Option<&[T]>, &mut [T]) = unsafe {
+        let (src, weights, bias, dst) = unsafe {
             (
-                elements(input.as_ref().unwrap_or(&call.input), problem.src_len()),
+                elements::<T>(input.as_ref().unwrap_or(&call.input), problem.src_len()),
                 elements(weights.as_ref().unwrap_or(&call.weights), problem.weights_len()),
                 call.bias.as_ref().map(|bias| elements(bias, problem.out_channels)),
-                elements_mut(&output, problem.dst_len()),
+                elements_mut::<T>(&output, problem.dst_len()),
             )
         };
         let done = with_workspace(self.info().workspace_bytes, |workspace| {

@@ -183,9 +183,8 @@ fn serve_forward(call: &Forward) -> Option<Tensor> {
     );
     let entry = plans::entry(&key, || match key.objection {
         Some(objection) => Made::Declined(objection.to_owned()),
-        None => {
-            ForwardPlan::new(&known.shapes(), &key.settings, from).map_or_else(Made::Declined, Made::Forward)
-        }
+        None => ForwardPlan::new(&known.shapes(), &key.settings, from)
+            .map_or_else(Made::Declined, |plan| Made::Forward(Box::new(plan))),
     });
     let Made::Forward(plan) = &entry.made else { return None };
     match (data_type(key.dtype)?, from) {
@@ -214,7 +213,7 @@ fn serve_backward(call: &Backward) -> Option<[Tensor; 3]> {
     let entry = plans::entry(&key, || match key.objection {
         Some(objection) => Made::Declined(objection.to_owned()),
         None => BackwardPlan::new(&known.shapes(), &known.shapes[2], call.mask, &key.settings)
-            .map_or_else(Made::Declined, Made::Backward),
+            .map_or_else(Made::Declined, |plan| Made::Backward(Box::new(plan))),
     });
     let Made::Backward(plan) = &entry.made else { return None };
     match data_type(key.dtype)? {

@@ -54,8 +54,8 @@ pub struct Key {
 
 /// What was made for a key.
 pub enum Made {
-    Forward(ForwardPlan),
-    Backward(BackwardPlan),
+    Forward(Box<ForwardPlan>),
+    Backward(Box<BackwardPlan>),
     /// Why it goes to PyTorch.
     Declined(String),
 }

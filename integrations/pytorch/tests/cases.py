@@ -40,6 +40,10 @@ def ordered(tensor: torch.Tensor, order: str) -> torch.Tensor:
     if order == "last" and tensor.dim() > 3:
         formats = {4: torch.channels_last, 5: torch.channels_last_3d}
         return tensor.contiguous(memory_format=formats[tensor.dim()])
+    if order == "strided last" and tensor.dim() > 3:
+        formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+        # Unlike contiguous(), this has the strides of channels last where the tensor lies in both orders.
+        return torch.empty_like(tensor, memory_format=formats[tensor.dim()]).copy_(tensor)
     if order == "permuted":
         axes = list(range(tensor.dim()))
         back = [axes[0], *reversed(axes[1:])]
@@ -75,7 +79,7 @@ def random_case(draw: random.Random) -> Case:
             break
     channels = of_group * groups
     first, second = (channels, results) if transposed else (results * groups, of_group)
-    orders = tuple(draw.choice(["first", "first", "last", "last", "permuted", "sliced"]) for _ in range(3))
+    orders = tuple(draw.choice(["first", "first", "last", "strided last", "permuted", "sliced"]) for _ in range(3))
     if draw.random() < 0.5:
         orders = (orders[0],) * 3
     return Case(
