@@ -76,7 +76,8 @@ fn row(entry: &Entry, pass: &str, plan: &str) -> String {
     let (last, bias, fast) = (input.is_last(), *bias, settings.fast);
     _ = write!(
         text,
-        ",\"transposed\":{},\"groups\":{},\"bias\":{bias},\"channels_last\":{last},\"fast\":{fast},\"threads\":{},\"calls\":{},{plan}}}",
+        ",\"transposed\":{},\"groups\":{},\"bias\":{bias},\"channels_last\":{last},\"fast\":{fast},\
+         \"threads\":{},\"calls\":{},{plan}}}",
         geometry.transposed,
         geometry.groups,
         settings.threads,

@@ -97,13 +97,15 @@ class Gradients(unittest.TestCase):
     def test_autocast_goes_to_pytorch_with_a_reason(self) -> None:
         with convlow_torch.enabled(), torch.autocast("cpu", dtype=torch.bfloat16):
             self.assertEqual(network()(torch.randn(1, 3, 8, 8)).dtype, torch.bfloat16)
-        self.assertEqual({row.declined for row in convlow_torch.report().rows}, {"another type than float32 and float64"})
+        self.assertEqual(
+            {row.declined for row in convlow_torch.report().rows}, {"another type than float32 and float64"}
+        )
 
     def test_compiled_programs_train_and_infer(self) -> None:
         for backend in ("aot_eager", "inductor"):
             for last in (False, True):
                 with self.subTest(backend, last=last):
-                    torch._dynamo.reset()  # noqa: SLF001 - PyTorch's own way
+                    torch._dynamo.reset()
                     model = network(last)
                     x = torch.randn(2, 3, 8, 8)
                     x = x.contiguous(memory_format=torch.channels_last) if last else x
