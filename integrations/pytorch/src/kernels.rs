@@ -206,7 +206,8 @@ fn serve_backward(call: &Backward) -> Option<[Tensor; 3]> {
     let tensors = [Some(&call.input), Some(&call.weights), Some(&call.grad_output)];
     let mut known = Known::of(tensors, &call.common, Pass::Backward { mask: call.mask });
     let Known { key, shapes } = &mut known;
-    if key.objection.is_none() && !call.bias_is_of(shapes[2].sizes[1]) {
+    // Without a bias PyTorch tells the sizes of an empty one.
+    if key.objection.is_none() && call.mask[2] && !call.bias_is_of(shapes[2].sizes[1]) {
         key.objection = Some("a bias that does not fit");
     }
     let key = known.key;
