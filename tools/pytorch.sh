@@ -62,5 +62,5 @@ test_torch_quick() {
         return 0
     }
     build_torch_wheel
-    torch_python -m unittest discover --start-directory integrations/pytorch/tests --pattern test_agreement.py
+    torch_python -m unittest discover --start-directory integrations/pytorch/tests --pattern test_values.py
 }

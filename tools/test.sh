@@ -56,7 +56,7 @@ run_full_test() {
 # cores busy is compiled meanwhile.
 compile_first() {
     local beside log=target/stages/beside.log
-    { cargo_in provider build && cargo_in pytorch build && bytes_in small; } >"$log" 2>&1 &
+    { cargo_in provider build && bytes_in small; } >"$log" 2>&1 &
     beside=$!
     cargo_in check test --no-run
     cargo_in minimal test --no-run --lib --test computing

@@ -20,7 +20,7 @@ class Case:
     weights: torch.Tensor
     bias: torch.Tensor | None
     rest: tuple[Any, ...]
-    mask: tuple[bool, bool, bool]
+    mask: tuple[bool, ...]
     orders: tuple[str, ...]
 
     def forward(self) -> torch.Tensor:
@@ -28,7 +28,9 @@ class Case:
 
     def backward(self, grad_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         sizes = None if self.bias is None else list(self.bias.shape)
-        return aten.convolution_backward(grad_output, self.input, self.weights, sizes, *self.rest, list(self.mask))
+        arguments = grad_output, self.input, self.weights, sizes, *self.rest, list(self.mask)
+        gradients: tuple[torch.Tensor | None, ...] = aten.convolution_backward(*arguments)
+        return gradients
 
     def __str__(self) -> str:
         sizes = f"{tuple(self.input.shape)} {self.input.stride()}, {tuple(self.weights.shape)} {self.weights.stride()}"

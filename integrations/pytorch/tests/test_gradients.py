@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unittest
+from typing import TYPE_CHECKING, Any
 
 import convlow_torch
 import torch
@@ -12,10 +13,13 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import jvp, vmap
 from torch.utils.checkpoint import checkpoint
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
 CALLS = [F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d]
 
 
-def tensors(call, dtype=torch.float64, groups=2):
+def tensors(call: Callable[..., Any], dtype: torch.dtype = torch.float64, groups: int = 2) -> tuple[torch.Tensor, ...]:
     """Input, weights and bias for a call."""
     axes = int(call.__name__[-2])
     shape = [4, 2] if "transpose" in call.__name__ else [4, 4 // groups]
@@ -38,7 +42,7 @@ def network(last: bool = False) -> nn.Module:
     return layers.to(memory_format=torch.channels_last) if last else layers
 
 
-def step(model, x) -> list[torch.Tensor]:
+def step(model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
     """The gradients of one step."""
     model.zero_grad()
     model(x).square().mean().backward()
@@ -53,7 +57,7 @@ class Gradients(unittest.TestCase):
     def tearDown(self) -> None:
         convlow_torch.disable()
 
-    def close(self, ours, theirs, tolerance=1e-4) -> None:
+    def close(self, ours: Iterable[Any], theirs: Iterable[Any], tolerance: float = 1e-4) -> None:
         for a, b in zip(ours, theirs, strict=True):
             torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
 
@@ -63,7 +67,9 @@ class Gradients(unittest.TestCase):
             with self.subTest(call.__name__):
                 arguments = tensors(call)
 
-                def grouped(x, w, b, call=call):
+                def grouped(
+                    x: torch.Tensor, w: torch.Tensor, b: torch.Tensor, call: Callable[..., Any] = call
+                ) -> torch.Tensor:
                     return call(x, w, b, stride=2, padding=1, groups=2)
 
                 self.assertTrue(gradcheck(grouped, arguments))
@@ -86,7 +92,7 @@ class Gradients(unittest.TestCase):
         x, w, b = tensors(F.conv2d)
         xs = torch.randn(3, *x.shape, dtype=x.dtype)
 
-        def call(x):
+        def call(x: torch.Tensor) -> torch.Tensor:
             return F.conv2d(x, w, b, groups=2)
 
         theirs = vmap(call)(xs), *jvp(call, (x,), (torch.ones_like(x),)), checkpoint(call, x, use_reentrant=False)

@@ -90,8 +90,10 @@ class Process(unittest.TestCase):
                     wrong.append(layer)
 
         threads = [threading.Thread(target=compute, args=(at,)) for at in range(4)]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         self.assertEqual(wrong, [])
 
     def test_a_thousand_shapes_take_no_more_memory(self) -> None:
@@ -178,7 +180,7 @@ class Kept(unittest.TestCase):
         convlow_torch.disable()
         theirs = self.infer()
         convlow_torch.enable()
-        return torch.allclose(ours, theirs, atol=1e-4)
+        return bool(torch.allclose(ours, theirs, atol=1e-4))
 
     def test_inference_keeps_packed_weights(self) -> None:
         self.infer()

@@ -45,7 +45,6 @@ def _text(pointer: int | None) -> str | None:
     return text
 
 
-@ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_size_t)
 def _ask(weights: torch.Tensor, address: int) -> int:
     """When the weights may be kept packed: 0 never, 1 in inference mode, 2 wherever no gradients are recorded."""
     weakref.finalize(weights, _library.convlow_torch_forget_tensor, address).atexit = False
@@ -54,8 +53,11 @@ def _ask(weights: torch.Tensor, address: int) -> int:
     return 1 if weights.requires_grad else 2
 
 
+_ASK = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_size_t)(_ask)
+
+
 def set_options(fast: bool, workspace: int, threads: int, packed: int) -> None:
-    _library.convlow_torch_set(fast, workspace, threads, packed, ctypes.cast(_ask, ctypes.c_void_p))
+    _library.convlow_torch_set(fast, workspace, threads, packed, ctypes.cast(_ASK, ctypes.c_void_p))
 
 
 def enable() -> None:
@@ -73,4 +75,5 @@ def forget() -> None:
 
 
 def report() -> dict[str, Any]:
-    return json.loads(_text(_library.convlow_torch_report()) or "{}")
+    found: dict[str, Any] = json.loads(_text(_library.convlow_torch_report()) or "{}")
+    return found

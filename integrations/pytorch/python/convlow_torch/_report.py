@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -94,13 +95,23 @@ def report() -> Report:
     return Report(rows, found["kept_bytes"], found["kept_tensors"])
 
 
-def _row(row: dict) -> Row:
+def _row(row: dict[str, Any]) -> Row:
     number = row["dtype"]
     return Row(
         passes=row["pass"],
         dtype=_TYPES[number] if 0 <= number < len(_TYPES) else None,
-        **{name: tuple(row[name]) for name in ("input", "weights", "stride", "padding", "dilation", "output_padding")},
-        **{name: row[name] for name in ("transposed", "groups", "bias", "channels_last", "threads", "calls")},
+        input=tuple(row["input"]),
+        weights=tuple(row["weights"]),
+        stride=tuple(row["stride"]),
+        padding=tuple(row["padding"]),
+        dilation=tuple(row["dilation"]),
+        output_padding=tuple(row["output_padding"]),
+        transposed=row["transposed"],
+        groups=row["groups"],
+        bias=row["bias"],
+        channels_last=row["channels_last"],
+        threads=row["threads"],
+        calls=row["calls"],
         math="fast" if row["fast"] else "exact",
         algorithm=row["algorithm"],
         workspace_bytes=row.get("workspace_bytes", 0),

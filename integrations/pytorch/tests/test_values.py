@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import unittest
+from typing import TYPE_CHECKING, Any
 
 import convlow_torch
 import torch
@@ -11,11 +12,14 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's name for it
 from cases import compare, differences, random_case
 from torch.testing._internal.common_methods_invocations import op_db
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 CASES = 600
 NAMES = {f"nn.functional.conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)}
 
 
-def outcome(call, *arguments, **keywords):
+def outcome(call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
     """What a call returns, or the type and text of its exception."""
     try:
         return call(*arguments, **keywords)
