@@ -19,8 +19,8 @@ convlow() {
     exec "$program" "$@"
 }
 
-# run_demo [ocr|upscale|train] ARGUMENTS: a photograph through ONNX Runtime, or through VGG-16's convolutions; or a network
-# that learns.
+# run_demo [ocr|upscale|train|pytorch] ARGUMENTS: a photograph through ONNX Runtime, or through VGG-16's convolutions; or networks
+# that learn.
 run_demo() {
     case "${1:-}" in
         ocr | upscale)
@@ -32,10 +32,23 @@ run_demo() {
             run_training "${@:2}"
             return
             ;;
+        pytorch)
+            run_torch_demo "${@:2}"
+            return
+            ;;
     esac
     # Not for the demo itself, but so that the library's own build is ready to be tried next.
     need cmake cmake || echo "./dev: going on without cmake; the demo does not need it" >&2
     convlow demo "$@"
+}
+
+# Debian's Fashion-MNIST.
+need_fashion() {
+    local from=/usr/share/datasets/fashion-mnist
+    [ -d $from ] || install_packages dataset-fashion-mnist || {
+        echo "./dev: $from is missing and could not be installed; please install the package dataset-fashion-mnist" >&2
+        return 1
+    }
 }
 
 # run_training OPTIONS: builds the example of training as users would, and gives it Fashion-MNIST.
@@ -43,10 +56,7 @@ run_training() {
     local build=release data=build/fashion-mnist from=/usr/share/datasets/fashion-mnist file
     need cmake cmake
     need gzip gzip
-    [ -d $from ] || install_packages dataset-fashion-mnist || {
-        echo "./dev: $from is missing and could not be installed; please install the package dataset-fashion-mnist" >&2
-        return 1
-    }
+    need_fashion
     need_openblas || build=release_embedded
     cmake_in "$build" build
     build_c_tests build training

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # Packages, and builds from them.
 
-# The packaged library builds from its package alone, and both crates build with the oldest Rust that they name. Clippy's
+# The packaged library builds from its package alone, and all crates build with the oldest Rust that they name. Clippy's
 # incompatible_msrv reads the same in every run; a compiler that is that old has the last word.
 check_package() {
     need_openblas
     cargo_in unoptimised package --quiet --allow-dirty
     local manifest version builds=0
-    for manifest in Cargo.toml integrations/onnxruntime/Cargo.toml; do
+    for manifest in Cargo.toml integrations/*/Cargo.toml; do
         version=$(oldest_rust "$manifest")
         if command -v rustup >/dev/null && rustup run "$version" cargo --version >/dev/null 2>&1; then
             CARGO_TARGET_DIR="target/rust-$version" rustup run "$version" cargo check --quiet --locked \

@@ -1,6 +1,18 @@
 # shellcheck shell=bash
 # convlow inside PyTorch: its wheel, and the environment in which it is tried.
 
+# run_wheel [pytorch]: the wheel for ONNX Runtime, or that for PyTorch.
+run_wheel() {
+    case "$*" in
+        '') build_wheel ;;
+        pytorch) build_torch_wheel ;;
+        *)
+            echo "./dev: wheel takes nothing, or pytorch, but not $*" >&2
+            return 2
+            ;;
+    esac
+}
+
 # Builds the wheel in dist/.
 build_torch_wheel() {
     say "the wheel for PyTorch"
@@ -63,4 +75,12 @@ test_torch_quick() {
     }
     build_torch_wheel
     torch_python -m unittest discover --start-directory integrations/pytorch/tests --pattern test_values.py
+}
+
+# Two networks that learn, and networks of torchvision, with PyTorch's convolutions and with convlow's.
+run_torch_demo() {
+    need_fashion
+    torch_environment
+    build_torch_wheel
+    torch_python integrations/pytorch/demos/both.py "$@"
 }

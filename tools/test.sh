@@ -80,7 +80,7 @@ test_engine() {
 
 # Those that do not take minutes.
 test_rust_quick() {
-    cargo_in check test --exclude convlow-onnxruntime --lib --test command --test documents --test header --test planning \
+    cargo_in check test --exclude convlow-onnxruntime --exclude convlow-torch --lib --test command --test documents --test header --test planning \
         --test seeds
     cargo_in check test --test computing -- depthwise:: register_tile::
 }
