@@ -76,6 +76,11 @@ class Gradients(unittest.TestCase):
                 self.assertTrue(gradgradcheck(grouped, arguments))
         self.assertTrue(all(row.algorithm for row in convlow_torch.report().rows))
 
+    def test_gradients_of_a_layer_without_bias_are_served(self) -> None:
+        convlow_torch.enable()
+        nn.Conv2d(3, 4, 3, bias=False)(torch.randn(2, 3, 8, 8)).sum().backward()
+        self.assertEqual({row.declined for row in convlow_torch.report().rows}, {None})
+
     def test_enabled_or_disabled_between_forward_and_backward(self) -> None:
         x = torch.randn(2, 3, 8, 8)
         model = network()
