@@ -3,11 +3,11 @@
 //! The Python package `convlow_torch` calls the functions of this file, by ctypes. They register kernels for `aten::convolution`
 //! and `aten::convolution_backward` at the dispatch key CPU, through the C ABI that PyTorch keeps for libraries. A call then
 //! goes through these parts:
-//! 1. [`kernels`] takes the [`arguments`] off PyTorch's stack, and looks up in [`plans`] what was made for such a call.
-//! 2. Where nothing was, [`forward`] or [`backward`] makes plans: [`geometry`] checks the sizes, [`formats`] says where PyTorch
-//!    would have channels last, and [`settings`] has what the user allows.
-//! 3. The plan runs on PyTorch's own [`threads`], with a [`workspace`] that the calling thread keeps, and with plain weights or
-//!    those that are kept [`packed`].
+//! 1. `kernels` takes the `arguments` off PyTorch's stack, and looks up in `plans` what was made for such a call.
+//! 2. Where nothing was, `forward` or `backward` makes plans: `geometry` checks the sizes, `formats` says where PyTorch
+//!    would have channels last, and `settings` has what the user allows.
+//! 3. The plan runs on PyTorch's own `threads`, with a `workspace` that the calling thread keeps, and with plain weights or
+//!    those that are kept `packed`.
 //! 4. What is not served goes to PyTorch's own kernel, which lies below the dispatcher.
 
 mod arguments;
