@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use convlow_base::memory;
 use convlow_kernels::BEHIND_WEIGHTS;
 use convlow_threads::Pool;
 
@@ -17,6 +18,14 @@ use crate::problem::{Activation, AxisNames, Layout, Problem, Strides};
 const PACKED_BYTES: usize = 256 << 10;
 /// Channels, or groups, of a part are a multiple of so many if they are more: whole vectors of every kind.
 const VECTOR: usize = 16;
+
+/// Kinds of parts at most: of whole outputs and of those that are left, the first inputs, those in the middle and the last.
+const MOST_KINDS: usize = 6;
+
+/// Room for so many kinds of parts.
+fn room_for(kinds: usize) -> Result<Vec<PartKind>, Declined> {
+    memory::vec(kinds).map_err(|_| Declined::OutOfMemory(kinds * size_of::<PartKind>()))
+}
 
 /// What computes a problem.
 pub(crate) struct Work {
@@ -172,8 +181,9 @@ impl Work {
         let part = Part::of(problem, computed.source, schedule);
         let elements = part.scratch().ok_or(Scratch::OVERFLOW)?;
         let sizes = Sizes::all(problem);
-        let kind = PartKind { first: sizes.place(&sizes, 0), times: 1, part };
-        Ok(Self { computed, kinds: vec![kind], sizes, packed: None, elements })
+        let mut kinds = room_for(1)?;
+        kinds.push(PartKind { first: sizes.place(&sizes, 0), times: 1, part });
+        Ok(Self { computed, kinds, sizes, packed: None, elements })
     }
 
     /// Parts that are so small that their packed weights, and what the algorithm needs beside them, keep to the limit where
@@ -224,7 +234,7 @@ impl Work {
         let of_tile = whole.schedule.prepared.scratch().elements;
         let limits = Limits::new(threads, problem.elements(left.min(enough))).with_tiles_of(of_tile);
         let mut whole = Some(whole).filter(|_| sizes == all && left >= enough);
-        let mut kinds = Vec::<PartKind>::new();
+        let mut kinds = room_for(MOST_KINDS)?;
         for at in 0..sizes.parts(&all) {
             let first = sizes.place(&all, at);
             if let Some(kind) = kinds.iter_mut().find(|kind| kind.first.is_like(&first)) {
